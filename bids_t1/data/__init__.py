@@ -1,0 +1,1 @@
+"""The nouns: small frozen values in SI units, without effects."""

@@ -1,0 +1,113 @@
+"""BIDS file names, parsed and formatted in one place."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bids_t1.data.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ENTITY_ORDER = (
+    "sub", "ses", "task", "acq", "ce", "rec", "dir", "run", "mod", "echo", "flip", "inv", "mt", "part",
+    "space", "atlas", "seg", "res", "den", "label", "desc",
+)  # fmt: skip
+"""Order of entities in a file name (BIDS 1.11, the MRI subset)."""
+
+_LABEL = re.compile(r"[0-9A-Za-z]+")
+
+
+def strip_label(prefix: str, label: str) -> str:
+    """Return a participant or session label without its ``sub-`` or ``ses-`` prefix.
+
+    Raises
+    ------
+    InvalidInputError
+        If what is left is not alphanumeric, as BIDS asks.
+    """
+    bare = label.removeprefix(f"{prefix}-")
+    if not _LABEL.fullmatch(bare):
+        raise InvalidInputError(
+            f"{prefix}-{bare}: the label is {bare!r}; expected letters and digits only, as BIDS asks. "
+            "Rename the folder or give another label."
+        )
+    return bare
+
+
+@dataclass(frozen=True, slots=True)
+class BidsName:
+    """A BIDS file name: its entities in order, its suffix and its extension."""
+
+    entities: tuple[tuple[str, str], ...]
+    """Pairs such as ``("sub", "01")``, in the order of `ENTITY_ORDER`."""
+
+    suffix: str
+    extension: str = ".nii.gz"
+
+    @classmethod
+    def build(cls, entities: Mapping[str, str | None], suffix: str, extension: str = ".nii.gz") -> BidsName:
+        """Put entities in their order; those whose value is None are left out."""
+        kept = {key: value for key, value in entities.items() if value is not None}
+        unknown = sorted(set(kept) - set(ENTITY_ORDER))
+        if unknown:
+            raise InvalidInputError(f"{', '.join(unknown)}: unknown BIDS entities; known are {', '.join(ENTITY_ORDER)}.")
+        return cls(tuple((key, kept[key]) for key in ENTITY_ORDER if key in kept), suffix, extension)
+
+    @classmethod
+    def parse(cls, filename: str) -> BidsName:
+        """Read a file name such as ``sub-01_inv-2_IRT1.nii.gz``.
+
+        Raises
+        ------
+        InvalidInputError
+            If the name is not made of ``key-label`` pairs and a suffix.
+        """
+        stem, dot, extension = filename.partition(".")
+        *pairs, suffix = stem.split("_")
+        entities: dict[str, str | None] = {}
+        for pair in pairs:
+            key, dash, value = pair.partition("-")
+            if not dash or not _LABEL.fullmatch(value):
+                raise InvalidInputError(f"{filename}: {pair!r} is not a BIDS entity; expected key-label, such as sub-01.")
+            entities[key] = value
+        return cls.build(entities, suffix, dot + extension)
+
+    def __str__(self) -> str:
+        return "_".join([*(f"{key}-{value}" for key, value in self.entities), self.suffix]) + self.extension
+
+    def get(self, key: str) -> str | None:
+        """Return the label of an entity, or None where the name lacks it."""
+        return dict(self.entities).get(key)
+
+    def index(self, key: str) -> int | None:
+        """Return an index entity (``inv``, ``echo``, ``run``, ...) as an integer: ``inv-01`` equals ``inv-1``.
+
+        Raises
+        ------
+        InvalidInputError
+            If the label is not a whole number.
+        """
+        value = self.get(key)
+        if value is None:
+            return None
+        if not value.isdecimal():
+            raise InvalidInputError(f"{self}: {key}-{value} is not a number; expected an index such as {key}-1.")
+        return int(value)
+
+    def having(
+        self, entities: Mapping[str, str | None], *, suffix: str | None = None, extension: str | None = None
+    ) -> BidsName:
+        """Return a name with some entities set (or, with None, removed), and another suffix or extension."""
+        return BidsName.build(
+            {**dict(self.entities), **entities},
+            self.suffix if suffix is None else suffix,
+            self.extension if extension is None else extension,
+        )
+
+    def folder(self, datatype: str) -> str:
+        """Return the folder of the file below the dataset root, such as ``sub-01/ses-1/anat``."""
+        parts = [f"{key}-{self.get(key)}" for key in ("sub", "ses") if self.get(key) is not None]
+        return "/".join([*parts, datatype])

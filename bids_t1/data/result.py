@@ -1,0 +1,87 @@
+"""What came of one participant: everything the report shows, and nothing it does not need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+
+    from bids_t1.data.entities import BidsName
+    from bids_t1.data.grid import Grid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """One voxel's measurements and the fitted curve through them."""
+
+    voxel: tuple[int, int, int]
+    times: tuple[float, ...]
+    """Inversion times [s]."""
+
+    measured: tuple[float, ...]
+    """Signed measurements, in units of the images."""
+
+    fitted: tuple[float, ...]
+    """Model at `times`."""
+
+    estimate: float
+    """Relaxation time [s]."""
+
+    sd: float
+    """Its standard deviation [s]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RunResult:
+    """The maps of one run, and the record of how they came about."""
+
+    name: BidsName
+    """Name of the run's T1 map."""
+
+    sequence: str
+    grid: Grid
+    maps: Mapping[str, np.ndarray]
+    """Arrays (x, y, z), by the `quantity` of their row in the outputs table."""
+
+    record: Mapping[str, object]
+    """The sidecar of the T1 map: timing, options, noise, provenance, in JSON types."""
+
+    status_counts: Mapping[str, int]
+    """Number of voxels by the name of their `VoxelStatus`."""
+
+    examples: tuple[Example, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesNote:
+    """What became of one DICOM series."""
+
+    number: int | None
+    description: str
+    n_files: int
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ParticipantResult:
+    """All sessions and runs of one participant."""
+
+    participant: str
+    runs: tuple[RunResult, ...]
+    failures: tuple[str, ...]
+    """Messages of runs or sessions that could not be processed."""
+
+    series: tuple[SeriesNote, ...]
+    """DICOM series found, used or not; empty for BIDS input."""
+
+    warnings: tuple[str, ...]
+    versions: Mapping[str, str]
+    """Versions of this program and of what it stands on."""
+
+    command: str
+    """The command line, paths left out."""

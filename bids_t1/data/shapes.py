@@ -1,0 +1,41 @@
+"""The vocabulary of array shapes: measurements and coefficients first, voxels last and free.
+
+A name here is a promise that one test job checks at run time (``pytest --jaxtyping-packages``).
+"""
+
+import numpy as np
+from jaxtyping import Bool, Complex, Float, Int, UInt8
+from torch import Tensor
+
+Signals = Float[Tensor, "measurement voxel"]
+"""Signed measurements of a list of voxels."""
+
+Candidates = Float[Tensor, "candidate measurement voxel"]
+"""The same measurements under several hypotheses of their signs."""
+
+Voxels = Float[Tensor, "voxel"]
+VoxelIndex = Int[Tensor, "voxel"]
+VoxelMask = Bool[Tensor, "voxel"]
+CandidateGains = Float[Tensor, "candidate voxel"]
+CandidateIndex = Int[Tensor, "candidate voxel"]
+
+Times = Float[Tensor, "*time"]
+"""Values of the nonlinear unknown [s]."""
+
+Columns = Float[Tensor, "coefficient measurement *time"]
+"""Columns of B, one per linear coefficient, at each value of the nonlinear unknown."""
+
+Atoms = Float[Tensor, "atom"]
+AtomRows = Float[Tensor, "atom measurement"]
+
+Measurements = Float[np.ndarray, "measurement *voxels"] | Complex[np.ndarray, "measurement *voxels"]
+"""Measured images of one run, on any voxel axes."""
+
+Map = Float[np.ndarray, "*voxels"]
+"""One value per voxel."""
+
+Labels = UInt8[np.ndarray, "*voxels"]
+"""One small code per voxel."""
+
+Affine = Float[np.ndarray, "4 4"]
+"""Voxel indices to scanner coordinates [mm], right-anterior-superior."""

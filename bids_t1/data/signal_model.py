@@ -1,0 +1,34 @@
+"""What the estimation engine asks of a sequence: the only thing the two share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from bids_t1.data.shapes import Columns, Times
+
+
+class SignalModel(Protocol):
+    """A signal that is linear in one or two coefficients and nonlinear in one time.
+
+    The noise-free signal is ``y = sum_k c_k B_k(T)``, with T the relaxation time.
+    """
+
+    @property
+    def n_measurements(self) -> int:
+        """Number of measurements, the length of one column of B."""
+        ...
+
+    @property
+    def n_coefficients(self) -> int:
+        """Number of linear coefficients: one, or two."""
+        ...
+
+    @property
+    def ratio_bounds(self) -> tuple[float, float]:
+        """Physical range of the second coefficient over the first; unused with one coefficient."""
+        ...
+
+    def columns(self, time: Times) -> tuple[Columns, Columns]:
+        """Return B and its derivative with respect to log T, at each T of `time` [s]."""
+        ...

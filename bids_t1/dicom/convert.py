@@ -1,0 +1,217 @@
+"""Scanner files of one participant to raw BIDS: headers read by pydicom, images made by dcm2niix."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+import math
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bids_t1.data.entities import BidsName, strip_label
+from bids_t1.data.errors import InputOutputError, InvalidInputError
+from bids_t1.dicom.classify import classify
+from bids_t1.dicom.dataset import as_json, describe, publishing
+from bids_t1.dicom.extract import lay_out
+from bids_t1.dicom.nifti import Nifti
+from bids_t1.dicom.privacy import scrub
+from bids_t1.dicom.record import Conversion, source_digest
+from bids_t1.dicom.sidecar import complete
+from bids_t1.dicom.survey import collect_warnings, nothing_usable, series_records, survey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bids_t1.dicom.classify import Kept
+
+LOG = logging.getLogger(__name__)
+
+_TIMEOUT = 1800
+"""Longest time dcm2niix may take for one volume [s]."""
+
+_FULL_CIRCLE = (0.9, 1.01)
+"""Largest angle of a phase image over pi, if its unit is what the vendor rule says."""
+
+_OPTIONS = ("-b", "y", "-ba", "y", "-c", "", "-g", "i", "-p", "y", "-z", "n")
+"""A sidecar without names; no image comments; no defaults of the user's home; Philips signal and not display
+values; no compression, because the header is corrected before."""
+
+_SHOWN_OF_LOG = 5
+"""Last lines of dcm2niix that an error repeats."""
+
+
+def convert(  # noqa: PLR0913 - three folders and three words about whose they are
+    source_folder: Path,
+    raw_dir: Path,
+    work_dir: Path,
+    *,
+    participant: str,
+    session: str | None = None,
+    previous: Conversion | None = None,
+) -> Conversion:
+    """Convert the multi-TI inversion recovery among one participant's scanner files to raw BIDS.
+
+    ``raw_dir/sub-X[/ses-Y]`` appears complete or not at all, and replaces what was there. It is left alone,
+    and ``previous`` returned, where that record describes the same source and its files are still there.
+
+    Parameters
+    ----------
+    source_folder
+        Folder with the DICOM files of one participant and session, in any structure.
+    raw_dir
+        Root of the raw dataset to write to.
+    work_dir
+        Folder for intermediate files, which are removed.
+    participant, session
+        Labels, with or without ``sub-`` and ``ses-``.
+    previous
+        Record of an earlier conversion of the same participant and session.
+
+    Raises
+    ------
+    NoInputError
+        If there is no DICOM file, or none of the images is a multi-TI inversion recovery.
+    InvalidInputError
+        If no DICOM file can be read, or dcm2niix cannot convert an image.
+    CannotCreateOutputError
+        If the raw dataset cannot be written.
+    InputOutputError
+        If writing fails on the way, or dcm2niix is not there.
+    """
+    labels = {
+        "sub": strip_label("sub", participant),
+        "ses": None if session is None else strip_label("ses", session),
+    }
+    digest = source_digest(source_folder, participant=labels["sub"] or "", session=labels["ses"])
+    if previous is not None and previous.holds_for(digest, raw_dir):
+        return previous
+    found = survey(source_folder)
+    plan = classify([piece for content in found.contents for piece in content.slices])
+    series = series_records(found, plan)
+    if not plan.kept:
+        raise nothing_usable(source_folder, series)
+    describe(raw_dir)
+    anat = Path(BidsName.build(labels, "IRT1").folder("anat"))
+    with publishing(raw_dir, anat.parent) as folder:
+        names = _write_images(plan.kept, labels, folder / "anat", work_dir, found.identifying)
+    warnings = collect_warnings(found, plan)
+    for warning in warnings:
+        LOG.warning("%s: %s", anat.parent, warning)
+    written = tuple((anat / name).as_posix() for name in names)
+    return Conversion(digest=digest, written=written, series=series, warnings=warnings)
+
+
+def _write_images(
+    kept: Iterable[Kept],
+    labels: dict[str, str | None],
+    folder: Path,
+    work_dir: Path,
+    identifying: frozenset[str],
+) -> list[str]:
+    """Convert each volume and write it with its sidecar; return the names written."""
+    folder.mkdir()
+    work_dir.mkdir(parents=True, exist_ok=True)
+    names: list[str] = []
+    for image in kept:
+        run = None if image.run is None else str(image.run)
+        entities = labels | {"run": run, "inv": str(image.inversion), "part": image.part}
+        name = BidsName.build(entities, "IRT1")
+        sidecar = name.having({}, extension=".json")
+        with tempfile.TemporaryDirectory(prefix="dicom-", dir=work_dir) as scratch:
+            metadata = _convert_volume(image, folder / str(name), Path(scratch), identifying)
+        (folder / str(sidecar)).write_text(as_json(metadata), encoding="utf-8")
+        names += [str(name), str(sidecar)]
+    return sorted(names)
+
+
+def _convert_volume(
+    image: Kept, target: Path, scratch: Path, identifying: frozenset[str]
+) -> dict[str, object]:
+    """Write a volume with comparable, signed values, and return its metadata."""
+    piece = image.volume.one
+    where = f"series {piece.series.number}"
+    source, made = scratch / "dicom", scratch / "nifti"
+    source.mkdir()
+    made.mkdir()
+    lay_out(image.volume, source)
+    path = _run_dcm2niix(source, made, where=where, identifying=identifying)
+    nifti = Nifti(path)
+    if not _has_shape(nifti.shape, (*piece.matrix, len(image.volume.slices))):
+        raise InvalidInputError(
+            f"{where}: dcm2niix made an image of {nifti.shape} voxels; expected {piece.matrix} and "
+            f"{len(image.volume.slices)} slices. Report this with the scanner's model and software version."
+        )
+    if piece.zero_level is not None:
+        nifti.shift_stored(piece.zero_level)
+    in_radians = piece.phase_unit is not None and _to_radians(nifti, piece.phase_unit)
+    nifti.save(target)
+    converted = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    return complete(converted, piece, identifying, in_radians=in_radians)
+
+
+def _has_shape(shape: tuple[int, ...], expected: tuple[int, int, int]) -> bool:
+    """Tell whether an image is one volume of the expected size; dcm2niix may turn rows and columns."""
+    columns, rows, n_slices, *rest = (*shape, 1)
+    return {columns, rows} == set(expected[:2]) and n_slices == expected[2] and set(rest) == {1}
+
+
+def _to_radians(nifti: Nifti, unit: float) -> bool:
+    """Scale a phase image to radians if its range confirms the unit: the noise in it takes every angle."""
+    fullness = nifti.largest() * unit / math.pi
+    confirmed = _FULL_CIRCLE[0] <= fullness <= _FULL_CIRCLE[1]
+    if confirmed:
+        nifti.multiply(unit)
+    return confirmed
+
+
+def dcm2niix_binary() -> str:
+    """Return the dcm2niix that comes with its Python package, else the one on the PATH.
+
+    Raises
+    ------
+    InputOutputError
+        If there is none.
+    """
+    package = importlib.util.find_spec("dcm2niix")
+    if package is not None and package.origin is not None:
+        packaged = Path(package.origin).with_name("dcm2niix")
+        if packaged.is_file():
+            return str(packaged)
+    found = shutil.which("dcm2niix")
+    if found is None:
+        raise InputOutputError(
+            "dcm2niix: not found; expected its Python package, or the program on the PATH. Install either."
+        )
+    return found
+
+
+def _run_dcm2niix(source: Path, made: Path, *, where: str, identifying: frozenset[str]) -> Path:
+    """Convert a folder that holds one volume and return the image."""
+    options = ["-f", "image", "-o", str(made), *_OPTIONS, str(source)]
+    command = [dcm2niix_binary(), *options]
+    try:
+        done = subprocess.run(  # noqa: S603 - no shell, and every argument is ours
+            command, capture_output=True, text=True, errors="replace", timeout=_TIMEOUT, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise InvalidInputError(
+            f"{where}: dcm2niix has not ended after {_TIMEOUT} s; expected seconds. "
+            "Check the files of this series."
+        ) from error
+    except OSError as error:
+        raise InputOutputError(
+            f"{where}: dcm2niix cannot be started ({error.strerror}); expected a program. Install it again."
+        ) from error
+    said = scrub(done.stdout + done.stderr, identifying)
+    LOG.debug("%s: %s", where, said)
+    images = sorted(made.glob("*.nii"))
+    if done.returncode or len(images) != 1:
+        raise InvalidInputError(
+            f"{where}: dcm2niix ended with status {done.returncode} and {len(images)} images; expected one. "
+            f"Check the files of this series. It said: {' | '.join(said.splitlines()[-_SHOWN_OF_LOG:])}"
+        )
+    return images[0]

@@ -1,0 +1,133 @@
+"""One image's DICOM attributes, wherever its object keeps them: classic, or enhanced multi-frame."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence
+from pydicom.tag import Tag
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydicom.dataelem import DataElement
+    from pydicom.dataset import Dataset
+
+_UNTYPED = {2: "<h", 4: "<f", 8: "<d"}
+"""How a private number of unknown VR is read, by its length in bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Private:
+    """A private attribute: its group, its creator and its number within the creator's block.
+
+    The block's own number depends on what else is in the group (DICOM PS3.5, 7.8.1), so it is looked up.
+    """
+
+    group: int
+    creator: str
+    element: int
+
+    def find(self, place: Dataset) -> DataElement | None:
+        """Return the attribute, or None where it is absent."""
+        try:
+            return place.private_block(self.group, self.creator)[self.element]
+        except KeyError:
+            return None
+
+
+Key = str | Private
+"""An attribute's keyword, or a private attribute."""
+
+
+class Header:
+    """Attributes of one image.
+
+    In an enhanced object the frame's own groups come first, then the shared groups, then the top level
+    (DICOM PS3.3, C.7.6.16): the same question works for both kinds of object.
+    """
+
+    def __init__(self, dataset: Dataset, frame: int | None = None) -> None:
+        self.frame = frame
+        self._places = [dataset] if frame is None else [*_groups(dataset, frame), dataset]
+
+    def value(self, key: Key) -> Any:
+        """Return an attribute's raw value, or None where it is absent or empty."""
+        return next((value for value in self._values(key) if not _is_empty(value)), None)
+
+    def _values(self, key: Key) -> Iterator[Any]:
+        for place in self._places:
+            try:
+                element = key.find(place) if isinstance(key, Private) else place.get(Tag(key))
+                if element is not None:
+                    yield element.value
+            except (
+                ValueError,
+                TypeError,
+                NotImplementedError,
+            ):  # a value that breaks its own VR says nothing
+                continue
+
+    def numbers(self, key: Key) -> tuple[float, ...]:
+        """Return an attribute as numbers; empty where it is absent or not numeric."""
+        value = self.value(key)
+        if value is None:
+            return ()
+        if isinstance(value, bytes):
+            return _untyped_numbers(value)
+        items = value if isinstance(value, (MultiValue, list, tuple)) else [value]
+        try:
+            return tuple(float(item) for item in items)
+        except (TypeError, ValueError):
+            return ()
+
+    def number(self, key: Key) -> float | None:
+        """Return the first number of an attribute, or None."""
+        return next(iter(self.numbers(key)), None)
+
+    def words(self, key: Key) -> tuple[str, ...]:
+        """Return an attribute as upper-case words, such as those of the image type."""
+        value = self.value(key)
+        if value is None:
+            return ()
+        if isinstance(value, bytes):
+            value = value.decode("ascii", "ignore").split("\\")
+        items = value if isinstance(value, (MultiValue, list, tuple)) else [value]
+        return tuple(str(item).strip(" \0").upper() for item in items)
+
+    def text(self, key: Key) -> str:
+        """Return an attribute as text, empty where absent."""
+        value = self.value(key)
+        if isinstance(value, bytes):
+            value = value.decode("ascii", "ignore")
+        return "" if value is None else str(value).strip(" \0")
+
+
+def frame_count(dataset: Dataset) -> int | None:
+    """Return the number of frames of an enhanced object, or None for a classic one."""
+    groups = dataset.get("PerFrameFunctionalGroupsSequence")
+    return len(groups) if groups else None
+
+
+def _groups(dataset: Dataset, frame: int) -> list[Dataset]:
+    own = dataset.PerFrameFunctionalGroupsSequence[frame]
+    shared = dataset.get("SharedFunctionalGroupsSequence") or []
+    containers = [own, *shared]
+    return [
+        element.value[0]
+        for container in containers
+        for element in container
+        if isinstance(element.value, Sequence) and len(element.value)
+    ]
+
+
+def _is_empty(value: object) -> bool:
+    return value is None or value in ("", b"") or (isinstance(value, (MultiValue, list)) and not value)
+
+
+def _untyped_numbers(value: bytes) -> tuple[float, ...]:
+    code = _UNTYPED.get(len(value))
+    return () if code is None else tuple(float(number) for number in struct.unpack(code, value))

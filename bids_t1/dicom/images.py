@@ -1,0 +1,297 @@
+"""DICOM files read into slices: every attribute that conversion needs, and no pixel."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pydicom import config, dcmread
+
+from bids_t1.dicom.files import open_plain
+from bids_t1.dicom.header import Header, frame_count
+from bids_t1.dicom.privacy import identifying_words
+from bids_t1.dicom.vendors import STANDARD, Component, first, vendor_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pydicom.dataset import Dataset
+
+_MR_CLASSES = frozenset(
+    {
+        "1.2.840.10008.5.1.4.1.1.4",  # MR Image
+        "1.2.840.10008.5.1.4.1.1.4.1",  # Enhanced MR Image
+        "1.2.840.10008.5.1.4.1.1.4.4",  # Legacy Converted Enhanced MR Image
+    }
+)
+
+_GAUSS_PER_TESLA = 10_000.0
+_STRONGEST_FIELD = 30.0
+"""A larger MagneticFieldStrength is in gauss, as old systems wrote it [T]."""
+
+_ELEMENT_HEADER = {False: 12, True: 8}
+"""Bytes of tag, VR and length in front of the pixels, with explicit and implicit VR (DICOM PS3.5, 7.1)."""
+
+Vector = tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesKey:
+    """One series as the scanner numbered it."""
+
+    uid: str
+    number: int | None
+    description: str
+    protocol: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """One image plane: a classic file, or a frame of an enhanced one. Times in s, lengths in mm."""
+
+    path: Path
+    frame: int | None
+    """Index of the frame in an enhanced file, None in a classic one."""
+
+    series: SeriesKey
+    vendor: str
+    component: Component
+    derived: bool
+    """Computed from other images: a map, a projection, a reformatted plane."""
+
+    refusal: str | None
+    """Why a vendor rule says that this is no separate inversion recovery."""
+
+    inversion_time: float | None
+    repetition_time: float | None
+    echo_time: float | None
+    flip_angle: float | None
+    """Excitation flip angle [degree]."""
+
+    field_strength: float | None
+    """Static field [T]."""
+
+    sequence: frozenset[str]
+    """Scanning sequence codes: SE, GR, EP, IR."""
+
+    sequence_name: str
+    dimensions: str
+    """2D or 3D."""
+
+    reconstruction: tuple[str, ...]
+    """Words of the image type that name the reconstruction: ND, NORM, DIS2D, ..."""
+
+    matrix: tuple[int, int]
+    spacing: Vector
+    orientation: Vector
+    position: Vector
+    trigger_time: float | None
+    temporal_position: int | None
+    acquired: tuple[str, int, int]
+    """Acquisition time, acquisition number, instance number: an order, never written out."""
+
+    bits_stored: int
+    zero_level: float | None
+    phase_unit: float | None
+    gain: str | None
+    caveat: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FileContent:
+    """What one DICOM file holds."""
+
+    series: SeriesKey
+    slices: tuple[Slice, ...]
+    identifying: frozenset[str]
+    """Words of the header that name a person, an examination or a place."""
+
+    problem: str | None = None
+    """Why the file holds no usable image."""
+
+
+class UnreadableError(Exception):
+    """A file that begins as DICOM and cannot be read further."""
+
+
+def read_file(path: Path) -> FileContent:
+    """Read the header of one DICOM file, up to its pixels.
+
+    Raises
+    ------
+    UnreadableError
+        If the file is damaged, cut short, or its content is not available.
+    """
+    try:
+        with _quiet(), open_plain(path) as file:
+            dataset = dcmread(file, force=True, stop_before_pixels=True)
+            n_pixel_bytes = _rest(file)
+            return _content(path, dataset, n_pixel_bytes)
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        KeyError,
+        AttributeError,
+        TypeError,
+        NotImplementedError,
+        IndexError,
+    ) as error:
+        raise UnreadableError(type(error).__name__) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence pydicom about odd values: what matters is checked here, and values may name the patient."""
+    logger = logging.getLogger("pydicom")
+    level, mode = logger.level, config.settings.reading_validation_mode
+    logger.setLevel(logging.CRITICAL)
+    config.settings.reading_validation_mode = config.IGNORE
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+        config.settings.reading_validation_mode = mode
+
+
+def _rest(file: object) -> int:
+    """Count the bytes from here to the end: pydicom stops in front of the pixels."""
+    read = getattr(file, "read")  # noqa: B009 - gzip and plain files share no precise type
+    total = 0
+    while chunk := read(1 << 20):
+        total += len(chunk)
+    return total
+
+
+def _content(path: Path, dataset: Dataset, n_pixel_bytes: int) -> FileContent:
+    header = Header(dataset)
+    if not header.text("SOPClassUID") or not header.text("SeriesInstanceUID"):
+        raise UnreadableError("cut short before the series is named")
+    series = SeriesKey(
+        uid=header.text("SeriesInstanceUID"),
+        number=_whole(header.number("SeriesNumber")),
+        description=header.text("SeriesDescription"),
+        protocol=header.text("ProtocolName"),
+    )
+    identifying = identifying_words(header)
+    problem = _problem(header, dataset, n_pixel_bytes)
+    if problem is not None:
+        return FileContent(series, (), identifying, problem)
+    n_frames = frame_count(dataset)
+    frames = [None] if n_frames is None else list(range(n_frames))
+    slices = tuple(_slice(path, Header(dataset, frame), series) for frame in frames)
+    return FileContent(series, slices, identifying)
+
+
+def _problem(header: Header, dataset: Dataset, n_pixel_bytes: int) -> str | None:
+    sop_class = header.text("SOPClassUID")
+    if sop_class not in _MR_CLASSES:
+        name = getattr(dataset.get("SOPClassUID"), "name", "unknown kind")
+        return f"no MR image ({name})"
+    rows, columns, bits = (header.number(key) for key in ("Rows", "Columns", "BitsAllocated"))
+    if not rows or not columns or not bits:
+        return "no pixel data"
+    syntax = getattr(dataset, "file_meta", {}).get("TransferSyntaxUID")
+    compressed = syntax is not None and (syntax.is_compressed or syntax.is_deflated)
+    expected = 1 if compressed else int(rows * columns * bits / 8) * int(header.number("NumberOfFrames") or 1)
+    n_pixel_bytes -= _ELEMENT_HEADER[syntax is not None and syntax.is_implicit_VR]
+    if n_pixel_bytes < expected:
+        return (
+            "no pixel data"
+            if n_pixel_bytes <= 0
+            else f"pixel data cut short ({n_pixel_bytes} of {expected} bytes)"
+        )
+    return None
+
+
+def _slice(path: Path, header: Header, series: SeriesKey) -> Slice:
+    vendor = vendor_of(header)
+    image_type = header.words("FrameType") or header.words("ImageType")
+    inversion_time = first((*vendor.inversion_time, *STANDARD.inversion_time), header)
+    component = first((*vendor.component, *STANDARD.component), header) or "mag"
+    return Slice(
+        path=path,
+        frame=header.frame,
+        series=series,
+        vendor=vendor.name,
+        component=component,
+        derived=_is_derived(image_type),
+        refusal=first(vendor.refusal, header),
+        inversion_time=_seconds(inversion_time),
+        repetition_time=_seconds(header.number("RepetitionTime")),
+        echo_time=_seconds(header.number("EchoTime") or header.number("EffectiveEchoTime")),
+        flip_angle=header.number("FlipAngle") or None,
+        field_strength=_tesla(header.number("MagneticFieldStrength")),
+        sequence=_sequence(header),
+        sequence_name=header.text("SequenceName") or header.text("PulseSequenceName"),
+        dimensions=header.text("MRAcquisitionType").upper(),
+        reconstruction=tuple(sorted({*image_type[2:]} & {"ND", "NORM", "DIS2D", "DIS3D", "FIL", "FM"})),
+        matrix=(int(header.number("Rows") or 0), int(header.number("Columns") or 0)),
+        spacing=header.numbers("PixelSpacing"),
+        orientation=header.numbers("ImageOrientationPatient"),
+        position=header.numbers("ImagePositionPatient"),
+        trigger_time=header.number("TriggerTime") or header.number("NominalCardiacTriggerDelayTime"),
+        temporal_position=_whole(
+            header.number("TemporalPositionIdentifier") or header.number("TemporalPositionIndex")
+        ),
+        acquired=_order(header),
+        bits_stored=int(header.number("BitsStored") or 0),
+        zero_level=first(vendor.zero_level, header) if component in {"real", "imag"} else None,
+        phase_unit=first(vendor.phase_unit, header) if component == "phase" else None,
+        gain=first(vendor.gain, header),
+        caveat=first(vendor.caveat, header),
+    )
+
+
+def _is_derived(image_type: tuple[str, ...]) -> bool:
+    made_of_others = {
+        "MPR",
+        "PROJECTION IMAGE",
+        "MIP",
+        "T1 MAP",
+        "T2 MAP",
+        "T2_STAR MAP",
+        "MEAN",
+        "ADC",
+        "SUB",
+    }
+    return image_type[:2] == ("DERIVED", "SECONDARY") or bool(made_of_others & set(image_type))
+
+
+def _sequence(header: Header) -> frozenset[str]:
+    """Return the sequence codes of a classic header, or the same codes from the enhanced attributes."""
+    codes = set(header.words("ScanningSequence"))
+    pulses = header.text("EchoPulseSequence").upper()
+    codes |= {"SPIN": {"SE"}, "GRADIENT": {"GR"}, "BOTH": {"SE", "GR"}}.get(pulses, set())
+    if header.text("InversionRecovery").upper() == "YES":
+        codes.add("IR")
+    return frozenset(codes - {"RM", "NONE"})
+
+
+def _order(header: Header) -> tuple[str, int, int]:
+    time = header.text("AcquisitionDateTime") or header.text("FrameAcquisitionDateTime")
+    if not time and header.text("AcquisitionTime"):
+        time = header.text("AcquisitionDate") + header.text("AcquisitionTime")
+    number = _whole(header.number("AcquisitionNumber") or header.number("FrameAcquisitionNumber"))
+    return time, number or 0, _whole(header.number("InstanceNumber")) or 0
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else int(value)
+
+
+def _seconds(milliseconds: float | None) -> float | None:
+    """Convert ms to s, to 0.1 us; zero and negative values stand for unknown."""
+    return round(milliseconds / 1000, 7) if milliseconds is not None and milliseconds > 0 else None
+
+
+def _tesla(field: float | None) -> float | None:
+    if not field:
+        return None
+    return field / _GAUSS_PER_TESLA if field > _STRONGEST_FIELD else field

@@ -1,0 +1,79 @@
+"""What a conversion did: kept as JSON beside the raw data, and compared before converting again."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from bids_t1.dicom.files import walk
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+RULES_VERSION = 1
+"""Raised whenever the same DICOM files would be converted otherwise, so that old results are not reused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesRecord:
+    """One series found, and what became of it."""
+
+    number: int | None
+    """Series number of the scanner."""
+
+    description: str
+    """Series description without identifying words."""
+
+    n_files: int
+    outcome: str
+    """``kept as ...`` or ``skipped: reason``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversion:
+    """The record of converting one participant (or session); it holds no name and no date."""
+
+    digest: str
+    """Fingerprint of the source folder and of the conversion rules."""
+
+    written: tuple[str, ...]
+    """Files written, relative to the raw dataset."""
+
+    series: tuple[SeriesRecord, ...]
+    warnings: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return values that the json module can write."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Conversion:
+        """Read what `to_json` wrote."""
+        return cls(
+            digest=record["digest"],
+            written=tuple(record["written"]),
+            series=tuple(SeriesRecord(**entry) for entry in record["series"]),
+            warnings=tuple(record["warnings"]),
+        )
+
+    def holds_for(self, digest: str, raw_dir: Path) -> bool:
+        """Tell whether this record describes the same source and all its files are still there."""
+        return self.digest == digest and all((raw_dir / name).is_file() for name in self.written)
+
+
+def source_digest(folder: Path, *, participant: str, session: str | None) -> str:
+    """Fingerprint a source folder from names, sizes and modification times, without opening any file."""
+    digest = hashlib.sha256(f"{RULES_VERSION}|{participant}|{session}".encode())
+    for path in walk(folder):
+        try:
+            status = path.stat()
+        except OSError:  # a link to content that is not there
+            continue
+        digest.update(
+            f"|{path.relative_to(folder)}|{status.st_size}|{status.st_mtime_ns}".encode(
+                errors="surrogateescape"
+            )
+        )
+    return digest.hexdigest()

@@ -1,0 +1,132 @@
+"""What images are when they are not a multi-TI inversion recovery, in words for the user."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bids_t1.dicom.images import SeriesKey, Slice
+    from bids_t1.dicom.volumes import Volume
+
+_LOOK_LOCKER_NAME = re.compile(
+    r"molli|look[\W_]*locker|(?<![a-z])(ll|lltfe|llepi|sasha|tapir)(?![a-z])", re.IGNORECASE
+)
+_MP2RAGE_NAME = re.compile(r"mp[23]rage", re.IGNORECASE)
+
+_NAMES = (
+    (_MP2RAGE_NAME, "looks like MP2RAGE, which this version does not convert"),
+    (re.compile(r"(?<![a-z0-9])(b1|tfl_b1map|afi|dream|bloch.?siegert|sa2rage)", re.IGNORECASE),
+     "looks like a B1 map, which this version does not convert"),
+    (re.compile(r"megre|multi.?echo|me.?gre|t2.?star|swi|qsm|field.?map", re.IGNORECASE),
+     "looks like a multi-echo gradient echo or field map, which this version does not convert"),
+    (re.compile(r"locali[sz]er|scout|survey", re.IGNORECASE), "looks like a localiser"),
+)  # fmt: skip
+
+OTHER_GEOMETRY = (
+    "; there are other inversion times, but with another geometry (slices, matrix, position), echo time, "
+    "flip angle or sequence"
+)
+
+T1_STAR = "one inversion is followed by several readouts, which measures T1* and not T1"
+
+_MIDNIGHT = re.compile(r"\d{0,8}0{6}(\.0*)?([+-]\d{4})?")
+"""Times set to zero by de-identification."""
+
+
+def name_refusal(series: SeriesKey) -> str | None:
+    """Refuse series that call themselves Look-Locker or MP2RAGE, with several readouts per inversion."""
+    for name in (series.description, series.protocol):
+        if _LOOK_LOCKER_NAME.search(name):
+            return f"Look-Locker type by its name: {T1_STAR}"
+        if _MP2RAGE_NAME.search(name):
+            return "looks like MP2RAGE, which this version does not convert"
+    return None
+
+
+def without_inversion_time(series: SeriesKey, slices: Sequence[Slice]) -> str:
+    """Say what a series without inversion time looks like."""
+    for pattern, reason in _NAMES:
+        if pattern.search(series.description) or pattern.search(series.protocol):
+            return reason
+    n_echoes = len({piece.echo_time for piece in slices})
+    if n_echoes > 1:
+        return (
+            f"looks like a multi-echo sequence ({n_echoes} echo times), which this version does not convert"
+        )
+    if any("IR" in piece.sequence for piece in slices):
+        return (
+            "inversion recovery without a plausible inversion time; expected ms in (0018,0082) or (0018,9079)"
+        )
+    return "no inversion time: not an inversion recovery"
+
+
+def too_few_times(times: Sequence[float]) -> str:
+    """Say why a set of images with one or two inversion times is not used."""
+    if len(times) == 1:
+        return (
+            f"one inversion time ({times[0] * 1000:g} ms), such as MPRAGE, FLAIR or STIR; "
+            "T1 needs at least 3 in images of the same geometry and sequence"
+        )
+    listed = " and ".join(f"{time * 1000:g}" for time in times)
+    return f"two inversion times ({listed} ms), such as MP2RAGE; T1 needs at least 3 from separate inversions"
+
+
+def physical_refusal(volumes: Sequence[Volume]) -> str | None:
+    """Refuse volumes of different inversion times that were all read out after one inversion.
+
+    Within one series, a repetition time shorter than the spread of inversion times is that between readouts.
+    Spin echoes cannot follow one inversion several times, because their refocusing pulses invert again, so
+    the other marks of a shared inversion (trigger delays, temporal positions, one start) only count without
+    them.
+    """
+    by_series: dict[SeriesKey, list[Volume]] = defaultdict(list)
+    for volume in volumes:
+        by_series[volume.one.series].append(volume)
+    refusals = (_refusal_within_series(members) for members in by_series.values())
+    return next((refusal for refusal in refusals if refusal), None) or _shared_start(volumes)
+
+
+def _refusal_within_series(volumes: Sequence[Volume]) -> str | None:
+    times = _times(volumes)
+    spread = times[-1] - times[0]
+    repetition = min(volume.one.repetition_time or float("inf") for volume in volumes)
+    if repetition < spread:
+        return (
+            f"Look-Locker type: the repetition time ({repetition * 1000:g} ms) is shorter than the spread of "
+            f"inversion times ({spread * 1000:g} ms) within one series: {T1_STAR}"
+        )
+    if len(times) == 1 or any("SE" in volume.one.sequence for volume in volumes):
+        return None
+    if _one_to_one(volumes, [volume.one.trigger_time for volume in volumes]):
+        return f"Look-Locker type: trigger delays rise with the inversion times of one series: {T1_STAR}"
+    if _one_to_one(volumes, [volume.one.temporal_position for volume in volumes]):
+        return f"Look-Locker type: inversion times are temporal positions of one series: {T1_STAR}"
+    return None
+
+
+def _shared_start(volumes: Sequence[Volume]) -> str | None:
+    starts = {volume.one.acquired[0] for volume in volumes}
+    start = next(iter(starts))
+    if len(starts) > 1 or not start or _MIDNIGHT.fullmatch(start) or "GR" not in volumes[0].one.sequence:
+        return None
+    return f"MP2RAGE or Look-Locker type: all inversion times were acquired at once: {T1_STAR}"
+
+
+def _times(volumes: Sequence[Volume]) -> list[float]:
+    return sorted({volume.one.inversion_time or 0.0 for volume in volumes})
+
+
+def _one_to_one(volumes: Sequence[Volume], marks: Sequence[float | None]) -> bool:
+    """Tell whether a mark rises with the inversion time, each time having its own."""
+    if any(mark is None for mark in marks):
+        return False
+    pairs = {
+        (volume.one.inversion_time or 0.0, mark or 0.0) for volume, mark in zip(volumes, marks, strict=True)
+    }
+    times = {time for time, _ in pairs}
+    rising = [mark for _, mark in sorted(pairs)]
+    return len(times) == len(pairs) == len({mark for _, mark in pairs}) and rising == sorted(rising)

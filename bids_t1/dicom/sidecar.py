@@ -1,0 +1,71 @@
+"""The JSON sidecar of a converted image: dcm2niix's words, the header's times, nobody's name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bids_t1.dicom.privacy import scrub
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from bids_t1.dicom.images import Slice
+
+_FROM_DCM2NIIX = frozenset({
+    "Modality", "ImagingFrequency", "Manufacturer", "ManufacturersModelName", "SoftwareVersions",
+    "BodyPartExamined", "BodyPart", "PatientPosition", "MRAcquisitionType", "SeriesDescription",
+    "ProtocolName", "ScanningSequence", "SequenceVariant", "ScanOptions", "SequenceName",
+    "PulseSequenceName", "PulseSequenceDetails", "ImageType", "SliceThickness", "SpacingBetweenSlices",
+    "SliceTiming", "SAR", "EchoTrainLength", "PartialFourier", "ParallelReductionFactorInPlane",
+    "ParallelAcquisitionTechnique", "MatrixCoilMode", "ReceiveCoilName", "ReceiveCoilActiveElements",
+    "CoilString", "PixelBandwidth", "DwellTime", "PercentPhaseFOV", "PercentSampling", "PhaseEncodingSteps",
+    "AcquisitionMatrixPE", "ReconMatrixPE", "PhaseEncodingDirection", "PhaseEncodingAxis",
+    "InPlanePhaseEncodingDirectionDICOM", "ImageOrientationPatientDICOM", "NonlinearGradientCorrection",
+    "TxRefAmp", "WaterFatShift", "MTState", "SpoilingState", "PhilipsRescaleSlope",
+    "PhilipsRescaleIntercept", "PhilipsScaleSlope", "UsePhilipsFloatNotDisplayScaling",
+    "ConversionSoftware", "ConversionSoftwareVersion",
+})  # fmt: skip
+"""Fields taken over; anything else that dcm2niix writes, such as names, times and numbers, is left out."""
+
+_TYPED_BY_OPERATORS = ("SeriesDescription", "ProtocolName", "PulseSequenceDetails")
+"""Free text that may name the patient. The others are words of the scanner: a patient may be called Phil."""
+
+
+def complete(
+    converted: Mapping[str, Any], piece: Slice, identifying: Iterable[str], *, in_radians: bool = False
+) -> dict[str, Any]:
+    """Return the sidecar of an image from dcm2niix's own and from the DICOM header.
+
+    dcm2niix keeps the inversion time of the first volume only and may replace the repetition time by the time
+    between volumes (rordenlab/dcm2niix#560, #845), so times and angles always come from the header.
+    """
+    words = frozenset(identifying)
+    kept = {key: value for key, value in converted.items() if key in _FROM_DCM2NIIX}
+    kept |= {key: scrub(str(kept[key]), words) for key in _TYPED_BY_OPERATORS if key in kept}
+    header = {
+        "InversionTime": piece.inversion_time,
+        "RepetitionTime": piece.repetition_time if _between_inversions(piece) else None,
+        "RepetitionTimeExcitation": None if _between_inversions(piece) else piece.repetition_time,
+        "EchoTime": piece.echo_time,
+        "FlipAngle": piece.flip_angle,
+        "MagneticFieldStrength": piece.field_strength,
+        "Units": _units(piece, in_radians=in_radians),
+    }
+    return kept | {key: value for key, value in header.items() if value is not None}
+
+
+def _between_inversions(piece: Slice) -> bool:
+    """Tell a repetition time between inversions from one between gradient echoes, which is shorter than TI.
+
+    GE and Philips write the latter for inversion-prepared gradient echoes: a GE Discovery MR750 has TR 8.9
+    and TI 900 ms.
+    """
+    if piece.repetition_time is None or piece.inversion_time is None:
+        return True
+    return piece.repetition_time > piece.inversion_time
+
+
+def _units(piece: Slice, *, in_radians: bool) -> str | None:
+    if piece.component != "phase":
+        return None
+    return "rad" if in_radians else "arbitrary"

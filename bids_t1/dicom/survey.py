@@ -1,0 +1,138 @@
+"""What lies in a source folder, and what is said about it: every series, every file that cannot be read."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bids_t1.data.errors import InvalidInputError, NoInputError
+from bids_t1.dicom.files import is_dicom, walk
+from bids_t1.dicom.images import FileContent, UnreadableError, read_file
+from bids_t1.dicom.privacy import scrub
+from bids_t1.dicom.record import SeriesRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from bids_t1.dicom.classify import Kept, Plan
+    from bids_t1.dicom.images import SeriesKey
+
+_MOST_LISTED = 5
+"""Unreadable files listed by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """All DICOM headers below a folder."""
+
+    folder: Path
+    contents: tuple[FileContent, ...]
+    unreadable: tuple[Path, ...]
+
+    @property
+    def identifying(self) -> frozenset[str]:
+        """Return the identifying words of all files: a name may stand in one and be used in another."""
+        return frozenset[str]().union(*(content.identifying for content in self.contents))
+
+
+def survey(folder: Path) -> Survey:
+    """Read every DICOM header below a folder.
+
+    Raises
+    ------
+    NoInputError
+        If there is no DICOM file.
+    InvalidInputError
+        If there are some and none can be read.
+    """
+    contents: list[FileContent] = []
+    unreadable: list[Path] = []
+    for path in walk(folder):
+        try:
+            if is_dicom(path):
+                contents.append(read_file(path))
+        except (UnreadableError, OSError):
+            unreadable.append(path)
+    if not contents and unreadable:
+        raise InvalidInputError(
+            f"{folder}: none of {len(unreadable)} DICOM files can be read; expected complete files. "
+            "Copy them again from the scanner or the archive."
+        )
+    if not contents:
+        raise NoInputError(f"{folder}: no DICOM file found; expected the scanner's files. Check the folder.")
+    return Survey(folder, tuple(contents), tuple(unreadable))
+
+
+def series_records(found: Survey, plan: Plan) -> tuple[SeriesRecord, ...]:
+    """Say of every series, in the order of the scanner, what became of it."""
+    identifying = found.identifying
+    n_files = Counter(content.series for content in found.contents)
+    outcomes = _outcomes(found, plan)
+    return tuple(
+        SeriesRecord(
+            number=key.number,
+            description=scrub(key.description or key.protocol, identifying),
+            n_files=n_files[key],
+            outcome="; ".join(outcomes[key]),
+        )
+        for key in sorted(n_files, key=lambda key: (key.number or 0, key.uid))
+    )
+
+
+def _outcomes(found: Survey, plan: Plan) -> dict[SeriesKey, list[str]]:
+    kept: dict[SeriesKey, list[Kept]] = defaultdict(list)
+    for image in plan.kept:
+        kept[image.volume.one.series].append(image)
+    outcomes: dict[SeriesKey, list[str]] = defaultdict(list)
+    for key, images in kept.items():
+        outcomes[key].append(_kept_as(images))
+    problems = [
+        (content.series, content.problem) for content in found.contents if content.problem is not None
+    ]
+    for key, reason in [*plan.skipped, *problems]:
+        text = f"skipped: {reason}"
+        if text not in outcomes[key]:
+            outcomes[key].append(text)
+    return outcomes
+
+
+def _kept_as(images: list[Kept]) -> str:
+    times = sorted({image.volume.one.inversion_time or 0.0 for image in images})
+    runs = sorted({image.run for image in images if image.run is not None})
+    parts = sorted({image.part for image in images if image.part is not None})
+    entities = [*(f"run-{run}" for run in runs), *(f"part-{part}" for part in parts), "IRT1"]
+    return (
+        f"kept as {' '.join(entities)}, inversion time {', '.join(f'{time * 1000:g}' for time in times)} ms"
+    )
+
+
+def nothing_usable(folder: Path, series: Iterable[SeriesRecord]) -> NoInputError:
+    """Return the error for a folder without a multi-TI inversion recovery, saying what each series is."""
+    found = "\n".join(f"  series {entry.number} {entry.description}: {entry.outcome}" for entry in series)
+    return NoInputError(
+        f"{folder}: no inversion recovery with at least 3 inversion times was found; expected images of the "
+        f"same geometry and sequence, each inversion time with its own inversion. Series there:\n{found}"
+    )
+
+
+def collect_warnings(found: Survey, plan: Plan) -> tuple[str, ...]:
+    """Return what the user must know. Files are named without the identifying words of the readable ones."""
+    notes = list(plan.warnings)
+    pieces = [image.volume.one for image in plan.kept]
+    notes.extend(sorted({piece.caveat for piece in pieces if piece.caveat}))
+    gains = sorted({piece.gain for piece in pieces if piece.gain})
+    if len(gains) > 1:
+        notes.append(
+            f"receiver gains differ between inversion times ({'; '.join(gains)}): "
+            "intensities may not be comparable"
+        )
+    if found.unreadable:
+        listed = found.unreadable[:_MOST_LISTED]
+        names = [scrub(str(path.relative_to(found.folder)), found.identifying) for path in listed]
+        notes.append(
+            f"{len(found.unreadable)} DICOM files cannot be read and are left out: {', '.join(names)}"
+            + (", ..." if len(found.unreadable) > _MOST_LISTED else "")
+        )
+    return tuple(notes)

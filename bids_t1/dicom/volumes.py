@@ -1,0 +1,110 @@
+"""Slices put together to volumes: one inversion time, one part of the complex signal, one acquisition."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bids_t1.dicom.geometry import along_normal, close, has_place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bids_t1.dicom.images import Slice
+
+_ECHO_TOLERANCE = 0.0005
+"""Echo times closer than this belong to one echo [s]."""
+
+_POSITION_TOLERANCE = 0.1
+"""Slices closer than this lie in the same place [mm]."""
+
+_FLIP_TOLERANCE = 0.5
+"""Flip angles closer than this are the same [degree]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """The slices of one image, ordered along the slice normal."""
+
+    slices: tuple[Slice, ...]
+
+    @property
+    def one(self) -> Slice:
+        """Return a slice that speaks for all: what makes a volume is the same in each."""
+        return self.slices[0]
+
+    @property
+    def started(self) -> tuple[str, int, int]:
+        """Return an order in time within the examination."""
+        time = min(piece.acquired for piece in self.slices)
+        return time[0], self.one.series.number or 0, time[1]
+
+    def fits(self, other: Volume) -> bool:
+        """Tell whether another volume shows the same slices with the same sequence at any inversion time."""
+        a, b = self.one, other.one
+        return (
+            (a.matrix, a.vendor, a.sequence, a.dimensions) == (b.matrix, b.vendor, b.sequence, b.dimensions)
+            and len(self.slices) == len(other.slices)
+            and _stem(a.sequence_name) == _stem(b.sequence_name)
+            and close(a.spacing, b.spacing, 1e-3)
+            and close(a.orientation, b.orientation, 1e-3)
+            and close(a.position, b.position, _POSITION_TOLERANCE)
+            and close(self.slices[-1].position, other.slices[-1].position, _POSITION_TOLERANCE)
+            and abs((a.echo_time or 0) - (b.echo_time or 0)) < _ECHO_TOLERANCE
+            and abs((a.flip_angle or 0) - (b.flip_angle or 0)) < _FLIP_TOLERANCE
+        )
+
+
+def assemble(slices: Iterable[Slice]) -> tuple[list[Volume], list[tuple[Slice, str]]]:
+    """Put the slices of one series together.
+
+    Also return a slice and the reason for each group of slices that makes no volume. A place that was
+    imaged several times belongs to several volumes, in the order of acquisition.
+    """
+    groups: dict[tuple[object, ...], list[Slice]] = defaultdict(list)
+    for piece in slices:
+        groups[_same_volume(piece)].append(piece)
+    volumes: list[Volume] = []
+    failures: list[tuple[Slice, str]] = []
+    for group in groups.values():
+        if not all(has_place(piece) for piece in group):
+            failures.append((group[0], "image position or orientation is missing or incomplete"))
+            continue
+        repeats = _repeats(group)
+        if repeats is None:
+            failures.append((group[0], "slices are missing: the places were not imaged equally often"))
+        else:
+            volumes.extend(repeats)
+    return volumes, failures
+
+
+def _stem(sequence_name: str) -> str:
+    """Return the letters a sequence name begins with: the digits after them count echoes and shots."""
+    found = re.match(r"[^0-9]*", sequence_name)
+    return found.group() if found else ""
+
+
+def _same_volume(piece: Slice) -> tuple[object, ...]:
+    orientation = tuple(round(cosine, 3) + 0.0 for cosine in piece.orientation)
+    echo = None if piece.echo_time is None else round(piece.echo_time, 4)
+    return piece.inversion_time, piece.component, piece.matrix, orientation, echo, piece.reconstruction
+
+
+def _repeats(group: list[Slice]) -> list[Volume] | None:
+    places: list[list[Slice]] = []
+    for piece in sorted(group, key=along_normal):
+        if places and along_normal(piece) - along_normal(places[-1][0]) < _POSITION_TOLERANCE:
+            places[-1].append(piece)
+        else:
+            places.append([piece])
+    counts = {len(place) for place in places}
+    if len(counts) != 1:
+        return None
+    ordered = [sorted(place, key=_time) for place in places]
+    return [Volume(tuple(pieces)) for pieces in zip(*ordered, strict=True)]
+
+
+def _time(piece: Slice) -> tuple[int, tuple[str, int, int], int]:
+    return piece.temporal_position or 0, piece.acquired, piece.frame or 0

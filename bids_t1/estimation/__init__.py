@@ -1,0 +1,1 @@
+"""Step 2: the engine. It knows no sequence, only columns of a signal model."""

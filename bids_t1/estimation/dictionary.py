@@ -1,0 +1,66 @@
+"""A coarse dictionary of the signal model over the relaxation time, made once per run."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from bids_t1.data.shapes import AtomRows, Atoms
+    from bids_t1.data.signal_model import SignalModel
+    from bids_t1.estimation.ratio_prior import RatioPrior
+
+LOG_STEP = 0.18
+"""Largest distance of two atoms in log T.
+
+The residual is smooth on this scale, so that its minimum lies between the neighbours of the best atom."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dictionary:
+    """The signals each relaxation time allows: a ray, or a cone in a plane, of positive amplitude.
+
+    With two coefficients, the signals of one relaxation time whose coefficient ratio lies within its bounds form
+    a planar cone. `axis` is its bisector, `side` the direction across it, `half_angle` its opening: in these
+    coordinates the two bounds are mirror images.
+    """
+
+    times: Atoms
+    """Relaxation times [s], rising."""
+
+    axis: AtomRows
+    side: AtomRows
+    half_angle: Atoms
+    """Half the opening of the cone [rad]; zero where the ratio is fixed."""
+
+
+def build_dictionary(
+    model: SignalModel, time_range: tuple[float, float], prior: RatioPrior | None, device: torch.device
+) -> Dictionary:
+    """Evaluate the model over `time_range` [s], in float64.
+
+    With a `prior` on the coefficient ratio the dictionary holds the prior's mean only.
+    """
+    low, high = time_range
+    n_atoms = max(8, 1 + math.ceil(math.log(high / low) / LOG_STEP))
+    times = torch.logspace(math.log(low), math.log(high), n_atoms, base=math.e, dtype=torch.float64)
+    columns, _ = model.columns(times)
+    if model.n_coefficients == 1:
+        first = second = columns[0]
+    elif prior is not None:
+        first = second = columns[0] + prior.mean(times)[0] * columns[1]
+    else:
+        first, second = (columns[0] + ratio * columns[1] for ratio in model.ratio_bounds)
+    first, second = first / first.norm(dim=0), second / second.norm(dim=0)
+    axis, side = first + second, second - first
+    opening = side.norm(dim=0)
+    single = {"dtype": torch.float32, "device": device}
+    return Dictionary(
+        times=times.to(**single),
+        axis=(axis / axis.norm(dim=0)).T.contiguous().to(**single),
+        side=(side / opening.clamp_min(1e-30)).T.contiguous().to(**single),
+        half_angle=torch.asin((opening / 2).clamp(max=1.0)).to(**single),
+    )

@@ -1,0 +1,174 @@
+"""The command line of the phantom. Nothing heavy is imported before the arguments are right."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from bids_t1.data.errors import BidsT1Error, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Leave with the exit code for usage, which argparse would give as 2."""
+        self.print_usage(sys.stderr)
+        self.exit(UsageError.exit_code, f"{self.prog}: {message}\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Declare the arguments, their defaults and their help."""
+    parser = _Parser(
+        prog="bids_t1_phantom",
+        description="Make a dataset of digital heads with known T1: inversion-recovery images as BIDS or as "
+        "the DICOM files of a scanner, and beside them the true maps. "
+        "The same options and seed give the same bytes.",
+    )
+    parser.add_argument("out_dir", type=Path, help="folder to make; it must not exist, or be empty")
+    _add_object(parser.add_argument_group("what is scanned"))
+    _add_protocol(parser.add_argument_group("how it is scanned"))
+    _add_format(parser.add_argument_group("how it is written"))
+    return parser
+
+
+def _add_object(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--participants",
+        type=int,
+        default=1,
+        metavar="N",
+        help="number of participants, each a different head (default: %(default)s)",
+    )
+    group.add_argument(
+        "--resolution",
+        type=float,
+        default=2.0,
+        metavar="MM",
+        help="edge of the cubic voxels [mm] (default: %(default)s)",
+    )
+    group.add_argument(
+        "--slices",
+        type=int,
+        default=None,
+        metavar="N",
+        help="only N slices about the basal ganglia (default: the whole head)",
+    )
+    group.add_argument(
+        "--efficiency",
+        type=float,
+        nargs=2,
+        default=[1.93, 0.02],
+        metavar=("MEAN", "SD"),
+        help="inversion efficiency 1 - cos(inversion angle), 2 if perfect, and its smooth "
+        "variation in space (default: 1.93 0.02)",
+    )
+    group.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="S",
+        help="number that determines heads, noise and identifiers (default: %(default)s)",
+    )
+
+
+def _add_protocol(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--sequences",
+        nargs="+",
+        choices=["IRT1"],
+        default=["IRT1"],
+        help="sequences to simulate; only IRT1 yet, inversion recovery with several inversion times",
+    )
+    group.add_argument(
+        "--inversion-times",
+        type=float,
+        nargs="+",
+        default=None,
+        metavar="S",
+        help="inversion times [s] (default: ten from 0.05 to 3.0, logarithmically spaced)",
+    )
+    group.add_argument(
+        "--repetition-times",
+        type=float,
+        nargs="+",
+        default=[6.0],
+        metavar="S",
+        help="from inversion to inversion, one for all inversion times or one for each [s] (default: 6.0)",
+    )
+    group.add_argument(
+        "--echo-time",
+        type=float,
+        default=0.010,
+        metavar="S",
+        help="spin-echo time [s] (default: %(default)s)",
+    )
+    group.add_argument(
+        "--snr",
+        type=float,
+        default=50.0,
+        metavar="X",
+        help="M0 of white matter over the noise SD of one channel (real or imaginary); inf for no noise "
+        "(default: %(default)s)",
+    )
+    group.add_argument(
+        "--part",
+        choices=["mag", "real", "complex", "polar"],
+        default="mag",
+        help="mag: magnitude (default); real: signed real part after phase correction; complex: real and "
+        "imaginary parts; polar: magnitude and phase. In DICOM, complex means what the vendor stores: "
+        "Siemens magnitude and phase, Philips real and imaginary, GE all four in one series",
+    )
+
+
+def _add_format(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--format",
+        choices=["bids", "dicom"],
+        default="bids",
+        help="BIDS dataset or scanner files (default: %(default)s)",
+    )
+    group.add_argument(
+        "--vendor",
+        choices=["siemens", "philips", "ge"],
+        default="siemens",
+        help="whose DICOM files to imitate (default: %(default)s)",
+    )
+    group.add_argument(
+        "--enhanced",
+        action="store_true",
+        help="multi-frame DICOM files, as Siemens XA and Philips write them",
+    )
+    group.add_argument(
+        "--one-series",
+        action="store_true",
+        help="all inversion times in ONE DICOM series instead of a series each",
+    )
+    group.add_argument(
+        "--layout",
+        choices=["participants", "sourcedata", "flat"],
+        default="participants",
+        help="where the DICOM files lie: participants: out_dir/sub-01/... (default); sourcedata: "
+        "out_dir/sourcedata/sub-01/...; flat: directly in out_dir, one participant. The truth is in "
+        "out_dir/derivatives/truth for BIDS and sourcedata, else in out_dir_truth beside out_dir",
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Make a dataset; return the exit code."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        from bids_t1.phantom.dataset import Request, make_dataset  # noqa: PLC0415 -- --help must stay quick
+
+        make_dataset(Request.from_arguments(arguments))
+    except BidsT1Error as error:
+        sys.stderr.write(f"bids_t1_phantom: {error}\n")
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

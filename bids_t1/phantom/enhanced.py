@@ -1,0 +1,149 @@
+"""Functional groups of enhanced (multi-frame) MR images: DICOM PS3.3, section C.7.6.16."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydicom import Dataset
+from pydicom.tag import Tag
+
+from bids_t1.phantom.vendors import COMPONENTS, LETTERS
+
+if TYPE_CHECKING:
+    from pydicom.dataset import FileDataset
+
+    from bids_t1.phantom.vendors import Frame, Vendor
+
+_LARGEST_DOUBLE = 1.7976931348623157e308
+_PARTS = ("mag", "phase", "real", "signed", "imag")
+
+
+def add_functional_groups(  # noqa: PLR0913
+    dataset: FileDataset,
+    frames: tuple[Frame, ...],
+    vendor: Vendor,
+    *,
+    orientation: list[float],
+    spacing: float,
+    dimension_uid: str,
+) -> None:
+    """Say of each frame where it is and how it was made.
+
+    Parameters
+    ----------
+    dataset : FileDataset
+        The file, pixels included.
+    frames : tuple of Frame
+        In the order of the pixels.
+    vendor : Vendor
+        Whose private attributes to add.
+    orientation : list of float
+        Row and column cosines, as in (0020,0037).
+    spacing : float
+        Edge of the voxels [mm].
+    dimension_uid : str
+        Identifier of the organisation of dimensions.
+    """
+    parts = {frame.part for frame in frames}
+    letter = LETTERS[frames[0].part] if len(parts) == 1 else "MIXED"
+    dataset.ImageType = ["ORIGINAL", "PRIMARY", letter, "NONE"]
+    dataset.ComplexImageComponent = COMPONENTS[frames[0].part] if len(parts) == 1 else "MIXED"
+    dataset.AcquisitionContrast = "T1"
+    dataset.PixelPresentation = "MONOCHROME"
+    dataset.VolumetricProperties = "VOLUME"
+    dataset.VolumeBasedCalculationTechnique = "NONE"
+    dataset.ContentQualification = "RESEARCH"
+    dataset.ResonantNucleus = "1H"
+    dataset.PulseSequenceName = "*tir2d1"
+    dataset.EchoPulseSequence = "SPIN"
+    dataset.NumberOfFrames = len(frames)
+    _add_dimensions(dataset, dimension_uid)
+    dataset.SharedFunctionalGroupsSequence = [_shared(frames[0], orientation, spacing)]
+    dataset.PerFrameFunctionalGroupsSequence = [_frame(frame, vendor) for frame in frames]
+
+
+def _add_dimensions(dataset: FileDataset, uid: str) -> None:
+    dataset.DimensionOrganizationSequence = [_item(DimensionOrganizationUID=uid)]
+    content, modifier, kind = (
+        Tag("FrameContentSequence"),
+        Tag("MRModifierSequence"),
+        Tag("MRImageFrameTypeSequence"),
+    )
+    dataset.DimensionIndexSequence = [
+        _item(DimensionOrganizationUID=uid, DimensionIndexPointer=Tag(pointer), FunctionalGroupPointer=group)
+        for pointer, group in (
+            ("StackID", content),
+            ("InStackPositionNumber", content),
+            ("InversionTimes", modifier),
+            ("ComplexImageComponent", kind),
+        )
+    ]
+
+
+def _shared(frame: Frame, orientation: list[float], spacing: float) -> Dataset:
+    shared = Dataset()
+    shared.PixelMeasuresSequence = [
+        _item(
+            SliceThickness=f"{spacing:.9g}",
+            SpacingBetweenSlices=f"{spacing:.9g}",
+            PixelSpacing=[f"{spacing:.9g}"] * 2,
+        )
+    ]
+    shared.PlaneOrientationSequence = [
+        _item(ImageOrientationPatient=[f"{value:.9g}" for value in orientation])
+    ]
+    shared.MRFOVGeometrySequence = [
+        _item(
+            InPlanePhaseEncodingDirection="ROW",
+            MRAcquisitionFrequencyEncodingSteps=frame.pixels.shape[0],
+            MRAcquisitionPhaseEncodingStepsInPlane=frame.pixels.shape[1],
+        )
+    ]
+    shared.MRImagingModifierSequence = [_item(PixelBandwidth="240", TransmitterFrequency=123.25)]
+    return shared
+
+
+def _frame(frame: Frame, vendor: Vendor) -> Dataset:
+    item = Dataset()
+    item.FrameContentSequence = [
+        _item(
+            StackID="1",
+            InStackPositionNumber=frame.slice_number,
+            TemporalPositionIndex=frame.measurement,
+            DimensionIndexValues=[1, frame.slice_number, frame.measurement, _PARTS.index(frame.part) + 1],
+        )
+    ]
+    item.PlanePositionSequence = [_item(ImagePositionPatient=[f"{value:.9g}" for value in frame.position])]
+    item.MREchoSequence = [_item(EffectiveEchoTime=frame.echo_time * 1000)]
+    item.MRTimingAndRelatedParametersSequence = [
+        _item(RepetitionTime=f"{frame.repetition_time * 1000:.9g}", FlipAngle="90", EchoTrainLength=1)
+    ]
+    # A second value of the largest double: Philips, github.com/rordenlab/dcm2niix/issues/385.
+    filler = [_LARGEST_DOUBLE] if vendor.manufacturer.startswith("Philips") else []
+    item.MRModifierSequence = [
+        _item(InversionRecovery="YES", InversionTimes=[frame.inversion_time * 1000, *filler])
+    ]
+    item.MRImageFrameTypeSequence = [
+        _item(
+            FrameType=["ORIGINAL", "PRIMARY", LETTERS[frame.part], "NONE"],
+            ComplexImageComponent=COMPONENTS[frame.part],
+            AcquisitionContrast="T1",
+            PixelPresentation="MONOCHROME",
+            VolumetricProperties="VOLUME",
+            VolumeBasedCalculationTechnique="NONE",
+        )
+    ]
+    slope = 1.0 if frame.stored.slope is None else frame.stored.slope
+    item.PixelValueTransformationSequence = [
+        _item(RescaleIntercept=f"{frame.stored.intercept:.9g}", RescaleSlope=f"{slope:.9g}", RescaleType="US")
+    ]
+    vendor.stamp_frame(item, frame)
+    return item
+
+
+def _item(**attributes: object) -> Dataset:
+    """Make a sequence item with attributes by keyword, as DICOM spells them."""
+    item = Dataset()
+    for keyword, value in attributes.items():
+        setattr(item, keyword, value)
+    return item

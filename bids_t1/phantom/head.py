@@ -1,0 +1,229 @@
+"""A digital head: tissues, relaxation and magnetisation on a scanner's oblique grid.
+
+Every voxel holds one tissue, and has one T1, one M0 and one inversion efficiency: they are properties of the
+object, so the truth needs no convention about partial volume. The same seed gives the same head at any
+resolution.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bids_t1.data.errors import InvalidInputError
+from bids_t1.phantom.anatomy import Atlas, Tissue, classify
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+WHITE_MATTER_M0 = 1000.0
+"""M0 of average white matter [arbitrary]: the signal that SNR is relative to."""
+
+FIELD_OF_VIEW = (184.0, 240.0, 190.0)
+"""Extent of the images, left-right, posterior-anterior, foot-head [mm]."""
+
+_CENTRE = (0.0, -8.0, 20.0)
+"""Centre of the field of view of a whole head, in the template's coordinates [mm]."""
+
+_SLICE_CENTRE = (0.0, -8.0, 8.0)
+"""Centre of a stack of few slices: at the height of the basal ganglia and ventricles [mm]."""
+
+_OBLIQUITY = (-12.0, 3.0)
+"""Tilt of the slices about the left-right axis and rotation about the foot-head axis [degree]."""
+
+T1 = MappingProxyType(
+    {
+        # 3 T. White and grey matter: Wright 2008, doi 10.1007/s10334-008-0104-8; deep grey matter: the mean
+        # of 56 published data sets. The rest are round numbers that make the head look right.
+        Tissue.GREY_MATTER: 1.60,
+        Tissue.WHITE_MATTER: 0.84,
+        Tissue.FLUID: 4.0,
+        Tissue.BONE: 0.40,
+        Tissue.SOFT_TISSUE: 1.35,
+        Tissue.DEEP_GREY_MATTER: 1.19,
+        Tissue.FAT: 0.35,
+        Tissue.EYE: 3.6,
+    }
+)
+"""Mean T1 of each tissue [s]."""
+
+_WATER = MappingProxyType(
+    {
+        Tissue.GREY_MATTER: 1.17,
+        Tissue.WHITE_MATTER: 1.0,
+        Tissue.FLUID: 1.43,
+        Tissue.BONE: 0.10,
+        Tissue.SOFT_TISSUE: 1.05,
+        Tissue.DEEP_GREY_MATTER: 1.10,
+        Tissue.FAT: 1.25,
+        Tissue.EYE: 1.40,
+    }
+)
+"""M0 of each tissue, relative to white matter: proton density and what T2 leaves of it at a short TE."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """Where the voxels of an image are."""
+
+    shape: tuple[int, int, int]
+    affine: NDArray[np.float64]
+    """From voxel indices to scanner coordinates, RAS+ [mm]."""
+
+    def points(self) -> NDArray[np.float64]:
+        """Scanner coordinates of the voxel centres, array (3, x, y, z) [mm]."""
+        indices = np.indices(self.shape, dtype=float)
+        return np.tensordot(self.affine[:3, :3], indices, axes=1) + self.affine[:3, 3].reshape(3, 1, 1, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """One participant's head as it lies in the scanner: the truth of the phantom."""
+
+    grid: Grid
+    tissue: NDArray[np.uint8]
+    """`Tissue` of each voxel, array (x, y, z)."""
+
+    t1: NDArray[np.float64]
+    """Longitudinal relaxation time [s]; NaN in air."""
+
+    m0: NDArray[np.float64]
+    """Signal at full magnetisation, with the receive profile [arbitrary]; 0 in air."""
+
+    inversion_efficiency: NDArray[np.float64]
+    """kappa = 1 - cos(inversion angle); NaN in air."""
+
+    phase: NDArray[np.float64]
+    """Phase of the transverse magnetisation at the echo [rad]."""
+
+    brain: NDArray[np.bool_]
+    """Brain with its fluid."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadOptions:
+    """How a head is made."""
+
+    resolution: float = 2.0
+    """Edge of the cubic voxels [mm]."""
+
+    slices: int | None = None
+    """Number of slices about the basal ganglia; None for the whole head."""
+
+    efficiency_mean: float = 1.93
+    efficiency_sd: float = 0.02
+    """Mean and spatial standard deviation of kappa."""
+
+    efficiency_offset: Mapping[Tissue, float] = field(default_factory=dict)
+    """Added to kappa in some tissues, as magnetisation transfer does."""
+
+    t1_spread: float = 0.03
+    """Standard deviation of T1 within a tissue, and of its mean between participants, relative."""
+
+
+def make_grid(options: HeadOptions) -> Grid:
+    """Lay the voxels of an oblique axial scan.
+
+    Raises
+    ------
+    InvalidInputError
+        If the resolution or the number of slices is not possible.
+    """
+    if not 0.5 <= options.resolution <= 20:  # noqa: PLR2004 -- 0.5 mm is already 67 million voxels
+        raise InvalidInputError(f"resolution {options.resolution} mm; expected 0.5 to 20 mm.")
+    width, depth, height = (round(extent / options.resolution) for extent in FIELD_OF_VIEW)
+    if options.slices is not None and not 1 <= options.slices <= height:
+        raise InvalidInputError(
+            f"{options.slices} slices of {options.resolution} mm; expected 1 to {height}, the whole head."
+        )
+    shape = (width, depth, options.slices or height)
+    affine = np.eye(4)
+    affine[:3, :3] = _rotation(*np.deg2rad(_OBLIQUITY)) * options.resolution
+    centre = np.array(_SLICE_CENTRE if options.slices else _CENTRE)
+    affine[:3, 3] = centre - affine[:3, :3] @ ((np.array(shape) - 1) / 2)
+    return Grid(shape=shape, affine=affine)
+
+
+def make_head(atlas: Atlas, options: HeadOptions, *, seed: int, participant: int = 1) -> Head:
+    """Make the head of one participant; another number is another head of the same family.
+
+    Parameters
+    ----------
+    atlas : Atlas
+        The anatomy that all heads are deformed from (`anatomy.load_atlas`).
+    options : HeadOptions
+        Resolution, number of slices and how much heads vary.
+    seed, participant : int
+        Together they determine the head.
+    """
+    rng = np.random.default_rng([seed, participant])
+    grid = make_grid(options)
+    points = grid.points()
+    template_points = _deform(points, rng)
+    tissue = classify(atlas, template_points)
+    relative_t1 = {kind: 1 + options.t1_spread * rng.standard_normal() for kind in T1}
+    texture = 1 + options.t1_spread * np.clip(_smooth_field(points, rng, spacing=22.0), -2.5, 2.5)
+    t1 = _look_up(tissue, {kind: T1[kind] * relative_t1[kind] for kind in T1}) * texture
+    water = _look_up(tissue, {kind: WHITE_MATTER_M0 * _WATER[kind] for kind in T1}, air=0.0)
+    receive = 1 + 0.06 * _smooth_field(points, rng, spacing=70.0)
+    efficiency = options.efficiency_mean + options.efficiency_sd * _smooth_field(points, rng, spacing=40.0)
+    efficiency += _look_up(tissue, {kind: options.efficiency_offset.get(kind, 0.0) for kind in T1})
+    return Head(
+        grid=grid,
+        tissue=tissue,
+        t1=t1,
+        m0=water * np.clip(receive, 0.7, 1.3),
+        inversion_efficiency=np.clip(efficiency, 0.0, 2.0),
+        phase=1.0 + 0.012 * (points[1] + 10) + 1.2 * _smooth_field(points, rng, spacing=60.0),
+        brain=np.isin(tissue, [kind for kind in Tissue if kind.in_brain]),
+    )
+
+
+def _deform(points: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Template coordinates that lie under the scanner coordinates of one participant's head [mm]."""
+    tilt, turn = np.deg2rad(rng.normal(0, 3, 2))
+    offset = rng.normal(0, 2.5, 3)
+    scale = rng.normal(1.0, 0.03, 3)
+    moved = np.tensordot(
+        np.diag(1 / scale) @ _rotation(tilt, turn).T, points - offset.reshape(3, 1, 1, 1), axes=1
+    )
+    coarse, fine = (
+        np.stack([_smooth_field(points, rng, spacing=spacing) for _ in range(3)]) for spacing in (55.0, 20.0)
+    )
+    # Amplitudes that keep the map one to one: displacements change by less than a third of the distance.
+    return np.asarray(moved + 2.5 * coarse + 1.0 * fine)
+
+
+def _rotation(tilt: float, turn: float) -> NDArray[np.float64]:
+    """Rotate about the left-right axis, then about the foot-head axis [rad]."""
+    cx, sx, cz, sz = np.cos(tilt), np.sin(tilt), np.cos(turn), np.sin(turn)
+    turned = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
+    tilted = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
+    return np.asarray(turned @ tilted)
+
+
+def _smooth_field(
+    points: NDArray[np.float64], rng: np.random.Generator, *, spacing: float
+) -> NDArray[np.float64]:
+    """Draw a smooth random field of unit variance: B-splines over random points `spacing` mm apart."""
+    from scipy.ndimage import map_coordinates  # noqa: PLC0415 -- slow to import
+
+    reach = 260.0
+    control = rng.standard_normal((int(2 * reach / spacing) + 4,) * 3)
+    # A sum of squared cubic B-splines averages 151/315 per axis.
+    field = map_coordinates(control, (points + reach) / spacing, order=3, prefilter=False, mode="nearest")
+    return np.asarray(field / (151 / 315) ** 1.5)
+
+
+def _look_up(
+    tissue: NDArray[np.uint8], values: Mapping[Tissue, float], *, air: float = np.nan
+) -> NDArray[np.float64]:
+    table: NDArray[np.float64] = np.full(max(Tissue) + 1, air)
+    for kind, value in values.items():
+        table[kind] = value
+    return np.asarray(table[tissue])

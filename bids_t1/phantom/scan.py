@@ -1,0 +1,141 @@
+"""A head goes through the scanner: protocol in, noisy complex images out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bids_t1.data.errors import InvalidInputError, UsageError
+from bids_t1.phantom.head import WHITE_MATTER_M0
+from bids_t1.phantom.simulate import inversion_recovery
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from bids_t1.phantom.head import Grid, Head
+
+DEFAULT_INVERSION_TIMES = (0.05, 0.08, 0.125, 0.2, 0.31, 0.49, 0.77, 1.21, 1.91, 3.0)
+"""Ten delays, evenly spaced on a logarithmic scale [s]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protocol:
+    """An inversion-recovery spin-echo protocol, one experiment per inversion time."""
+
+    inversion_times: tuple[float, ...] = DEFAULT_INVERSION_TIMES
+    """From inversion to excitation [s]."""
+
+    repetition_times: tuple[float, ...]
+    """From inversion to inversion, one per inversion time [s]."""
+
+    echo_time: float = 0.010
+    """From excitation to echo [s]."""
+
+    snr: float = 50.0
+    """M0 of average white matter (`WHITE_MATTER_M0`) over the noise SD of one channel, real or imaginary."""
+
+    magnetic_field_strength: float = 3.0
+    """[T]."""
+
+    @classmethod
+    def build(
+        cls,
+        inversion_times: tuple[float, ...] = DEFAULT_INVERSION_TIMES,
+        *,
+        repetition_times: tuple[float, ...] = (6.0,),
+        echo_time: float = 0.010,
+        snr: float = 50.0,
+    ) -> Protocol:
+        """Check a protocol; one repetition time stands for all inversion times.
+
+        Raises
+        ------
+        UsageError
+            If a value is impossible, or the numbers of times do not match.
+        """
+        if len(repetition_times) == 1:
+            repetition_times *= len(inversion_times)
+        if not inversion_times or len(repetition_times) != len(inversion_times):
+            raise UsageError(
+                f"{len(repetition_times)} repetition times for {len(inversion_times)} inversion times; "
+                "expected one for all, or one for each."
+            )
+        for time in (*inversion_times, *repetition_times, echo_time):
+            if not 0 < time < 30:  # noqa: PLR2004
+                raise UsageError(
+                    f"{time} is no time in seconds; expected above 0 and below 30. Divide ms by 1000."
+                )
+        if not snr > 0:
+            raise UsageError(f"SNR {snr}; expected a number above 0, or inf for no noise.")
+        return cls(
+            inversion_times=inversion_times, repetition_times=repetition_times, echo_time=echo_time, snr=snr
+        )
+
+    @property
+    def noise_sd(self) -> float:
+        """Standard deviation of the noise in the real, and in the imaginary, channel [units of M0]."""
+        return WHITE_MATTER_M0 / self.snr
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """Reconstructed images of one participant."""
+
+    grid: Grid
+    protocol: Protocol
+    images: NDArray[np.complex64]
+    """Complex images, array (measurement, x, y, z) [units of M0]."""
+
+    reference_phase: NDArray[np.float64]
+    """The phase that a phase-sensitive reconstruction takes away, array (x, y, z) [rad]."""
+
+    def part(self, name: str) -> NDArray[np.float32]:
+        """One real-valued view of the images, array (measurement, x, y, z).
+
+        Parameters
+        ----------
+        name : str
+            ``mag``, ``phase`` [rad], ``real`` and ``imag`` of the complex images; or ``signed``: the real
+            part after phase correction, negative before the zero crossing.
+        """
+        match name:
+            case "mag":
+                values = np.abs(self.images)
+            case "phase":
+                values = np.angle(self.images)
+            case "real":
+                values = self.images.real
+            case "imag":
+                values = self.images.imag
+            case "signed":
+                values = (self.images * np.exp(-1j * self.reference_phase)).real
+            case _:
+                raise InvalidInputError(f"part {name!r}; expected mag, phase, real, imag or signed.")
+        return values.astype(np.float32)
+
+
+def acquire(head: Head, protocol: Protocol, *, seed: int, participant: int = 1) -> Scan:
+    """Scan a head: simulate the signal of each voxel, add its phase and complex Gaussian noise.
+
+    Magnitude images are then Rician. The noise is white and has the same SD inside and outside the head.
+    """
+    # A stream of its own: the noise does not depend on how many random numbers the head used.
+    rng = np.random.default_rng([seed, participant, 1])
+    matter = head.m0 > 0
+    signal = np.zeros((len(protocol.inversion_times), *head.grid.shape))
+    signal[:, matter] = inversion_recovery(
+        head.t1[matter],
+        head.m0[matter],
+        inversion_times=protocol.inversion_times,
+        repetition_times=protocol.repetition_times,
+        inversion_efficiency=head.inversion_efficiency[matter],
+        echo_time=protocol.echo_time,
+    )
+    images = np.empty(signal.shape, dtype=np.complex64)
+    turn = np.exp(1j * head.phase)
+    for image, values in zip(images, signal, strict=True):
+        noise = rng.standard_normal((2, *values.shape)) * protocol.noise_sd
+        image[...] = values * turn + noise[0] + 1j * noise[1]
+    return Scan(grid=head.grid, protocol=protocol, images=images, reference_phase=head.phase)

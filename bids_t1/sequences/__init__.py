@@ -1,0 +1,1 @@
+"""The physics: one file per sequence, with its timing, its metadata and its signal."""

@@ -1,0 +1,89 @@
+"""Multi-TI inversion recovery, the reference method for T1."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from bids_t1.data.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from bids_t1.data.shapes import Columns, Times
+
+UNKNOWN_REPETITION_TIME = 1e4
+"""Stands in for an infinite TR inside exp(-TR/T1), which it makes exactly zero [s]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InversionRecovery:
+    """An inversion - TI - 90 degree readout experiment, repeated every TR.
+
+    In the steady state the longitudinal magnetisation at the readout is, exactly,
+
+        M0 (1 - exp(-TR/T1)) + kappa M0 (exp(-TR/T1) - exp(-TI/T1))
+
+    with kappa = 1 - cos(inversion angle), 2 for an ideal inversion. When all TR are equal the two columns
+    span the same signals as a + b exp(-TI/T1) (Barral et al. 2010, doi 10.1002/mrm.22497), so T1 is the same.
+    """
+
+    inversion_times: tuple[float, ...]
+    """Delays between inversion and excitation [s]."""
+
+    repetition_times: tuple[float, ...]
+    """Delay between two inversions, one per inversion time [s]; infinite where unknown."""
+
+    ideal: bool = False
+    """Whether kappa is fixed at 2 and TR taken as infinite: signal M0 (1 - 2 exp(-TI/T1))."""
+
+    def __post_init__(self) -> None:
+        times = ", ".join(f"{time:g}" for time in self.inversion_times)
+        if len(self.inversion_times) != len(self.repetition_times):
+            raise InvalidInputError(
+                f"{len(self.inversion_times)} inversion times and {len(self.repetition_times)} repetition times; "
+                "expected one TR per TI."
+            )
+        if any(ti <= 0 or not math.isfinite(ti) for ti in self.inversion_times):
+            raise InvalidInputError(f"InversionTime is {times} s; expected positive seconds.")
+        for ti, tr in zip(self.inversion_times, self.repetition_times, strict=True):
+            if not tr > ti:
+                raise InvalidInputError(
+                    f"RepetitionTime {tr:g} s is not longer than InversionTime {ti:g} s; "
+                    "expected the delay between two inversions. Correct the sidecar."
+                )
+        n_unknowns = self.n_coefficients + 1
+        if len(set(self.inversion_times)) < n_unknowns:
+            raise InvalidInputError(
+                f"{len(set(self.inversion_times))} different inversion times ({times} s); "
+                f"expected at least {n_unknowns}, one per unknown of the model."
+            )
+
+    @property
+    def n_measurements(self) -> int:
+        """Number of inversion times."""
+        return len(self.inversion_times)
+
+    @property
+    def n_coefficients(self) -> int:
+        """M0 alone for an ideal inversion, else M0 and kappa M0."""
+        return 1 if self.ideal else 2
+
+    @property
+    def ratio_bounds(self) -> tuple[float, float]:
+        """Range of kappa: loose, because a tight bound is a one-sided prior that biases T1."""
+        return (0.5, 3.0)
+
+    def columns(self, time: Times) -> tuple[Columns, Columns]:
+        """Return the columns of M0 and kappa M0 and their derivatives with respect to log T1."""
+        shape = (-1, *(1 for _ in time.shape))
+        ti = time.new_tensor(self.inversion_times).reshape(shape) / time
+        recovery = torch.exp(-ti)
+        if self.ideal:
+            return (1 - 2 * recovery)[None], (-2 * ti * recovery)[None]
+        finite = [min(tr, UNKNOWN_REPETITION_TIME) for tr in self.repetition_times]
+        tr = time.new_tensor(finite).reshape(shape) / time
+        repeat = torch.exp(-tr)
+        slope = tr * repeat
+        return torch.stack([1 - repeat, repeat - recovery]), torch.stack([-slope, slope - ti * recovery])

@@ -1,0 +1,201 @@
+"""Small DICOM files for the tests, made attribute by attribute so that each trap can be set."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.uid import UID, EnhancedMRImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
+
+ROWS, COLUMNS, N_SLICES = 8, 6, 2
+TIMES = (50.0, 400.0, 1100.0, 2500.0)
+"""Inversion times [ms]."""
+
+SECRETS = ("Nightingale", "Florence", "ID4711", "18200512", "ACC0815", "Scutari", "Herbert", "20240102")
+"""Everything in the headers that names the patient, the examination or the place."""
+
+SIEMENS: dict[str, Any] = {
+    "Manufacturer": "SIEMENS",
+    "ImageType": ["ORIGINAL", "PRIMARY", "M", "ND"],
+    "ScanningSequence": ["SE", "IR"],
+    "SequenceName": "*tir2d1",
+}
+GE: dict[str, Any] = {
+    "Manufacturer": "GE MEDICAL SYSTEMS",
+    "ImageType": ["ORIGINAL", "PRIMARY", "OTHER"],
+    "ScanningSequence": "IR",
+}
+PHILIPS: dict[str, Any] = {
+    "Manufacturer": "Philips Medical Systems",
+    "ImageType": ["ORIGINAL", "PRIMARY", "M_IR", "M", "IR"],
+    "ScanningSequence": "IR",
+    "RescaleIntercept": 0,
+    "RescaleSlope": 1,
+}
+GRADIENT_ECHO: dict[str, Any] = {
+    **SIEMENS,
+    "ScanningSequence": ["GR", "IR"],
+    "SequenceName": "*tfl3d1",
+    "MRAcquisitionType": "3D",
+}
+GE_IMAGE_TYPE = (0x0043, "GEMS_PARM_01", 0x2F, "SS")
+PHILIPS_SCALE = (0x2005, "Philips MR Imaging DD 001", 0x0E, "FL")
+
+
+def real_data(*parts: str) -> Path:
+    """Return a folder of the public data sets, or skip the test where they are not there."""
+    root = Path(os.environ.get("BIDS_T1_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
+    folder = root.joinpath(*parts)
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not there: set BIDS_T1_TEST_DATA to the folder of the public data")
+    return folder
+
+
+def _base(sop_class: UID) -> FileDataset:
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = sop_class
+    meta.MediaStorageSOPInstanceUID = generate_uid()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+    dataset.SOPClassUID = sop_class
+    dataset.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
+    dataset.Modality = "MR"
+    dataset.PatientName = "Nightingale^Florence"
+    dataset.PatientID = "ID4711"
+    dataset.PatientBirthDate = "18200512"
+    dataset.AccessionNumber = "ACC0815"
+    dataset.InstitutionName = "Scutari"
+    dataset.ReferringPhysicianName = "Herbert^S"
+    dataset.StudyDate = dataset.AcquisitionDate = "20240102"
+    dataset.StudyInstanceUID = "1.2.3"
+    dataset.FrameOfReferenceUID = "1.2.4"
+    dataset.MagneticFieldStrength = 3
+    dataset.PatientPosition = "HFS"
+    dataset.Rows, dataset.Columns = ROWS, COLUMNS
+    dataset.SamplesPerPixel = 1
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    dataset.BitsAllocated = 16
+    dataset.BitsStored, dataset.HighBit = 12, 11
+    dataset.PixelRepresentation = 0
+    return dataset
+
+
+def _add(dataset: Dataset, attributes: dict[Any, Any]) -> None:
+    """Set attributes by keyword, private ones by (group, creator, element, VR); None removes."""
+    for key, value in attributes.items():
+        if isinstance(key, tuple):
+            group, creator, element, vr = key
+            dataset.private_block(group, creator, create=True).add_new(element, vr, value)
+        elif value is None:
+            if key in dataset:
+                delattr(dataset, key)
+        else:
+            setattr(dataset, key, value)
+
+
+def write_slice(path: Path, value: int, attributes: dict[Any, Any]) -> Path:
+    """Write a classic file whose pixels rise from a value."""
+    dataset = _base(MRImageStorage)
+    dataset.ScanningSequence = ["SE", "IR"]
+    dataset.MRAcquisitionType = "2D"
+    dataset.RepetitionTime, dataset.EchoTime, dataset.FlipAngle = 6000, 10, 90
+    dataset.PixelSpacing, dataset.SliceThickness = [2, 2], 3
+    dataset.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+    _add(dataset, attributes)
+    kind = np.int16 if dataset.PixelRepresentation else np.uint16
+    pixels = np.arange(ROWS * COLUMNS).reshape(ROWS, COLUMNS) + value
+    dataset.PixelData = pixels.astype(kind).tobytes()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
+def write_volume(
+    folder: Path, time: float | None, attributes: dict[Any, Any], *, series: int, value: int = 100
+) -> list[Path]:
+    """Write the slices of one inversion time [ms] into a folder, as files without extension."""
+    files = []
+    for index in range(N_SLICES):
+        given: dict[Any, Any] = {
+            "SeriesInstanceUID": f"1.2.5.{series}",
+            "SeriesNumber": series,
+            "SeriesDescription": "ir_se",
+            "InstanceNumber": len(list(folder.glob("*"))) + 1 if folder.is_dir() else 1,
+            "AcquisitionTime": f"{100000 + series}.{int(time or 0):06d}",
+            "ImagePositionPatient": [0, 0, 3.0 * index],
+            **({} if time is None else {"InversionTime": time}),
+            **attributes,
+        }
+        name = f"IM{series:03d}_{len(list(folder.glob('*'))) if folder.is_dir() else 0:04d}"
+        files.append(write_slice(folder / name, value, given))
+    return files
+
+
+def write_set(
+    folder: Path,
+    attributes: dict[Any, Any],
+    *,
+    times: tuple[float, ...] = TIMES,
+    first_series: int = 1,
+    one_series: bool = False,
+) -> None:
+    """Write a multi-TI inversion recovery, a series for each inversion time or all in one."""
+    for index, time in enumerate(times):
+        series = first_series if one_series else first_series + index
+        write_volume(folder, time, attributes, series=series, value=100 * (index + 1))
+
+
+def write_enhanced(path: Path, frames: list[dict[str, Any]], *, series: int = 1, **attributes: Any) -> Path:
+    """Write an enhanced file; a frame gives time [ms], place (slice index), component and value."""
+    dataset = _base(EnhancedMRImageStorage)
+    dataset.Manufacturer = "SIEMENS"
+    dataset.ImageType = ["ORIGINAL", "PRIMARY", "M", "NONE"]
+    dataset.ComplexImageComponent = "MIXED"
+    dataset.EchoPulseSequence, dataset.InversionRecovery = "SPIN", "YES"
+    dataset.MRAcquisitionType = "2D"
+    dataset.AcquisitionDateTime = "20240102101112"
+    dataset.SeriesInstanceUID, dataset.SeriesNumber = f"1.2.6.{series}", series
+    dataset.SeriesDescription = "ir_enhanced"
+    dataset.InstanceNumber = 1
+    dataset.NumberOfFrames = len(frames)
+    shared = Dataset()
+    shared.PlaneOrientationSequence = [Dataset()]
+    shared.PlaneOrientationSequence[0].ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+    shared.PixelMeasuresSequence = [Dataset()]
+    shared.PixelMeasuresSequence[0].PixelSpacing = [2, 2]
+    shared.PixelMeasuresSequence[0].SliceThickness = 3
+    shared.MRTimingAndRelatedParametersSequence = [Dataset()]
+    shared.MRTimingAndRelatedParametersSequence[0].RepetitionTime = 6000
+    shared.MRTimingAndRelatedParametersSequence[0].FlipAngle = 90
+    shared.MREchoSequence = [Dataset()]
+    shared.MREchoSequence[0].EffectiveEchoTime = 10.0
+    dataset.SharedFunctionalGroupsSequence = [shared]
+    dataset.PerFrameFunctionalGroupsSequence = [_frame(frame) for frame in frames]
+    _add(dataset, attributes)
+    planes = [np.arange(ROWS * COLUMNS) + frame["value"] for frame in frames]
+    dataset.PixelData = np.stack(planes).astype(np.uint16).tobytes()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
+def _frame(frame: dict[str, Any]) -> Dataset:
+    group = Dataset()
+    group.PlanePositionSequence = [Dataset()]
+    group.PlanePositionSequence[0].ImagePositionPatient = [0, 0, 3.0 * frame["place"]]
+    group.FrameContentSequence = [Dataset()]
+    group.FrameContentSequence[0].StackID = "1"
+    group.FrameContentSequence[0].InStackPositionNumber = frame["place"] + 1
+    group.FrameContentSequence[0].DimensionIndexValues = [1, frame["place"] + 1, frame.get("index", 1)]
+    group.MRImageFrameTypeSequence = [Dataset()]
+    group.MRImageFrameTypeSequence[0].FrameType = ["ORIGINAL", "PRIMARY", "OTHER", "NONE"]
+    group.MRImageFrameTypeSequence[0].ComplexImageComponent = frame.get("component", "MAGNITUDE")
+    if frame["time"] is not None:
+        group.MRModifierSequence = [Dataset()]
+        group.MRModifierSequence[0].InversionRecovery = "YES"
+        group.MRModifierSequence[0].InversionTimes = frame["time"]
+    return group
