@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 from bids_t1.data.entities import BidsName, strip_label
 from bids_t1.data.errors import InputOutputError, InvalidInputError
 from bids_t1.dicom.classify import classify
-from bids_t1.dicom.dataset import as_json, describe, publishing
+from bids_t1.dicom.dataset import describe
 from bids_t1.dicom.extract import lay_out
 from bids_t1.dicom.nifti import Nifti
 from bids_t1.dicom.privacy import scrub
 from bids_t1.dicom.record import Conversion, source_digest
 from bids_t1.dicom.sidecar import complete
 from bids_t1.dicom.survey import collect_warnings, nothing_usable, series_records, survey
+from bids_t1.storage import as_json, publishing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gzip
 import os
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
+
+from bids_t1.dicom.header import DAMAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +59,7 @@ def is_dicom(path: Path) -> bool:
     try:
         with open_plain(path) as file:
             start = file.read(PREAMBLE + 4)
-    except EOFError:  # an empty or cut gzip
+    except (EOFError, zlib.error):  # an empty or cut gzip
         return False
     if start[PREAMBLE:] == b"DICM":
         return True
@@ -70,7 +72,7 @@ def _is_bare_data_set(path: Path) -> bool:
             header = dcmread(
                 file, force=True, specific_tags=["SOPClassUID", "Modality"], stop_before_pixels=True
             )
-    except (InvalidDicomError, OSError, EOFError, ValueError, KeyError, NotImplementedError):
+    except DAMAGE:
         return False
     return "SOPClassUID" in header and "Modality" in header
 

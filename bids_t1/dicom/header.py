@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
@@ -15,6 +17,12 @@ if TYPE_CHECKING:
 
     from pydicom.dataelem import DataElement
     from pydicom.dataset import Dataset
+
+DAMAGE = (
+    OSError, EOFError, ValueError, KeyError, IndexError, AttributeError, TypeError, NotImplementedError,
+    struct.error, zlib.error, BytesLengthException, InvalidDicomError,
+)  # fmt: skip
+"""What Python and pydicom raise on files that are damaged or cut short."""
 
 _UNTYPED = {2: "<h", 4: "<f", 8: "<d"}
 """How a private number of unknown VR is read, by its length in bytes."""
@@ -64,11 +72,7 @@ class Header:
                 element = key.find(place) if isinstance(key, Private) else place.get(Tag(key))
                 if element is not None:
                     yield element.value
-            except (
-                ValueError,
-                TypeError,
-                NotImplementedError,
-            ):  # a value that breaks its own VR says nothing
+            except DAMAGE:  # a value that breaks its own VR says nothing
                 continue
 
     def numbers(self, key: Key) -> tuple[float, ...]:

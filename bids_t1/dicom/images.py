@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pydicom import config, dcmread
 
 from bids_t1.dicom.files import open_plain
-from bids_t1.dicom.header import Header, frame_count
+from bids_t1.dicom.header import DAMAGE, Header, frame_count
 from bids_t1.dicom.privacy import identifying_words
 from bids_t1.dicom.vendors import STANDARD, Component, first, vendor_of
 
@@ -131,16 +131,7 @@ def read_file(path: Path) -> FileContent:
             dataset = dcmread(file, force=True, stop_before_pixels=True)
             n_pixel_bytes = _rest(file)
             return _content(path, dataset, n_pixel_bytes)
-    except (
-        OSError,
-        EOFError,
-        ValueError,
-        KeyError,
-        AttributeError,
-        TypeError,
-        NotImplementedError,
-        IndexError,
-    ) as error:
+    except DAMAGE as error:
         raise UnreadableError(type(error).__name__) from error
 
 

@@ -11,6 +11,9 @@ import torch
 from bids_t1.data.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bids_t1.data.sidecar import Sidecar
     from bids_t1.data.shapes import Columns, Times
 
 UNKNOWN_REPETITION_TIME = 1e4
@@ -60,6 +63,34 @@ class InversionRecovery:
                 f"expected at least {n_unknowns}, one per unknown of the model."
             )
 
+    @classmethod
+    def from_metadata(cls, sidecars: Sequence[Sidecar], *, ideal: bool = False) -> tuple[InversionRecovery, tuple[str, ...]]:
+        """Read the timing of each image, and say what was assumed.
+
+        The repetition time is the delay between two inversions: ``RepetitionTimePreparation`` (BIDS), else
+        ``RepetitionTimeInversion`` (dcm2niix), else ``RepetitionTime``. Where none is given it is taken as infinite.
+
+        Raises
+        ------
+        InvalidInputError
+            If an inversion time is missing, or the timing is impossible.
+        """
+        inversion_times = [sidecar.seconds("InversionTime") for sidecar in sidecars]
+        missing = [sidecar.name for sidecar, time in zip(sidecars, inversion_times, strict=True) if time is None]
+        if missing:
+            raise InvalidInputError(f"{', '.join(missing)}: InversionTime is missing; expected seconds in every sidecar.")
+        repetition_times = [_repetition_time(sidecar) for sidecar in sidecars]
+        unknown = [sidecar.name for sidecar, time in zip(sidecars, repetition_times, strict=True) if math.isinf(time)]
+        notes = ()
+        if unknown and not ideal:
+            notes = (f"{', '.join(unknown)}: RepetitionTime is missing; taken as infinite.",)
+        model = cls(
+            inversion_times=tuple(time for time in inversion_times if time is not None),
+            repetition_times=tuple(repetition_times),
+            ideal=ideal,
+        )
+        return model, notes
+
     @property
     def n_measurements(self) -> int:
         """Number of inversion times."""
@@ -87,3 +118,11 @@ class InversionRecovery:
         repeat = torch.exp(-tr)
         slope = tr * repeat
         return torch.stack([1 - repeat, repeat - recovery]), torch.stack([-slope, slope - ti * recovery])
+
+
+def _repetition_time(sidecar: Sidecar) -> float:
+    for key in ("RepetitionTimePreparation", "RepetitionTimeInversion", "RepetitionTime"):
+        value = sidecar.seconds(key)
+        if value is not None:
+            return value
+    return math.inf

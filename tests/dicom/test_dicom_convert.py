@@ -7,7 +7,8 @@ import importlib.util
 import json
 import shutil
 import subprocess
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -30,9 +31,6 @@ from scanner_files import (
 from bids_t1.data.errors import CannotCreateOutputError, InputOutputError, InvalidInputError, NoInputError
 from bids_t1.dicom.convert import convert, dcm2niix_binary
 from bids_t1.dicom.record import Conversion
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -357,6 +355,25 @@ def test_a_full_disk_is_an_expected_failure(
     assert leftovers(raw_dir) == []
 
 
+def test_a_failed_replacement_brings_the_old_result_back(
+    source: Path, raw_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_set(source, SIEMENS)
+    first = run(source, raw_dir)
+    rename = Path.rename
+
+    def failing(path: Path, target: Path) -> Path:
+        if path.name == "new":
+            raise OSError(5, "Input/output error")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(InputOutputError, match="Input/output error"):
+        run(source, raw_dir)
+    assert all((raw_dir / name).is_file() for name in first.written)
+    assert leftovers(raw_dir) == ["sub-01"]
+
+
 def test_a_folder_without_dicom_is_refused(source: Path, raw_dir: Path) -> None:
     source.mkdir()
     (source / "readme.txt").write_text("nothing")
@@ -384,6 +401,15 @@ def test_files_without_whole_pixels_are_left_out_with_a_reason(source: Path, raw
     assert "pixel data cut short (86 of 96 bytes)" in entry.outcome
     assert "no pixel data" in entry.outcome
     assert len(record.written) == 8
+
+
+def test_a_damaged_gzip_is_left_out(source: Path, raw_dir: Path) -> None:
+    write_set(source, SIEMENS)
+    (file, _) = write_volume(source, 3000.0, SIEMENS, series=9)
+    file.write_bytes(gzip.compress(file.read_bytes())[:-100])
+    record = run(source, raw_dir)
+    assert len(record.written) == 8
+    assert "1 DICOM files cannot be read" in record.warnings[0]
 
 
 def test_field_in_gauss_becomes_tesla(source: Path, raw_dir: Path) -> None:

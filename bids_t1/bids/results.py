@@ -1,0 +1,94 @@
+"""What was written for a participant, read back: the report shows what is on disk, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import nibabel as nib
+import numpy as np
+
+from bids_t1.bids.write import output_name
+from bids_t1.data.entities import BidsName
+from bids_t1.data.errors import InputOutputError
+from bids_t1.data.grid import Grid
+from bids_t1.data.outputs import outputs_of
+from bids_t1.data.result import Example, ParticipantResult, RunResult, SeriesNote
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def log_path(out_dir: Path, participant: str, session: str | None) -> Path:
+    """Return where the log of a participant or session lies."""
+    label = f"sub-{participant}" + ("" if session is None else f"_ses-{session}")
+    return out_dir / "logs" / f"{label}.json"
+
+
+def read_result(out_dir: Path, participant: str) -> ParticipantResult | None:
+    """Read back all sessions of a participant, or None where none was written.
+
+    Raises
+    ------
+    InputOutputError
+        If a log or map cannot be read.
+    """
+    paths = [log_path(out_dir, participant, None), *sorted((out_dir / "logs").glob(f"sub-{participant}_ses-*.json"))]
+    logs = [_read_log(path) for path in paths if path.is_file()]
+    if not logs:
+        return None
+    return ParticipantResult(
+        participant=participant,
+        runs=tuple(_read_run(out_dir, run) for log in logs for run in log["runs"]),
+        failures=tuple(message for log in logs for message in log["failures"]),
+        series=tuple(SeriesNote(**note) for log in logs for note in log["series"]),
+        warnings=tuple(message for log in logs for message in log["warnings"]),
+        versions=logs[-1]["versions"],
+        command=logs[-1]["command"],
+    )
+
+
+def _read_log(path: Path) -> dict[str, Any]:
+    try:
+        log: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputOutputError(f"{path.name}: cannot be read ({error}). Process the participant again.") from error
+    return log
+
+
+def _read_run(out_dir: Path, log: dict[str, Any]) -> RunResult:
+    name = BidsName.parse(log["name"])
+    maps: dict[str, np.ndarray] = {}
+    grid: Grid | None = None
+    for row in outputs_of(log["sequence"]):
+        path = out_dir / name.folder(row.datatype) / str(output_name(name, row))
+        try:
+            image = nib.load(path)
+            maps[row.quantity] = np.asanyarray(image.dataobj)
+        except (OSError, EOFError, ValueError) as error:
+            raise InputOutputError(f"{path.name}: cannot be read ({error}). Process the participant again.") from error
+        grid = Grid((image.shape[0], image.shape[1], image.shape[2]), image.affine)
+    if grid is None:
+        raise InputOutputError(f"{log['name']}: no outputs are known for {log['sequence']}.")
+    return RunResult(
+        name=name,
+        sequence=log["sequence"],
+        grid=grid,
+        maps=maps,
+        record=log["record"],
+        status_counts=log["status_counts"],
+        examples=tuple(_example(entry) for entry in log["examples"]),
+        warnings=tuple(log["warnings"]),
+    )
+
+
+def _example(entry: dict[str, Any]) -> Example:
+    i, j, k = entry["voxel"]
+    return Example(
+        voxel=(i, j, k),
+        times=tuple(entry["times"]),
+        measured=tuple(entry["measured"]),
+        fitted=tuple(entry["fitted"]),
+        estimate=entry["estimate"],
+        sd=entry["sd"],
+    )

@@ -1,0 +1,111 @@
+"""From results in memory to derivatives on disk; names, units and sidecars follow the outputs table."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import nibabel as nib
+import numpy as np
+
+from bids_t1 import __version__
+from bids_t1.data.estimate import VoxelStatus
+from bids_t1.data.outputs import OUTPUTS, outputs_of
+from bids_t1.storage import BIDS_VERSION, as_json, write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from bids_t1.data.entities import BidsName
+    from bids_t1.data.outputs import Output
+    from bids_t1.data.result import RunResult
+
+CODE_URL = "https://github.com/bids-t1/bids_t1"
+
+README = """\
+Quantitative maps made by bids_t1 {version}.
+
+Open sub-*.html for a page per participant. Maps lie in sub-*/[ses-*/]anat; T1 in seconds, R1 in 1/s. Voxels without
+an estimate are NaN; desc-IRT1status_dseg says why. The sidecar of each map tells how its numbers came about.
+sourcedata/raw, where it exists, is a raw BIDS dataset converted from DICOM.
+"""
+
+
+def output_name(name: BidsName, row: Output, extension: str = ".nii.gz") -> BidsName:
+    """Return the file name of one output of a run."""
+    return name.having({"desc": row.desc}, suffix=row.suffix, extension=extension)
+
+
+def describe_derivatives(out_dir: Path, raw: Path) -> None:
+    """Write the files at the root of the derivatives: the same bytes from every process.
+
+    Parameters
+    ----------
+    out_dir
+        Root of the derivatives.
+    raw
+        Root of the raw dataset they come from.
+    """
+    link = os.path.relpath(raw, out_dir)
+    container = os.environ.get("BIDS_T1_CONTAINER")
+    generator: dict[str, object] = {"Name": "bids_t1", "Version": __version__, "CodeURL": CODE_URL}
+    if container:
+        kind, _, tag = container.partition(":")
+        generator["Container"] = {"Type": kind, "Tag": tag}
+    description = {
+        "Name": "bids_t1: quantitative T1 maps",
+        "BIDSVersion": BIDS_VERSION,
+        "DatasetType": "derivative",
+        "GeneratedBy": [generator],
+        "SourceDatasets": [{"URL": link}],
+        "DatasetLinks": {"raw": link},
+    }
+    ignored = ["*.html", *sorted({f"*_{row.suffix}.*" for row in OUTPUTS if not row.in_bids})]
+    write_whole(out_dir / "dataset_description.json", as_json(description))
+    write_whole(out_dir / ".bidsignore", "".join(f"{pattern}\n" for pattern in ignored))
+    write_whole(out_dir / "README", README.format(version=__version__))
+
+
+def write_run(folder: Path, run: RunResult) -> None:
+    """Write every output of a run, with sidecars, below the folder of its participant or session."""
+    for row in outputs_of(run.sequence):
+        target = folder / row.datatype
+        target.mkdir(exist_ok=True)
+        image = nib.Nifti1Image(run.maps[row.quantity], run.grid.affine)
+        image.header.set_xyzt_units("mm")
+        image.set_qform(run.grid.affine, code=1)
+        image.set_sform(run.grid.affine, code=1)
+        nib.save(image, target / str(output_name(run.name, row)))
+        write_whole(target / str(output_name(run.name, row, ".json")), as_json(_sidecar(row, run.record)))
+        if row.suffix == "dseg":
+            write_whole(target / str(output_name(run.name, row, ".tsv")), _status_table())
+
+
+def _sidecar(row: Output, record: Mapping[str, object]) -> dict[str, object]:
+    return {"Description": row.description, "Units": row.units, "SkullStripped": False, **record}
+
+
+def _status_table() -> str:
+    lines = ["index\tname\tabbreviation"]
+    lines += [f"{status.value}\t{status.meaning}\t{status.name}" for status in VoxelStatus]
+    return "\n".join(lines) + "\n"
+
+
+def write_log(path: Path, log: Mapping[str, object]) -> None:
+    """Write what was done for a participant or session, for machines and for the report."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, as_json(log))
+
+
+def log_of_run(run: RunResult) -> dict[str, object]:
+    """Return what the report needs of a run besides its maps."""
+    return {
+        "name": str(run.name),
+        "sequence": run.sequence,
+        "record": dict(run.record),
+        "status_counts": dict(run.status_counts),
+        "examples": [asdict(example) for example in run.examples],
+        "warnings": list(run.warnings),
+    }

@@ -1,0 +1,238 @@
+"""The command line: arguments to settings to exit code. Nothing heavy is imported before the arguments are right."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections import Counter
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from bids_t1.data.entities import strip_label
+from bids_t1.data.errors import (
+    BidsT1Error,
+    CannotCreateOutputError,
+    NoInputError,
+    UsageError,
+)
+from bids_t1.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bids_t1.participant import Outcome
+
+LOG = logging.getLogger(__name__)
+
+SOME_FAILED = BidsT1Error.exit_code
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Leave with the exit code of sysexits.h for usage, where argparse has its own."""
+        self.print_usage(sys.stderr)
+        self.exit(UsageError.exit_code, f"{self.prog}: {message}\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = _Parser(
+        prog="bids_t1",
+        description="Measure T1 from multi-TI inversion recovery: DICOM or BIDS in, BIDS derivatives and a page out.",
+        epilog="Exit codes: 0 all done, 1 some participant failed, 16 input invalid, 18 labels or filters select nothing, "
+        "64 usage, 66 no input, 73 cannot create output, 74 input/output error.",
+    )
+    parser.add_argument("bids_dir", type=Path, help="BIDS dataset, or folder of DICOM files; only read")
+    parser.add_argument("out_dir", type=Path, help="folder for the derivatives")
+    parser.add_argument("analysis_level", choices=("participant",), help="what to do: each participant by itself")
+    parser.add_argument("--version", action="version", version=f"bids_t1 {version('bids_t1')}")
+    _add_selection(parser.add_argument_group("what to process"))
+    _add_estimation(parser.add_argument_group("how to estimate"))
+    _add_running(parser.add_argument_group("how to run"))
+    return parser
+
+
+def _add_selection(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--participant-label", "--participant_label", nargs="+", default=[], metavar="LABEL",
+        help="participants, with or without sub- (default: all); names the one of a flat DICOM folder",
+    )
+    group.add_argument(
+        "--session-label", "--session_label", nargs="+", default=[], metavar="LABEL",
+        help="sessions, with or without ses- (default: all)",
+    )
+    group.add_argument(
+        "--bids-filter-file", "--bids_filter_file", type=Path, metavar="FILE",
+        help='JSON file of pybids filters per suffix, such as {"IRT1": {"acquisition": "gold"}}',
+    )
+    group.add_argument(
+        "--bids-database-dir", "--bids_database_dir", type=Path, metavar="DIR", help="saved pybids index to use"
+    )
+    group.add_argument(
+        "--skip-bids-validation", "--skip_bids_validation", "--skip_bids_validator", action="store_true",
+        help="do not look at dataset_description.json of the input",
+    )
+
+
+def _add_estimation(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--ir-efficiency", "--ir_efficiency", choices=("free", "learned", "ideal"), default="free",
+        help="inversion efficiency: free in each voxel, the gold standard; with a prior learned from the image, more "
+        "precise; or ideal, M0(1-2exp(-TI/T1)) (default: %(default)s)",
+    )
+    group.add_argument(
+        "--ir-noise", "--ir_noise", choices=("floor", "gaussian", "rician"), default="floor",
+        help="noise of magnitudes: mean share removed where a background shows it, none, or Rician likelihood "
+        "(default: %(default)s)",
+    )
+    group.add_argument(
+        "--ir-polarity", "--ir_polarity", choices=("data", "restore"), default="data",
+        help="signs of real and complex images: as they are, or restored as for magnitudes (default: %(default)s)",
+    )
+    group.add_argument(
+        "--t1-range", "--t1_range", nargs=2, type=float, default=(0.02, 6.0), metavar=("LOW", "HIGH"),
+        help="search range of T1 [s] (default: 0.02 6)",
+    )
+    group.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute (default: %(default)s)"
+    )
+
+
+def _add_running(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--nprocs", "--n-cpus", "--n_cpus", type=int, default=1, metavar="N",
+        help="participants processed at a time (default: %(default)s)",
+    )
+    group.add_argument(
+        "--omp-nthreads", "--omp_nthreads", type=int, metavar="N",
+        help="threads of each process (default: the processors this job may use, shared by the processes)",
+    )
+    group.add_argument(
+        "-w", "--work-dir", "--work_dir", type=Path, metavar="DIR",
+        help="folder for intermediate files (default: .work in out_dir)",
+    )
+    group.add_argument("--reports-only", "--reports_only", action="store_true", help="only make the pages again")
+    group.add_argument(
+        "--stop-on-first-crash", "--stop_on_first_crash", action="store_true",
+        help="stop at the first participant that fails",
+    )
+    group.add_argument("-v", "--verbose", action="count", default=0, help="more detail; twice for debugging")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    arguments = build_parser().parse_args(argv)
+    _configure_logging(arguments.verbose)
+    try:
+        settings = _settings(arguments)
+        return _run(settings)
+    except BidsT1Error as error:
+        LOG.error("%s", error)  # noqa: TRY400 - an expected failure is its message
+        return error.exit_code
+    except KeyboardInterrupt:
+        LOG.error("interrupted; what was finished is kept")  # noqa: TRY400
+        return 130
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    """Check the arguments against each other and against the file system."""
+    low, high = arguments.t1_range
+    if not 0 < low < high:
+        raise UsageError(f"--t1-range is {low:g} {high:g}; expected two positive times in seconds, the shorter first.")
+    for name in ("nprocs", "omp_nthreads"):
+        value = getattr(arguments, name)
+        if value is not None and value < 1:
+            raise UsageError(f"--{name.replace('_', '-')} is {value}; expected 1 or more.")
+    bids_dir, out_dir = arguments.bids_dir.resolve(), arguments.out_dir.resolve()
+    if not bids_dir.is_dir():
+        raise NoInputError(f"{arguments.bids_dir}: is no folder; expected a BIDS dataset or a folder of DICOM files.")
+    if out_dir == bids_dir:
+        raise UsageError(f"{arguments.out_dir}: is bids_dir, which is only read; expected another folder.")
+    return Settings(
+        bids_dir=bids_dir,
+        out_dir=out_dir,
+        work_dir=(arguments.work_dir or out_dir / ".work").resolve(),
+        participants=tuple(strip_label("sub", label) for label in arguments.participant_label),
+        sessions=tuple(strip_label("ses", label) for label in arguments.session_label),
+        filter_file=arguments.bids_filter_file,
+        database=arguments.bids_database_dir,
+        efficiency=arguments.ir_efficiency,
+        noise=arguments.ir_noise,
+        restore_polarity=arguments.ir_polarity == "restore",
+        t1_range=(low, high),
+        device=arguments.device,
+        skip_validation=arguments.skip_bids_validation,
+        reports_only=arguments.reports_only,
+        stop_on_first_crash=arguments.stop_on_first_crash,
+        n_processes=arguments.nprocs,
+        n_threads=arguments.omp_nthreads,
+        command=_command(arguments),
+    )
+
+
+def _command(arguments: argparse.Namespace) -> str:
+    """Write the command line for the record, with the names of its options and without its paths."""
+    shown = ["bids_t1 bids_dir out_dir participant"]
+    defaults = vars(build_parser().parse_args(["-", "-", "participant"]))
+    for name, value in sorted(vars(arguments).items()):
+        if name in {"bids_dir", "out_dir", "analysis_level", "verbose"} or value == defaults[name]:
+            continue
+        option = f"--{name.replace('_', '-')}"
+        if value is True:
+            shown.append(option)
+        elif isinstance(value, Path):
+            shown.append(f"{option} {value.name}")
+        else:
+            shown.append(f"{option} {' '.join(map(str, value)) if isinstance(value, list | tuple) else value}")
+    return " ".join(shown)
+
+
+def _run(settings: Settings) -> int:
+    """Process the participants and say what came of them."""
+    from bids_t1.cohort import find_work, process_all  # noqa: PLC0415 - heavy imports wait for right arguments
+
+    work = find_work(settings)
+    try:
+        settings.out_dir.mkdir(parents=True, exist_ok=True)
+        (settings.out_dir / "logs").mkdir(exist_ok=True)
+        settings.work_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotCreateOutputError(
+            f"{settings.out_dir}: cannot be written ({error.strerror}); expected a folder for the derivatives. "
+            "Choose another."
+        ) from error
+    outcomes = process_all(work, settings)
+    return _summarise(outcomes, settings)
+
+
+def _summarise(outcomes: Sequence[Outcome], settings: Settings) -> int:
+    """Say in one last line what was written and what failed, and return the exit code."""
+    failed = [outcome for outcome in outcomes if outcome.failures]
+    n_runs = sum(outcome.n_runs for outcome in outcomes)
+    pages = [outcome.page.name for outcome in outcomes if outcome.page is not None]
+    parts = [f"{n_runs} runs of {len(outcomes) - len(failed)} participants without failure"]
+    if failed:
+        parts.append(f"{len(failed)} participants with failures: {', '.join(outcome.participant for outcome in failed)}")
+    if pages:
+        shown = settings.out_dir / (pages[0] if len(pages) == 1 else "sub-*.html")
+        parts.append(f"open {shown}")
+    LOG.warning("bids_t1: %s", "; ".join(parts))
+    codes = Counter(failure.exit_code for outcome in failed for failure in outcome.failures)
+    if not failed:
+        return 0
+    none_succeeded = n_runs == 0 and len(failed) == len(outcomes)
+    return next(iter(codes)) if none_succeeded and len(codes) == 1 else SOME_FAILED
+
+
+def _configure_logging(verbosity: int) -> None:
+    levels = (logging.INFO, logging.INFO, logging.DEBUG)
+    logging.captureWarnings(capture=True)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s" if verbosity == 0 else "%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logger = logging.getLogger("bids_t1")
+    logger.handlers[:] = [handler]
+    logger.setLevel(levels[min(verbosity, 2)])
+    logger.propagate = False
+

@@ -1,0 +1,143 @@
+"""All participants of one command: who they are, and one after the other or side by side."""
+
+from __future__ import annotations
+
+import json
+import logging
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor
+from typing import TYPE_CHECKING
+
+import torch
+
+from bids_t1.bids import discover
+from bids_t1.data.errors import BidsT1Error, NoInputError, UsageError
+from bids_t1.dicom.sources import find_sources
+from bids_t1.estimation.engine import choose_device
+from bids_t1.participant import Outcome, Work, process_participant
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bids_t1.dicom.sources import DicomSource
+    from bids_t1.settings import Settings
+
+LOG = logging.getLogger(__name__)
+
+FLAT_LABEL = "01"
+"""Label of the participant of a flat DICOM folder, where none is given."""
+
+
+class UnexpectedError(BidsT1Error):
+    """A bug met while processing one participant; its traceback is in the log."""
+
+
+def find_work(settings: Settings) -> tuple[Work, ...]:
+    """Find the participants to process and where their images are.
+
+    Raises
+    ------
+    NoInputError
+        If the input holds neither raw images nor DICOM files.
+    NothingSelectedError
+        If a participant or session asked for is not there.
+    UsageError
+        If several labels are given for one flat folder, or the device is not there.
+    """
+    choose_device(settings.device)
+    discover.read_filters(settings.filter_file)
+    raw = discover.participants(settings.bids_dir)
+    sources = _sources(settings)
+    by_label: dict[str, tuple[DicomSource, ...]] = {label: () for label in raw}
+    for source in sources:
+        for warning in source.warnings:
+            LOG.warning(warning)
+        label = source.participant or _flat_label(settings)
+        by_label[label] = (*by_label.get(label, ()), source)
+    if not by_label:
+        raise NoInputError(
+            f"{settings.bids_dir}: holds no sub-* folder with images and no DICOM files; expected a BIDS dataset, or "
+            "DICOM files in one folder per participant or directly in it."
+        )
+    if raw and not settings.skip_validation:
+        _check_description(settings)
+    chosen = discover.require(sorted(by_label), settings.participants, "participant")
+    sessions = {source.session for source in sources if source.session is not None}
+    if settings.sessions and sessions and not raw:
+        discover.require(sorted(sessions), settings.sessions, "session")
+    return tuple(Work(label, _wanted(by_label[label], settings.sessions)) for label in chosen)
+
+
+def _sources(settings: Settings) -> tuple[DicomSource, ...]:
+    """Find DICOM files, leaving out what this program wrote, should out_dir lie inside bids_dir."""
+    sources = find_sources(settings.bids_dir)
+    return tuple(source for source in sources if not source.folder.is_relative_to(settings.out_dir))
+
+
+def _wanted(sources: tuple[DicomSource, ...], sessions: Sequence[str]) -> tuple[DicomSource, ...]:
+    return tuple(source for source in sources if not sessions or source.session in sessions)
+
+
+def _flat_label(settings: Settings) -> str:
+    """Name the participant of a flat folder: from the command line, never from a header."""
+    if len(settings.participants) > 1:
+        raise UsageError(
+            f"{settings.bids_dir}: holds the DICOM files of one participant, but --participant-label names "
+            f"{len(settings.participants)}; expected one label."
+        )
+    return settings.participants[0] if settings.participants else FLAT_LABEL
+
+
+def _check_description(settings: Settings) -> None:
+    path = settings.bids_dir / "dataset_description.json"
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        LOG.warning("%s: missing or no JSON; BIDS asks for one. Going on.", path.name)
+        return
+    if not isinstance(description, dict) or "BIDSVersion" not in description:
+        LOG.warning("%s: has no BIDSVersion, which BIDS asks for. Going on.", path.name)
+
+
+def process_all(work: Sequence[Work], settings: Settings) -> tuple[Outcome, ...]:
+    """Process participants, in this process or in several; one that fails leaves the others alone."""
+    n_threads = settings.n_threads or max(1, len(os.sched_getaffinity(0)) // settings.n_processes)
+    if settings.n_processes == 1 or len(work) == 1:
+        torch.set_num_threads(n_threads)
+        return tuple(_until_crash(work, settings))
+    # A fresh interpreter per process: forked copies of a threaded torch may hang.
+    with ProcessPoolExecutor(
+        settings.n_processes,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_start_process,
+        initargs=(n_threads, LOG.getEffectiveLevel()),
+    ) as pool:
+        return tuple(pool.map(_process_one, work, [settings] * len(work)))
+
+
+def _start_process(n_threads: int, level: int) -> None:
+    torch.set_num_threads(n_threads)
+    logging.basicConfig(format="%(message)s", level=level)
+
+
+def _until_crash(work: Sequence[Work], settings: Settings) -> list[Outcome]:
+    outcomes = []
+    for item in work:
+        outcomes.append(_process_one(item, settings))
+        if outcomes[-1].failures and settings.stop_on_first_crash:
+            LOG.error("stopping at sub-%s, as asked", item.participant)
+            break
+    return outcomes
+
+
+def _process_one(work: Work, settings: Settings) -> Outcome:
+    """Process one participant and turn whatever goes wrong into its failure."""
+    try:
+        return process_participant(work, settings)
+    except BidsT1Error as error:
+        LOG.error("sub-%s: %s", work.participant, error)  # noqa: TRY400 - an expected failure is its message
+        return Outcome(work.participant, 0, (error,), None)
+    except Exception as error:
+        LOG.exception("sub-%s: unexpected failure; this is a bug, please report it", work.participant)
+        return Outcome(work.participant, 0, (UnexpectedError(f"unexpected failure: {error!r}"),), None)

@@ -1,0 +1,264 @@
+"""One participant, from files to maps and page. Read `process_participant` first."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import sys
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scipy import stats
+from tqdm import tqdm
+
+from bids_t1.bids import discover, load, results, write
+from bids_t1.data.entities import BidsName
+from bids_t1.data.errors import BidsT1Error, NoInputError
+from bids_t1.data.estimate import VoxelStatus
+from bids_t1.data.outputs import outputs_of
+from bids_t1.data.result import RunResult
+from bids_t1.dicom.convert import convert
+from bids_t1.dicom.record import Conversion
+from bids_t1.estimation.engine import EstimationOptions, estimate
+from bids_t1.estimation.examples import choose_examples
+from bids_t1.report.page import write_page
+from bids_t1.sequences.inversion_recovery import InversionRecovery
+from bids_t1.storage import publishing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bids_t1.data.acquisition import Acquisition, Series
+    from bids_t1.data.estimate import Estimate
+    from bids_t1.dicom.sources import DicomSource
+    from bids_t1.settings import Settings
+
+LOG = logging.getLogger(__name__)
+
+ALGORITHMS = {
+    "free": "inversion recovery with TR and free inversion efficiency, least squares by variable projection",
+    "learned": "inversion recovery with TR, inversion efficiency with a prior learned from the image by marginal "
+    "likelihood, penalised least squares by variable projection",
+    "ideal": "inversion recovery M0 (1 - 2 exp(-TI/T1)), dictionary start, least squares by variable projection",
+}
+
+REFERENCE = "Barral et al., Magn Reson Med 64:1057 (2010), doi:10.1002/mrm.22497"
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One participant, and the scanner files to convert where there are no raw images."""
+
+    participant: str
+    sources: tuple[DicomSource, ...] = ()
+    """One per session."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one participant."""
+
+    participant: str
+    n_runs: int
+    failures: tuple[BidsT1Error, ...]
+    page: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """What there is to process for one session, or for a participant without sessions."""
+
+    label: str | None
+    acquisitions: tuple[Acquisition, ...]
+    conversion: Conversion | None
+    failures: tuple[BidsT1Error, ...] = ()
+
+
+def process_participant(work: Work, settings: Settings) -> Outcome:
+    """Convert, find, fit, write and report one participant; expected failures are returned, not raised."""
+    n_runs = 0
+    failures: list[BidsT1Error] = []
+    if not settings.reports_only:
+        for session in _sessions(work, settings):
+            runs, failed = _process_session(work.participant, session, settings)
+            n_runs += len(runs)
+            failures += failed
+    result = results.read_result(settings.out_dir, work.participant)
+    if result is None:
+        failures.append(
+            NoInputError(f"sub-{work.participant}: {settings.out_dir.name} holds no results of it; process it first.")
+        )
+        return Outcome(work.participant, 0, tuple(failures), None)
+    page = write_page(result, settings.out_dir)
+    return Outcome(work.participant, n_runs, tuple(failures), page)
+
+
+def _sessions(work: Work, settings: Settings) -> Iterator[_Session]:
+    """Find what there is to fit, converting scanner files where the dataset has no raw images of the sequence."""
+    try:
+        found = _find(settings.bids_dir, work.participant, settings, settings.sessions)
+    except BidsT1Error as error:
+        yield _Session(None, (), None, (error,))
+        return
+    if found:
+        for label in sorted({acquisition.name.get("ses") for acquisition in found}, key=str):
+            yield _Session(label, tuple(run for run in found if run.name.get("ses") == label), None)
+        return
+    if not work.sources:
+        message = f"sub-{work.participant}: no inversion-recovery images (suffix IRT1) and no DICOM files; expected either."
+        yield _Session(None, (), None, (NoInputError(message),))
+    for source in work.sources:
+        yield _converted(work.participant, source, settings)
+
+
+def _find(dataset: Path, participant: str, settings: Settings, sessions: tuple[str, ...]) -> tuple[Acquisition, ...]:
+    return discover.find_acquisitions(
+        dataset,
+        participant,
+        "IRT1",
+        sessions=sessions,
+        filters=discover.read_filters(settings.filter_file),
+        database=settings.database if dataset == settings.bids_dir else None,
+    )
+
+
+def _converted(participant: str, source: DicomSource, settings: Settings) -> _Session:
+    """Convert the scanner files of one session, or take over an earlier conversion of the same files."""
+    raw = raw_dataset(settings, converted=True)
+    record = results.log_path(settings.out_dir, participant, source.session).with_suffix(".conversion.json")
+    previous = Conversion.from_json(json.loads(record.read_text(encoding="utf-8"))) if record.is_file() else None
+    LOG.info("sub-%s: reading DICOM headers", participant)
+    try:
+        conversion = convert(
+            source.folder,
+            raw,
+            settings.work_dir,
+            participant=participant,
+            session=source.session,
+            previous=previous,
+        )
+        write.write_log(record, conversion.to_json())
+        sessions = () if source.session is None else (source.session,)
+        return _Session(source.session, _find(raw, participant, settings, sessions), conversion)
+    except BidsT1Error as error:
+        return _Session(source.session, (), None, (error,))
+
+
+def raw_dataset(settings: Settings, *, converted: bool) -> Path:
+    """Return the root of the raw dataset: the input itself, or what is converted from its DICOM files."""
+    return settings.out_dir / "sourcedata" / "raw" if converted else settings.bids_dir
+
+
+def _process_session(
+    participant: str, session: _Session, settings: Settings
+) -> tuple[list[RunResult], list[BidsT1Error]]:
+    """Fit every run of a session and write what succeeded, together, in one step."""
+    raw = raw_dataset(settings, converted=session.conversion is not None)
+    runs: list[RunResult] = []
+    failures = list(session.failures)
+    for acquisition in session.acquisitions:
+        try:
+            runs.append(_process_run(acquisition, raw, settings))
+        except BidsT1Error as error:
+            failures.append(error)
+    if runs:
+        write.describe_derivatives(settings.out_dir, raw)
+        labels = {"sub": participant, "ses": session.label}
+        with publishing(settings.out_dir, Path(BidsName.build(labels, "T1map").folder("."))) as folder:
+            for run in runs:
+                write.write_run(folder, run)
+    for failure in failures:
+        LOG.error("sub-%s: %s", participant, failure)
+    conversion = session.conversion
+    log = {
+        "runs": [write.log_of_run(run) for run in runs],
+        "failures": [str(failure) for failure in failures],
+        "warnings": [] if conversion is None else list(conversion.warnings),
+        "series": [] if conversion is None else [asdict(series) for series in conversion.series],
+        "versions": versions(),
+        "command": settings.command,
+    }
+    write.write_log(results.log_path(settings.out_dir, participant, session.label), log)
+    return runs, failures
+
+
+def _process_run(acquisition: Acquisition, raw: Path, settings: Settings) -> RunResult:
+    """Fit one inversion-recovery run."""
+    series = load.load_inversion_recovery(acquisition)
+    model, notes = InversionRecovery.from_metadata(series.sidecars, ideal=settings.efficiency == "ideal")
+    options = EstimationOptions(
+        time_range=settings.t1_range,
+        learn_ratio=settings.efficiency == "learned",
+        noise=settings.noise,
+        restore_polarity=settings.restore_polarity,
+        device=settings.device,
+    )
+    shape = " x ".join(map(str, series.grid.shape))
+    LOG.info("%s: %d inversion times, %s voxels, %s data", acquisition.name, model.n_measurements, shape, series.kind)
+    n_voxels = math.prod(series.grid.shape)
+    quiet = settings.n_processes > 1 or not sys.stderr.isatty()
+    with tqdm(total=n_voxels, unit="voxel", unit_scale=True, desc=str(acquisition.name), disable=quiet) as bar:
+        fitted = estimate(model, series.measurements, series.kind, options, progress=bar.update)
+    counts = {status.name: fitted.count(status) for status in VoxelStatus}
+    LOG.info("%s: %d of %d voxels have an estimate", acquisition.name, sum(
+        counts[status.name] for status in VoxelStatus if status.has_estimate), n_voxels)
+    times = model.inversion_times
+    return RunResult(
+        name=acquisition.name.having({"desc": "IRT1"}, suffix="T1map", extension=".nii.gz"),
+        sequence="IRT1",
+        grid=series.grid,
+        maps={row.quantity: getattr(fitted, row.quantity) for row in outputs_of("IRT1")},
+        record=_record(series, model, fitted, raw, settings),
+        status_counts=counts,
+        examples=choose_examples(model, times, series.measurements, series.kind, fitted),
+        warnings=(*series.warnings, *notes),
+    )
+
+
+def _record(
+    series: Series, model: InversionRecovery, fitted: Estimate, raw: Path, settings: Settings
+) -> dict[str, object]:
+    """Say where every number of the maps comes from."""
+    first = series.sidecars[0]
+    record: dict[str, object] = {
+        "Sources": [f"bids:raw:{path.relative_to(raw).as_posix()}" for path in series.sources],
+        "EstimationAlgorithm": ALGORITHMS[settings.efficiency],
+        "EstimationReference": REFERENCE,
+        "InversionTimes": list(model.inversion_times),
+        "RepetitionTimes": [time if math.isfinite(time) else None for time in model.repetition_times],
+        "EchoTime": first.seconds("EchoTime"),
+        "MagneticFieldStrength": first.number("MagneticFieldStrength"),
+        "Manufacturer": first.text("Manufacturer"),
+        "DataKind": series.kind,
+        "PolarityRestored": series.kind == "magnitude" or settings.restore_polarity,
+        "EfficiencyModel": settings.efficiency,
+        "NoiseHandling": settings.noise if series.kind == "magnitude" else "gaussian",
+        "SearchRange": list(settings.t1_range),
+        "NoiseSD": {"Background": fitted.noise.background, "Residual": fitted.noise.residual},
+        "DegreesOfFreedom": fitted.degrees_of_freedom,
+        "IntervalFactor": _interval_factor(fitted.degrees_of_freedom),
+        "Device": fitted.device,
+        "EstimationSoftware": versions(),
+    }
+    if fitted.learned_ratio is not None:
+        learned = fitted.learned_ratio
+        record["LearnedEfficiency"] = {
+            "MeanAtZeroR1": learned.at_zero_rate,
+            "MeanPerR1": learned.per_rate,
+            "SD": learned.sd,
+            "Voxels": learned.n_voxels,
+        }
+    return {key: value for key, value in record.items() if value is not None}
+
+
+def _interval_factor(degrees_of_freedom: int) -> float | None:
+    """Return the number of SDs of a 95 % interval; None where there are no residuals."""
+    return float(stats.t.ppf(0.975, degrees_of_freedom)) if degrees_of_freedom > 0 else None
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of this program and of what computes its numbers."""
+    return {name: version(name) for name in ("bids_t1", "torch", "numpy", "nibabel", "pybids", "pydicom", "dcm2niix")}

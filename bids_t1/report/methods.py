@@ -1,0 +1,204 @@
+"""The methods section of a paper, written from what was really done."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bids_t1.report import literature, wording
+from bids_t1.report.record import times_of
+
+if TYPE_CHECKING:
+    from bids_t1.data.result import ParticipantResult, RunResult
+    from bids_t1.report.literature import Work
+
+FREE_EQUATION = "S(TI) = M0 (1 − exp(−TR/T1)) + κ M0 (exp(−TR/T1) − exp(−TI/T1))"
+IDEAL_EQUATION = "S(TI) = M0 (1 − 2 exp(−TI/T1))"
+
+
+@dataclass(slots=True)
+class References:
+    """The list of references as it grows with the text."""
+
+    works: list[Work] = field(default_factory=list)
+
+    def cite(self, *works: Work) -> str:
+        """Return the numbers of works in the list, such as '[1, 2]'; new ones are added."""
+        for work in works:
+            if work not in self.works:
+                self.works.append(work)
+        return f"[{', '.join(str(self.works.index(work) + 1) for work in works)}]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Methods:
+    """Text to copy, the works it cites, and the signal models it is about."""
+
+    paragraphs: tuple[str, ...]
+    pictures: str
+    """How the page itself was drawn: not for the paper."""
+
+    references: tuple[Work, ...]
+    models: tuple[str, ...]
+    """Efficiency models whose equations are shown: 'free', 'learned', 'ideal'."""
+
+
+def write_methods(result: ParticipantResult) -> Methods:
+    """Write the methods of all runs; runs that were treated alike share their text."""
+    references = References()
+    paragraphs = [_preparation(result, references)]
+    for run in result.runs:
+        for paragraph in (_acquisition(run), _model(run, references), _fit(run, references), _uncertainty(run)):
+            if paragraph and paragraph not in paragraphs:
+                paragraphs.append(paragraph)
+    models = (str(run.record["EfficiencyModel"]) for run in result.runs if "EfficiencyModel" in run.record)
+    pictures = _pictures(result, references) if result.runs else ""
+    return Methods(
+        paragraphs=tuple(paragraphs),
+        pictures=pictures,
+        references=tuple(references.works),
+        models=tuple(dict.fromkeys(models)),
+    )
+
+
+def _preparation(result: ParticipantResult, references: References) -> str:
+    version = result.versions.get("bids_t1")
+    program = f"bids_t1 (version {version})" if version else "bids_t1"
+    converted = (
+        f"DICOM series were converted to NIfTI with dcm2niix {references.cite(literature.DCM2NIIX)}. "
+        if result.series
+        else ""
+    )
+    standard = references.cite(literature.BIDS, literature.QMRI_BIDS)
+    if not result.runs:
+        return f"{converted}Data were given to {program}; no T1 map was made."
+    return (
+        f"{converted}T1 maps were computed with {program}. Data and results are organised by the Brain Imaging Data "
+        f"Structure and its conventions for quantitative MRI {standard}."
+    )
+
+
+def _acquisition(run: RunResult) -> str:
+    inversion_times = times_of(run.record, "InversionTimes")
+    repetition_times = times_of(run.record, "RepetitionTimes")
+    known = sorted({time for time in repetition_times if math.isfinite(time)})
+    echo_time, field_strength = run.record.get("EchoTime"), run.record.get("MagneticFieldStrength")
+    parts = [f"inversion times of {wording.times(inversion_times)}"] if inversion_times else []
+    if len(known) == 1:
+        parts.append(f"a repetition time of {wording.number(known[0])} s")
+    elif known:
+        parts.append(f"repetition times of {wording.number(known[0])} to {wording.number(known[-1])} s")
+    if isinstance(echo_time, int | float):
+        parts.append(f"an echo time of {wording.number(1000 * echo_time)} ms")
+    parts.append(f"voxels of {' × '.join(wording.number(size, 3) for size in run.grid.voxel_sizes)} mm")
+    place = f" at {wording.number(field_strength)} T" if isinstance(field_strength, int | float) else ""
+    return f"Inversion-recovery images{place} had {wording.listed(parts)}."
+
+
+def _model(run: RunResult, references: References) -> str:
+    variant = run.record.get("EfficiencyModel")
+    if variant == "ideal":
+        return (
+            f"The signal of each voxel was modelled as {IDEAL_EQUATION}: an ideal inversion, and recovery between "
+            f"repetitions taken as complete {references.cite(literature.BARRAL)}."
+        )
+    if variant not in {"free", "learned"}:
+        return ""
+    text = (
+        f"The signal of each voxel was modelled as {FREE_EQUATION}, with TR the time between inversions and "
+        "κ = 1 − cos(inversion angle) the apparent inversion efficiency, 2 for an ideal inversion. Where all TR are "
+        f"equal, T1 is that of the model a + b exp(−TI/T1) {references.cite(literature.BARRAL)}. "
+    )
+    repetition_times = times_of(run.record, "RepetitionTimes")
+    if not all(map(math.isfinite, repetition_times)):
+        text += "Repetition times that are not known were taken as infinite. "
+    return text + (_learned(run) if variant == "learned" else "M0, κ and T1 were free in every voxel.")
+
+
+def _learned(run: RunResult) -> str:
+    text = (
+        "κ had a Gaussian prior, learned from the image itself by maximum marginal likelihood; its mean may change "
+        "linearly with 1/T1"
+    )
+    learned = run.record.get("LearnedEfficiency")
+    if not isinstance(learned, Mapping) or not learned:
+        return text + "."
+    # The page shows whatever the record holds: names of parameters are the record's own.
+    values = (f"{wording.spelt_out(str(k)).lower()} {wording.number(v)}" for k, v in learned.items() if isinstance(v, int | float))
+    return f"{text} ({', '.join(values)})."
+
+
+def _fit(run: RunResult, references: References) -> str:
+    limits = times_of(run.record, "SearchRange")
+    where = f" between {wording.number(limits[0])} and {wording.number(limits[-1])} s" if limits else ""
+    numbers = references.cite(literature.GOLUB, literature.KAUFMAN)
+    text = (
+        f"For a given T1 the other unknowns follow from linear least squares (variable projection {numbers}); T1 was "
+        f"searched{where} and refined to the continuous optimum."
+    )
+    return " ".join(filter(None, (text, _signs(run, references), _noise(run, references))))
+
+
+def _signs(run: RunResult, references: References) -> str:
+    kind = run.record.get("DataKind")
+    restored = kind == "magnitude" or bool(run.record.get("RestorePolarity"))
+    rule = (
+        "the signal changes sign at most once with rising TI, and the position of the change with the smallest "
+        f"residual was taken {references.cite(literature.BARRAL)}."
+        if restored
+        else ""
+    )
+    match kind:
+        case "magnitude":
+            return f"Magnitude images have lost the sign of the signal: {rule}"
+        case "real" | "complex":
+            source = "phase-corrected complex images" if kind == "complex" else "real-part images"
+            return f"The signs in the {source} were set aside: {rule}" if restored else f"Signs were those of the {source}."
+        case _:
+            return ""
+
+
+def _noise(run: RunResult, references: References) -> str:
+    if run.record.get("DataKind") != "magnitude":
+        return ""
+    match run.record.get("NoiseHandling"):
+        case "floor":
+            levels = run.record.get("NoiseSD")
+            if isinstance(levels, Mapping) and levels.get("Background") is None:
+                return "No background was found to measure the noise in, so its share of the magnitudes was not removed."
+            return (
+                "The variance of the noise, measured in the background, was subtracted from the squared magnitudes "
+                f"{references.cite(literature.GUDBJARTSSON)}."
+            )
+        case "rician":
+            works = references.cite(literature.GUDBJARTSSON, literature.VARADHAN)
+            return f"The fit maximises the Rician likelihood of the magnitudes, by majorisation {works}."
+        case "gaussian":
+            return "The noise of the magnitudes was taken as Gaussian."
+        case _:
+            return ""
+
+
+def _uncertainty(run: RunResult) -> str:
+    degrees = run.record.get("DegreesOfFreedom")
+    freedom = f" with {wording.counted(degrees, 'degree')} of freedom" if isinstance(degrees, int) else ""
+    return (
+        f"The standard deviation of T1 is its Cramér–Rao bound at the residual of the voxel{freedom}; where two choices "
+        "of sign explain the data, it covers both. Voxels have no value where they hold no signal, where the signal "
+        "is below three times its noise, and where the best T1 lies at an end of the search range."
+    )
+
+
+def _pictures(result: ParticipantResult, references: References) -> str:
+    text = (
+        "Maps are shown voxel by voxel, without interpolation; relaxation maps in the colour maps recommended for "
+        f"relaxometry, with their curve that is linear up to 1/e of the upper limit and logarithmic above {references.cite(literature.FUDERER)}."
+    )
+    if any(literature.reference_bands(run.record.get("MagneticFieldStrength")) for run in result.runs):
+        text += (
+            " Reference bands of the histograms are means ± SD of four participants "
+            f"{references.cite(literature.WRIGHT)}."
+        )
+    return text

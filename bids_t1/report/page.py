@@ -1,0 +1,68 @@
+"""One HTML page per participant, with everything in it. Read `render_page` first.
+
+Pictures are embedded as data URIs, not files beside the page: a page that is mailed or moved still shows
+everything, and no picture can end up beside another participant's text. The page loads nothing and runs
+nothing, so it opens offline and in strict viewers, and the same result gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from bids_t1.data.errors import InputOutputError
+from bids_t1.report import colours, wording
+from bids_t1.report.methods import write_methods
+from bids_t1.report.run_section import describe_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bids_t1.data.result import ParticipantResult
+
+
+def write_page(result: ParticipantResult, out_dir: Path) -> Path:
+    """Write the page of one participant, whole or not at all, and return its path.
+
+    Raises
+    ------
+    InputOutputError
+        If the page cannot be written.
+    """
+    page = out_dir / f"sub-{result.participant}.html"
+    # A hidden neighbour: on one file system, replacing is atomic.
+    unfinished = page.with_name(f".{page.name}.{os.getpid()}")
+    html = render_page(result)
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        unfinished.write_text(html, encoding="utf-8", newline="\n")
+        unfinished.replace(page)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise InputOutputError(f"{page.name}: the report could not be written ({error.strerror}). Free space or give another out_dir.") from error
+    return page
+
+
+def render_page(result: ParticipantResult) -> str:
+    """Return the page of one participant as HTML."""
+    # Series descriptions and messages come from outside: everything is escaped.
+    environment = Environment(
+        loader=PackageLoader("bids_t1.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["counted"] = wording.counted
+    environment.filters["without_folders"] = wording.without_folders
+    sessions = dict.fromkeys(run.name.get("ses") for run in result.runs)
+    return environment.get_template("page.html.j2").render(
+        result=result,
+        sessions=[session for session in sessions if session is not None],
+        runs=[describe_run(run, number) for number, run in enumerate(result.runs, 1)],
+        methods=write_methods(result),
+        no_value="#{:02x}{:02x}{:02x}".format(*colours.MISSING_COLOUR),
+        n_warnings=len(result.warnings) + sum(len(run.warnings) for run in result.runs),
+    )

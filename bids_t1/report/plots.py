@@ -1,0 +1,166 @@
+"""The two plots of a run, as SVG: the histogram of T1, and measurements with their fitted curves."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from bids_t1.report import wording
+from bids_t1.report.mosaic import data_uri
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from bids_t1.data.result import Example
+    from bids_t1.report.literature import ReferenceBand
+
+HISTOGRAM_END = 5.0
+"""T1 up to which the histogram goes; free fluid in the head has about 4 to 4.5 s [s]."""
+
+BIN_WIDTH = 0.025
+COARSE_BIN_WIDTH = 0.1
+"""Widths of the bins, for many and for few voxels [s]."""
+
+FEW_VOXELS = 5000
+MAX_EXAMPLES = 9
+N_COLUMNS = 3
+
+# Mid-tones that stand out from white and from black: the page does not know which it will be.
+BLUE, ORANGE, GREEN, PURPLE, LINES = "#3d7ab8", "#d5731e", "#4c9a6a", "#a06aa8", "#8a9099"
+
+_SETTINGS = {
+    "svg.hashsalt": "bids_t1",
+    "svg.fonttype": "none",
+    "font.size": 9.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": LINES,
+    "xtick.color": LINES,
+    "ytick.color": LINES,
+    "xtick.labelcolor": "#30353b",
+    "ytick.labelcolor": "#30353b",
+    "axes.labelcolor": "#30353b",
+    "text.color": "#30353b",
+    "axes.titlesize": 9.0,
+    "axes.unicode_minus": True,
+}
+
+_THEME = (
+    "<style>text{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif!important}"
+    "@media screen and (prefers-color-scheme:dark){text{fill:#d5d9de!important}}</style>"
+)
+
+
+def draw_histogram(t1: NDArray[np.floating], bands: Sequence[ReferenceBand]) -> str:
+    """Draw how often each T1 occurs, as a data URI.
+
+    Parameters
+    ----------
+    t1
+        Fitted values [s], at least one.
+    bands
+        Reference values to shade.
+    """
+    width = BIN_WIDTH if t1.size > FEW_VOXELS else COARSE_BIN_WIDTH
+    edges = np.arange(0, HISTOGRAM_END + width / 2, width)
+    counts, _ = np.histogram(t1, edges)
+    with mpl.rc_context(_SETTINGS):
+        figure = Figure(figsize=(9.0, 2.9), layout="constrained")
+        axes = figure.add_subplot()
+        for band, colour in zip(bands, (GREEN, PURPLE), strict=False):
+            axes.axvspan(band.mean - band.sd, band.mean + band.sd, color=colour, alpha=0.22, linewidth=0)
+            axes.text(
+                band.mean, 1.02, f"{band.tissue}\n{band.mean:.2f} ± {band.sd:.2f} s", ha="center", va="bottom",
+                transform=axes.get_xaxis_transform(), fontsize=8,
+            )  # fmt: skip
+        axes.stairs(counts, edges, fill=True, color=BLUE, alpha=0.75)
+        axes.set(xlim=(0, HISTOGRAM_END), xlabel="T1 [s]", ylabel=f"voxels per {1000 * width:g} ms")
+        axes.set_ylim(bottom=0)
+        axes.locator_params(axis="y", nbins=4)
+        axes.set_xticks(np.arange(0, HISTOGRAM_END + 0.1, 0.5))
+        return _svg(figure)
+
+
+def draw_curves(examples: Sequence[Example]) -> str:
+    """Draw the measurements of some voxels, the model through them and what it leaves, as a data URI."""
+    shown = examples[:MAX_EXAMPLES]
+    n_columns = min(N_COLUMNS, len(shown))
+    n_rows = -(-len(shown) // n_columns)
+    with mpl.rc_context(_SETTINGS):
+        figure = Figure(figsize=(3.0 * N_COLUMNS if n_columns > 1 else 4.5, 2.75 * n_rows), layout="constrained")
+        panels = figure.subfigures(n_rows, n_columns, squeeze=False).ravel()
+        for panel, example in zip(panels, shown, strict=False):
+            panel.set_facecolor("none")
+            upper, lower = panel.subplots(2, 1, sharex=True, height_ratios=(3.2, 1))
+            _draw_curve(upper, example)
+            _draw_residuals(lower, example)
+        return _svg(figure)
+
+
+def _draw_curve(axes: Axes, example: Example) -> None:
+    axes.axhline(0, color=LINES, linewidth=0.7)
+    axes.plot(*curve(example), color=BLUE, linewidth=1.4)
+    axes.plot(example.times, example.measured, "o", color=ORANGE, markersize=4)
+    axes.set_title(
+        f"voxel {', '.join(map(str, example.voxel))}:  T1 = {example.estimate:.3f} ± {example.sd:.3f} s", loc="left"
+    )
+    axes.set_ylabel("signal")
+    axes.locator_params(axis="y", nbins=4)
+    axes.ticklabel_format(axis="y", scilimits=(-3, 4))
+
+
+def _draw_residuals(axes: Axes, example: Example) -> None:
+    """Draw what the model leaves, on its own scale: a pattern here is more than noise."""
+    residuals = np.subtract(example.measured, example.fitted)
+    axes.axhline(0, color=LINES, linewidth=0.7)
+    axes.vlines(example.times, 0, residuals, color=ORANGE, linewidth=1.2)
+    axes.plot(example.times, residuals, "o", color=ORANGE, markersize=2.5)
+    largest = float(np.max(np.abs(residuals), initial=0.0))
+    axes.set(xscale="log", xlabel="inversion time [s]", ylabel="residual", ylim=(-1.4 * largest or -1, 1.4 * largest or 1))
+    ticks = [t for t in (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10) if 0.8 * min(example.times) <= t <= 1.25 * max(example.times)]
+    axes.set_xticks(ticks, labels=[f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
+    axes.locator_params(axis="y", nbins=3)
+    axes.ticklabel_format(axis="y", scilimits=(-3, 4))
+
+
+def curve(example: Example) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the model between its fitted points.
+
+    With one repetition time for all measurements they lie on one exponential of the fitted T1, which is then
+    drawn; else there is no curve between them, and straight lines join them.
+    """
+    times, fitted = np.array(example.times), np.array(example.fitted)
+    order = np.argsort(times, kind="stable")
+    columns = np.stack([np.ones_like(times), np.exp(-times / example.estimate)], axis=1)
+    coefficients, *_ = np.linalg.lstsq(columns, fitted, rcond=None)
+    if np.max(np.abs(columns @ coefficients - fitted)) > 2e-3 * np.max(np.abs(fitted)):
+        return times[order], fitted[order]
+    dense = np.geomspace(times.min(), times.max(), 120)
+    return dense, coefficients[0] + coefficients[1] * np.exp(-dense / example.estimate)
+
+
+def describe_curves(examples: Sequence[Example]) -> str:
+    """Say what the curves show, for readers who cannot see them."""
+    voxels = (
+        f"voxel {', '.join(map(str, e.voxel))}: T1 {wording.seconds(e.estimate)}, SD {wording.seconds(e.sd)}"
+        for e in examples[:MAX_EXAMPLES]
+    )
+    return "Measured signals and fitted curves over inversion time. " + "; ".join(voxels)
+
+
+def _svg(figure: Figure) -> str:
+    buffer = io.StringIO()
+    metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    figure.savefig(buffer, format="svg", transparent=True, metadata=metadata)
+    drawing = buffer.getvalue()
+    start = drawing.index("<svg")
+    inside = drawing.index(">", start) + 1
+    return data_uri("image/svg+xml", (drawing[start:inside] + _THEME + drawing[inside:]).encode())

@@ -1,0 +1,117 @@
+"""The table of what was found and chosen: any key of a run's record, with good names for the known ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bids_t1.report import wording
+
+if TYPE_CHECKING:
+    from bids_t1.data.result import RunResult
+
+LABELS = {
+    "InversionTimes": "Inversion times TI",
+    "RepetitionTimes": "Repetition times TR",
+    "EchoTime": "Echo time TE",
+    "MagneticFieldStrength": "Field strength",
+    "DataKind": "Kind of data",
+    "EfficiencyModel": "Inversion efficiency",
+    "NoiseHandling": "Noise of magnitudes",
+    "SearchRange": "Search range of T1",
+    "NoiseSD": "Noise SD, in units of the images",
+    "DegreesOfFreedom": "Degrees of freedom",
+    "LearnedEfficiency": "Learned prior on the efficiency",
+    "EstimationAlgorithm": "Algorithm",
+    "EstimationReference": "Reference of the algorithm",
+    "Device": "Computed on",
+    "Sources": "Source files",
+}
+"""Names of known keys, in the order of the table; unknown ones follow in theirs."""
+
+MEANINGS = {
+    ("DataKind", "magnitude"): "magnitude: signs lost, restored by the fit",
+    ("DataKind", "real"): "real part: signs as measured",
+    ("DataKind", "complex"): "complex: real part after phase correction",
+    ("EfficiencyModel", "free"): "free in every voxel",
+    ("EfficiencyModel", "learned"): "free in every voxel, with a prior learned from the image",
+    ("EfficiencyModel", "ideal"): "ideal: \N{GREEK SMALL LETTER KAPPA} fixed at 2, TR taken as infinite",
+    ("NoiseHandling", "floor"): "mean share of the noise removed from magnitudes",
+    ("NoiseHandling", "gaussian"): "taken as Gaussian",
+    ("NoiseHandling", "rician"): "Rician likelihood",
+}
+"""What the values of known options mean."""
+
+_SHOWN_ELSEWHERE = frozenset({"Description", "Units"})
+_UNITS = {"MagneticFieldStrength": "T", "EchoTime": "s"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a table."""
+
+    label: str
+    value: str
+
+
+def record_rows(run: RunResult) -> tuple[Row, ...]:
+    """Return what was found in the data and chosen for the fit."""
+    shape = " \N{MULTIPLICATION SIGN} ".join(map(str, run.grid.shape))
+    sizes = " \N{MULTIPLICATION SIGN} ".join(wording.number(size, 3) for size in run.grid.voxel_sizes)
+    known = [key for key in LABELS if key in run.record]
+    others = [key for key in run.record if key not in LABELS and key not in _SHOWN_ELSEWHERE]
+    rows = [
+        Row(LABELS.get(key, wording.spelt_out(key)), wording.without_folders(_value(key, run.record[key])))
+        for key in (*known, *others)
+    ]
+    place = sum(key in {"InversionTimes", "RepetitionTimes", "EchoTime", "MagneticFieldStrength"} for key in known)
+    return (*rows[:place], Row("Matrix", f"{shape} voxels"), Row("Voxel size", f"{sizes} mm"), *rows[place:])
+
+
+def times_of(record: Mapping[str, object], key: str) -> tuple[float, ...]:
+    """Return a list of times of a record, unknown ones as infinity; empty where it has none [s]."""
+    value = record.get(key)
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        return ()
+    return tuple(float(time) if isinstance(time, int | float) else math.inf for time in value)
+
+
+def _value(key: str, value: object) -> str:
+    if isinstance(value, str) and (key, value) in MEANINGS:
+        return MEANINGS[key, value]
+    if key == "InversionTimes" and times_of({key: value}, key):
+        return wording.times(times_of({key: value}, key))
+    if key == "RepetitionTimes":
+        return repetition_times(times_of({key: value}, key))
+    if key == "SearchRange" and len(limits := times_of({key: value}, key)) == 2:  # noqa: PLR2004 -- a range
+        return f"{wording.number(limits[0])} to {wording.number(limits[1])} s"
+    unit = _UNITS.get(key)
+    return f"{_plain(value)} {unit}" if unit and isinstance(value, int | float) else _plain(value)
+
+
+def repetition_times(times: tuple[float, ...]) -> str:
+    """Write one time for all where they agree, and say where they are not known."""
+    if all(math.isinf(time) for time in times):
+        return "not known, taken as infinite"
+    if len(set(times)) == 1:
+        return f"{wording.number(times[0])} s, for all inversion times"
+    return ", ".join("not known" if math.isinf(time) else wording.number(time) for time in times) + " s"
+
+
+def _plain(value: object) -> str:
+    """Write any JSON value for people."""
+    match value:
+        case None:
+            return "not known"
+        case bool():
+            return "yes" if value else "no"
+        case int() | float():
+            return wording.number(value)
+        case Mapping():
+            return "; ".join(f"{wording.spelt_out(str(key)).lower()} {_plain(item)}" for key, item in value.items())
+        case list() | tuple():
+            return ", ".join(_plain(item) for item in value)
+        case _:
+            return str(value)

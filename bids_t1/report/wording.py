@@ -1,0 +1,75 @@
+"""How numbers, lists and names are written on the page."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_FOLDERS = re.compile(r"(?<![\w.:/])(?:[A-Za-z]:)?/(?:[^\s/:,;'\"]+/)+")
+_WORD_STARTS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_SMALL_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+
+def number(value: float, digits: int = 4) -> str:
+    """Write a number with so many significant digits, without exponents where it can be read."""
+    if math.isnan(value):
+        return "not available"
+    if math.isinf(value):
+        return "infinite"
+    if value == int(value) and abs(value) < 1e9:  # noqa: PLR2004 -- longer ones need an exponent
+        return grouped(int(value))
+    return f"{value:.{digits}g}".replace("-", "\N{MINUS SIGN}", 1)
+
+
+def grouped(count: int) -> str:
+    """Write a count with thin spaces between groups of three digits, from five digits on."""
+    text = f"{count:,}" if abs(count) >= 10_000 else str(count)  # noqa: PLR2004
+    return text.replace(",", "\N{NARROW NO-BREAK SPACE}").replace("-", "\N{MINUS SIGN}")
+
+
+def seconds(value: float) -> str:
+    """Write a T1 or its SD to the millisecond [s]."""
+    return "not available" if math.isnan(value) else f"{value:.3f} s"
+
+
+def percent(part: int, whole: int) -> str:
+    """Write a share so that neither 'almost none' reads 0 % nor 'almost all' reads 100 %."""
+    if not whole:
+        return "\N{EN DASH}"
+    share = 100 * part / whole
+    if 0 < share < 0.1:  # noqa: PLR2004
+        return "< 0.1 %"
+    if 99.9 < share < 100:  # noqa: PLR2004
+        return "> 99.9 %"
+    return f"{share:.1f} %" if part not in {0, whole} else f"{share:.0f} %"
+
+
+def counted(count: int, noun: str, plural: str | None = None) -> str:
+    """Write a small count in words with its noun: 'no failures', 'one run', '12 runs'."""
+    word = _SMALL_NUMBERS[count] if count < len(_SMALL_NUMBERS) else grouped(count)
+    return f"{word} {noun if count == 1 else plural or noun + 's'}"
+
+
+def listed(items: Sequence[str]) -> str:
+    """Write 'a, b and c'."""
+    return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
+
+
+def times(values: Iterable[float]) -> str:
+    """Write times in their order, with the unit once."""
+    return ", ".join(number(value) for value in values) + " s"
+
+
+def spelt_out(key: str) -> str:
+    """Turn a metadata key such as 'EchoTrainLength' into 'Echo train length'."""
+    first, *rest = _WORD_STARTS.sub(" ", key).split(" ")
+    return " ".join([first, *(word if word.isupper() else word.lower() for word in rest)])
+
+
+def without_folders(text: str) -> str:
+    """Leave the file names of absolute paths only: folders can name people and places."""
+    return _FOLDERS.sub("\N{HORIZONTAL ELLIPSIS}/", text)
