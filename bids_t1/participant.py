@@ -31,7 +31,7 @@ from bids_t1.storage import publishing
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bids_t1.data.acquisition import Acquisition, Series
+    from bids_t1.data.acquisition import Acquisition, Kind, Series
     from bids_t1.data.estimate import Estimate
     from bids_t1.dicom.sources import DicomSource
     from bids_t1.settings import Settings
@@ -235,7 +235,7 @@ def _record(
         "DataKind": series.kind,
         "PolarityRestored": series.kind == "magnitude" or settings.restore_polarity,
         "EfficiencyModel": settings.efficiency,
-        "NoiseHandling": settings.noise if series.kind == "magnitude" else "gaussian",
+        "NoiseHandling": _noise_handling(series.kind, fitted, settings),
         "SearchRange": list(settings.t1_range),
         "NoiseSD": {"Background": fitted.noise.background, "Residual": fitted.noise.residual},
         "DegreesOfFreedom": fitted.degrees_of_freedom,
@@ -252,6 +252,13 @@ def _record(
             "Voxels": learned.n_voxels,
         }
     return {key: value for key, value in record.items() if value is not None}
+
+
+def _noise_handling(kind: Kind, fitted: Estimate, settings: Settings) -> str:
+    """Say what was really done: the noise's mean share is taken off only where it is known."""
+    if kind != "magnitude" or (settings.noise == "floor" and not fitted.noise.is_rician):
+        return "gaussian"
+    return settings.noise
 
 
 def _interval_factor(degrees_of_freedom: int) -> float | None:

@@ -51,6 +51,9 @@ class NoiseLevels:
     background: float | None
     """Noise of one channel, from voxels outside the head; None where there are none."""
 
+    is_rician: bool
+    """Whether background and residuals agree with Rician noise, so that its mean share is known."""
+
     residual: float
     """Typical residual of fitted voxels: noise and everything the model leaves unexplained."""
 

@@ -12,7 +12,7 @@ from scipy import stats
 from bids_t1.data.errors import InvalidInputError, UsageError
 from bids_t1.data.estimate import Estimate, LearnedRatio, NoiseLevels, VoxelStatus
 from bids_t1.estimation.dictionary import Dictionary, build_dictionary
-from bids_t1.estimation.noise import background_noise_sd, remove_noise_floor
+from bids_t1.estimation.noise import find_background, remove_noise_floor
 from bids_t1.estimation.polarity import Solution, real_part, solve_signed, solve_unsigned
 from bids_t1.estimation.ratio_prior import RatioPrior, learn_ratio_prior
 from bids_t1.estimation.refinement import TINY, Problem
@@ -38,6 +38,9 @@ UNDECIDED = 0.05
 
 MIN_SIGNAL_TO_NOISE = 3.0
 """Root mean square of the fit over the residual below which a voxel carries no estimate."""
+
+MAX_BACKGROUND = 1.2
+"""Background noise over typical residual up to which the two agree."""
 
 AT_LIMIT = 1e-3
 """Relative distance to a limit of the search range, or of the ratio, that counts as being at it."""
@@ -172,33 +175,38 @@ def choose_device(wanted: str) -> torch.device:
 def _prepare(model: SignalModel, flat: Measurements, kind: DataKind, options: EstimationOptions) -> _Plan:
     """Learn the noise, and the ratio prior where asked, from a regular sample of the voxels."""
     device = choose_device(options.device)
+    background = find_background(flat) if kind == "magnitude" else None
     plan = _Plan(
         model=model,
         options=options,
         kind=kind,
         device=device,
         dictionary=build_dictionary(model, options.time_range, None, device),
-        noise=NoiseLevels(background=background_noise_sd(flat) if kind == "magnitude" else None, residual=0.0),
+        noise=NoiseLevels(background=None if background is None else background.sd, is_rician=False, residual=0.0),
         degrees_of_freedom=model.n_measurements - model.n_coefficients - 1,
     )
     with_signal = np.flatnonzero(_initial_status(plan, flat) == VoxelStatus.FITTED)
     if not len(with_signal):
         raise InvalidInputError("no voxel has a finite signal above the noise; expected images of a head or phantom.")
-    sample = _load(plan, flat[:, with_signal[:: max(1, len(with_signal) // SAMPLE)]])
-    solution = _solve(plan, sample)
-    typical = _explains_signal(plan, solution) & ~_outside_range(plan, solution.fit.time)
-    if bool(typical.any()):
-        solution = solution.select(typical)
-    plan = replace(plan, noise=replace(plan.noise, residual=_residual_sd(plan, solution)))
+    sample = flat[:, with_signal[:: max(1, len(with_signal) // SAMPLE)]]
+    plan, solution = _with_residual(plan, sample)
+    # Residuals hold the noise and more: a background above them is not the noise of the signal.
+    if background is not None and background.is_rician and background.sd < MAX_BACKGROUND * plan.noise.residual:
+        plan, solution = _with_residual(replace(plan, noise=replace(plan.noise, is_rician=True)), sample)
     if options.learn_ratio and model.n_coefficients > 1:
         plan = _learn_ratio(plan, solution)
     return plan
 
 
-def _residual_sd(plan: _Plan, solution: Solution) -> float:
-    """Typical residual of a sample, robust against voxels the model does not describe."""
+def _with_residual(plan: _Plan, sample: Measurements) -> tuple[_Plan, Solution]:
+    """Fit a sample of voxels and enter their typical residual, robust against those the model does not describe."""
+    solution = _solve(plan, _load(plan, sample))
+    typical = _explains_signal(plan, solution) & ~_outside_range(plan, solution.fit.time)
+    if bool(typical.any()):
+        solution = solution.select(typical)
     expected = stats.chi2(max(1, plan.degrees_of_freedom)).ppf(0.5)
-    return float(torch.sqrt(solution.fit.cost.median() / expected))
+    residual = float(torch.sqrt(solution.fit.cost.median() / expected))
+    return replace(plan, noise=replace(plan.noise, residual=residual)), solution
 
 
 def _learn_ratio(plan: _Plan, solution: Solution) -> _Plan:
@@ -236,7 +244,7 @@ def _load(plan: _Plan, chunk: Measurements) -> Signals:
     signals = real_part(signals) if signals.is_complex() else signals.float()
     if plan.kind != "magnitude":
         return signals.abs() if plan.options.restore_polarity else signals
-    if plan.options.noise == "floor" and plan.noise.background is not None:
+    if plan.options.noise == "floor" and plan.noise.is_rician and plan.noise.background is not None:
         return remove_noise_floor(signals, plan.noise.background)
     return signals.abs()
 
@@ -248,10 +256,14 @@ def _solve(plan: _Plan, signals: Signals) -> Solution:
     )
     solution = solve_unsigned(problem, signals) if unsigned else solve_signed(problem, signals)
     if plan.kind == "magnitude" and plan.options.noise == "rician" and plan.noise.residual > 0:
-        problem = replace(problem, noise_sd=plan.noise.background or plan.noise.residual)
+        problem = replace(problem, noise_sd=_rician_sd(plan.noise))
         fit = refine_rician(problem, plan.options.time_range, signals, solution.fit)
         return replace(solution, fit=fit)
     return solution
+
+
+def _rician_sd(noise: NoiseLevels) -> float:
+    return noise.background if noise.is_rician and noise.background is not None else noise.residual
 
 
 def _explains_signal(plan: _Plan, solution: Solution) -> VoxelMask:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,12 +17,28 @@ MAX_SAMPLE = 200_000
 MIN_BACKGROUND = 500
 """Fewer noise voxels than this are not believed to be a background."""
 
-MAX_DISTANCE = 0.15
-"""Largest Kolmogorov distance of the background's energies from those of pure noise."""
+MAX_DISTANCE = 0.2
+"""Kolmogorov distance from which on the voxels of lowest energy are no noise at all."""
+
+RICIAN_DISTANCE = 0.05
+"""Kolmogorov distance up to which the noise is that of one Rician channel.
+
+A sum of squares over coils, a filter, or magnitudes of real images give other backgrounds."""
 
 
-def background_noise_sd(magnitudes: Measurements) -> float | None:
-    """Estimate the noise SD of one channel from voxels that hold nothing else; None where there are none.
+@dataclass(frozen=True, slots=True)
+class Background:
+    """Noise seen outside the head."""
+
+    sd: float
+    """Noise SD of one channel, in units of the signal."""
+
+    is_rician: bool
+    """Whether its distribution is that of the magnitude of one complex channel."""
+
+
+def find_background(magnitudes: Measurements) -> Background | None:
+    """Estimate the noise of one channel from voxels that hold nothing else; None where there are none.
 
     The energy of a pure-noise voxel over n images is sigma^2 times a chi-squared variable of 2n degrees of freedom.
     Starting from the voxels of lowest energy, the ones this explains are collected until nothing changes.
@@ -48,7 +65,7 @@ def background_noise_sd(magnitudes: Measurements) -> float | None:
             break
         variance = update
     distance = stats.kstest(inside / variance, lambda x: law.cdf(x) / 0.99).statistic
-    return float(np.sqrt(variance)) if distance < MAX_DISTANCE else None
+    return Background(float(np.sqrt(variance)), distance < RICIAN_DISTANCE) if distance < MAX_DISTANCE else None
 
 
 def remove_noise_floor(magnitudes: Signals, noise_sd: float) -> Signals:

@@ -16,6 +16,8 @@ import numpy as np
 from bids_t1.data.estimate import VoxelStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from bids_t1.data.outputs import View
@@ -29,24 +31,29 @@ MISSING = 255
 MISSING_COLOUR = (176, 178, 181)
 """Neutral grey, far from every colour of the relaxation maps."""
 
+MISSING_AMONG_GREYS = (190, 206, 224)
+"""A pale blue, for maps in which grey is a value."""
+
+GREY_MAPS = frozenset({"grey", "gray"})
+
 RELAXATION_MAPS = frozenset({"lipari", "navia"})
 """Colour maps that come with the log-like curve."""
 
-# Okabe and Ito's palette, which most colour-blind readers can tell apart; calm where nothing is wrong.
+# Near Okabe and Ito's palette, which most colour-blind readers can tell apart; calm where nothing is wrong.
 STATUS_COLOURS = {
     VoxelStatus.NO_SIGNAL: (214, 216, 219),
     VoxelStatus.FITTED: (93, 125, 153),
     VoxelStatus.POLARITY_UNDECIDED: (230, 159, 0),
     VoxelStatus.RATIO_AT_BOUND: (204, 121, 167),
     VoxelStatus.NOT_FINITE: (0, 0, 0),
-    VoxelStatus.SIGNAL_TOO_LOW: (240, 228, 66),
+    VoxelStatus.SIGNAL_TOO_LOW: (240, 228, 132),
     VoxelStatus.BELOW_RANGE: (0, 158, 115),
     VoxelStatus.ABOVE_RANGE: (213, 94, 0),
 }
 
 
 def limits_of(view: View, values: NDArray[np.floating]) -> tuple[float, float]:
-    """Return the values at the ends of the colour bar: the view's own, or zero and a round number for the data."""
+    """Return the ends of the colour bar: the view's own, or zero and a round number for the data."""
     if view.limits is not None:
         return view.limits
     finite = values[np.isfinite(values)]
@@ -60,8 +67,8 @@ def colour_table(view: View, limits: tuple[float, float]) -> NDArray[np.uint8]:
     if view.colour_map.removesuffix("_r") in RELAXATION_MAPS:
         share = log_like(share, limits)
     colours = np.asarray(cmap.Colormap(view.colour_map)(share))[:, :3]
-    table = np.vstack([np.rint(255 * colours), MISSING_COLOUR])
-    return table.astype(np.uint8)
+    missing = MISSING_AMONG_GREYS if view.colour_map in GREY_MAPS else MISSING_COLOUR
+    return np.vstack([np.rint(255 * colours), missing]).astype(np.uint8)
 
 
 def log_like(share: NDArray[np.float64], limits: tuple[float, float]) -> NDArray[np.float64]:
@@ -83,7 +90,14 @@ def indices(values: NDArray[np.floating], limits: tuple[float, float]) -> NDArra
     """Return palette indices of values; those beyond the limits take the colour of the end."""
     lower, upper = limits
     share = np.clip((values - lower) / (upper - lower), 0.0, 1.0)
-    return np.where(np.isfinite(values), np.rint(np.nan_to_num(share) * (N_COLOURS - 1)), MISSING).astype(np.uint8)
+    return np.where(np.isfinite(values), np.rint(np.nan_to_num(share) * (N_COLOURS - 1)), MISSING).astype(
+        np.uint8
+    )
+
+
+def hexadecimal(colour: Iterable[int]) -> str:
+    """Return a colour as #rrggbb."""
+    return "#" + "".join(f"{int(channel):02x}" for channel in colour)
 
 
 def status_table() -> NDArray[np.uint8]:
@@ -97,4 +111,8 @@ def status_table() -> NDArray[np.uint8]:
 def _round_up(value: float) -> float:
     """Return the next larger number of two digits that is easy to read."""
     unit = 10.0 ** math.floor(math.log10(value))
-    return next(step * unit for step in (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0) if value <= step * unit)
+    return next(
+        step * unit
+        for step in (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
+        if value <= step * unit
+    )

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from bids_t1.data.result import ParticipantResult, RunResult
     from bids_t1.report.literature import Work
 
-FREE_EQUATION = "S(TI) = M0 (1 − exp(−TR/T1)) + κ M0 (exp(−TR/T1) − exp(−TI/T1))"
-IDEAL_EQUATION = "S(TI) = M0 (1 − 2 exp(−TI/T1))"
+FREE_EQUATION = "S(TI) = M0 (1 - exp(-TR/T1)) + κ M0 (exp(-TR/T1) - exp(-TI/T1))"
+IDEAL_EQUATION = "S(TI) = M0 (1 - 2 exp(-TI/T1))"
 
 
 @dataclass(slots=True)
@@ -50,13 +50,18 @@ def write_methods(result: ParticipantResult) -> Methods:
     references = References()
     paragraphs = [_preparation(result, references)]
     for run in result.runs:
-        for paragraph in (_acquisition(run), _model(run, references), _fit(run, references), _uncertainty(run)):
+        for paragraph in (
+            _acquisition(run),
+            _model(run, references),
+            _fit(run, references),
+            _uncertainty(run),
+        ):
             if paragraph and paragraph not in paragraphs:
                 paragraphs.append(paragraph)
     models = (str(run.record["EfficiencyModel"]) for run in result.runs if "EfficiencyModel" in run.record)
     pictures = _pictures(result, references) if result.runs else ""
     return Methods(
-        paragraphs=tuple(paragraphs),
+        paragraphs=tuple(map(wording.typeset, paragraphs)),
         pictures=pictures,
         references=tuple(references.works),
         models=tuple(dict.fromkeys(models)),
@@ -75,8 +80,8 @@ def _preparation(result: ParticipantResult, references: References) -> str:
     if not result.runs:
         return f"{converted}Data were given to {program}; no T1 map was made."
     return (
-        f"{converted}T1 maps were computed with {program}. Data and results are organised by the Brain Imaging Data "
-        f"Structure and its conventions for quantitative MRI {standard}."
+        f"{converted}T1 maps were computed with {program}. Data and results are organised by the Brain Imaging "
+        f"Data Structure and its conventions for quantitative MRI {standard}."
     )
 
 
@@ -92,7 +97,7 @@ def _acquisition(run: RunResult) -> str:
         parts.append(f"repetition times of {wording.number(known[0])} to {wording.number(known[-1])} s")
     if isinstance(echo_time, int | float):
         parts.append(f"an echo time of {wording.number(1000 * echo_time)} ms")
-    parts.append(f"voxels of {' × '.join(wording.number(size, 3) for size in run.grid.voxel_sizes)} mm")
+    parts.append(f"voxels of {' x '.join(wording.number(size, 3) for size in run.grid.voxel_sizes)} mm")
     place = f" at {wording.number(field_strength)} T" if isinstance(field_strength, int | float) else ""
     return f"Inversion-recovery images{place} had {wording.listed(parts)}."
 
@@ -101,15 +106,15 @@ def _model(run: RunResult, references: References) -> str:
     variant = run.record.get("EfficiencyModel")
     if variant == "ideal":
         return (
-            f"The signal of each voxel was modelled as {IDEAL_EQUATION}: an ideal inversion, and recovery between "
-            f"repetitions taken as complete {references.cite(literature.BARRAL)}."
+            f"The signal of each voxel was modelled as {IDEAL_EQUATION}: an ideal inversion, and recovery "
+            f"between repetitions taken as complete {references.cite(literature.BARRAL)}."
         )
     if variant not in {"free", "learned"}:
         return ""
     text = (
         f"The signal of each voxel was modelled as {FREE_EQUATION}, with TR the time between inversions and "
-        "κ = 1 − cos(inversion angle) the apparent inversion efficiency, 2 for an ideal inversion. Where all TR are "
-        f"equal, T1 is that of the model a + b exp(−TI/T1) {references.cite(literature.BARRAL)}. "
+        "κ = 1 - cos(inversion angle) the apparent inversion efficiency, 2 for an ideal inversion. Where "
+        f"all TR are equal, T1 is that of the model a + b exp(-TI/T1) {references.cite(literature.BARRAL)}. "
     )
     repetition_times = times_of(run.record, "RepetitionTimes")
     if not all(map(math.isfinite, repetition_times)):
@@ -119,14 +124,18 @@ def _model(run: RunResult, references: References) -> str:
 
 def _learned(run: RunResult) -> str:
     text = (
-        "κ had a Gaussian prior, learned from the image itself by maximum marginal likelihood; its mean may change "
-        "linearly with 1/T1"
+        "κ had a Gaussian prior, learned from the image itself by maximum marginal likelihood; its mean may "
+        "change linearly with 1/T1"
     )
     learned = run.record.get("LearnedEfficiency")
     if not isinstance(learned, Mapping) or not learned:
         return text + "."
     # The page shows whatever the record holds: names of parameters are the record's own.
-    values = (f"{wording.spelt_out(str(k)).lower()} {wording.number(v)}" for k, v in learned.items() if isinstance(v, int | float))
+    values = (
+        f"{wording.spelt_out(str(k)).lower()} {wording.number(v)}"
+        for k, v in learned.items()
+        if isinstance(v, int | float)
+    )
     return f"{text} ({', '.join(values)})."
 
 
@@ -135,8 +144,8 @@ def _fit(run: RunResult, references: References) -> str:
     where = f" between {wording.number(limits[0])} and {wording.number(limits[-1])} s" if limits else ""
     numbers = references.cite(literature.GOLUB, literature.KAUFMAN)
     text = (
-        f"For a given T1 the other unknowns follow from linear least squares (variable projection {numbers}); T1 was "
-        f"searched{where} and refined to the continuous optimum."
+        f"For a given T1 the other unknowns follow from linear least squares (variable projection {numbers}); T1 "
+        f"was searched{where} and refined to the continuous optimum."
     )
     return " ".join(filter(None, (text, _signs(run, references), _noise(run, references))))
 
@@ -145,8 +154,8 @@ def _signs(run: RunResult, references: References) -> str:
     kind = run.record.get("DataKind")
     restored = kind == "magnitude" or bool(run.record.get("RestorePolarity"))
     rule = (
-        "the signal changes sign at most once with rising TI, and the position of the change with the smallest "
-        f"residual was taken {references.cite(literature.BARRAL)}."
+        "the signal changes sign at most once with rising TI, and the position of the change with the "
+        f"smallest residual was taken {references.cite(literature.BARRAL)}."
         if restored
         else ""
     )
@@ -155,7 +164,11 @@ def _signs(run: RunResult, references: References) -> str:
             return f"Magnitude images have lost the sign of the signal: {rule}"
         case "real" | "complex":
             source = "phase-corrected complex images" if kind == "complex" else "real-part images"
-            return f"The signs in the {source} were set aside: {rule}" if restored else f"Signs were those of the {source}."
+            return (
+                f"The signs in the {source} were set aside: {rule}"
+                if restored
+                else f"Signs were those of the {source}."
+            )
         case _:
             return ""
 
@@ -167,10 +180,10 @@ def _noise(run: RunResult, references: References) -> str:
         case "floor":
             levels = run.record.get("NoiseSD")
             if isinstance(levels, Mapping) and levels.get("Background") is None:
-                return "No background was found to measure the noise in, so its share of the magnitudes was not removed."
+                return "No background was found to measure the noise in; its share of magnitudes was left in."
             return (
-                "The variance of the noise, measured in the background, was subtracted from the squared magnitudes "
-                f"{references.cite(literature.GUDBJARTSSON)}."
+                "The variance of the noise, measured in the background, was subtracted from the squared "
+                f"magnitudes {references.cite(literature.GUDBJARTSSON)}."
             )
         case "rician":
             works = references.cite(literature.GUDBJARTSSON, literature.VARADHAN)
@@ -185,9 +198,9 @@ def _uncertainty(run: RunResult) -> str:
     degrees = run.record.get("DegreesOfFreedom")
     freedom = f" with {wording.counted(degrees, 'degree')} of freedom" if isinstance(degrees, int) else ""
     return (
-        f"The standard deviation of T1 is its Cramér–Rao bound at the residual of the voxel{freedom}; where two choices "
-        "of sign explain the data, it covers both. Voxels have no value where they hold no signal, where the signal "
-        "is below three times its noise, and where the best T1 lies at an end of the search range."
+        f"The standard deviation of T1 is its Cramér-Rao bound at the residual of the voxel{freedom}; where two "
+        "choices of sign explain the data, it covers both. Voxels have no value where they hold no signal, where "
+        "the signal is below three times its noise, and where the best T1 lies at an end of the search range."
     )
 
 

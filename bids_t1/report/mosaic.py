@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 CRISP = 400
 """Pixels along the longer side to which pictures are enlarged by whole factors, so that voxels stay squares."""
 
-N_TICKS = 5
+N_TICKS = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +49,9 @@ class ColourBar:
 
     source: str
     label: str
+    no_value: str
+    """Colour of voxels without a value, as #rrggbb."""
+
     ticks: tuple[tuple[float, str], ...]
     """Place along the bar in percent, and the value there."""
 
@@ -78,13 +81,14 @@ def draw_map(output: Output, values: NDArray[np.floating], layout: Layout, file:
     name, _, unit = output.view.label.partition(" [")
     return MapFigure(
         label=output.view.label,
-        description=output.description,
+        description=wording.typeset(output.description),
         units=output.units,
         file=file,
         tiles=_tiles(colours.indices(values, limits), table, layout),
         bar=ColourBar(
             source=_png(np.arange(colours.N_COLOURS, dtype=np.uint8)[None], table),
             label=output.view.label,
+            no_value=colours.hexadecimal(table[colours.MISSING]),
             ticks=_ticks(limits),
             beyond=_beyond(finite, limits),
         ),
@@ -96,7 +100,7 @@ def draw_status(output: Output, status: NDArray[np.integer], layout: Layout, fil
     """Draw the map of why voxels have, or have not, an estimate."""
     return MapFigure(
         label=output.view.label,
-        description=output.description,
+        description=wording.typeset(output.description),
         units=output.units,
         file=file,
         tiles=_tiles(status.astype(np.uint8), colours.status_table(), layout),
@@ -148,12 +152,16 @@ def _ticks(limits: tuple[float, float]) -> tuple[tuple[float, str], ...]:
     lower, upper = limits
     step = _round_step((upper - lower) / N_TICKS)
     inner = np.arange(math.ceil(lower / step), math.floor(upper / step + 1e-9) + 1) * step
-    return tuple((round(100 * (float(v) - lower) / (upper - lower), 3), f"{round(float(v), 9):g}") for v in inner)
+    return tuple(
+        (round(100 * (float(v) - lower) / (upper - lower), 3), f"{round(float(v), 9):g}") for v in inner
+    )
 
 
 def _round_step(smallest: float) -> float:
     unit = 10.0 ** math.floor(math.log10(smallest))
-    return next(factor * unit for factor in (1.0, 2.0, 2.5, 5.0, 10.0) if smallest <= factor * unit * (1 + 1e-9))
+    return next(
+        factor * unit for factor in (1.0, 2.0, 2.5, 5.0, 10.0) if smallest <= factor * unit * (1 + 1e-9)
+    )
 
 
 def _beyond(finite: NDArray[np.floating], limits: tuple[float, float]) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 ANISOTROPIC = 1.2
 """Ratio of longest to shortest voxel edge from which slices are shown as they were acquired."""
 
-ENOUGH = 0.05
+ENOUGH = 0.15
 """Share of the fullest slice's voxels from which a slice is worth a picture."""
 
 MARGIN = 3

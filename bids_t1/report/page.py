@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bids_t1.data.errors import InputOutputError
-from bids_t1.report import colours, wording
+from bids_t1.report import wording
 from bids_t1.report.methods import write_methods
 from bids_t1.report.run_section import describe_run
 
@@ -41,7 +41,9 @@ def write_page(result: ParticipantResult, out_dir: Path) -> Path:
         unfinished.replace(page)
     except OSError as error:
         unfinished.unlink(missing_ok=True)
-        raise InputOutputError(f"{page.name}: the report could not be written ({error.strerror}). Free space or give another out_dir.") from error
+        raise InputOutputError(
+            f"{page.name}: the report could not be written ({error.strerror}). Free space or give another out_dir."
+        ) from error
     return page
 
 
@@ -56,6 +58,7 @@ def render_page(result: ParticipantResult) -> str:
         lstrip_blocks=True,
     )
     environment.filters["counted"] = wording.counted
+    environment.filters["typeset"] = wording.typeset
     environment.filters["without_folders"] = wording.without_folders
     sessions = dict.fromkeys(run.name.get("ses") for run in result.runs)
     return environment.get_template("page.html.j2").render(
@@ -63,6 +66,5 @@ def render_page(result: ParticipantResult) -> str:
         sessions=[session for session in sessions if session is not None],
         runs=[describe_run(run, number) for number, run in enumerate(result.runs, 1)],
         methods=write_methods(result),
-        no_value="#{:02x}{:02x}{:02x}".format(*colours.MISSING_COLOUR),
         n_warnings=len(result.warnings) + sum(len(run.warnings) for run in result.runs),
     )

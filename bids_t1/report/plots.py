@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
@@ -35,7 +35,7 @@ N_COLUMNS = 3
 # Mid-tones that stand out from white and from black: the page does not know which it will be.
 BLUE, ORANGE, GREEN, PURPLE, LINES = "#3d7ab8", "#d5731e", "#4c9a6a", "#a06aa8", "#8a9099"
 
-_SETTINGS = {
+_SETTINGS: dict[Any, Any] = {
     "svg.hashsalt": "bids_t1",
     "svg.fonttype": "none",
     "font.size": 9.0,
@@ -72,7 +72,7 @@ def draw_histogram(t1: NDArray[np.floating], bands: Sequence[ReferenceBand]) -> 
     edges = np.arange(0, HISTOGRAM_END + width / 2, width)
     counts, _ = np.histogram(t1, edges)
     with mpl.rc_context(_SETTINGS):
-        figure = Figure(figsize=(9.0, 2.9), layout="constrained")
+        figure = Figure(figsize=(10.5, 3.1), layout="constrained")
         axes = figure.add_subplot()
         for band, colour in zip(bands, (GREEN, PURPLE), strict=False):
             axes.axvspan(band.mean - band.sd, band.mean + band.sd, color=colour, alpha=0.22, linewidth=0)
@@ -83,7 +83,8 @@ def draw_histogram(t1: NDArray[np.floating], bands: Sequence[ReferenceBand]) -> 
         axes.stairs(counts, edges, fill=True, color=BLUE, alpha=0.75)
         axes.set(xlim=(0, HISTOGRAM_END), xlabel="T1 [s]", ylabel=f"voxels per {1000 * width:g} ms")
         axes.set_ylim(bottom=0)
-        axes.locator_params(axis="y", nbins=4)
+        axes.locator_params(axis="y", nbins=4, integer=True)
+        axes.yaxis.set_major_formatter(lambda count, _: wording.grouped(round(count)))
         axes.set_xticks(np.arange(0, HISTOGRAM_END + 0.1, 0.5))
         return _svg(figure)
 
@@ -91,11 +92,10 @@ def draw_histogram(t1: NDArray[np.floating], bands: Sequence[ReferenceBand]) -> 
 def draw_curves(examples: Sequence[Example]) -> str:
     """Draw the measurements of some voxels, the model through them and what it leaves, as a data URI."""
     shown = examples[:MAX_EXAMPLES]
-    n_columns = min(N_COLUMNS, len(shown))
-    n_rows = -(-len(shown) // n_columns)
+    n_rows = -(-len(shown) // N_COLUMNS)
     with mpl.rc_context(_SETTINGS):
-        figure = Figure(figsize=(3.0 * N_COLUMNS if n_columns > 1 else 4.5, 2.75 * n_rows), layout="constrained")
-        panels = figure.subfigures(n_rows, n_columns, squeeze=False).ravel()
+        figure = Figure(figsize=(3.5 * N_COLUMNS, 3.1 * n_rows), layout="constrained")
+        panels = figure.subfigures(n_rows, N_COLUMNS, squeeze=False).ravel()
         for panel, example in zip(panels, shown, strict=False):
             panel.set_facecolor("none")
             upper, lower = panel.subplots(2, 1, sharex=True, height_ratios=(3.2, 1))
@@ -109,7 +109,8 @@ def _draw_curve(axes: Axes, example: Example) -> None:
     axes.plot(*curve(example), color=BLUE, linewidth=1.4)
     axes.plot(example.times, example.measured, "o", color=ORANGE, markersize=4)
     axes.set_title(
-        f"voxel {', '.join(map(str, example.voxel))}:  T1 = {example.estimate:.3f} ± {example.sd:.3f} s", loc="left"
+        f"T1 = {example.estimate:.3f} ± {example.sd:.3f} s\nvoxel {', '.join(map(str, example.voxel))}",
+        loc="left",
     )
     axes.set_ylabel("signal")
     axes.locator_params(axis="y", nbins=4)
@@ -123,8 +124,17 @@ def _draw_residuals(axes: Axes, example: Example) -> None:
     axes.vlines(example.times, 0, residuals, color=ORANGE, linewidth=1.2)
     axes.plot(example.times, residuals, "o", color=ORANGE, markersize=2.5)
     largest = float(np.max(np.abs(residuals), initial=0.0))
-    axes.set(xscale="log", xlabel="inversion time [s]", ylabel="residual", ylim=(-1.4 * largest or -1, 1.4 * largest or 1))
-    ticks = [t for t in (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10) if 0.8 * min(example.times) <= t <= 1.25 * max(example.times)]
+    axes.set(
+        xscale="log",
+        xlabel="inversion time [s]",
+        ylabel="residual",
+        ylim=(-1.4 * largest or -1, 1.4 * largest or 1),
+    )
+    ticks = [
+        t
+        for t in (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+        if 0.8 * min(example.times) <= t <= 1.25 * max(example.times)
+    ]
     axes.set_xticks(ticks, labels=[f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
     axes.locator_params(axis="y", nbins=3)

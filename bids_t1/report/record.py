@@ -61,12 +61,16 @@ def record_rows(run: RunResult) -> tuple[Row, ...]:
     shape = " \N{MULTIPLICATION SIGN} ".join(map(str, run.grid.shape))
     sizes = " \N{MULTIPLICATION SIGN} ".join(wording.number(size, 3) for size in run.grid.voxel_sizes)
     known = [key for key in LABELS if key in run.record]
+    if run.record.get("DataKind", "magnitude") != "magnitude":
+        known = [key for key in known if key != "NoiseHandling"]  # says what was done to magnitudes
     others = [key for key in run.record if key not in LABELS and key not in _SHOWN_ELSEWHERE]
     rows = [
         Row(LABELS.get(key, wording.spelt_out(key)), wording.without_folders(_value(key, run.record[key])))
         for key in (*known, *others)
     ]
-    place = sum(key in {"InversionTimes", "RepetitionTimes", "EchoTime", "MagneticFieldStrength"} for key in known)
+    place = sum(
+        key in {"InversionTimes", "RepetitionTimes", "EchoTime", "MagneticFieldStrength"} for key in known
+    )
     return (*rows[:place], Row("Matrix", f"{shape} voxels"), Row("Voxel size", f"{sizes} mm"), *rows[place:])
 
 
@@ -79,6 +83,8 @@ def times_of(record: Mapping[str, object], key: str) -> tuple[float, ...]:
 
 
 def _value(key: str, value: object) -> str:
+    if key == "Sources" and isinstance(value, list | tuple):
+        return "\n".join(map(str, value))
     if isinstance(value, str) and (key, value) in MEANINGS:
         return MEANINGS[key, value]
     if key == "InversionTimes" and times_of({key: value}, key):
@@ -110,7 +116,9 @@ def _plain(value: object) -> str:
         case int() | float():
             return wording.number(value)
         case Mapping():
-            return "; ".join(f"{wording.spelt_out(str(key)).lower()} {_plain(item)}" for key, item in value.items())
+            return "; ".join(
+                f"{wording.spelt_out(str(key)).lower()} {_plain(item)}" for key, item in value.items()
+            )
         case list() | tuple():
             return ", ".join(_plain(item) for item in value)
         case _:

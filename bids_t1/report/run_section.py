@@ -98,7 +98,9 @@ def describe_run(run: RunResult, number: int) -> RunSection:
     layout = lay_out(run.grid, np.isfinite(t1), n_slices=N_SLICES)
     few = layout.fewer(N_SLICES_OF_OTHERS)
     drawn = {
-        row.quantity: draw_map(row, run.maps[row.quantity], layout if row.quantity == MAIN else few, file_of(run, row))
+        row.quantity: draw_map(
+            row, run.maps[row.quantity], layout if row.quantity == MAIN else few, file_of(run, row)
+        )
         for row in rows
         if row.quantity in run.maps and row.quantity != STATUS
     }
@@ -148,7 +150,7 @@ def _summarise(run: RunResult, t1: NDArray[np.floating]) -> Summary:
         quartiles=f"{lower:.3f} to {upper:.3f} s" if fitted.size else "not available",
         sd=wording.seconds(float(np.median(sd)) if sd.size else float("nan")),
         fitted=wording.percent(n_estimates, n_signal),
-        fitted_note=f"{wording.grouped(n_estimates)} of {wording.grouped(n_signal)} voxels with signal",
+        fitted_note=f"{wording.grouped(n_estimates)} of {wording.grouped(n_signal)} voxels not taken as background",
         interval=f"{stats.t.ppf(0.975, degrees):.2f}" if known else "",
         degrees_of_freedom=str(degrees) if known else "",
     )
@@ -160,7 +162,7 @@ def _status_rows(run: RunResult) -> tuple[StatusRow, ...]:
     counts = {status: run.status_counts.get(status.name, 0) for status in VoxelStatus}
     return tuple(
         StatusRow(
-            colour="#{:02x}{:02x}{:02x}".format(*colours.STATUS_COLOURS[status]),
+            colour=colours.hexadecimal(colours.STATUS_COLOURS[status]),
             meaning=status.meaning,
             count=wording.grouped(counts[status]),
             share=wording.percent(counts[status], total),

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 _FOLDERS = re.compile(r"(?<![\w.:/])(?:[A-Za-z]:)?/(?:[^\s/:,;'\"]+/)+")
 _WORD_STARTS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_NUMBER_AND_UNIT = re.compile(r"(?<=\d) (?=(?:s|ms|mm|T)\b)")
 _SMALL_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
@@ -68,6 +69,14 @@ def spelt_out(key: str) -> str:
     """Turn a metadata key such as 'EchoTrainLength' into 'Echo train length'."""
     first, *rest = _WORD_STARTS.sub(" ", key).split(" ")
     return " ".join([first, *(word if word.isupper() else word.lower() for word in rest)])
+
+
+def typeset(text: str) -> str:
+    """Set formulas and ranges with their proper signs, and keep numbers and units on one line."""
+    text = text.replace(" - ", " \N{MINUS SIGN} ").replace("(-", "(\N{MINUS SIGN}")
+    text = text.replace(" x ", " \N{MULTIPLICATION SIGN} ")
+    text = re.sub(r"(?<=\d)-(?=\d)", "\N{EN DASH}", text)
+    return _NUMBER_AND_UNIT.sub("\N{NO-BREAK SPACE}", text)
 
 
 def without_folders(text: str) -> str:
