@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import sys
 from collections import Counter
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -41,8 +43,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="bids_t1",
         description="Measure T1 from multi-TI inversion recovery: DICOM or BIDS in, BIDS derivatives and a page out.",
-        epilog="Exit codes: 0 all done, 1 some participant failed, 16 input invalid, 18 labels or filters select nothing, "
-        "64 usage, 66 no input, 73 cannot create output, 74 input/output error.",
+        epilog="Exit codes: 0 all done, 1 some participant failed, 16 input invalid, 18 labels or filters select "
+        "nothing, 64 usage, 66 no input, 73 cannot create output, 74 input/output error.",
     )
     parser.add_argument("bids_dir", type=Path, help="BIDS dataset, or folder of DICOM files; only read")
     parser.add_argument("out_dir", type=Path, help="folder for the derivatives")
@@ -56,66 +58,115 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _add_selection(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--participant-label", "--participant_label", nargs="+", default=[], metavar="LABEL",
+        "--participant-label",
+        "--participant_label",
+        nargs="+",
+        default=[],
+        metavar="LABEL",
         help="participants, with or without sub- (default: all); names the one of a flat DICOM folder",
     )
     group.add_argument(
-        "--session-label", "--session_label", nargs="+", default=[], metavar="LABEL",
+        "--session-label",
+        "--session_label",
+        nargs="+",
+        default=[],
+        metavar="LABEL",
         help="sessions, with or without ses- (default: all)",
     )
     group.add_argument(
-        "--bids-filter-file", "--bids_filter_file", type=Path, metavar="FILE",
+        "--bids-filter-file",
+        "--bids_filter_file",
+        type=Path,
+        metavar="FILE",
         help='JSON file of pybids filters per suffix, such as {"IRT1": {"acquisition": "gold"}}',
     )
     group.add_argument(
-        "--bids-database-dir", "--bids_database_dir", type=Path, metavar="DIR", help="saved pybids index to use"
+        "--bids-database-dir",
+        "--bids_database_dir",
+        type=Path,
+        metavar="DIR",
+        help="saved pybids index to use",
     )
     group.add_argument(
-        "--skip-bids-validation", "--skip_bids_validation", "--skip_bids_validator", action="store_true",
+        "--skip-bids-validation",
+        "--skip_bids_validation",
+        "--skip_bids_validator",
+        action="store_true",
         help="do not look at dataset_description.json of the input",
     )
 
 
 def _add_estimation(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--ir-efficiency", "--ir_efficiency", choices=("free", "learned", "ideal"), default="free",
+        "--ir-efficiency",
+        "--ir_efficiency",
+        choices=("free", "learned", "ideal"),
+        default="free",
         help="inversion efficiency: free in each voxel, the gold standard; with a prior learned from the image, more "
         "precise; or ideal, M0(1-2exp(-TI/T1)) (default: %(default)s)",
     )
     group.add_argument(
-        "--ir-noise", "--ir_noise", choices=("floor", "gaussian", "rician"), default="floor",
+        "--ir-noise",
+        "--ir_noise",
+        choices=("floor", "gaussian", "rician"),
+        default="floor",
         help="noise of magnitudes: mean share removed where a background shows it, none, or Rician likelihood "
         "(default: %(default)s)",
     )
     group.add_argument(
-        "--ir-polarity", "--ir_polarity", choices=("data", "restore"), default="data",
+        "--ir-polarity",
+        "--ir_polarity",
+        choices=("data", "restore"),
+        default="data",
         help="signs of real and complex images: as they are, or restored as for magnitudes (default: %(default)s)",
     )
     group.add_argument(
-        "--t1-range", "--t1_range", nargs=2, type=float, default=(0.02, 6.0), metavar=("LOW", "HIGH"),
+        "--t1-range",
+        "--t1_range",
+        nargs=2,
+        type=float,
+        default=(0.02, 6.0),
+        metavar=("LOW", "HIGH"),
         help="search range of T1 [s] (default: 0.02 6)",
     )
     group.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute (default: %(default)s)"
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="where to compute (default: %(default)s)",
     )
 
 
 def _add_running(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--nprocs", "--n-cpus", "--n_cpus", type=int, default=1, metavar="N",
+        "--nprocs",
+        "--n-cpus",
+        "--n_cpus",
+        type=int,
+        default=1,
+        metavar="N",
         help="participants processed at a time (default: %(default)s)",
     )
     group.add_argument(
-        "--omp-nthreads", "--omp_nthreads", type=int, metavar="N",
+        "--omp-nthreads",
+        "--omp_nthreads",
+        type=int,
+        metavar="N",
         help="threads of each process (default: the processors this job may use, shared by the processes)",
     )
     group.add_argument(
-        "-w", "--work-dir", "--work_dir", type=Path, metavar="DIR",
+        "-w",
+        "--work-dir",
+        "--work_dir",
+        type=Path,
+        metavar="DIR",
         help="folder for intermediate files (default: .work in out_dir)",
     )
     group.add_argument("--reports-only", "--reports_only", action="store_true", help="only make the pages again")
     group.add_argument(
-        "--stop-on-first-crash", "--stop_on_first_crash", action="store_true",
+        "--stop-on-first-crash",
+        "--stop_on_first_crash",
+        action="store_true",
         help="stop at the first participant that fails",
     )
     group.add_argument("-v", "--verbose", action="count", default=0, help="more detail; twice for debugging")
@@ -139,8 +190,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _settings(arguments: argparse.Namespace) -> Settings:
     """Check the arguments against each other and against the file system."""
     low, high = arguments.t1_range
-    if not 0 < low < high:
+    if not 0 < low < high < math.inf:
         raise UsageError(f"--t1-range is {low:g} {high:g}; expected two positive times in seconds, the shorter first.")
+    database = arguments.bids_database_dir
+    if database is not None and not (database / "layout_index.sqlite").is_file():
+        raise UsageError(f"--bids-database-dir is {database}; expected a folder with a saved index of pybids.")
     for name in ("nprocs", "omp_nthreads"):
         value = getattr(arguments, name)
         if value is not None and value < 1:
@@ -157,7 +211,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         participants=tuple(strip_label("sub", label) for label in arguments.participant_label),
         sessions=tuple(strip_label("ses", label) for label in arguments.session_label),
         filter_file=arguments.bids_filter_file,
-        database=arguments.bids_database_dir,
+        database=database,
         efficiency=arguments.ir_efficiency,
         noise=arguments.ir_noise,
         restore_polarity=arguments.ir_polarity == "restore",
@@ -200,10 +254,13 @@ def _run(settings: Settings) -> int:
         settings.work_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CannotCreateOutputError(
-            f"{settings.out_dir}: cannot be written ({error.strerror}); expected a folder for the derivatives. "
-            "Choose another."
+            f"{error.filename}: cannot be made ({error.strerror}); expected a folder that can be written. "
+            "Choose another out_dir or --work-dir."
         ) from error
     outcomes = process_all(work, settings)
+    if settings.work_dir.parent == settings.out_dir:
+        with suppress(OSError):  # not empty: something is being worked on there
+            settings.work_dir.rmdir()
     return _summarise(outcomes, settings)
 
 
@@ -214,7 +271,9 @@ def _summarise(outcomes: Sequence[Outcome], settings: Settings) -> int:
     pages = [outcome.page.name for outcome in outcomes if outcome.page is not None]
     parts = [f"{n_runs} runs of {len(outcomes) - len(failed)} participants without failure"]
     if failed:
-        parts.append(f"{len(failed)} participants with failures: {', '.join(outcome.participant for outcome in failed)}")
+        parts.append(
+            f"{len(failed)} participants with failures: {', '.join(outcome.participant for outcome in failed)}"
+        )
     if pages:
         shown = settings.out_dir / (pages[0] if len(pages) == 1 else "sub-*.html")
         parts.append(f"open {shown}")
@@ -230,9 +289,10 @@ def _configure_logging(verbosity: int) -> None:
     levels = (logging.INFO, logging.INFO, logging.DEBUG)
     logging.captureWarnings(capture=True)
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(message)s" if verbosity == 0 else "%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(
+        logging.Formatter("%(message)s" if verbosity == 0 else "%(asctime)s %(levelname)s %(name)s: %(message)s")
+    )
     logger = logging.getLogger("bids_t1")
     logger.handlers[:] = [handler]
     logger.setLevel(levels[min(verbosity, 2)])
     logger.propagate = False
-

@@ -7,18 +7,21 @@ import logging
 import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 
 from bids_t1.bids import discover
-from bids_t1.data.errors import BidsT1Error, NoInputError, UsageError
+from bids_t1.data.errors import BidsT1Error, InputOutputError, NoInputError, UsageError
 from bids_t1.dicom.sources import find_sources
 from bids_t1.estimation.engine import choose_device
 from bids_t1.participant import Outcome, Work, process_participant
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from concurrent.futures import Future
 
     from bids_t1.dicom.sources import DicomSource
     from bids_t1.settings import Settings
@@ -49,7 +52,7 @@ def find_work(settings: Settings) -> tuple[Work, ...]:
     discover.read_filters(settings.filter_file)
     raw = discover.participants(settings.bids_dir)
     sources = _sources(settings)
-    by_label: dict[str, tuple[DicomSource, ...]] = {label: () for label in raw}
+    by_label: dict[str, tuple[DicomSource, ...]] = dict.fromkeys(raw, ())
     for source in sources:
         for warning in source.warnings:
             LOG.warning(warning)
@@ -64,7 +67,7 @@ def find_work(settings: Settings) -> tuple[Work, ...]:
         _check_description(settings)
     chosen = discover.require(sorted(by_label), settings.participants, "participant")
     sessions = {source.session for source in sources if source.session is not None}
-    if settings.sessions and sessions and not raw:
+    if settings.sessions and not raw:
         discover.require(sorted(sessions), settings.sessions, "session")
     return tuple(Work(label, _wanted(by_label[label], settings.sessions)) for label in chosen)
 
@@ -72,6 +75,8 @@ def find_work(settings: Settings) -> tuple[Work, ...]:
 def _sources(settings: Settings) -> tuple[DicomSource, ...]:
     """Find DICOM files, leaving out what this program wrote, should out_dir lie inside bids_dir."""
     sources = find_sources(settings.bids_dir)
+    if not settings.out_dir.is_relative_to(settings.bids_dir):
+        return sources
     return tuple(source for source in sources if not source.folder.is_relative_to(settings.out_dir))
 
 
@@ -105,7 +110,7 @@ def process_all(work: Sequence[Work], settings: Settings) -> tuple[Outcome, ...]
     n_threads = settings.n_threads or max(1, len(os.sched_getaffinity(0)) // settings.n_processes)
     if settings.n_processes == 1 or len(work) == 1:
         torch.set_num_threads(n_threads)
-        return tuple(_until_crash(work, settings))
+        return tuple(_until_crash(((item, partial(_process_one, item, settings)) for item in work), settings))
     # A fresh interpreter per process: forked copies of a threaded torch may hang.
     with ProcessPoolExecutor(
         settings.n_processes,
@@ -113,7 +118,10 @@ def process_all(work: Sequence[Work], settings: Settings) -> tuple[Outcome, ...]
         initializer=_start_process,
         initargs=(n_threads, LOG.getEffectiveLevel()),
     ) as pool:
-        return tuple(pool.map(_process_one, work, [settings] * len(work)))
+        pending = [(item, pool.submit(_process_one, item, settings)) for item in work]
+        outcomes = tuple(_until_crash(((item, partial(_await, item, future)) for item, future in pending), settings))
+        pool.shutdown(cancel_futures=True)
+    return outcomes
 
 
 def _start_process(n_threads: int, level: int) -> None:
@@ -121,14 +129,26 @@ def _start_process(n_threads: int, level: int) -> None:
     logging.basicConfig(format="%(message)s", level=level)
 
 
-def _until_crash(work: Sequence[Work], settings: Settings) -> list[Outcome]:
-    outcomes = []
-    for item in work:
-        outcomes.append(_process_one(item, settings))
-        if outcomes[-1].failures and settings.stop_on_first_crash:
-            LOG.error("stopping at sub-%s, as asked", item.participant)
-            break
-    return outcomes
+def _until_crash(jobs: Iterable[tuple[Work, Callable[[], Outcome]]], settings: Settings) -> Iterator[Outcome]:
+    for work, job in jobs:
+        outcome = job()
+        yield outcome
+        if outcome.failures and settings.stop_on_first_crash:
+            LOG.error("stopping at sub-%s, as asked", work.participant)
+            return
+
+
+def _await(work: Work, future: Future[Outcome]) -> Outcome:
+    """Wait for a participant of another process, which may have been ended from outside."""
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        error = InputOutputError(
+            f"sub-{work.participant}: its process, or one beside it, ended without a word; "
+            "most often memory has run out. Use fewer --nprocs."
+        )
+        LOG.error("%s", error)  # noqa: TRY400 - an expected failure is its message
+        return Outcome(work.participant, 0, (error,), None)
 
 
 def _process_one(work: Work, settings: Settings) -> Outcome:

@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import sys
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +17,7 @@ from tqdm import tqdm
 
 from bids_t1.bids import discover, load, results, write
 from bids_t1.data.entities import BidsName
-from bids_t1.data.errors import BidsT1Error, NoInputError
+from bids_t1.data.errors import BidsT1Error, InvalidInputError, NoInputError, NothingSelectedError, UsageError
 from bids_t1.data.estimate import VoxelStatus
 from bids_t1.data.outputs import outputs_of
 from bids_t1.data.result import RunResult
@@ -29,7 +30,7 @@ from bids_t1.sequences.inversion_recovery import InversionRecovery
 from bids_t1.storage import publishing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from bids_t1.data.acquisition import Acquisition, Kind, Series
     from bids_t1.data.estimate import Estimate
@@ -82,10 +83,14 @@ def process_participant(work: Work, settings: Settings) -> Outcome:
     n_runs = 0
     failures: list[BidsT1Error] = []
     if not settings.reports_only:
+        labels = set()
         for session in _sessions(work, settings):
             runs, failed = _process_session(work.participant, session, settings)
             n_runs += len(runs)
             failures += failed
+            labels.add(session.label)
+        if None not in labels:  # what an earlier run could not tell sessions of is settled now
+            results.log_path(settings.out_dir, work.participant, None).unlink(missing_ok=True)
     result = results.read_result(settings.out_dir, work.participant)
     if result is None:
         failures.append(
@@ -104,12 +109,17 @@ def _sessions(work: Work, settings: Settings) -> Iterator[_Session]:
         yield _Session(None, (), None, (error,))
         return
     if found:
-        for label in sorted({acquisition.name.get("ses") for acquisition in found}, key=str):
+        # Images outside of sessions first: their folder is replaced as a whole, with those of sessions in it.
+        for label in sorted({acquisition.name.get("ses") for acquisition in found}, key=lambda label: label or ""):
             yield _Session(label, tuple(run for run in found if run.name.get("ses") == label), None)
         return
     if not work.sources:
-        message = f"sub-{work.participant}: no inversion-recovery images (suffix IRT1) and no DICOM files; expected either."
-        yield _Session(None, (), None, (NoInputError(message),))
+        where = f" in session {', '.join(settings.sessions)}" if settings.sessions else ""
+        message = (
+            f"sub-{work.participant}: no inversion-recovery images (suffix IRT1) and no DICOM files{where}; "
+            "expected either. Check the folder, or leave this participant out with --participant-label."
+        )
+        yield _Session(None, (), None, (NothingSelectedError(message) if where else NoInputError(message),))
     for source in work.sources:
         yield _converted(work.participant, source, settings)
 
@@ -129,22 +139,39 @@ def _converted(participant: str, source: DicomSource, settings: Settings) -> _Se
     """Convert the scanner files of one session, or take over an earlier conversion of the same files."""
     raw = raw_dataset(settings, converted=True)
     record = results.log_path(settings.out_dir, participant, source.session).with_suffix(".conversion.json")
-    previous = Conversion.from_json(json.loads(record.read_text(encoding="utf-8"))) if record.is_file() else None
     LOG.info("sub-%s: reading DICOM headers", participant)
     try:
+        _require_outside(raw, settings.bids_dir)
         conversion = convert(
             source.folder,
             raw,
             settings.work_dir,
             participant=participant,
             session=source.session,
-            previous=previous,
+            previous=_previous(record),
         )
         write.write_log(record, conversion.to_json())
         sessions = () if source.session is None else (source.session,)
         return _Session(source.session, _find(raw, participant, settings, sessions), conversion)
     except BidsT1Error as error:
         return _Session(source.session, (), None, (error,))
+
+
+def _previous(record: Path) -> Conversion | None:
+    """Return the record of an earlier conversion; None where there is none that can be read."""
+    try:
+        return Conversion.from_json(json.loads(record.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _require_outside(raw: Path, bids_dir: Path) -> None:
+    """Refuse to convert into the input itself, which is possible where it lies in out_dir/sourcedata/raw."""
+    if raw == bids_dir or bids_dir.is_relative_to(raw):
+        raise UsageError(
+            f"{raw}: is where DICOM files are converted to, and holds bids_dir, which is only read; "
+            "expected another out_dir."
+        )
 
 
 def raw_dataset(settings: Settings, *, converted: bool) -> Path:
@@ -188,7 +215,8 @@ def _process_session(
 def _process_run(acquisition: Acquisition, raw: Path, settings: Settings) -> RunResult:
     """Fit one inversion-recovery run."""
     series = load.load_inversion_recovery(acquisition)
-    model, notes = InversionRecovery.from_metadata(series.sidecars, ideal=settings.efficiency == "ideal")
+    with _naming(acquisition):
+        model, notes = InversionRecovery.from_metadata(series.sidecars, ideal=settings.efficiency == "ideal")
     options = EstimationOptions(
         time_range=settings.t1_range,
         learn_ratio=settings.efficiency == "learned",
@@ -197,14 +225,27 @@ def _process_run(acquisition: Acquisition, raw: Path, settings: Settings) -> Run
         device=settings.device,
     )
     shape = " x ".join(map(str, series.grid.shape))
-    LOG.info("%s: %d inversion times, %s voxels, %s data", acquisition.name, model.n_measurements, shape, series.kind)
+    LOG.info(
+        "%s: %d inversion times, %s voxels, %s data",
+        acquisition.name,
+        model.n_measurements,
+        shape,
+        series.kind,
+    )
     n_voxels = math.prod(series.grid.shape)
     quiet = settings.n_processes > 1 or not sys.stderr.isatty()
-    with tqdm(total=n_voxels, unit="voxel", unit_scale=True, desc=str(acquisition.name), disable=quiet) as bar:
+    with (
+        _naming(acquisition),
+        tqdm(total=n_voxels, unit="voxel", unit_scale=True, desc=str(acquisition.name), disable=quiet) as bar,
+    ):
         fitted = estimate(model, series.measurements, series.kind, options, progress=bar.update)
     counts = {status.name: fitted.count(status) for status in VoxelStatus}
-    LOG.info("%s: %d of %d voxels have an estimate", acquisition.name, sum(
-        counts[status.name] for status in VoxelStatus if status.has_estimate), n_voxels)
+    LOG.info(
+        "%s: %d of %d voxels have an estimate",
+        acquisition.name,
+        sum(counts[status.name] for status in VoxelStatus if status.has_estimate),
+        n_voxels,
+    )
     times = model.inversion_times
     return RunResult(
         name=acquisition.name.having({"desc": "IRT1"}, suffix="T1map", extension=".nii.gz"),
@@ -218,6 +259,15 @@ def _process_run(acquisition: Acquisition, raw: Path, settings: Settings) -> Run
     )
 
 
+@contextmanager
+def _naming(acquisition: Acquisition) -> Iterator[None]:
+    """Put the run into messages of the physics and the engine, which know no files."""
+    try:
+        yield
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{acquisition.name}: {error}") from error
+
+
 def _record(
     series: Series, model: InversionRecovery, fitted: Estimate, raw: Path, settings: Settings
 ) -> dict[str, object]:
@@ -229,8 +279,8 @@ def _record(
         "EstimationReference": REFERENCE,
         "InversionTimes": list(model.inversion_times),
         "RepetitionTimes": [time if math.isfinite(time) else None for time in model.repetition_times],
-        "EchoTime": first.seconds("EchoTime"),
-        "MagneticFieldStrength": first.number("MagneticFieldStrength"),
+        "EchoTime": _if_valid(first.seconds, "EchoTime"),
+        "MagneticFieldStrength": _if_valid(first.number, "MagneticFieldStrength"),
         "Manufacturer": first.text("Manufacturer"),
         "DataKind": series.kind,
         "PolarityRestored": series.kind == "magnitude" or settings.restore_polarity,
@@ -252,6 +302,14 @@ def _record(
             "Voxels": learned.n_voxels,
         }
     return {key: value for key, value in record.items() if value is not None}
+
+
+def _if_valid(read: Callable[[str], float | None], key: str) -> float | None:
+    """Read a field that enters no computation: one that cannot be used is left out of the record, not refused."""
+    try:
+        return read(key)
+    except InvalidInputError:
+        return None
 
 
 def _noise_handling(kind: Kind, fitted: Estimate, settings: Settings) -> str:

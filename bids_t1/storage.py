@@ -25,16 +25,29 @@ def as_json(content: Any) -> str:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file so that it is there completely or not at all."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    """Write a file so that it is there completely or not at all.
+
+    Raises
+    ------
+    InputOutputError
+        If it cannot be written.
+    """
+    unfinished: Path | None = None
     try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        unfinished = Path(name)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        unfinished.chmod(0o644)
+        unfinished.replace(path)
+    except OSError as error:
+        raise InputOutputError(
+            f"{path}: cannot be written ({error.strerror}); nothing half-written was left there. "
+            "Check the disk and run again."
+        ) from error
+    finally:
+        if unfinished is not None:
+            unfinished.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import warnings
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from bids_t1.data.acquisition import Acquisition, RawFile
@@ -25,7 +26,12 @@ NOT_RAW = ("sourcedata", "derivatives", "code", "models", r"\.[^/]+")
 def participants(dataset: Path) -> tuple[str, ...]:
     """Return the labels of the participants that have raw images."""
     folders = sorted(path for path in dataset.glob("sub-*") if path.is_dir())
-    return tuple(path.name.removeprefix("sub-") for path in folders if any(path.glob("**/*.nii*")))
+    return tuple(path.name.removeprefix("sub-") for path in folders if _has_images(path, "*.nii*"))
+
+
+def _has_images(folder: Path, pattern: str) -> bool:
+    """Tell whether a participant has such images in its folders of datatypes, within sessions or not."""
+    return any(chain(folder.glob(f"*/{pattern}"), folder.glob(f"ses-*/*/{pattern}")))
 
 
 def read_filters(path: Path | None) -> dict[str, dict[str, object]]:
@@ -44,11 +50,13 @@ def read_filters(path: Path | None) -> dict[str, dict[str, object]]:
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: cannot be read as JSON ({error}); expected something like {example}.") from error
     if not isinstance(filters, dict) or not all(isinstance(value, dict) for value in filters.values()):
-        raise UsageError(f"{path}: expected, for each suffix, entities and their values, such as {example}.")
+        raise UsageError(
+            f"{path}: holds no table of tables; expected entities and values for each suffix, such as {example}."
+        )
     return filters
 
 
-def find_acquisitions(
+def find_acquisitions(  # noqa: PLR0913 - what to look in, and four ways to choose
     dataset: Path,
     participant: str,
     suffix: str,
@@ -79,18 +87,42 @@ def find_acquisitions(
     Raises
     ------
     InvalidInputError
-        If a sidecar is no JSON object, or two images share their entities.
+        If a sidecar or a file name cannot be read.
+    NothingSelectedError
+        If there are images, and sessions and filters leave none of them.
     UsageError
-        If a filter names an entity pybids does not know.
+        If a filter names an entity pybids does not know, or chooses participants or the suffix.
     """
-    query = dict((filters or {}).get(suffix, {}))
+    wanted: dict[str, object] = {"subject": participant, "suffix": suffix, "extension": [".nii", ".nii.gz"]}
+    selection = dict((filters or {}).get(suffix, {}))
+    if {"subject", "suffix"} & {key for key, value in selection.items() if value != wanted.get(key)}:
+        raise UsageError(
+            f"--bids-filter-file: the filter of {suffix} names a subject or another suffix; expected other entities. "
+            "Choose participants with --participant-label."
+        )
     if sessions:
-        query["session"] = list(sessions)
-    layout = _layout(dataset, participant, database)
+        selection["session"] = list(sessions)
+    if not _has_images(dataset / f"sub-{participant}", f"*_{suffix}.nii*"):
+        return ()  # before pybids is asked, which would index any scanner files there one by one
     try:
-        images = layout.get(subject=participant, suffix=suffix, extension=["nii", "nii.gz"], **query)
+        layout = _layout(dataset, participant, database)
+    except (OSError, ValueError, TypeError) as error:
+        broken = _broken_json(dataset, participant)
+        if broken is None:
+            raise InvalidInputError(f"{dataset}: pybids cannot index sub-{participant}: {error}") from error
+        raise InvalidInputError(
+            f"{broken.relative_to(dataset)}: is no JSON object; expected field names and values in braces. Correct it."
+        ) from error
+    try:
+        images = layout.get(**wanted | selection)
     except ValueError as error:
-        raise UsageError(f"--bids-filter-file: {error}") from error
+        reason = str(error).split(". ", maxsplit=1)[0]
+        raise UsageError(f"--bids-filter-file: {reason}; expected entities such as acquisition or run.") from error
+    if not images and selection and layout.get(**wanted):
+        raise NothingSelectedError(
+            f"sub-{participant}: has {suffix} images, but none with {json.dumps(selection)}; expected some. "
+            "Check --session-label and --bids-filter-file."
+        )
     groups: dict[BidsName, list[RawFile]] = {}
     for image in sorted(images, key=lambda found: str(found.path)):
         path = dataset / image.relpath
@@ -117,7 +149,18 @@ def require(found: Sequence[str], wanted: Sequence[str], what: str) -> tuple[str
         raise NothingSelectedError(
             f"{what} {', '.join(missing)}: not in the dataset, which has {listed or 'none'}. Check the label."
         )
-    return tuple(wanted) if wanted else tuple(found)
+    return tuple(dict.fromkeys(wanted)) if wanted else tuple(found)
+
+
+def _broken_json(dataset: Path, participant: str) -> Path | None:
+    """Find the sidecar that pybids stumbled over, which it does not always name."""
+    for path in sorted(chain(dataset.glob("*.json"), (dataset / f"sub-{participant}").glob("**/*.json"))):
+        try:
+            if not isinstance(json.loads(path.read_text(encoding="utf-8")), dict):
+                return path
+        except (OSError, ValueError):
+            return path
+    return None
 
 
 def _layout(dataset: Path, participant: str, database: Path | None) -> BIDSLayout:
@@ -126,12 +169,9 @@ def _layout(dataset: Path, participant: str, database: Path | None) -> BIDSLayou
     others = re.compile(rf"^/?(sub-(?!{re.escape(participant)}(/|$))[^/]*|{'|'.join(NOT_RAW)})(/|$)")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pybids warns of its own future; findings are errors of ours
-        try:
-            return BIDSLayout(
-                dataset,
-                validate=False,
-                database_path=database,
-                indexer=None if database is not None else BIDSLayoutIndexer(validate=False, ignore=[others]),
-            )
-        except (OSError, ValueError) as error:
-            raise InvalidInputError(f"{dataset}: pybids cannot index sub-{participant}: {error}") from error
+        return BIDSLayout(
+            dataset,
+            validate=False,
+            database_path=database,
+            indexer=None if database is not None else BIDSLayoutIndexer(validate=False, ignore=[others]),
+        )

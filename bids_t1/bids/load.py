@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
+import zlib
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import nibabel as nib
@@ -15,6 +16,7 @@ from bids_t1.data.grid import SAME_GRID_SHIFT, TOLERATED_SHIFT, Grid
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from bids_t1.data.acquisition import Acquisition, Kind, RawFile
 
@@ -26,6 +28,19 @@ PARTS: dict[frozenset[str], Kind] = {
     frozenset({"mag", "phase"}): "complex",
 }
 """What the ``part`` entities of a run make together, the most informative last."""
+
+UNREADABLE = (
+    OSError,
+    EOFError,
+    ValueError,
+    zlib.error,
+    nib.filebasedimages.ImageFileError,
+    nib.spatialimages.HeaderDataError,
+)
+"""What nibabel raises for a damaged file."""
+
+FULL_TURN = 2 * math.pi * 1.01
+"""Largest angle of a phase image in radians, with a margin for rounding [rad]."""
 
 
 def load_inversion_recovery(acquisition: Acquisition) -> Series:
@@ -78,7 +93,7 @@ def _by_inversion_time(files: Sequence[RawFile]) -> list[RawFile]:
             "one it inherits from. It is never guessed."
         )
     ordered = sorted(((time, file) for time, file in times if time is not None), key=lambda pair: pair[0])
-    for (time, file), (next_time, next_file) in zip(ordered, ordered[1:], strict=False):
+    for (time, file), (next_time, next_file) in pairwise(ordered):
         if math.isclose(time, next_time, abs_tol=1e-6):
             raise InvalidInputError(
                 f"{file.name} and {next_file.name}: both have InversionTime {time:g} s; expected different ones. "
@@ -90,8 +105,12 @@ def _by_inversion_time(files: Sequence[RawFile]) -> list[RawFile]:
 def _require_same_times(acquisition: Acquisition, parts: Sequence[str], ordered: Sequence[list[RawFile]]) -> None:
     times = [tuple(file.sidecar.seconds("InversionTime") for file in files) for files in ordered]
     if len(set(times)) > 1:
-        found = "; ".join(f"part-{part}: {', '.join(map(str, found))} s" for part, found in zip(parts, times, strict=True))
-        raise InvalidInputError(f"{acquisition.name}: the parts have different inversion times ({found}); expected the same.")
+        found = "; ".join(
+            f"part-{part}: {', '.join(map(str, found))} s" for part, found in zip(parts, times, strict=True)
+        )
+        raise InvalidInputError(
+            f"{acquisition.name}: the parts have different inversion times ({found}); expected the same."
+        )
 
 
 def _stack(files: Sequence[RawFile], grids: list[tuple[RawFile, Grid]]) -> np.ndarray:
@@ -105,7 +124,7 @@ def _stack(files: Sequence[RawFile], grids: list[tuple[RawFile, Grid]]) -> np.nd
             _refuse_grid(grids[0], (file, grid))
         stack[index] = data
     if stack is None:
-        raise InvalidInputError("no images to open.")
+        raise InvalidInputError("a run without images; expected one per inversion time.")
     return stack
 
 
@@ -113,10 +132,15 @@ def _read(path: Path) -> tuple[np.ndarray, Grid]:
     try:
         image = nib.load(path)
         data = np.asanyarray(image.dataobj)
-    except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError) as error:
+    except UNREADABLE as error:
         raise InvalidInputError(
             f"{path.name}: cannot be read as NIfTI ({error}); expected a complete file. Copy it again."
         ) from error
+    if data.dtype.kind not in "iuf":
+        raise InvalidInputError(
+            f"{path.name}: holds numbers of type {data.dtype}; expected integers or real numbers. "
+            "Write complex images as part-real and part-imag."
+        )
     if data.ndim > 3 and math.prod(data.shape[3:]) == 1:  # noqa: PLR2004
         data = data.reshape(data.shape[:3])
     data = data.reshape(*data.shape, *(1,) * (3 - data.ndim))
@@ -125,7 +149,13 @@ def _read(path: Path) -> tuple[np.ndarray, Grid]:
             f"{path.name}: has shape {data.shape}; expected one volume per file, one file per inversion time. "
             "Split it, and give each volume its own InversionTime."
         )
-    return data, Grid((data.shape[0], data.shape[1], data.shape[2]), np.asarray(image.affine, np.float64))
+    affine = np.asarray(image.affine, np.float64)
+    if not np.isfinite(affine).all() or np.linalg.matrix_rank(affine) < len(affine):
+        raise InvalidInputError(
+            f"{path.name}: its affine {affine[:3].tolist()} places no voxels; expected finite, independent axes. "
+            "Correct the header."
+        )
+    return data, Grid((data.shape[0], data.shape[1], data.shape[2]), affine)
 
 
 def _common_grid(grids: Sequence[tuple[RawFile, Grid]]) -> tuple[Grid, tuple[str, ...]]:
@@ -137,7 +167,8 @@ def _common_grid(grids: Sequence[tuple[RawFile, Grid]]) -> tuple[Grid, tuple[str
             _refuse_grid((first_file, first), (file, grid))
         if shift > TOLERATED_SHIFT:
             warnings.append(
-                f"{file.name}: its voxels lie up to {shift:.3f} voxels beside those of {first_file.name}; taken as one grid."
+                f"{file.name}: its voxels lie up to {shift:.3f} voxels beside those of {first_file.name}; "
+                "taken as one grid."
             )
     return first, tuple(warnings)
 
@@ -161,8 +192,14 @@ def _combine(parts: Sequence[str], stacks: Sequence[np.ndarray], ordered: Sequen
         units = file.sidecar.text("Units")
         if units != "rad":
             raise InvalidInputError(
-                f"{file.sidecar.name}: Units is {units!r}; expected 'rad' for phase images, so that their scaling is known. "
-                "Rescale the images to radians, or leave the phase out with --bids-filter-file."
+                f"{file.sidecar.name}: Units is {units!r}; expected 'rad' for phase images, so that their scaling is "
+                "known. Rescale the images to radians, or leave the phase out with --bids-filter-file."
+            )
+        largest = float(np.nanmax(np.abs(phase[index]), initial=0.0))
+        if largest > FULL_TURN:
+            raise InvalidInputError(
+                f"{file.name}: the phase reaches {largest:g} and its Units are 'rad'; expected at most 2 pi. "
+                "Rescale the images to radians."
             )
         combined[index] = magnitude[index] * np.exp(1j * phase[index])
     return combined

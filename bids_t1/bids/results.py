@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import nibabel as nib
 import numpy as np
 
+from bids_t1.bids.load import UNREADABLE
 from bids_t1.bids.write import output_name
 from bids_t1.data.entities import BidsName
 from bids_t1.data.errors import InputOutputError
@@ -16,6 +17,7 @@ from bids_t1.data.outputs import outputs_of
 from bids_t1.data.result import Example, ParticipantResult, RunResult, SeriesNote
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 
@@ -33,10 +35,24 @@ def read_result(out_dir: Path, participant: str) -> ParticipantResult | None:
     InputOutputError
         If a log or map cannot be read.
     """
-    paths = [log_path(out_dir, participant, None), *sorted((out_dir / "logs").glob(f"sub-{participant}_ses-*.json"))]
+    of_sessions = (out_dir / "logs").glob(f"sub-{participant}_ses-*.json")
+    paths = [
+        log_path(out_dir, participant, None),
+        *sorted(path for path in of_sessions if path.suffixes == [".json"]),  # beside records of conversions
+    ]
     logs = [_read_log(path) for path in paths if path.is_file()]
     if not logs:
         return None
+    try:
+        return _from_logs(out_dir, participant, logs)
+    except (KeyError, TypeError) as error:
+        raise InputOutputError(
+            f"sub-{participant}: its log in {paths[0].parent} lacks {error}; expected one of this version. "
+            "Process the participant again."
+        ) from error
+
+
+def _from_logs(out_dir: Path, participant: str, logs: Sequence[dict[str, Any]]) -> ParticipantResult:
     return ParticipantResult(
         participant=participant,
         runs=tuple(_read_run(out_dir, run) for log in logs for run in log["runs"]),
@@ -65,7 +81,7 @@ def _read_run(out_dir: Path, log: dict[str, Any]) -> RunResult:
         try:
             image = nib.load(path)
             maps[row.quantity] = np.asanyarray(image.dataobj)
-        except (OSError, EOFError, ValueError) as error:
+        except UNREADABLE as error:
             raise InputOutputError(f"{path.name}: cannot be read ({error}). Process the participant again.") from error
         grid = Grid((image.shape[0], image.shape[1], image.shape[2]), image.affine)
     if grid is None:

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import nibabel as nib
-import numpy as np
 
 from bids_t1 import __version__
 from bids_t1.data.estimate import VoxelStatus

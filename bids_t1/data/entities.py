@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ENTITY_ORDER = (
-    "sub", "ses", "task", "acq", "ce", "rec", "dir", "run", "mod", "echo", "flip", "inv", "mt", "part",
-    "space", "atlas", "seg", "res", "den", "label", "desc",
+    "sub", "tpl", "ses", "cohort", "sample", "task", "tracksys", "acq", "nuc", "voi", "ce", "trc", "stain", "rec",
+    "dir", "run", "mod", "echo", "flip", "inv", "mt", "part", "proc", "hemi", "space", "split", "recording", "chunk",
+    "atlas", "seg", "scale", "res", "den", "label", "desc",
 )  # fmt: skip
-"""Order of entities in a file name (BIDS 1.11, the MRI subset)."""
+"""Order of entities in a file name (BIDS 1.11)."""
 
-_LABEL = re.compile(r"[0-9A-Za-z]+")
+_LABEL = re.compile(r"[0-9A-Za-z+]+")
 
 
 def strip_label(prefix: str, label: str) -> str:
@@ -31,7 +32,7 @@ def strip_label(prefix: str, label: str) -> str:
     bare = label.removeprefix(f"{prefix}-")
     if not _LABEL.fullmatch(bare):
         raise InvalidInputError(
-            f"{prefix}-{bare}: the label is {bare!r}; expected letters and digits only, as BIDS asks. "
+            f"{prefix}-{bare}: the label is {bare!r}; expected letters, digits and + only, as BIDS asks. "
             "Rename the folder or give another label."
         )
     return bare
@@ -53,7 +54,9 @@ class BidsName:
         kept = {key: value for key, value in entities.items() if value is not None}
         unknown = sorted(set(kept) - set(ENTITY_ORDER))
         if unknown:
-            raise InvalidInputError(f"{', '.join(unknown)}: unknown BIDS entities; known are {', '.join(ENTITY_ORDER)}.")
+            raise InvalidInputError(
+                f"{', '.join(unknown)}: unknown BIDS entities; known are {', '.join(ENTITY_ORDER)}."
+            )
         return cls(tuple((key, kept[key]) for key in ENTITY_ORDER if key in kept), suffix, extension)
 
     @classmethod
@@ -70,8 +73,11 @@ class BidsName:
         entities: dict[str, str | None] = {}
         for pair in pairs:
             key, dash, value = pair.partition("-")
-            if not dash or not _LABEL.fullmatch(value):
-                raise InvalidInputError(f"{filename}: {pair!r} is not a BIDS entity; expected key-label, such as sub-01.")
+            if not dash or not _LABEL.fullmatch(value) or key in entities:
+                raise InvalidInputError(
+                    f"{filename}: {pair!r} is not a BIDS entity; expected key-label, each key once, such as sub-01. "
+                    "Rename the file."
+                )
             entities[key] = value
         return cls.build(entities, suffix, dot + extension)
 

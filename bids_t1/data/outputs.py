@@ -57,7 +57,7 @@ OUTPUTS = (
         desc="IRT1sd",
         suffix="T1map",
         units="s",
-        description="Standard deviation of T1 from the residuals; where two choices of sign explain the data, both are in it.",
+        description="Standard deviation of T1, from the residuals; it covers both choices of sign where two explain the data.",
         view=View(colour_map="viridis", limits=(0.0, 0.2), label="SD of T1 [s]"),
     ),
     Output(
@@ -75,7 +75,7 @@ OUTPUTS = (
         desc="IRT1",
         suffix="M0map",
         units="arbitrary",
-        description="Equilibrium magnetisation M0 times coil sensitivity and T2 decay at the echo time, in units of the images.",
+        description="Equilibrium magnetisation M0, with coil sensitivity and T2 decay, in units of the images.",
         view=View(colour_map="grey", limits=None, label="M0 [a.u.]"),
     ),
     Output(

@@ -57,10 +57,7 @@ def build_dictionary(
     first, second = first / first.norm(dim=0), second / second.norm(dim=0)
     axis, side = first + second, second - first
     opening = side.norm(dim=0)
-    single = {"dtype": torch.float32, "device": device}
-    return Dictionary(
-        times=times.to(**single),
-        axis=(axis / axis.norm(dim=0)).T.contiguous().to(**single),
-        side=(side / opening.clamp_min(1e-30)).T.contiguous().to(**single),
-        half_angle=torch.asin((opening / 2).clamp(max=1.0)).to(**single),
-    )
+    rows = (axis / axis.norm(dim=0)).T, (side / opening.clamp_min(1e-30)).T
+    half_angle = torch.asin((opening / 2).clamp(max=1.0))
+    parts = [part.contiguous().to(device, torch.float32) for part in (times, *rows, half_angle)]
+    return Dictionary(times=parts[0], axis=parts[1], side=parts[2], half_angle=parts[3])

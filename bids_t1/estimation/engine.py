@@ -129,6 +129,7 @@ def estimate(
     """
     if len(measurements) != model.n_measurements:
         raise InvalidInputError(f"{len(measurements)} images for a model of {model.n_measurements} measurements.")
+    _keep_freed_memory()
     flat = measurements.reshape(len(measurements), -1)
     plan = _prepare(model, flat, kind, options)
     n_voxels = flat.shape[1]
@@ -155,6 +156,15 @@ def estimate(
         learned_ratio=learned,
         device=str(plan.device),
     )
+
+
+def _keep_freed_memory() -> None:
+    """Let the allocator reuse what chunks free, where it would give it back to the system and fetch it again.
+
+    The GNU allocator raises its threshold for doing so to the size of the largest block freed so far, up to 32 MB;
+    a block that is never touched costs nothing. Without this, a third of the time goes into fresh pages.
+    """
+    torch.empty(31 * 2**20, dtype=torch.uint8)
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -216,8 +226,8 @@ def _learn_ratio(plan: _Plan, solution: Solution) -> _Plan:
     n_voxels = len(sample.fit.time)
     if n_voxels < MIN_SAMPLE:
         raise InvalidInputError(
-            f"{n_voxels} voxels are clean enough to learn the inversion efficiency from; expected at least {MIN_SAMPLE}. "
-            "Use --ir-efficiency free."
+            f"{n_voxels} voxels are clean enough to learn the inversion efficiency from; expected at least "
+            f"{MIN_SAMPLE}. Use --ir-efficiency free."
         )
     prior = learn_ratio_prior(plan.model, sample, plan.noise.residual, plan.options.time_range)
     return replace(
@@ -231,11 +241,11 @@ def _learn_ratio(plan: _Plan, solution: Solution) -> _Plan:
 
 def _initial_status(plan: _Plan, chunk: Measurements) -> np.ndarray:
     """Say which voxels are worth fitting, from their measurements alone."""
-    energy = np.square(np.abs(chunk), dtype=np.float64).sum(0)
-    background = plan.noise.background or 0.0
-    threshold = background**2 * stats.chi2(2 * len(chunk)).ppf(1 - 1e-4)
-    status = np.where(energy > threshold, VoxelStatus.FITTED, VoxelStatus.NO_SIGNAL)
-    return np.where(np.isfinite(energy), status, VoxelStatus.NOT_FINITE).astype(np.uint8)
+    energy = np.einsum("mv,mv->v", chunk, chunk.conj()).real
+    threshold = (plan.noise.background or 0.0) ** 2 * stats.chi2.ppf(1 - 1e-4, 2 * len(chunk))
+    status = np.where(energy > threshold, np.uint8(VoxelStatus.FITTED), np.uint8(VoxelStatus.NO_SIGNAL))
+    status[~np.isfinite(energy)] = VoxelStatus.NOT_FINITE
+    return status
 
 
 def _load(plan: _Plan, chunk: Measurements) -> Signals:
@@ -251,9 +261,7 @@ def _load(plan: _Plan, chunk: Measurements) -> Signals:
 
 def _solve(plan: _Plan, signals: Signals) -> Solution:
     unsigned = plan.kind == "magnitude" or plan.options.restore_polarity
-    problem = Problem(
-        model=plan.model, dictionary=plan.dictionary, prior=plan.prior, noise_sd=plan.noise.residual
-    )
+    problem = Problem(model=plan.model, dictionary=plan.dictionary, prior=plan.prior, noise_sd=plan.noise.residual)
     solution = solve_unsigned(problem, signals) if unsigned else solve_signed(problem, signals)
     if plan.kind == "magnitude" and plan.options.noise == "rician" and plan.noise.residual > 0:
         problem = replace(problem, noise_sd=_rician_sd(plan.noise))
@@ -319,8 +327,13 @@ def _uncertainty(plan: _Plan, solution: Solution) -> tuple[Voxels, Voxels]:
         variance = torch.full_like(fit.cost, (plan.noise.background or torch.nan) ** 2)
     unexplained = torch.clamp_min(fit.cost / max(1, plan.degrees_of_freedom), max(plan.noise.residual**2, TINY))
     second = torch.sigmoid((fit.cost - solution.second_fit.cost) / (2 * unexplained))
-    variances = [time.square() * variance / information for time, information in (
-        (fit.time, fit.information), (solution.second_fit.time, solution.second_fit.information))]
+    variances = [
+        time.square() * variance / information
+        for time, information in (
+            (fit.time, fit.information),
+            (solution.second_fit.time, solution.second_fit.information),
+        )
+    ]
     mixed = (1 - second) * variances[0] + second * variances[1]
     mixed += second * (1 - second) * (fit.time - solution.second_fit.time).square()
     return torch.sqrt(torch.where(second > 0, mixed, variances[0])), second

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from scipy.optimize import minimize
 
+from bids_t1.estimation.refinement import TINY
+
 if TYPE_CHECKING:
     from bids_t1.data.shapes import Times
     from bids_t1.data.signal_model import SignalModel
@@ -24,8 +26,11 @@ N_NODES = 25
 BIN_WIDTH = 0.1
 """Width of the bins of the histogram of relaxation times, in log T."""
 
-N_ROUNDS = 3
+N_ROUNDS = 2
 """Alternations of the prior and the histogram of relaxation times."""
+
+MAX_STEPS = 40
+"""Steps of the simplex in each alternation."""
 
 N_HISTOGRAM_UPDATES = 8
 """Expectation-maximisation steps of the histogram in each alternation."""
@@ -66,9 +71,9 @@ def learn_ratio_prior(
     """Estimate the prior by maximum marginal likelihood over a sample of voxels.
 
     The relaxation time of each voxel and its choice of signs are summed out numerically, its amplitude and its own
-    ratio in closed form. The free fit's ratios are not used: their distribution is skewed, and its median biased. The distribution of
-    relaxation times is a nuisance estimated along the way (expectation-maximisation on a histogram), because noise
-    moves a voxel's ratio and relaxation time together.
+    ratio in closed form. The free fit's ratios are not used: their distribution is skewed, and its median biased.
+    The distribution of relaxation times is a nuisance estimated along the way (expectation-maximisation on a
+    histogram), because noise moves a voxel's ratio and relaxation time together.
 
     Parameters
     ----------
@@ -80,10 +85,12 @@ def learn_ratio_prior(
         Search range of the relaxation time [s].
     """
     sample = _Sample.draw(model, solution, noise_sd, time_range)
-    constant, varying = (_maximise(sample, free_slope) for free_slope in (False, True))
+    search = _Search(sample)
+    constant = search.improve(np.array([1.9, math.log(0.05)]), size=0.1)
+    varying = search.improve(np.append(constant, -0.05), size=0.05)
     # Bayesian information criterion: the slope has to earn its parameter.
-    worth = varying[1] - constant[1] > 0.5 * math.log(len(solution.fit.time))
-    learned = varying[0] if worth else constant[0]
+    worth = search.cost(constant) - search.cost(varying) > 0.5 * math.log(len(solution.fit.time))
+    learned = _prior(varying if worth else constant)
     return replace(learned, sd=max(learned.sd, LEAST_SD))
 
 
@@ -98,7 +105,7 @@ class _Sample:
     """Histogram bin of log T of each node."""
 
     weight: torch.Tensor
-    """Log of the distance of a voxel's nodes, in units of the bins' width."""
+    """Log of the distance of a voxel's nodes, in units of the bins' width; minus infinity where they do not count."""
 
     dots: torch.Tensor
     """(column, node, voxel)."""
@@ -111,24 +118,23 @@ class _Sample:
     @classmethod
     def draw(cls, model: SignalModel, solution: Solution, noise_sd: float, time_range: tuple[float, float]) -> _Sample:
         low, high = (math.log(time) for time in time_range)
-        log_times, weights, dots, norms = [], [], [], []
-        for signals, fit in ((solution.signals, solution.fit), (solution.second_signals, solution.second_fit)):
+        choices = ((solution.signals, solution.fit), (solution.second_signals, solution.second_fit))
+        parts: list[tuple[torch.Tensor, ...]] = []
+        for signals, fit in choices:
             centre = torch.log(fit.time.double().cpu())
-            reach = (REACH * noise_sd / fit.information.double().cpu().clamp_min(1e-300).sqrt()).clamp(max=high - low)
+            reach = (REACH * noise_sd / fit.information.double().cpu().clamp_min(TINY).sqrt()).clamp(max=high - low)
             start, stop = (centre - reach).clamp_min(low), (centre + reach).clamp_max(high)
             nodes = start + (stop - start) * torch.linspace(0, 1, N_NODES, dtype=torch.float64)[:, None]
-            possible = torch.isfinite(fit.cost.cpu())
-            weight = torch.where(possible, torch.log((stop - start) / (N_NODES - 1) / BIN_WIDTH), -torch.inf)
-            dot, norm = _inner_products(model, signals.double().cpu(), nodes.exp())
-            for collected, value in ((log_times, nodes), (weights, weight.expand(N_NODES, -1)), (dots, dot), (norms, norm)):
-                collected.append(value)
-        log_time = torch.cat(log_times)
+            weight = torch.log((stop - start) / (N_NODES - 1) / BIN_WIDTH)
+            weight = torch.where(torch.isfinite(fit.cost.cpu()), weight, -torch.inf).expand(N_NODES, -1)
+            parts.append((nodes, weight, *_inner_products(model, signals.double().cpu(), nodes.exp())))
+        log_time, weight, dots, norms = (torch.cat(pieces, dim=-2) for pieces in zip(*parts, strict=True))
         return cls(
             rate=torch.exp(-log_time),
             bin=((log_time - low) / BIN_WIDTH).long(),
-            weight=torch.cat(weights),
-            dots=torch.cat(dots, 1),
-            norms=torch.cat(norms, 1),
+            weight=weight,
+            dots=dots,
+            norms=norms,
             noise_sd=noise_sd,
         )
 
@@ -145,38 +151,51 @@ class _Sample:
         return explained / (2 * self.noise_sd**2) - 0.5 * torch.log1p(side_norm / stiffness) + self.weight
 
 
-def _inner_products(model: SignalModel, signals: torch.Tensor, times: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _inner_products(
+    model: SignalModel, signals: torch.Tensor, times: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     (first, second), _ = model.columns(times)
     dots = torch.stack([torch.einsum("mnv,mv->nv", column, signals) for column in (first, second)])
     norms = torch.stack([(x * y).sum(0) for x, y in ((first, first), (first, second), (second, second))])
     return dots, norms
 
 
-def _maximise(sample: _Sample, free_slope: bool) -> tuple[RatioPrior, float]:
-    """Return the most likely prior and its log likelihood, by alternating with the histogram of log T."""
+def _prior(parameters: np.ndarray) -> RatioPrior:
+    """Read a mean at T = 1 s, the log of a spread and, where there is a third, a slope."""
     lowest, highest = (math.log(sd) for sd in SD_RANGE)
-    log_density = torch.zeros(int(sample.bin.max()) + 1, dtype=torch.float64)
+    slope = float(parameters[2]) if len(parameters) > 2 else 0.0  # noqa: PLR2004
+    log_sd = min(max(float(parameters[1]), lowest), highest)
+    return RatioPrior(at_zero_rate=float(parameters[0]) - slope, per_rate=slope, sd=math.exp(log_sd))
 
-    def prior_from(parameters: np.ndarray) -> RatioPrior:
-        log_sd = min(max(float(parameters[1]), lowest), highest)
-        slope = float(parameters[2]) if free_slope else 0.0
-        return RatioPrior(at_zero_rate=float(parameters[0]) - slope, per_rate=slope, sd=math.exp(log_sd))
 
-    def joint(prior: RatioPrior) -> torch.Tensor:
-        return sample.log_likelihood(prior) + log_density[sample.bin]
+class _Search:
+    """Alternates between the prior and the histogram of log T, which both priors tried share."""
 
-    def cost(parameters: np.ndarray) -> float:
-        return -float(torch.logsumexp(joint(prior_from(parameters)), 0).sum())
+    def __init__(self, sample: _Sample) -> None:
+        self.sample = sample
+        self.log_density = torch.zeros(int(sample.bin.max()) + 1, dtype=torch.float64)
 
-    parameters = np.array([1.9, math.log(0.05), -0.05][: 3 if free_slope else 2])
-    size = 0.1
-    for _ in range(N_ROUNDS):
-        simplex = parameters + size * np.vstack([np.zeros(len(parameters)), np.diag([1.0, 3.0, 1.0][: len(parameters)])])
-        options = {"initial_simplex": simplex, "xatol": 1e-4, "fatol": 1e-2, "maxiter": 60}
-        found = minimize(cost, parameters, method="Nelder-Mead", options=options)
-        parameters, size = found.x, size / 3
-        for _ in range(N_HISTOGRAM_UPDATES):
-            share = torch.softmax(joint(prior_from(parameters)), 0)
-            mass = torch.zeros_like(log_density).index_add_(0, sample.bin.reshape(-1), share.reshape(-1))
-            log_density = torch.log((mass + 1) / (mass + 1).sum())
-    return prior_from(parameters), -cost(parameters)
+    def cost(self, parameters: np.ndarray) -> float:
+        """Return the negative log likelihood of a prior."""
+        return -float(torch.logsumexp(self._joint(parameters), 0).sum())
+
+    def improve(self, parameters: np.ndarray, size: float) -> np.ndarray:
+        """Return the most likely parameters near some others."""
+        for _ in range(N_ROUNDS):
+            steps = size * np.diag([1.0, 3.0, 1.0][: len(parameters)])
+            simplex = parameters + np.vstack([np.zeros(len(parameters)), steps])
+            options = {"initial_simplex": simplex, "xatol": 1e-4, "fatol": 1e-2, "maxiter": MAX_STEPS}
+            parameters = minimize(self.cost, parameters, method="Nelder-Mead", options=options).x
+            size /= 4
+            for _ in range(N_HISTOGRAM_UPDATES):
+                self._update_histogram(parameters)
+        return parameters
+
+    def _joint(self, parameters: np.ndarray) -> torch.Tensor:
+        return self.sample.log_likelihood(_prior(parameters)) + self.log_density[self.sample.bin]
+
+    def _update_histogram(self, parameters: np.ndarray) -> None:
+        share = torch.softmax(self._joint(parameters), 0)
+        mass = torch.zeros_like(self.log_density)
+        mass.index_add_(0, self.sample.bin.reshape(-1), share.reshape(-1))
+        self.log_density = torch.log((mass + 1) / (mass + 1).sum())

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from bids_t1.estimation.ratio_prior import RatioPrior
 
 MAX_ITERATIONS = 12
-"""Gauss-Newton steps at most; from within 0.1 in log T two or three are the rule."""
+"""Gauss-Newton steps at most."""
+
+FULL_ITERATIONS = 2
+"""Steps made by all voxels together: from within 0.1 in log T most are there, and the others go on alone."""
 
 TOLERANCE = 1e-4
 """Last step in log T. What is left after it is its square."""
@@ -81,36 +84,36 @@ class Problem:
 
 def refine(problem: Problem, signals: Signals, index: VoxelIndex) -> Fit:
     """Move each voxel from its best atom to the nearest optimum, without leaving the atom's neighbourhood."""
-    model, prior, times = problem.model, problem.prior, problem.dictionary.times
+    prior, times = problem.prior, problem.dictionary.times
     low, high = times[(index - 1).clamp_min(0)], times[(index + 1).clamp_max(len(times) - 1)]
     time = times[index]
     stiffness = torch.zeros_like(time)
     if prior is not None:
-        fixed = solve(model, signals, time, prior, torch.full_like(time, HELD))
+        fixed = solve(problem, signals, time, torch.full_like(time, HELD))
         stiffness = (problem.noise_sd / (prior.sd * fixed.amplitude.clamp_min(TINY))).square()
-    fit = solve(model, signals, time, prior, stiffness)
-    moving = torch.arange(len(time), device=time.device)
-    for _ in range(MAX_ITERATIONS):
-        step = (fit.gradient / fit.information.clamp_min(TINY)).clamp(-0.5, 0.5)[moving]
-        before = time[moving]
-        after = torch.minimum(torch.maximum(before * torch.exp(step), low[moving]), high[moving])
-        time[moving] = after
-        moving = moving[(after - before).abs() > TOLERANCE * before]
+    fit = solve(problem, signals, time, stiffness)
+    for _ in range(FULL_ITERATIONS):
+        time, moved = _step(fit, low, high)
+        fit = solve(problem, signals, time, stiffness)
+    time, moved = _step(fit, low, high)
+    for _ in range(FULL_ITERATIONS, MAX_ITERATIONS):
+        moving = torch.nonzero(moved > TOLERANCE).squeeze(1)
         if not len(moving):
             break
-        part = solve(model, signals[:, moving], time[moving], prior, stiffness[moving])
+        part = solve(problem, signals[:, moving], time[moving], stiffness[moving])
+        time[moving], moved[moving] = _step(part, low[moving], high[moving])
         fit.put(moving, part)
     return replace(fit, time=time)
 
 
-def solve(
-    model: SignalModel,
-    signals: Signals,
-    time: Voxels,
-    prior: RatioPrior | None,
-    stiffness: Voxels,
-    weights: Signals | None = None,
-) -> Fit:
+def _step(fit: Fit, low: Voxels, high: Voxels) -> tuple[Voxels, Voxels]:
+    """Return the relaxation times one Gauss-Newton step further, within bounds, and how far that is in log T."""
+    step = (fit.gradient / fit.information.clamp_min(TINY)).clamp_(-0.5, 0.5)
+    time = torch.minimum(torch.maximum(fit.time * torch.exp(step), low), high)
+    return time, (time - fit.time).abs_() / fit.time
+
+
+def solve(problem: Problem, signals: Signals, time: Voxels, stiffness: Voxels, weights: Signals | None = None) -> Fit:
     """Solve the linear problem of every voxel at its relaxation time [s].
 
     Parameters
@@ -120,17 +123,17 @@ def solve(
     weights
         Square roots of the weights of the measurements; all one where not given.
     """
+    model, prior = problem.model, problem.prior
     columns, slopes = model.columns(time)
     if weights is not None:
         columns, slopes, signals = columns * weights, slopes * weights, signals * weights
     if model.n_coefficients == 1:
         return _project_one(columns[0], slopes[0], signals, time)
     if prior is not None:
-        mean, mean_slope = prior.mean(time)
-        return _project_two(columns, slopes, signals, time, mean, mean_slope, stiffness)
+        return _project_two(columns, slopes, signals, time, prior.mean(time), stiffness)
     low, high = model.ratio_bounds
-    middle, none = torch.full_like(time, (low + high) / 2), torch.zeros_like(time)
-    fit = _project_two(columns, slopes, signals, time, middle, none, stiffness)
+    middle = torch.full_like(time, (low + high) / 2)
+    fit = _project_two(columns, slopes, signals, time, (middle, None), stiffness)
     outside = torch.nonzero((fit.ratio < low) | (fit.ratio > high) | (fit.amplitude <= 0)).squeeze(1)
     if len(outside):
         part = [array[..., outside] for array in (columns, slopes, signals, time)]
@@ -148,20 +151,30 @@ def predict(model: SignalModel, fit: Fit) -> Signals:
     return signals if model.n_coefficients == 1 else signals + fit.amplitude * fit.ratio * columns[1]
 
 
+def _dot(first: Signals, second: Signals) -> Voxels:
+    """Inner product over the measurements."""
+    return (first * second).sum(0)
+
+
+def _square(signals: Signals) -> Voxels:
+    """Squared norm over the measurements."""
+    return (signals * signals).sum(0)
+
+
 def _project_one(column: Signals, slope: Signals, signals: Signals, time: Voxels) -> Fit:
     """Least squares with one column."""
-    norm = (column * column).sum(0).clamp_min(TINY)
-    amplitude = (column * signals).sum(0) / norm
-    residual = signals - amplitude * column
+    norm = _square(column).clamp_min_(TINY)
+    amplitude = _dot(column, signals) / norm
+    residual = torch.addcmul(signals, amplitude, column, value=-1)
     derivative = amplitude * slope
-    derivative -= (column * derivative).sum(0) / norm * column
+    derivative.addcmul_(_dot(column, derivative) / norm, column, value=-1)
     return Fit(
         time=time,
         amplitude=amplitude,
         ratio=torch.zeros_like(time),
-        cost=(residual * residual).sum(0),
-        gradient=(derivative * residual).sum(0),
-        information=(derivative * derivative).sum(0),
+        cost=_square(residual),
+        gradient=_dot(derivative, residual),
+        information=_square(derivative),
     )
 
 
@@ -172,37 +185,44 @@ def _project_held(columns: Columns, slopes: Columns, signals: Signals, time: Vox
     return fit
 
 
-def _project_two(
+def _project_two(  # noqa: PLR0913, PLR0917 - the six quantities of a penalised two-column problem
     columns: Columns,
     slopes: Columns,
     signals: Signals,
     time: Voxels,
-    mean: Voxels,
-    mean_slope: Voxels,
+    ratio: tuple[Voxels, Voxels | None],
     stiffness: Voxels,
 ) -> Fit:
-    """Least squares with two columns, the second coefficient drawn towards `mean` times the first.
+    """Least squares with two columns, the second coefficient drawn towards a ratio times the first.
 
-    Written in the column of the mean ratio and the part of the second column orthogonal to it: at long T the two
+    Written in the column of that ratio and the part of the second column orthogonal to it: at long T the two
     columns are nearly parallel, and their normal equations would lose all digits of single precision.
+
+    Parameters
+    ----------
+    ratio
+        The ratio drawn towards, and its derivative with respect to log T; None where it is constant.
     """
-    base = columns[0] + mean * columns[1]
-    norm = (base * base).sum(0).clamp_min(TINY)
-    overlap = (base * columns[1]).sum(0) / norm
-    side = columns[1] - overlap * base
-    side_norm = (side * side).sum(0) + stiffness + TINY
-    deviation = (side * signals).sum(0) / side_norm
-    along = (base * signals).sum(0) / norm
-    amplitude = along - overlap * deviation
-    residual = signals - along * base - deviation * side
-    derivative = amplitude * (slopes[0] + mean * slopes[1] + mean_slope * columns[1]) + deviation * slopes[1]
-    derivative -= (base * derivative).sum(0) / norm * base
-    across = (side * derivative).sum(0)
+    mean, mean_slope = ratio
+    base = torch.addcmul(columns[0], mean, columns[1])
+    norm = _square(base).clamp_min_(TINY)
+    overlap = _dot(base, columns[1]) / norm
+    side = torch.addcmul(columns[1], overlap, base, value=-1)
+    side_norm = _square(side).add_(stiffness).add_(TINY)
+    deviation, along = _dot(side, signals) / side_norm, _dot(base, signals) / norm
+    amplitude = torch.addcmul(along, overlap, deviation, value=-1)
+    residual = torch.addcmul(signals, along, base, value=-1).addcmul_(deviation, side, value=-1)
+    derivative = torch.addcmul(slopes[0], mean, slopes[1])
+    if mean_slope is not None:
+        derivative.addcmul_(mean_slope, columns[1])
+    derivative.mul_(amplitude).addcmul_(deviation, slopes[1])
+    derivative.addcmul_(_dot(base, derivative) / norm, base, value=-1)
+    across = _dot(side, derivative)
     return Fit(
         time=time,
         amplitude=amplitude,
         ratio=mean + deviation / torch.where(amplitude == 0, TINY, amplitude),
-        cost=(residual * residual).sum(0) + stiffness * deviation * deviation,
-        gradient=(derivative * residual).sum(0),
-        information=(derivative * derivative).sum(0) - across * across / side_norm,
+        cost=_square(residual).addcmul_(stiffness * deviation, deviation),
+        gradient=_dot(derivative, residual),
+        information=_square(derivative) - across * across / side_norm,
     )

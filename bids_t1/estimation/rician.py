@@ -44,26 +44,27 @@ def refine_rician(problem: Problem, time_range: tuple[float, float], magnitudes:
     fit = start
     for _ in range(N_ITERATIONS):
         expected = _expected_signal(magnitudes, predict(model, fit), variance)
-        fit = solve(model, expected, fit.time, prior, stiffness)
+        fit = solve(problem, expected, fit.time, stiffness)
         step = (fit.gradient / fit.information.clamp_min(TINY)).clamp(-0.3, 0.3)
         fit = replace(fit, time=(fit.time * torch.exp(step)).clamp(*time_range))
     prediction = predict(model, fit)
     weights = _relative_information(prediction.abs() / problem.noise_sd).sqrt()
     expected = _expected_signal(magnitudes, prediction, variance)
-    weighted = solve(model, expected, fit.time, prior, stiffness, weights)
-    return replace(fit, information=weighted.information, cost=_cost(magnitudes, prediction, expected))
+    weighted = solve(problem, expected, fit.time, stiffness, weights)
+    return replace(fit, information=weighted.information, cost=_cost(magnitudes, prediction, expected, variance))
 
 
 def _expected_signal(magnitudes: Signals, prediction: Signals, variance: float) -> Signals:
     """Signed signal behind each magnitude, given the model's prediction."""
     argument = magnitudes * prediction / variance
-    return magnitudes * torch.special.i1e(argument) / torch.special.i0e(argument)
+    ratio: Signals = torch.special.i1e(argument) / torch.special.i0e(argument)
+    return magnitudes * ratio
 
 
-def _cost(magnitudes: Signals, prediction: Signals, expected: Signals) -> Voxels:
-    """Squared residuals of both channels, less the share of the one that is not measured."""
+def _cost(magnitudes: Signals, prediction: Signals, expected: Signals, variance: float) -> Voxels:
+    """Squared residuals of both channels, less the noise of the one the model says nothing about."""
     both = magnitudes.square() + prediction.square() - 2 * prediction * expected
-    return both.sum(0) / 2
+    return (both.sum(0) - len(magnitudes) * variance).clamp_min(TINY)
 
 
 def _relative_information(signal_to_noise: Signals) -> Signals:

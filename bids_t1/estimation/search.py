@@ -26,32 +26,37 @@ def search(dictionary: Dictionary, candidates: Candidates) -> tuple[CandidateGai
     """
     n_candidates, n_measurements, n_voxels = candidates.shape
     signals = candidates.transpose(0, 1).reshape(n_measurements, -1)
-    packed = torch.empty(signals.shape[1], dtype=torch.int32, device=signals.device)
+    n_signals, n_atoms = signals.shape[1], len(dictionary.times)
     fixed_ratio = bool((dictionary.half_angle == 0).all())
     rows = dictionary.axis if fixed_ratio else torch.cat([dictionary.axis, dictionary.side])
-    n_atoms = len(dictionary.times)
     cosine, sine = torch.cos(dictionary.half_angle)[:, None], torch.sin(dictionary.half_angle)[:, None]
     atoms = torch.arange(n_atoms, dtype=torch.int32, device=signals.device)[:, None]
-    work = signals.new_empty(len(rows), BLOCK)
-    for start in range(0, signals.shape[1], BLOCK):
-        block = slice(start, start + BLOCK)
-        projected = torch.mm(rows, signals[:, block], out=work[:, : signals[:, block].shape[1]])
-        gain = projected.clamp_min_(0.0).square_() if fixed_ratio else _cone_gain(projected, cosine, sine)
+    packed = torch.empty(n_signals, dtype=torch.int32, device=signals.device)
+    # Work space made once: fresh memory for every block would cost more than the arithmetic.
+    size = min(BLOCK, n_signals)
+    projected, gain = signals.new_empty(len(rows), size), signals.new_empty(n_atoms, size)
+    for start in range(0, n_signals, BLOCK):
+        # The last block is moved back to be full; signals at its start are compared twice.
+        block = slice(max(0, min(start, n_signals - size)), min(start + size, n_signals))
+        torch.mm(rows, signals[:, block], out=projected)
+        if fixed_ratio:
+            torch.clamp_min(projected, 0.0, out=gain).square_()
+        else:
+            _cone_gain(projected, cosine, sine, out=gain)
         # Non-negative floats sort like their bits: with the atom in the lowest bits one maximum finds both.
-        bits = gain.contiguous().view(torch.int32)
-        bits.bitwise_and_(-1 << INDEX_BITS).bitwise_or_(atoms)
+        bits = gain.view(torch.int32).bitwise_and_(-1 << INDEX_BITS).bitwise_or_(atoms)
         torch.amax(bits, 0, out=packed[block])
     packed = packed.reshape(n_candidates, n_voxels)
     index = packed & ((1 << INDEX_BITS) - 1)
     return (packed & (-1 << INDEX_BITS)).view(torch.float32), index.long()
 
 
-def _cone_gain(projected: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> torch.Tensor:
+def _cone_gain(projected: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor, *, out: torch.Tensor) -> None:
     """Squared length of the projection of planar points (along, across) on a cone around the first axis."""
     along, across = projected.chunk(2)
     across.abs_()
-    on_edge = along * cosine
-    on_edge.addcmul_(across, sine).clamp_min_(0.0)
+    torch.mul(along, cosine, out=out)
+    out.addcmul_(across, sine).clamp_min_(0.0).square_()
     # Distance beyond the nearer edge; inside the cone it is negative and belongs to the projection.
     beyond = across.mul_(cosine).addcmul_(along, sine, value=-1.0).clamp_max_(0.0)
-    return on_edge.square_().addcmul_(beyond, beyond)
+    out.addcmul_(beyond, beyond)

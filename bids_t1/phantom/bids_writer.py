@@ -170,10 +170,10 @@ def _write_image(
     folder: Path, name: BidsName, values: NDArray[np.generic], grid: Grid, sidecar: Mapping[str, object]
 ) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    image = nibabel.Nifti1Image(values, grid.affine)  # type: ignore[no-untyped-call]
-    image.header.set_xyzt_units("mm")  # type: ignore[no-untyped-call]
-    image.set_sform(grid.affine, code=1)  # type: ignore[no-untyped-call]
-    image.set_qform(grid.affine, code=1)  # type: ignore[no-untyped-call]
+    image = nibabel.Nifti1Image(values, grid.affine)
+    image.header.set_xyzt_units("mm")
+    image.set_sform(grid.affine, code=1)
+    image.set_qform(grid.affine, code=1)
     path = folder / str(name)
     nibabel.save(image, path)
     _write_json(folder / str(name.having({}, extension=".json")), sidecar)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from bids_t1.data.outputs import View
+    from bids_t1.data.outputs import Output, View
 
 N_COLOURS = 255
 """Colours of a map; one more index of an 8-bit palette is for voxels without a value."""
@@ -71,6 +71,11 @@ def colour_table(view: View, limits: tuple[float, float]) -> NDArray[np.uint8]:
     return np.vstack([np.rint(255 * colours), missing]).astype(np.uint8)
 
 
+def is_recommended(row: Output) -> bool:
+    """Whether a map has the colours that Fuderer et al. 2025 recommend for its quantity."""
+    return (row.suffix, row.view.colour_map) in {("T1map", "lipari"), ("R1map", "lipari_r")}
+
+
 def log_like(share: NDArray[np.float64], limits: tuple[float, float]) -> NDArray[np.float64]:
     """Return the place in the colour map, 0 to 1, of values that lie so far between the limits.
 
@@ -90,9 +95,7 @@ def indices(values: NDArray[np.floating], limits: tuple[float, float]) -> NDArra
     """Return palette indices of values; those beyond the limits take the colour of the end."""
     lower, upper = limits
     share = np.clip((values - lower) / (upper - lower), 0.0, 1.0)
-    return np.where(np.isfinite(values), np.rint(np.nan_to_num(share) * (N_COLOURS - 1)), MISSING).astype(
-        np.uint8
-    )
+    return np.where(np.isfinite(values), np.rint(np.nan_to_num(share) * (N_COLOURS - 1)), MISSING).astype(np.uint8)
 
 
 def hexadecimal(colour: Iterable[int]) -> str:
@@ -112,7 +115,5 @@ def _round_up(value: float) -> float:
     """Return the next larger number of two digits that is easy to read."""
     unit = 10.0 ** math.floor(math.log10(value))
     return next(
-        step * unit
-        for step in (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
-        if value <= step * unit
+        step * unit for step in (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0) if value <= step * unit
     )

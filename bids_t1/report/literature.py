@@ -21,64 +21,62 @@ class Work:
 BARRAL = Work(
     "Barral JK, Gudmundson E, Stikov N, Etezadi-Amoli M, Stoica P, Nishimura DG",
     "A robust methodology for in vivo T1 mapping",
-    "Magn Reson Med 64:1057-1067 (2010)",
+    "Magnetic Resonance in Medicine 64:1057-1067 (2010)",
     "10.1002/mrm.22497",
 )
 GOLUB = Work(
     "Golub GH, Pereyra V",
     "The differentiation of pseudo-inverses and nonlinear least squares problems whose variables separate",
-    "SIAM J Numer Anal 10:413-432 (1973)",
+    "SIAM Journal on Numerical Analysis 10:413-432 (1973)",
     "10.1137/0710036",
 )
 KAUFMAN = Work(
     "Kaufman L",
     "A variable projection method for solving separable nonlinear least squares problems",
-    "BIT Numer Math 15:49-57 (1975)",
+    "BIT Numerical Mathematics 15:49-57 (1975)",
     "10.1007/BF01932995",
 )
 GUDBJARTSSON = Work(
     "Gudbjartsson H, Patz S",
     "The Rician distribution of noisy MRI data",
-    "Magn Reson Med 34:910-914 (1995)",
+    "Magnetic Resonance in Medicine 34:910-914 (1995)",
     "10.1002/mrm.1910340618",
 )
 VARADHAN = Work(
     "Varadhan D, Haldar JP",
     "A majorize-minimize framework for Rician and non-central chi MR images",
-    "IEEE Trans Med Imaging 34:2191-2202 (2015)",
+    "IEEE Transactions on Medical Imaging 34:2191-2202 (2015)",
     "10.1109/TMI.2015.2427157",
 )
 FUDERER = Work(
     "Fuderer M, Wichtmann B, Crameri F, de Souza NM, Baeßler B, and others",
     "Color-map recommendation for MR relaxometry maps",
-    "Magn Reson Med 93:490-506 (2025; online 2024)",
+    "Magnetic Resonance in Medicine 93:490-506 (2025; online 2024)",
     "10.1002/mrm.30290",
 )
 DCM2NIIX = Work(
     "Li X, Morgan PS, Ashburner J, Smith J, Rorden C",
     "The first step for neuroimaging data analysis: DICOM to NIfTI conversion",
-    "J Neurosci Methods 264:47-56 (2016)",
+    "Journal of Neuroscience Methods 264:47-56 (2016)",
     "10.1016/j.jneumeth.2016.03.001",
 )
 BIDS = Work(
     "Gorgolewski KJ, Auer T, Calhoun VD, and others",
-    "The brain imaging data structure, a format for organizing and describing outputs of neuroimaging "
-    "experiments",
-    "Sci Data 3:160044 (2016)",
+    "The brain imaging data structure, a format for organizing and describing outputs of neuroimaging experiments",
+    "Scientific Data 3:160044 (2016)",
     "10.1038/sdata.2016.44",
 )
 QMRI_BIDS = Work(
     "Karakuzu A, Appelhoff S, Auer T, and others",
-    "qMRI-BIDS: An extension to the brain imaging data structure for quantitative magnetic resonance "
-    "imaging data",
-    "Sci Data 9:517 (2022)",
+    "qMRI-BIDS: An extension to the brain imaging data structure for quantitative magnetic resonance imaging data",
+    "Scientific Data 9:517 (2022)",
     "10.1038/s41597-022-01571-4",
 )
 WRIGHT = Work(
     "Wright PJ, Mougin OE, Totman JJ, and others",
     "Water proton T1 measurements in brain tissue at 7, 3, and 1.5T using IR-EPI, IR-TSE, and MPRAGE: "
     "results and optimization",
-    "Magn Reson Mater Phy 21:121-130 (2008)",
+    "Magnetic Resonance Materials in Physics, Biology and Medicine 21:121-130 (2008)",
     "10.1007/s10334-008-0104-8",
 )
 

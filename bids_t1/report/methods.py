@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bids_t1.report import literature, wording
+from bids_t1.data.outputs import outputs_of
+from bids_t1.report import colours, literature, wording
 from bids_t1.report.record import times_of
 
 if TYPE_CHECKING:
+    from bids_t1.data.outputs import Output
     from bids_t1.data.result import ParticipantResult, RunResult
     from bids_t1.report.literature import Work
 
@@ -76,12 +77,12 @@ def _preparation(result: ParticipantResult, references: References) -> str:
         if result.series
         else ""
     )
-    standard = references.cite(literature.BIDS, literature.QMRI_BIDS)
     if not result.runs:
         return f"{converted}Data were given to {program}; no T1 map was made."
+    standard = references.cite(literature.BIDS, literature.QMRI_BIDS)
     return (
-        f"{converted}T1 maps were computed with {program}. Data and results are organised by the Brain Imaging "
-        f"Data Structure and its conventions for quantitative MRI {standard}."
+        f"{converted}T1 maps were computed with {program}. Data and results are organised by the Brain "
+        f"Imaging Data Structure and its conventions for quantitative MRI {standard}."
     )
 
 
@@ -125,18 +126,14 @@ def _model(run: RunResult, references: References) -> str:
 def _learned(run: RunResult) -> str:
     text = (
         "κ had a Gaussian prior, learned from the image itself by maximum marginal likelihood; its mean may "
-        "change linearly with 1/T1"
+        "change linearly with R1"
     )
-    learned = run.record.get("LearnedEfficiency")
-    if not isinstance(learned, Mapping) or not learned:
-        return text + "."
-    # The page shows whatever the record holds: names of parameters are the record's own.
-    values = (
-        f"{wording.spelt_out(str(k)).lower()} {wording.number(v)}"
-        for k, v in learned.items()
-        if isinstance(v, int | float)
-    )
-    return f"{text} ({', '.join(values)})."
+    match run.record.get("LearnedEfficiency"):
+        case {"MeanAtZeroR1": float(mean), "MeanPerR1": float(slope), "SD": float(sd), "Voxels": int(n)}:
+            line = f"mean {mean:.3f} {'-' if slope < 0 else '+'} {abs(slope):.3f} s / T1, SD {sd:.3f}"
+            return f"{text} ({line}, from {wording.grouped(n)} voxels)."
+        case _:
+            return text + "."
 
 
 def _fit(run: RunResult, references: References) -> str:
@@ -144,15 +141,15 @@ def _fit(run: RunResult, references: References) -> str:
     where = f" between {wording.number(limits[0])} and {wording.number(limits[-1])} s" if limits else ""
     numbers = references.cite(literature.GOLUB, literature.KAUFMAN)
     text = (
-        f"For a given T1 the other unknowns follow from linear least squares (variable projection {numbers}); T1 "
-        f"was searched{where} and refined to the continuous optimum."
+        f"For a given T1 the other unknowns follow from linear least squares (variable projection "
+        f"{numbers}); T1 was searched{where} and refined to the continuous optimum."
     )
     return " ".join(filter(None, (text, _signs(run, references), _noise(run, references))))
 
 
 def _signs(run: RunResult, references: References) -> str:
     kind = run.record.get("DataKind")
-    restored = kind == "magnitude" or bool(run.record.get("RestorePolarity"))
+    restored = kind == "magnitude" or bool(run.record.get("PolarityRestored"))
     rule = (
         "the signal changes sign at most once with rising TI, and the position of the change with the "
         f"smallest residual was taken {references.cite(literature.BARRAL)}."
@@ -178,9 +175,6 @@ def _noise(run: RunResult, references: References) -> str:
         return ""
     match run.record.get("NoiseHandling"):
         case "floor":
-            levels = run.record.get("NoiseSD")
-            if isinstance(levels, Mapping) and levels.get("Background") is None:
-                return "No background was found to measure the noise in; its share of magnitudes was left in."
             return (
                 "The variance of the noise, measured in the background, was subtracted from the squared "
                 f"magnitudes {references.cite(literature.GUDBJARTSSON)}."
@@ -198,17 +192,26 @@ def _uncertainty(run: RunResult) -> str:
     degrees = run.record.get("DegreesOfFreedom")
     freedom = f" with {wording.counted(degrees, 'degree')} of freedom" if isinstance(degrees, int) else ""
     return (
-        f"The standard deviation of T1 is its Cramér-Rao bound at the residual of the voxel{freedom}; where two "
-        "choices of sign explain the data, it covers both. Voxels have no value where they hold no signal, where "
-        "the signal is below three times its noise, and where the best T1 lies at an end of the search range."
+        f"The standard deviation of T1 is its Cramér-Rao bound at the residual of the voxel{freedom}; where "
+        "two choices of sign explain the data, it covers both. Voxels have no value where they hold no signal, "
+        "where the signal is below three times its noise, and where the best T1 lies at an end of the search range."
     )
+
+
+def _rows(result: ParticipantResult) -> list[Output]:
+    sequences = dict.fromkeys(run.sequence for run in result.runs)
+    return [row for sequence in sequences for row in outputs_of(sequence)]
 
 
 def _pictures(result: ParticipantResult, references: References) -> str:
-    text = (
-        "Maps are shown voxel by voxel, without interpolation; relaxation maps in the colour maps recommended for "
-        f"relaxometry, with their curve that is linear up to 1/e of the upper limit and logarithmic above {references.cite(literature.FUDERER)}."
-    )
+    text = "Maps are shown voxel by voxel, without interpolation."
+    recommended = [row.view.label.split(" ")[0] for row in _rows(result) if colours.is_recommended(row)]
+    if recommended:
+        text += (
+            f" The colours of {wording.listed(recommended)} are those recommended for relaxometry, along a curve "
+            "that is linear up to 1/e of the upper limit and logarithmic above "
+            f"{references.cite(literature.FUDERER)}."
+        )
     if any(literature.reference_bands(run.record.get("MagneticFieldStrength")) for run in result.runs):
         text += (
             " Reference bands of the histograms are means ± SD of four participants "

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bids_t1.report.orientation import Layout
 
 CRISP = 400
-"""Pixels along the longer side to which pictures are enlarged by whole factors, so that voxels stay squares."""
+"""Pixels along the longer side that pictures are enlarged to, by whole factors: voxels stay squares."""
 
 N_TICKS = 6
 
@@ -122,9 +122,7 @@ def _tiles(codes: NDArray[np.uint8], table: NDArray[np.uint8], layout: Layout) -
     )
 
 
-def _tile(
-    picture: NDArray[np.uint8], table: NDArray[np.uint8], pixel_size: tuple[float, float], position: str
-) -> Tile:
+def _tile(picture: NDArray[np.uint8], table: NDArray[np.uint8], pixel_size: tuple[float, float], position: str) -> Tile:
     rows, columns = picture.shape
     width, height = columns * pixel_size[0], rows * pixel_size[1]
     scale = CRISP / max(width, height)
@@ -152,16 +150,12 @@ def _ticks(limits: tuple[float, float]) -> tuple[tuple[float, str], ...]:
     lower, upper = limits
     step = _round_step((upper - lower) / N_TICKS)
     inner = np.arange(math.ceil(lower / step), math.floor(upper / step + 1e-9) + 1) * step
-    return tuple(
-        (round(100 * (float(v) - lower) / (upper - lower), 3), f"{round(float(v), 9):g}") for v in inner
-    )
+    return tuple((round(100 * (float(v) - lower) / (upper - lower), 3), f"{round(float(v), 9):g}") for v in inner)
 
 
 def _round_step(smallest: float) -> float:
     unit = 10.0 ** math.floor(math.log10(smallest))
-    return next(
-        factor * unit for factor in (1.0, 2.0, 2.5, 5.0, 10.0) if smallest <= factor * unit * (1 + 1e-9)
-    )
+    return next(factor * unit for factor in (1.0, 2.0, 2.5, 5.0, 10.0) if smallest <= factor * unit * (1 + 1e-9))
 
 
 def _beyond(finite: NDArray[np.floating], limits: tuple[float, float]) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from itertools import permutations
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,6 +44,40 @@ CORONAL = Plane("coronal", 1, ("R", "L", "S", "I"), ("A", "P"))
 AXIAL = Plane("axial", 2, ("R", "L", "A", "P"), ("S", "I"))
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """How voxel axes become right, anterior and superior, as nearly as whole axes can."""
+
+    order: tuple[int, int, int]
+    """Voxel axis that runs closest to each anatomical axis."""
+
+    flipped: tuple[bool, bool, bool]
+    """Whether it runs against it."""
+
+    @classmethod
+    def towards_anatomy(cls, affine: NDArray[np.floating]) -> Turn:
+        """Find the order and signs of the axes for which the cosines to the anatomical axes are largest."""
+        cosines = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+        order = max(permutations(range(3)), key=lambda axes: np.abs(cosines[range(3), axes]).sum())
+        signs = cosines[range(3), order]
+        return cls((order[0], order[1], order[2]), (bool(signs[0] < 0), bool(signs[1] < 0), bool(signs[2] < 0)))
+
+    def array(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return a map (x, y, z) with its axes turned."""
+        steps = tuple(slice(None, None, -1 if flipped else 1) for flipped in self.flipped)
+        return values.transpose(self.order)[steps]
+
+    def affine(self, grid: Grid) -> NDArray[np.float64]:
+        """Return the affine that belongs to the turned axes of a grid."""
+        turned = np.array(grid.affine, dtype=np.float64)
+        turned[:3, :3] = turned[:3, list(self.order)]
+        for axis, flipped in enumerate(self.flipped):
+            if flipped:
+                turned[:3, 3] += turned[:3, axis] * (grid.shape[self.order[axis]] - 1)
+                turned[:3, axis] *= -1
+        return turned
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Layout:
     """The slices to show, the part of them that holds anything, and how to turn them."""
@@ -61,14 +95,12 @@ class Layout:
     pixel_size: tuple[float, float]
     """Width and height of a voxel in the picture [mm]."""
 
-    orientation: NDArray[np.float64]
+    turn: Turn
     crop: tuple[slice, slice, slice]
 
-    def picture(self, values: NDArray[np.generic], index: int) -> NDArray[np.generic]:
+    def picture(self, values: NDArray[Any], index: int) -> NDArray[Any]:
         """Return one slice of a map, rows from the top, columns from the left."""
-        turned = apply_orientation(values, self.orientation)[self.crop]
-        start = self.crop[self.plane.normal].start
-        cut: NDArray[np.generic] = np.take(turned, index - start, axis=self.plane.normal)
+        cut: NDArray[Any] = self.turn.array(values)[self.crop].take(index, axis=self.plane.normal)
         return cut[::-1, ::-1].T
 
     def fewer(self, n: int) -> Layout:
@@ -76,14 +108,10 @@ class Layout:
         if len(self.slices) <= n:
             return self
         chosen = np.linspace(0, len(self.slices) - 1, n + 2).round().astype(int)[1:-1]
-        return Layout(
-            plane=self.plane,
-            obliquity=self.obliquity,
+        return replace(
+            self,
             slices=tuple(self.slices[i] for i in chosen),
             positions=tuple(self.positions[i] for i in chosen),
-            pixel_size=self.pixel_size,
-            orientation=self.orientation,
-            crop=self.crop,
         )
 
 
@@ -99,9 +127,9 @@ def lay_out(grid: Grid, shown: NDArray[np.bool_], *, n_slices: int) -> Layout:
     n_slices
         Most slices to choose.
     """
-    orientation = io_orientation(grid.affine)
-    affine = grid.affine @ inv_ornt_aff(orientation, grid.shape)
-    worth = apply_orientation(shown, orientation)
+    turn = Turn.towards_anatomy(grid.affine)
+    affine = turn.affine(grid)
+    worth = turn.array(shown)
     if not worth.any():
         worth = np.ones_like(worth)
     sizes = np.linalg.norm(affine[:3, :3], axis=0)
@@ -115,7 +143,7 @@ def lay_out(grid: Grid, shown: NDArray[np.bool_], *, n_slices: int) -> Layout:
         slices=slices,
         positions=tuple(_position(affine, crop, plane, index) for index in slices),
         pixel_size=(float(sizes[across[0]]), float(sizes[across[1]])),
-        orientation=orientation,
+        turn=turn,
         crop=crop,
     )
 

@@ -7,15 +7,15 @@ nothing, so it opens offline and in strict viewers, and the same result gives th
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from bids_t1.data.errors import InputOutputError
+from bids_t1.data.errors import CannotCreateOutputError
 from bids_t1.report import wording
 from bids_t1.report.methods import write_methods
 from bids_t1.report.run_section import describe_run
+from bids_t1.storage import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,22 +28,19 @@ def write_page(result: ParticipantResult, out_dir: Path) -> Path:
 
     Raises
     ------
+    CannotCreateOutputError
+        If there is no folder to write to.
     InputOutputError
         If the page cannot be written.
     """
     page = out_dir / f"sub-{result.participant}.html"
-    # A hidden neighbour: on one file system, replacing is atomic.
-    unfinished = page.with_name(f".{page.name}.{os.getpid()}")
-    html = render_page(result)
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(html, encoding="utf-8", newline="\n")
-        unfinished.replace(page)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
-        raise InputOutputError(
-            f"{page.name}: the report could not be written ({error.strerror}). Free space or give another out_dir."
+        raise CannotCreateOutputError(
+            f"{out_dir}: cannot be written ({error.strerror}). Check the output folder."
         ) from error
+    write_whole(page, render_page(result))
     return page
 
 

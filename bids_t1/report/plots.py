@@ -29,8 +29,7 @@ COARSE_BIN_WIDTH = 0.1
 """Widths of the bins, for many and for few voxels [s]."""
 
 FEW_VOXELS = 5000
-MAX_EXAMPLES = 9
-N_COLUMNS = 3
+MAX_EXAMPLES = 8
 
 # Mid-tones that stand out from white and from black: the page does not know which it will be.
 BLUE, ORANGE, GREEN, PURPLE, LINES = "#3d7ab8", "#d5731e", "#4c9a6a", "#a06aa8", "#8a9099"
@@ -53,7 +52,8 @@ _SETTINGS: dict[Any, Any] = {
 }
 
 _THEME = (
-    "<style>text{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif!important}"
+    "<style>"
+    "text{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif!important}"
     "@media screen and (prefers-color-scheme:dark){text{fill:#d5d9de!important}}</style>"
 )
 
@@ -76,10 +76,9 @@ def draw_histogram(t1: NDArray[np.floating], bands: Sequence[ReferenceBand]) -> 
         axes = figure.add_subplot()
         for band, colour in zip(bands, (GREEN, PURPLE), strict=False):
             axes.axvspan(band.mean - band.sd, band.mean + band.sd, color=colour, alpha=0.22, linewidth=0)
-            axes.text(
-                band.mean, 1.02, f"{band.tissue}\n{band.mean:.2f} ± {band.sd:.2f} s", ha="center", va="bottom",
-                transform=axes.get_xaxis_transform(), fontsize=8,
-            )  # fmt: skip
+            label = f"{band.tissue}\n{band.mean:.2f} ± {band.sd:.2f} s"
+            above = axes.get_xaxis_transform()
+            axes.text(band.mean, 1.02, label, ha="center", va="bottom", transform=above, fontsize=8)
         axes.stairs(counts, edges, fill=True, color=BLUE, alpha=0.75)
         axes.set(xlim=(0, HISTOGRAM_END), xlabel="T1 [s]", ylabel=f"voxels per {1000 * width:g} ms")
         axes.set_ylim(bottom=0)
@@ -92,10 +91,11 @@ def draw_histogram(t1: NDArray[np.floating], bands: Sequence[ReferenceBand]) -> 
 def draw_curves(examples: Sequence[Example]) -> str:
     """Draw the measurements of some voxels, the model through them and what it leaves, as a data URI."""
     shown = examples[:MAX_EXAMPLES]
-    n_rows = -(-len(shown) // N_COLUMNS)
+    n_columns = 3 if len(shown) in {1, 2, 3, 5, 6} else 4
+    n_rows = -(-len(shown) // n_columns)
     with mpl.rc_context(_SETTINGS):
-        figure = Figure(figsize=(3.5 * N_COLUMNS, 3.1 * n_rows), layout="constrained")
-        panels = figure.subfigures(n_rows, N_COLUMNS, squeeze=False).ravel()
+        figure = Figure(figsize=(10.5, 3.1 * n_rows), layout="constrained")
+        panels = figure.subfigures(n_rows, n_columns, squeeze=False).ravel()
         for panel, example in zip(panels, shown, strict=False):
             panel.set_facecolor("none")
             upper, lower = panel.subplots(2, 1, sharex=True, height_ratios=(3.2, 1))

@@ -18,11 +18,13 @@ LABELS = {
     "EchoTime": "Echo time TE",
     "MagneticFieldStrength": "Field strength",
     "DataKind": "Kind of data",
+    "PolarityRestored": "Signs restored by the fit",
     "EfficiencyModel": "Inversion efficiency",
     "NoiseHandling": "Noise of magnitudes",
     "SearchRange": "Search range of T1",
     "NoiseSD": "Noise SD, in units of the images",
     "DegreesOfFreedom": "Degrees of freedom",
+    "IntervalFactor": "95 % interval, in SDs",
     "LearnedEfficiency": "Learned prior on the efficiency",
     "EstimationAlgorithm": "Algorithm",
     "EstimationReference": "Reference of the algorithm",
@@ -32,8 +34,8 @@ LABELS = {
 """Names of known keys, in the order of the table; unknown ones follow in theirs."""
 
 MEANINGS = {
-    ("DataKind", "magnitude"): "magnitude: signs lost, restored by the fit",
-    ("DataKind", "real"): "real part: signs as measured",
+    ("DataKind", "magnitude"): "magnitude",
+    ("DataKind", "real"): "real part",
     ("DataKind", "complex"): "complex: real part after phase correction",
     ("EfficiencyModel", "free"): "free in every voxel",
     ("EfficiencyModel", "learned"): "free in every voxel, with a prior learned from the image",
@@ -44,7 +46,14 @@ MEANINGS = {
 }
 """What the values of known options mean."""
 
-_SHOWN_ELSEWHERE = frozenset({"Description", "Units"})
+INNER_LABELS = {
+    "MeanAtZeroR1": "mean at R1 = 0",
+    "MeanPerR1": "change with R1 [s]",
+    "Voxels": "voxels learned from",
+}
+"""Names inside of nested values."""
+
+_SHOWN_ELSEWHERE = frozenset({"Description", "Units", "SkullStripped", "EstimationSoftware"})
 _UNITS = {"MagneticFieldStrength": "T", "EchoTime": "s"}
 
 
@@ -68,9 +77,7 @@ def record_rows(run: RunResult) -> tuple[Row, ...]:
         Row(LABELS.get(key, wording.spelt_out(key)), wording.without_folders(_value(key, run.record[key])))
         for key in (*known, *others)
     ]
-    place = sum(
-        key in {"InversionTimes", "RepetitionTimes", "EchoTime", "MagneticFieldStrength"} for key in known
-    )
+    place = sum(key in {"InversionTimes", "RepetitionTimes", "EchoTime", "MagneticFieldStrength"} for key in known)
     return (*rows[:place], Row("Matrix", f"{shape} voxels"), Row("Voxel size", f"{sizes} mm"), *rows[place:])
 
 
@@ -116,10 +123,14 @@ def _plain(value: object) -> str:
         case int() | float():
             return wording.number(value)
         case Mapping():
-            return "; ".join(
-                f"{wording.spelt_out(str(key)).lower()} {_plain(item)}" for key, item in value.items()
-            )
+            return "; ".join(f"{_inner_label(str(key))}: {_plain(item)}" for key, item in value.items())
         case list() | tuple():
             return ", ".join(_plain(item) for item in value)
         case _:
             return str(value)
+
+
+def _inner_label(key: str) -> str:
+    spelt = INNER_LABELS.get(key, wording.spelt_out(key))
+    first = spelt.split(" ")[0]
+    return spelt if first.isupper() else spelt[:1].lower() + spelt[1:]

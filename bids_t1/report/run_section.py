@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
 
 from bids_t1.data.estimate import VoxelStatus
 from bids_t1.data.outputs import Output, outputs_of
@@ -98,9 +97,7 @@ def describe_run(run: RunResult, number: int) -> RunSection:
     layout = lay_out(run.grid, np.isfinite(t1), n_slices=N_SLICES)
     few = layout.fewer(N_SLICES_OF_OTHERS)
     drawn = {
-        row.quantity: draw_map(
-            row, run.maps[row.quantity], layout if row.quantity == MAIN else few, file_of(run, row)
-        )
+        row.quantity: draw_map(row, run.maps[row.quantity], layout if row.quantity == MAIN else few, file_of(run, row))
         for row in rows
         if row.quantity in run.maps and row.quantity != STATUS
     }
@@ -143,16 +140,15 @@ def _summarise(run: RunResult, t1: NDArray[np.floating]) -> Summary:
     sd = sd[np.isfinite(sd)]
     n_estimates = sum(run.status_counts.get(status.name, 0) for status in VoxelStatus if status.has_estimate)
     n_signal = sum(run.status_counts.values()) - run.status_counts.get(VoxelStatus.NO_SIGNAL.name, 0)
-    degrees = run.record.get("DegreesOfFreedom")
-    known = isinstance(degrees, int) and degrees > 0
+    degrees, factor = (run.record.get(key) for key in ("DegreesOfFreedom", "IntervalFactor"))
     return Summary(
         median=wording.seconds(float(median)),
         quartiles=f"{lower:.3f} to {upper:.3f} s" if fitted.size else "not available",
         sd=wording.seconds(float(np.median(sd)) if sd.size else float("nan")),
         fitted=wording.percent(n_estimates, n_signal),
         fitted_note=f"{wording.grouped(n_estimates)} of {wording.grouped(n_signal)} voxels not taken as background",
-        interval=f"{stats.t.ppf(0.975, degrees):.2f}" if known else "",
-        degrees_of_freedom=str(degrees) if known else "",
+        interval=f"{factor:.2f}" if isinstance(factor, int | float) else "",
+        degrees_of_freedom=wording.counted(degrees, "degree") if isinstance(degrees, int) else "known degrees",
     )
 
 
@@ -182,7 +178,7 @@ def _histogram(run: RunResult, t1: NDArray[np.floating]) -> Histogram | None:
         source=plots.draw_histogram(fitted, bands),
         alt=f"Histogram of T1 in {wording.grouped(fitted.size)} fitted voxels: median {median:.3f} s, "
         f"half of them between {lower:.3f} and {upper:.3f} s",
-        beyond=f"{wording.percent(n_beyond, fitted.size)} of fitted voxels lie above {plots.HISTOGRAM_END:g} s."
+        beyond=f"{wording.percent(n_beyond, fitted.size)} of them lie above {plots.HISTOGRAM_END:g} s."
         if n_beyond
         else "",
         bands=bands,

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+LONGEST = 1e9
+"""Numbers from here on are written with an exponent."""
+
 _FOLDERS = re.compile(r"(?<![\w.:/])(?:[A-Za-z]:)?/(?:[^\s/:,;'\"]+/)+")
 _WORD_STARTS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _NUMBER_AND_UNIT = re.compile(r"(?<=\d) (?=(?:s|ms|mm|T)\b)")
@@ -21,15 +24,19 @@ def number(value: float, digits: int = 4) -> str:
         return "not available"
     if math.isinf(value):
         return "infinite"
-    if value == int(value) and abs(value) < 1e9:  # noqa: PLR2004 -- longer ones need an exponent
-        return grouped(int(value))
-    return f"{value:.{digits}g}".replace("-", "\N{MINUS SIGN}", 1)
+    if abs(value) < LONGEST and (value == int(value) or abs(value) >= 10**digits):
+        return grouped(round(value))
+    return _signed(f"{value:.{digits}g}")
 
 
 def grouped(count: int) -> str:
     """Write a count with thin spaces between groups of three digits, from five digits on."""
     text = f"{count:,}" if abs(count) >= 10_000 else str(count)  # noqa: PLR2004
-    return text.replace(",", "\N{NARROW NO-BREAK SPACE}").replace("-", "\N{MINUS SIGN}")
+    return _signed(text.replace(",", "\N{NARROW NO-BREAK SPACE}"))
+
+
+def _signed(text: str) -> str:
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def seconds(value: float) -> str:

@@ -13,8 +13,8 @@ from bids_t1.data.errors import InvalidInputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bids_t1.data.sidecar import Sidecar
     from bids_t1.data.shapes import Columns, Times
+    from bids_t1.data.sidecar import Sidecar
 
 UNKNOWN_REPETITION_TIME = 1e4
 """Stands in for an infinite TR inside exp(-TR/T1), which it makes exactly zero [s]."""
@@ -64,7 +64,9 @@ class InversionRecovery:
             )
 
     @classmethod
-    def from_metadata(cls, sidecars: Sequence[Sidecar], *, ideal: bool = False) -> tuple[InversionRecovery, tuple[str, ...]]:
+    def from_metadata(
+        cls, sidecars: Sequence[Sidecar], *, ideal: bool = False
+    ) -> tuple[InversionRecovery, tuple[str, ...]]:
         """Read the timing of each image, and say what was assumed.
 
         The repetition time is the delay between two inversions: ``RepetitionTimePreparation`` (BIDS), else
@@ -78,7 +80,9 @@ class InversionRecovery:
         inversion_times = [sidecar.seconds("InversionTime") for sidecar in sidecars]
         missing = [sidecar.name for sidecar, time in zip(sidecars, inversion_times, strict=True) if time is None]
         if missing:
-            raise InvalidInputError(f"{', '.join(missing)}: InversionTime is missing; expected seconds in every sidecar.")
+            raise InvalidInputError(
+                f"{', '.join(missing)}: InversionTime is missing; expected seconds in every sidecar."
+            )
         repetition_times = [_repetition_time(sidecar) for sidecar in sidecars]
         unknown = [sidecar.name for sidecar, time in zip(sidecars, repetition_times, strict=True) if math.isinf(time)]
         notes = ()
@@ -108,16 +112,25 @@ class InversionRecovery:
 
     def columns(self, time: Times) -> tuple[Columns, Columns]:
         """Return the columns of M0 and kappa M0 and their derivatives with respect to log T1."""
-        shape = (-1, *(1 for _ in time.shape))
-        ti = time.new_tensor(self.inversion_times).reshape(shape) / time
+        ti = _over(self.inversion_times, time)
         recovery = torch.exp(-ti)
         if self.ideal:
             return (1 - 2 * recovery)[None], (-2 * ti * recovery)[None]
         finite = [min(tr, UNKNOWN_REPETITION_TIME) for tr in self.repetition_times]
-        tr = time.new_tensor(finite).reshape(shape) / time
+        tr = _over(finite[:1] if len(set(finite)) == 1 else finite, time)
         repeat = torch.exp(-tr)
         slope = tr * repeat
-        return torch.stack([1 - repeat, repeat - recovery]), torch.stack([-slope, slope - ti * recovery])
+        columns, slopes = (time.new_empty(2, *ti.shape) for _ in range(2))
+        columns[0] = 1 - repeat
+        torch.sub(repeat, recovery, out=columns[1])
+        slopes[0] = -slope
+        torch.addcmul(slope, ti, recovery, value=-1, out=slopes[1])
+        return columns, slopes
+
+
+def _over(numerators: Sequence[float], time: Times) -> Times:
+    """Divide each of some times by each relaxation time; the new axis comes first."""
+    return time.new_tensor(numerators).reshape(-1, *(1 for _ in time.shape)) / time
 
 
 def _repetition_time(sidecar: Sidecar) -> float:

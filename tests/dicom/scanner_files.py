@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pytest
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import UID, EnhancedMRImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ROWS, COLUMNS, N_SLICES = 8, 6, 2
 TIMES = (50.0, 400.0, 1100.0, 2500.0)
@@ -44,15 +44,6 @@ GRADIENT_ECHO: dict[str, Any] = {
 }
 GE_IMAGE_TYPE = (0x0043, "GEMS_PARM_01", 0x2F, "SS")
 PHILIPS_SCALE = (0x2005, "Philips MR Imaging DD 001", 0x0E, "FL")
-
-
-def real_data(*parts: str) -> Path:
-    """Return a folder of the public data sets, or skip the test where they are not there."""
-    root = Path(os.environ.get("BIDS_T1_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
-    folder = root.joinpath(*parts)
-    if not folder.is_dir():
-        pytest.skip(f"{folder} is not there: set BIDS_T1_TEST_DATA to the folder of the public data")
-    return folder
 
 
 def _base(sop_class: UID) -> FileDataset:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.real_data import real_data
 from scanner_files import (
     GE,
     GRADIENT_ECHO,
     PHILIPS,
     SIEMENS,
     TIMES,
-    real_data,
     write_enhanced,
     write_set,
     write_volume,
@@ -75,9 +75,7 @@ def test_parts_are_named_only_where_there_are_others_than_magnitude(tmp_path: Pa
     assert names(tmp_path / "mag") == [(None, rank, None) for rank in (1, 2, 3, 4)]
     phase = SIEMENS | {"ImageType": ["ORIGINAL", "PRIMARY", "P", "ND"]}
     write_set(tmp_path / "mag", phase, first_series=11)
-    assert names(tmp_path / "mag") == [
-        (None, rank, part) for rank in (1, 2, 3, 4) for part in ("mag", "phase")
-    ]
+    assert names(tmp_path / "mag") == [(None, rank, part) for rank in (1, 2, 3, 4) for part in ("mag", "phase")]
 
 
 def test_one_of_several_reconstructions_is_kept(tmp_path: Path) -> None:
@@ -106,9 +104,7 @@ def test_names_that_lie_about_the_time_are_not_believed(tmp_path: Path) -> None:
     ],
     ids=["position", "echo", "flip", "voxels", "sequence"],
 )
-def test_images_of_another_geometry_or_sequence_do_not_make_a_set(
-    tmp_path: Path, change: dict[str, Any]
-) -> None:
+def test_images_of_another_geometry_or_sequence_do_not_make_a_set(tmp_path: Path, change: dict[str, Any]) -> None:
     write_set(tmp_path, SIEMENS, times=TIMES[:2])
     write_set(tmp_path, SIEMENS | change, times=TIMES[2:], first_series=11)
     assert "but with another geometry" in reasons(tmp_path)
@@ -138,9 +134,7 @@ def test_two_times_are_too_few(tmp_path: Path) -> None:
     assert "two inversion times (700 and 2500 ms)" in reasons(tmp_path)
 
 
-@pytest.mark.parametrize(
-    "name", ["ShMOLLI_192i", "MOLLI", "T1_Look-Locker", "look locker", "WIP LL_T1", "LL"]
-)
+@pytest.mark.parametrize("name", ["ShMOLLI_192i", "MOLLI", "T1_Look-Locker", "look locker", "WIP LL_T1", "LL"])
 def test_look_locker_is_refused_by_its_name(tmp_path: Path, name: str) -> None:
     write_set(tmp_path, SIEMENS | {"SeriesDescription": name})
     assert "T1* and not T1" in reasons(tmp_path)
@@ -162,9 +156,7 @@ def test_ordinary_names_are_not_taken_for_look_locker(tmp_path: Path, name: str)
         ({"ImageType": ["DERIVED", "PRIMARY", "M", "UNI"]}, "MP2RAGE"),
     ],
 )
-def test_readouts_that_share_an_inversion_are_refused(
-    tmp_path: Path, attributes: dict[str, Any], reason: str
-) -> None:
+def test_readouts_that_share_an_inversion_are_refused(tmp_path: Path, attributes: dict[str, Any], reason: str) -> None:
     write_set(tmp_path, GRADIENT_ECHO | attributes, one_series=True)
     assert reason in reasons(tmp_path)
 
@@ -204,9 +196,7 @@ def test_times_in_seconds_are_refused(tmp_path: Path) -> None:
         ({"ImageType": ["DERIVED", "PRIMARY", "T1 MAP", "ND"]}, "computed from other images"),
     ],
 )
-def test_other_series_are_told_what_they_look_like(
-    tmp_path: Path, attributes: dict[str, Any], reason: str
-) -> None:
+def test_other_series_are_told_what_they_look_like(tmp_path: Path, attributes: dict[str, Any], reason: str) -> None:
     write_volume(tmp_path, None, SIEMENS | attributes, series=1)
     assert reason in reasons(tmp_path)
 
@@ -218,9 +208,7 @@ def test_several_echoes_without_inversion_are_multi_echo(tmp_path: Path) -> None
 
 
 def test_other_objects_are_told_from_images(tmp_path: Path) -> None:
-    (file, _) = write_volume(
-        tmp_path, 50.0, SIEMENS | {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.66"}, series=1
-    )
+    (file, _) = write_volume(tmp_path, 50.0, SIEMENS | {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.66"}, series=1)
     assert read_file(file).problem == "no MR image (Raw Data Storage)"
 
 
@@ -301,10 +289,7 @@ def test_enhanced_sequence_codes_equal_classic_ones(tmp_path: Path) -> None:
 def test_every_vendor_rule_has_a_source() -> None:
     quantities = ("component", "inversion_time", "refusal", "zero_level", "phase_unit", "gain", "caveat")
     rules: list[Rule[Any]] = [
-        rule
-        for vendor in (*VENDORS, STANDARD)
-        for quantity in quantities
-        for rule in getattr(vendor, quantity)
+        rule for vendor in (*VENDORS, STANDARD) for quantity in quantities for rule in getattr(vendor, quantity)
     ]
     assert len(rules) > 15
     assert all(len(rule.source) > 20 for rule in rules)

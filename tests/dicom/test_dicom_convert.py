@@ -163,9 +163,7 @@ def test_frames_of_an_enhanced_file_are_split_by_time_and_part(source: Path, raw
             image = values(raw_dir / f"sub-01/anat/sub-01_inv-{rank + 1}_part-{entity}_IRT1.nii.gz")
             assert image.shape[2] == 2
             assert image.min() == 100 * rank + 1000 * part - 4096
-    assert (
-        record.series[0].outcome == "kept as part-mag part-real IRT1, inversion time 50, 400, 1100, 2500 ms"
-    )
+    assert record.series[0].outcome == "kept as part-mag part-real IRT1, inversion time 50, 400, 1100, 2500 ms"
     assert found["sub-01_inv-1_part-mag_IRT1"]["RepetitionTime"] == 6.0
 
 
@@ -223,9 +221,7 @@ def test_nobody_is_named_anywhere(source: Path, raw_dir: Path, caplog: pytest.Lo
     write_volume(source, None, SIEMENS | told | {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.66"}, series=10)
     with caplog.at_level("DEBUG"):
         record = run(source, raw_dir)
-    texts = [
-        path.read_text() for path in raw_dir.rglob("*") if path.suffix in {".json", ""} and path.is_file()
-    ]
+    texts = [path.read_text() for path in raw_dir.rglob("*") if path.suffix in {".json", ""} and path.is_file()]
     texts += [gzip.decompress(path.read_bytes()[:]).decode("latin-1") for path in raw_dir.rglob("*.nii.gz")]
     texts += [json.dumps(record.to_json()), *caplog.messages, *(str(path) for path in raw_dir.rglob("*"))]
     everything = "\n".join(texts).lower()
@@ -316,9 +312,7 @@ def test_a_dcm2niix_that_hangs_is_stopped(
         run(source, raw_dir)
 
 
-def test_an_interruption_leaves_the_old_result(
-    source: Path, raw_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interruption_leaves_the_old_result(source: Path, raw_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_set(source, SIEMENS)
     first = run(source, raw_dir)
     write_volume(source, 3000.0, SIEMENS, series=9)
@@ -341,9 +335,7 @@ def test_a_folder_that_cannot_be_made_is_an_expected_failure(source: Path, tmp_p
         convert(source, tmp_path / "file" / "raw", tmp_path / "work", participant="01")
 
 
-def test_a_full_disk_is_an_expected_failure(
-    source: Path, raw_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_is_an_expected_failure(source: Path, raw_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_set(source, SIEMENS)
 
     def full(*_: object) -> None:

@@ -9,7 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from pydicom import dcmread
-from scanner_files import real_data
+from tests.real_data import real_data
 from scipy.optimize import minimize_scalar
 
 from bids_t1.dicom.convert import convert
@@ -58,14 +58,10 @@ def test_converted_phantom_gives_the_known_t1(scanner: str, tmp_path: Path) -> N
     reference = json.loads((folder.parents[1] / "reference.json").read_text())
     centres = reference[f"{scanner}/plate5"]["roi_centres_xy_px"]
     images = [tmp_path / "raw" / name for name in record.written if name.endswith(".nii.gz")]
-    times = [
-        json.loads(path.with_suffix("").with_suffix(".json").read_text())["InversionTime"] for path in images
-    ]
+    times = [json.loads(path.with_suffix("").with_suffix(".json").read_text())["InversionTime"] for path in images]
     assert times == [0.05, 0.1, 0.2, 0.4, 0.6, 0.8]
     # dcm2niix turns rows over
-    planes = [
-        np.asarray(nib.nifti1.Nifti1Image.from_filename(path).get_fdata())[:, ::-1, 0] for path in images
-    ]
+    planes = [np.asarray(nib.nifti1.Nifti1Image.from_filename(path).get_fdata())[:, ::-1, 0] for path in images]
     for (x, y), expected in zip(centres, EXPECTED[scanner], strict=False):
         signal = np.array([np.abs(plane[x - 2 : x + 3, y - 2 : y + 3]).mean() for plane in planes])
         assert 1000 * fit(np.array(times), signal) == pytest.approx(expected, rel=0.003)
@@ -73,10 +69,7 @@ def test_converted_phantom_gives_the_known_t1(scanner: str, tmp_path: Path) -> N
 
 def test_frames_of_a_real_enhanced_file_are_cut_out_whole(tmp_path: Path) -> None:
     """Philips: 212 frames of two echoes, magnitude and phase, in one gzipped file."""
-    path = (
-        real_data("dicom_vendors", "philips_enhanced_fieldmap")
-        / "2001_WIP_fcMRI_Field_Mapping_e2_phMag.dcm.gz"
-    )
+    path = real_data("dicom_vendors", "philips_enhanced_fieldmap") / "2001_WIP_fcMRI_Field_Mapping_e2_phMag.dcm.gz"
     volumes, failures = assemble(read_file(path).slices)
     assert failures == []
     kinds = sorted((volume.one.echo_time or 0.0, volume.one.component) for volume in volumes)

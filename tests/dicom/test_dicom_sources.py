@@ -6,7 +6,8 @@ import gzip
 from typing import TYPE_CHECKING
 
 import pytest
-from scanner_files import SIEMENS, real_data, write_volume
+from tests.real_data import real_data
+from scanner_files import SIEMENS, write_volume
 
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.dicom.files import is_dicom
@@ -18,9 +19,7 @@ if TYPE_CHECKING:
 
 def labels(bids_dir: Path) -> list[tuple[str | None, str | None, str]]:
     found = find_sources(bids_dir)
-    return [
-        (source.participant, source.session, str(source.folder.relative_to(bids_dir))) for source in found
-    ]
+    return [(source.participant, source.session, str(source.folder.relative_to(bids_dir))) for source in found]
 
 
 def scan(folder: Path) -> None:

@@ -38,7 +38,7 @@ def _convert(folder: Path, into: Path) -> list[tuple[dict[str, object], nibabel.
     subprocess.run(command, check=True, capture_output=True)
     converted = []
     for path in sorted(into.glob("*.nii")):
-        image = nibabel.as_closest_canonical(nibabel.load(path))  # type: ignore[no-untyped-call]
+        image = nibabel.as_closest_canonical(nibabel.load(path))
         converted.append((json.loads(path.with_suffix(".json").read_text()), image))
     return converted
 

@@ -1,0 +1,199 @@
+"""What pybids finds is what the dataset holds, for one participant at a time."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.small_bids import TIMES, change_json, sidecar, write_json, write_root, write_run
+
+from bids_t1.bids.discover import find_acquisitions, participants, read_filters, require
+from bids_t1.data.errors import InvalidInputError, NothingSelectedError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bids_t1.data.acquisition import Acquisition
+
+
+def find(dataset: Path, participant: str = "01", **filters: object) -> tuple[Acquisition, ...]:
+    return find_acquisitions(dataset, participant, "IRT1", filters={"IRT1": filters})
+
+
+def times(acquisition: Acquisition) -> list[float | None]:
+    return sorted(file.sidecar.seconds("InversionTime") or 0.0 for file in acquisition.files)
+
+
+def test_participants_are_the_folders_with_images(tmp_path: Path) -> None:
+    write_run(tmp_path, "02")
+    write_run(tmp_path, "a1", session="x")
+    (tmp_path / "sub-03" / "dicom" / "series" / "deep").mkdir(parents=True)
+    (tmp_path / "sub-04_T1w.nii.gz").touch()
+    write_run(tmp_path / "sourcedata", "05")
+    assert participants(tmp_path) == ("02", "a1")
+
+
+def test_a_dataset_of_links_is_found_like_any_other(tmp_path: Path) -> None:
+    write_run(tmp_path / "store")
+    dataset = write_root(tmp_path / "dataset")
+    (dataset / "sub-01").mkdir()
+    (dataset / "sub-01" / "anat").symlink_to(tmp_path / "store" / "sub-01" / "anat")
+    assert participants(dataset) == ("01",)
+
+
+def test_one_run_is_one_acquisition_named_without_inv_and_part(tmp_path: Path) -> None:
+    write_run(write_root(tmp_path), parts=("real", "imag"))
+    (acquisition,) = find(tmp_path)
+    assert str(acquisition.name) == "sub-01_IRT1"
+    assert len(acquisition.files) == 2 * len(TIMES)
+
+
+def test_sessions_runs_and_acquisitions_are_told_apart(tmp_path: Path) -> None:
+    write_root(tmp_path)
+    for session in ("a", "b"):
+        for entities in ("_acq-gold_run-1", "_acq-gold_run-02", "_acq-fast_chunk-1"):
+            write_run(tmp_path, session=session, entities=entities)
+    names = [f"{found.name}" for found in find(tmp_path)]
+    assert len(names) == 6
+    assert "sub-01_ses-a_acq-gold_run-2_IRT1" in names
+    assert "sub-01_ses-b_acq-fast_chunk-1_IRT1" in names
+
+
+def test_indices_with_and_without_zeros_belong_together(tmp_path: Path) -> None:
+    write_root(tmp_path)
+    write_run(tmp_path, times=TIMES[:2], entities="_run-1")
+    write_run(tmp_path, times=TIMES[2:], entities="_run-01", index="{:02d}")
+    (acquisition,) = find(tmp_path)
+    assert times(acquisition) == list(TIMES)
+
+
+def test_times_are_inherited_from_the_root(tmp_path: Path) -> None:
+    for number, image in enumerate(write_run(write_root(tmp_path)), 1):
+        sidecar(image).unlink()
+        write_json(tmp_path / f"inv-{number}_IRT1.json", {"InversionTime": number / 10})
+    write_json(tmp_path / "IRT1.json", {"RepetitionTime": 7.0})
+    write_json(tmp_path / "sub-01" / "sub-01_inv-2_IRT1.json", {"InversionTime": 0.25})
+    (acquisition,) = find(tmp_path)
+    assert times(acquisition) == [0.1, 0.25, 0.3, 0.4, 0.5]
+    assert {file.sidecar.seconds("RepetitionTime") for file in acquisition.files} == {7.0}
+
+
+def test_only_this_participant_is_read(tmp_path: Path) -> None:
+    write_root(tmp_path)
+    write_run(tmp_path, "01")
+    write_run(tmp_path, "011")
+    for folder in ("sub-011/anat", "derivatives/x/sub-01/anat", "sourcedata/sub-01/anat"):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        (tmp_path / folder / "sub-01_inv-1_IRT1.json").write_text("broken")
+    (acquisition,) = find(tmp_path)
+    assert len(acquisition.files) == len(TIMES)
+
+
+def test_participants_without_the_sequence_have_no_acquisitions(tmp_path: Path) -> None:
+    write_run(write_root(tmp_path))
+    assert find_acquisitions(tmp_path, "01", "MP2RAGE") == ()
+    assert find(tmp_path, "99") == ()
+
+
+def test_a_missing_dataset_description_is_no_obstacle(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    assert len(find(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("content", ["{", "", '{"InversionTime": 0.1,}', "[1, 2]", '"text"', "\xff"])
+def test_a_broken_sidecar_is_named(tmp_path: Path, content: str) -> None:
+    image = write_run(write_root(tmp_path))[1]
+    sidecar(image).write_bytes(content.encode("latin-1"))
+    with pytest.raises(InvalidInputError, match=sidecar(image).name):
+        find(tmp_path)
+
+
+def test_filters_choose_by_any_entity(tmp_path: Path) -> None:
+    write_root(tmp_path)
+    write_run(tmp_path, entities="_acq-gold")
+    write_run(tmp_path)
+    assert [str(found.name) for found in find(tmp_path, acquisition="gold")] == ["sub-01_acq-gold_IRT1"]
+    assert [str(found.name) for found in find(tmp_path, acquisition=None)] == ["sub-01_IRT1"]
+    assert len(find(tmp_path, suffix="IRT1", datatype="anat")) == 2
+    assert [len(found.files) for found in find(tmp_path, inv=["1", "2", "4"])] == [3, 3]
+
+
+def test_sessions_are_chosen(tmp_path: Path) -> None:
+    write_root(tmp_path)
+    for session in ("a", "b"):
+        write_run(tmp_path, session=session)
+    found = find_acquisitions(tmp_path, "01", "IRT1", sessions=["b"])
+    assert [str(run.name) for run in found] == ["sub-01_ses-b_IRT1"]
+
+
+def test_a_choice_that_leaves_nothing_is_an_error_of_selection(tmp_path: Path) -> None:
+    write_run(write_root(tmp_path))
+    with pytest.raises(NothingSelectedError, match=r'sub-01: has IRT1 images, but none with \{"acquisition": "x"\}'):
+        find(tmp_path, acquisition="x")
+    with pytest.raises(NothingSelectedError, match="--session-label"):
+        find_acquisitions(tmp_path, "01", "IRT1", sessions=["9"])
+
+
+@pytest.mark.parametrize("filters", [{"subject": "02"}, {"suffix": "T1w"}])
+def test_filters_do_not_choose_participants_or_suffix(tmp_path: Path, filters: dict[str, object]) -> None:
+    write_run(write_root(tmp_path))
+    with pytest.raises(UsageError, match="Choose participants with --participant-label"):
+        find(tmp_path, **filters)
+
+
+def test_an_unknown_entity_in_a_filter_is_named(tmp_path: Path) -> None:
+    write_run(write_root(tmp_path))
+    with pytest.raises(UsageError, match="--bids-filter-file: 'colour' is not a recognized entity; expected"):
+        find(tmp_path, colour="red")
+
+
+def test_file_names_that_are_not_bids_are_named(tmp_path: Path) -> None:
+    image = write_run(write_root(tmp_path))[0]
+    image.rename(image.with_name("sub-01_left_IRT1.nii.gz"))
+    with pytest.raises(InvalidInputError, match=r"sub-01_left_IRT1\.nii\.gz: 'left' is not a BIDS entity"):
+        find(tmp_path)
+
+
+def test_a_saved_index_is_used(tmp_path: Path) -> None:
+    from bids import BIDSLayout  # noqa: PLC0415 - heavy
+
+    write_run(write_root(tmp_path / "data"))
+    BIDSLayout(tmp_path / "data", validate=False, database_path=tmp_path / "index")
+    for image in (tmp_path / "data").rglob("*.json"):
+        image.unlink()
+    (acquisition,) = find_acquisitions(tmp_path / "data", "01", "IRT1", database=tmp_path / "index")
+    assert times(acquisition) == list(TIMES)
+
+
+def test_sidecar_messages_name_the_image_s_own_sidecar(tmp_path: Path) -> None:
+    image = write_run(write_root(tmp_path))[0]
+    change_json(sidecar(image), InversionTime=350)
+    (acquisition,) = find(tmp_path)
+    (file,) = [file for file in acquisition.files if file.path.name == image.name]
+    with pytest.raises(InvalidInputError, match=r"^sub-01_inv-1_IRT1\.json: InversionTime is 350"):
+        file.sidecar.seconds("InversionTime")
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"IRT1": 3}', '"IRT1"'])
+def test_a_broken_filter_file_is_an_error_of_usage(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "filters.json"
+    path.write_text(content)
+    with pytest.raises(UsageError, match=r'filters\.json: .*expected.*\{"IRT1": \{"acquisition": "gold"\}\}'):
+        read_filters(path)
+
+
+def test_filter_files_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "filters.json"
+    path.write_text(json.dumps({"IRT1": {"acquisition": "gold"}}))
+    assert read_filters(path) == {"IRT1": {"acquisition": "gold"}}
+    assert read_filters(None) == {}
+    with pytest.raises(UsageError, match="No such file"):
+        read_filters(tmp_path / "none.json")
+
+
+def test_labels_are_required_once_each_and_in_the_order_given() -> None:
+    assert require(["1", "2", "3"], [], "participant") == ("1", "2", "3")
+    assert require(["1", "2", "3"], ["3", "1", "3"], "participant") == ("3", "1")
+    with pytest.raises(NothingSelectedError, match="participant 7: not in the dataset, which has 1, 2. Check"):
+        require(["1", "2"], ["2", "7"], "participant")

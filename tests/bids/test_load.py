@@ -1,0 +1,230 @@
+"""Files become numbers only where it is certain what they mean."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from typing import TYPE_CHECKING
+
+import nibabel as nib
+import numpy as np
+import pytest
+from tests.small_bids import AFFINE, NOISE_SD, SHAPE, TIMES, change_json, complex_images, sidecar, write_image, write_root
+from tests.small_bids import write_run as write
+
+from bids_t1.bids.discover import find_acquisitions
+from bids_t1.bids.load import load_inversion_recovery
+from bids_t1.data.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+    from typing import Any
+
+    from numpy.typing import NDArray
+
+    from bids_t1.data.acquisition import Series
+
+
+def load(dataset: Path) -> Series:
+    (acquisition,) = find_acquisitions(dataset, "01", "IRT1")
+    return load_inversion_recovery(acquisition)
+
+
+def refused(dataset: Path, message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        load(dataset)
+
+
+@pytest.mark.parametrize(
+    ("parts", "kind", "expected"),
+    [
+        ((None,), "magnitude", np.abs(complex_images())),
+        (("mag",), "magnitude", np.abs(complex_images())),
+        (("real",), "real", complex_images().real),
+        (("real", "imag"), "complex", complex_images()),
+        (("imag", "real"), "complex", complex_images()),
+        (("mag", "phase"), "complex", complex_images()),
+        (("mag", "real", "imag"), "complex", complex_images()),
+        (("mag", "imag"), "magnitude", np.abs(complex_images())),
+        ((None, "real"), "real", complex_images().real),
+    ],
+)
+def test_parts_make_the_most_informative_data(
+    tmp_path: Path, parts: Sequence[str | None], kind: str, expected: NDArray[Any]
+) -> None:
+    write(write_root(tmp_path), parts=parts)
+    series = load(tmp_path)
+    assert series.kind == kind
+    np.testing.assert_allclose(series.measurements, expected, rtol=1e-5, atol=NOISE_SD / 100)
+    assert series.measurements.dtype in {np.dtype(np.float32), np.dtype(np.complex64)}
+    assert series.warnings == ()
+    assert len(series.sources) == len(TIMES) * (2 if kind == "complex" else 1)
+
+
+@pytest.mark.parametrize("parts", [("imag",), ("phase",), ("phase", "imag")])
+def test_parts_that_make_no_signal_are_refused(tmp_path: Path, parts: Sequence[str]) -> None:
+    write(write_root(tmp_path), parts=parts)
+    refused(tmp_path, f"sub-01_IRT1: has only part {', '.join(sorted(parts))}; expected magnitude, real")
+
+
+def test_images_are_ordered_by_time_and_not_by_name(tmp_path: Path) -> None:
+    order = [3, 0, 4, 1, 2]
+    write(write_root(tmp_path), times=[TIMES[i] for i in order], images=complex_images()[order])
+    series = load(tmp_path)
+    assert [metadata.seconds("InversionTime") for metadata in series.sidecars] == list(TIMES)
+    np.testing.assert_allclose(series.measurements, np.abs(complex_images()), rtol=1e-6)
+
+
+@pytest.mark.parametrize("units", [None, "arbitrary", "degrees"])
+def test_phase_of_unknown_scale_is_refused(tmp_path: Path, units: str | None) -> None:
+    images = write(write_root(tmp_path), parts=("mag", "phase"))
+    change_json(sidecar(images[3]), Units=units)
+    refused(tmp_path, rf"sub-01_inv-2_part-phase_IRT1\.json: Units is {units!r}; expected 'rad'.*Rescale")
+
+
+def test_phase_that_is_not_in_radians_whatever_it_says_is_refused(tmp_path: Path) -> None:
+    images = write(write_root(tmp_path), parts=("mag", "phase"))
+    write_image(images[1], np.full(SHAPE, 4095, np.int16))
+    refused(tmp_path, r"inv-1_part-phase_IRT1: the phase reaches 4095|inv-1_part-phase_IRT1\.nii\.gz: the phase reaches")
+
+
+def test_parts_with_different_times_are_refused(tmp_path: Path) -> None:
+    images = write(write_root(tmp_path), parts=("real", "imag"))
+    images[1].unlink()
+    refused(tmp_path, "sub-01_IRT1: the parts have different inversion times .part-real: 0.05, 0.3, .*; part-imag: 0.3")
+
+
+def test_missing_times_are_named_and_not_guessed(tmp_path: Path) -> None:
+    images = write(write_root(tmp_path))
+    for image in images[1:3]:
+        change_json(sidecar(image), InversionTime=None)
+    refused(tmp_path, r"sub-01_inv-2_IRT1\.json, sub-01_inv-3_IRT1\.json: InversionTime is missing; expected seconds")
+
+
+def test_equal_times_are_named(tmp_path: Path) -> None:
+    images = write(write_root(tmp_path))
+    change_json(sidecar(images[2]), InversionTime=TIMES[0])
+    refused(tmp_path, r"inv-1_IRT1\.nii\.gz and sub-01_inv-3_IRT1\.nii\.gz: both have InversionTime 0\.05 s; expected")
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 2, 1), (8, 8, 2, 1, 1), (8, 16), (16,)])
+def test_axes_of_length_one_are_no_obstacle(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    images = write(write_root(tmp_path))
+    for image in images:
+        data = np.ones((*shape, 1, 1)[: max(3, len(shape))], np.float32)
+        write_image(image, data.reshape(shape))
+    grid = load(tmp_path).grid.shape
+    assert grid == (*shape, 1, 1)[:3]
+
+
+def test_several_volumes_in_one_file_are_refused(tmp_path: Path) -> None:
+    images = write(write_root(tmp_path))
+    write_image(images[0], np.ones((*SHAPE, 5), np.float32))
+    refused(tmp_path, r"inv-1_IRT1\.nii\.gz: has shape \(8, 8, 2, 5\); expected one volume per file.*Split it")
+
+
+def test_a_small_difference_of_grids_is_tolerated_with_a_warning(tmp_path: Path) -> None:
+    images = write(write_root(tmp_path))
+    affine = AFFINE.copy()
+    affine[0, 3] += 0.1  # a twentieth of a voxel
+    write_image(images[2], np.ones(SHAPE, np.float32), affine)
+    (warning,) = load(tmp_path).warnings
+    assert warning == (
+        "sub-01_inv-3_IRT1.nii.gz: its voxels lie up to 0.050 voxels beside those of sub-01_inv-1_IRT1.nii.gz; "
+        "taken as one grid."
+    )
+
+
+def test_rounding_of_affines_is_no_difference(tmp_path: Path) -> None:
+    images = write(write_root(tmp_path))
+    write_image(images[2], np.ones(SHAPE, np.float32), AFFINE + 1e-5)
+    assert load(tmp_path).warnings == ()
+
+
+def test_another_grid_is_refused_with_both_affines(tmp_path: Path) -> None:
+    images = write(write_root(tmp_path))
+    affine = AFFINE.copy()
+    affine[2, 3] += 3
+    write_image(images[2], np.ones(SHAPE, np.float32), affine)
+    expected = (
+        "sub-01_inv-3_IRT1.nii.gz: its grid is 8 x 8 x 2 voxels, affine [2 0 0 0; 0 2 0 0; 0 0 3 3]; expected that of "
+        "sub-01_inv-1_IRT1.nii.gz: 8 x 8 x 2 voxels, affine [2 0 0 0; 0 2 0 0; 0 0 3 0]. All"
+    )
+    refused(tmp_path, re.escape(expected))
+
+
+def test_another_shape_is_refused(tmp_path: Path) -> None:
+    images = write(write_root(tmp_path))
+    write_image(images[4], np.ones((8, 8, 3), np.float32))
+    refused(tmp_path, r"inv-5_IRT1\.nii\.gz: its grid is 8 x 8 x 3 voxels.*expected that of sub-01_inv-1_IRT1")
+
+
+def test_parts_of_different_shapes_are_refused(tmp_path: Path) -> None:
+    images = write(write_root(tmp_path), parts=("real", "imag"))
+    for image in images[1::2]:
+        write_image(image, np.ones((8, 8, 3), np.float32))
+    refused(tmp_path, r"part-imag_IRT1\.nii\.gz: its grid is 8 x 8 x 3 voxels")
+
+
+@pytest.mark.parametrize("kept", [0, 5, 200, 0.5, -12])
+def test_a_truncated_file_is_refused_by_name(tmp_path: Path, kept: float) -> None:
+    images = write(write_root(tmp_path))
+    content = images[1].read_bytes()
+    images[1].write_bytes(content[: int(kept * len(content)) if 0 < kept < 1 else int(kept)])
+    refused(tmp_path, r"inv-2_IRT1\.nii\.gz: cannot be read as NIfTI .*; expected a complete file. Copy it again")
+
+
+@pytest.mark.parametrize("damage", ["flipped", "plain", "header", "link"])
+def test_a_damaged_file_is_refused_by_name(tmp_path: Path, damage: str) -> None:
+    image = write(write_root(tmp_path))[1]
+    content = image.read_bytes()
+    plain = gzip.decompress(content)
+    match damage:
+        case "flipped":
+            middle = len(content) // 2
+            image.write_bytes(content[:middle] + bytes(255 - byte for byte in content[middle:-8]) + content[-8:])
+        case "plain":
+            image.write_bytes(b"this is no image")
+        case "header":  # a type of number that does not exist
+            image.write_bytes(gzip.compress(plain[:70] + b"\xff\xff" + plain[72:]))
+        case "link":
+            image.unlink()
+            image.symlink_to(tmp_path / "not-fetched")
+    refused(tmp_path, r"inv-2_IRT1\.nii\.gz: cannot be read as NIfTI")
+
+
+def test_complex_numbers_in_one_file_are_refused_and_not_cut(tmp_path: Path) -> None:
+    images = write(write_root(tmp_path))
+    write_image(images[0], np.ones(SHAPE, np.complex64))
+    refused(tmp_path, r"inv-1_IRT1\.nii\.gz: holds numbers of type complex64; expected .* part-real and part-imag")
+
+
+@pytest.mark.parametrize("axes", [(2, 2, 0), (np.nan, 2, 2)])
+def test_an_affine_that_places_no_voxels_is_refused(tmp_path: Path, axes: tuple[float, ...]) -> None:
+    path = write(write_root(tmp_path))[0]
+    image = nib.Nifti1Image(np.ones(SHAPE, np.float32), AFFINE)
+    image.header["sform_code"] = 1
+    image.header["srow_x"][0], image.header["srow_y"][1], image.header["srow_z"][2] = axes
+    path.write_bytes(gzip.compress(image.header.binaryblock + b"\0" * 4 + np.ones(SHAPE, np.float32).tobytes()))
+    refused(tmp_path, r"inv-1_IRT1\.nii\.gz: its affine .* places no voxels; expected finite, independent axes")
+
+
+def test_nan_is_left_for_the_estimation_to_mark(tmp_path: Path) -> None:
+    images = write(write_root(tmp_path))
+    data = np.abs(complex_images()[0]).astype(np.float32)
+    data[3, 2, 1] = np.nan
+    write_image(images[0], data)
+    assert np.isnan(load(tmp_path).measurements).sum() == 1
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.uint16, np.float64])
+def test_stored_types_and_scale_factors_do_not_matter(tmp_path: Path, kind: type[Any]) -> None:
+    images = write(write_root(tmp_path))
+    values = np.arange(128).reshape(SHAPE)
+    image = nib.Nifti1Image(values.astype(kind), AFFINE)
+    image.header.set_slope_inter(0.5, -3)
+    nib.save(image, images[0])
+    slope, shift = (1, 0) if kind is np.float64 else (0.5, -3)
+    expected = np.asanyarray(nib.load(images[0]).dataobj) if kind is np.float64 else slope * values + shift
+    np.testing.assert_allclose(load(tmp_path).measurements[0], expected)

@@ -1,0 +1,116 @@
+"""The command line, run in this process; and phantoms made once for all tests of a session.
+
+A test module that uses the fixtures says ``pytest_plugins = ["tests.command"]``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bids_t1.cli import main
+from bids_t1.phantom.__main__ import main as make_phantom
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PHANTOM = ("--resolution", "4", "--slices", "1", "--inversion-times", "0.05", "0.2", "0.5", "1.2", "2.5", "4.5")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command came to."""
+
+    code: int
+    said: str
+    """Everything printed."""
+
+
+@contextlib.contextmanager
+def _own_logging() -> Iterator[None]:
+    """Leave the loggers as they were: the command configures them for its process."""
+    logger = logging.getLogger("bids_t1")
+    before = logger.handlers[:], logger.level, logger.propagate
+    try:
+        yield
+    finally:
+        logging.captureWarnings(capture=False)
+        logger.handlers[:], logger.propagate = before[0], before[2]
+        logger.setLevel(before[1])
+
+
+def run(*arguments: str | Path) -> Answer:
+    """Run ``bids_t1`` with arguments."""
+    said = io.StringIO()
+    with _own_logging(), contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+        try:
+            code = main([str(argument) for argument in arguments])
+        except SystemExit as end:
+            code = int(end.code or 0)
+    return Answer(code, said.getvalue())
+
+
+def participant(bids_dir: Path, out_dir: Path, *options: str | Path) -> Answer:
+    """Run the participant level on the processor."""
+    return run(bids_dir, out_dir, "participant", "--device", "cpu", *options)
+
+
+def phantom(folder: Path, *options: str) -> Path:
+    """Make a small phantom."""
+    assert make_phantom([str(folder), *PHANTOM, *options]) == 0
+    return folder
+
+
+def listing(folder: Path, *, times: bool = False) -> dict[str, tuple[str, int]]:
+    """Every file below a folder with a hash of its content, and its time of change where asked."""
+    return {
+        str(path.relative_to(folder)): (
+            hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "",
+            path.lstat().st_mtime_ns if times else 0,
+        )
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+def leftovers(folder: Path) -> list[str]:
+    """Hidden files and folders that should not have stayed."""
+    return [str(path) for path in folder.rglob(".*") if path.name != ".bidsignore"]
+
+
+@pytest.fixture(scope="session")
+def bids_phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return phantom(tmp_path_factory.mktemp("bids_phantom") / "data", "--participants", "2")
+
+
+@pytest.fixture(scope="session")
+def dicom_phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder per participant; the truth lies beside it."""
+    return phantom(tmp_path_factory.mktemp("dicom_phantom") / "data", "--format", "dicom")
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A dataset that was processed."""
+
+    bids_dir: Path
+    out_dir: Path
+    answer: Answer
+
+
+@pytest.fixture(scope="session")
+def bids_done(bids_phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    out_dir = tmp_path_factory.mktemp("bids_done") / "out"
+    return Finished(bids_phantom, out_dir, participant(bids_phantom, out_dir))
+
+
+@pytest.fixture(scope="session")
+def dicom_done(dicom_phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    out_dir = tmp_path_factory.mktemp("dicom_done") / "out"
+    return Finished(dicom_phantom, out_dir, participant(dicom_phantom, out_dir))

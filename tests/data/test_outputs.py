@@ -1,0 +1,50 @@
+"""The one table of outputs agrees with the estimate, with itself and with BIDS."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from bidsschematools.schema import load_schema
+
+from bids_t1.data.estimate import Estimate, VoxelStatus
+from bids_t1.data.outputs import OUTPUTS, Output, outputs_of
+
+IDS = [f"{row.desc}_{row.suffix}" for row in OUTPUTS]
+
+
+@pytest.mark.parametrize("row", OUTPUTS, ids=IDS)
+def test_every_quantity_is_one_of_the_estimate(row: Output) -> None:
+    known = {field.name for field in dataclasses.fields(Estimate)} | {"rate"}
+    assert row.quantity in known
+    assert outputs_of(row.sequence)
+
+
+@pytest.mark.parametrize("row", OUTPUTS, ids=IDS)
+def test_rows_say_rightly_whether_bids_knows_their_suffix(row: Output) -> None:
+    suffixes = {suffix.value for suffix in load_schema().objects.suffixes.values()}
+    assert row.in_bids == (row.suffix in suffixes)
+
+
+def test_no_two_rows_give_the_same_file() -> None:
+    assert len({(row.desc, row.suffix, row.datatype) for row in OUTPUTS}) == len(OUTPUTS)
+
+
+def test_each_quantity_of_a_sequence_is_written_once() -> None:
+    quantities = [(row.sequence, row.quantity) for row in OUTPUTS]
+    assert len(set(quantities)) == len(quantities)
+
+
+@pytest.mark.parametrize("row", OUTPUTS, ids=IDS)
+def test_units_and_descriptions_are_complete(row: Output) -> None:
+    required = {"T1map": "s", "R1map": "1/s"}
+    assert row.units == required.get(row.suffix, row.units)
+    assert row.desc.isalnum()
+    assert row.description.endswith(".")
+
+
+def test_every_status_has_a_meaning_of_its_own() -> None:
+    assert len({status.meaning for status in VoxelStatus}) == len(VoxelStatus)
+    assert {status for status in VoxelStatus if status.has_estimate} == {
+        status for status in VoxelStatus if status.meaning.startswith("fitted")
+    }

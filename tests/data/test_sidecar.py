@@ -1,0 +1,66 @@
+"""Untrusted metadata become checked SI values, or an error that says what to do."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bids_t1.data.errors import InvalidInputError
+from bids_t1.data.sidecar import LONGEST_TIME, Sidecar
+
+NAME = "sub-01_inv-1_IRT1.json"
+
+
+def inversion_time(value: object) -> float | None:
+    return Sidecar(NAME, {"InversionTime": value}).seconds("InversionTime")
+
+
+@given(st.floats(0, LONGEST_TIME, exclude_min=True, exclude_max=True))
+def test_seconds_are_taken_as_they_are(value: float) -> None:
+    assert inversion_time(value) == value
+
+
+def test_a_missing_field_is_none() -> None:
+    assert inversion_time(None) is None
+    assert Sidecar(NAME, {}).seconds("InversionTime") is None
+    assert Sidecar(NAME, {}).text("Manufacturer") is None
+
+
+def test_milliseconds_are_told_from_seconds() -> None:
+    expected = (
+        "sub-01_inv-1_IRT1.json: InversionTime is 350; expected seconds, below 30. "
+        "BIDS times are in seconds: divide by 1000 if these are milliseconds."
+    )
+    with pytest.raises(InvalidInputError, match=re.escape(expected)):
+        inversion_time(350)
+
+
+@pytest.mark.parametrize("value", [0, -0.35, -math.pi])
+def test_times_that_are_not_positive_are_refused(value: float) -> None:
+    with pytest.raises(InvalidInputError, match=rf"{NAME}: InversionTime is {value:g}; expected seconds, above 0"):
+        inversion_time(value)
+
+
+@pytest.mark.parametrize("value", ["0.35", [0.35], True, math.nan, math.inf, {"s": 0.35}, 10**400])
+def test_what_is_no_number_is_refused(value: object) -> None:
+    with pytest.raises(InvalidInputError, match=f"{NAME}: InversionTime is .*; expected one number"):
+        inversion_time(value)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | st.text(), st.lists))
+def test_anything_gives_a_time_or_an_error_of_ours(value: object) -> None:
+    try:
+        time = inversion_time(value)
+    except InvalidInputError as error:
+        assert str(error).startswith(NAME)  # noqa: PT017 - either is right
+    else:
+        assert time is None or 0 < time < LONGEST_TIME
+
+
+def test_text_that_is_no_text_is_left_out() -> None:
+    assert Sidecar(NAME, {"Units": 3}).text("Units") is None
+    assert Sidecar(NAME, {"Units": "rad"}).text("Units") == "rad"

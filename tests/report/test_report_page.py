@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from bids_t1.data.errors import CannotCreateOutputError
+from bids_t1.data.estimate import VoxelStatus
+from bids_t1.data.outputs import outputs_of
+from bids_t1.data.result import SeriesNote
+from bids_t1.report import render_page, write_page
+from tests.report.report_results import make_result, make_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+VOID = frozenset({"meta", "img", "link", "br", "mspace", "rect", "input", "hr"})
+
+
+class Reader(HTMLParser):
+    """What a browser sees: balanced tags, their attributes, and the text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def test_every_output_is_shown_with_its_unit_and_file() -> None:
+    text = Reader(render_page(make_result())).text
+    for row in outputs_of("IRT1"):
+        assert f"sub-01_ses-2_acq-tse_desc-{row.desc}_{row.suffix}.nii.gz" in text
+        if row.quantity != "status":
+            assert row.view.label in text
+
+
+def test_every_status_is_explained() -> None:
+    text = Reader(render_page(make_result())).text
+    assert all(status.meaning in text for status in VoxelStatus)
+
+
+def test_the_page_loads_and_runs_nothing() -> None:
+    html = render_page(make_result())
+    reader = Reader(html)
+    assert reader.open == []
+    assert not {"script", "link", "iframe", "object", "base"} & {tag for tag, _ in reader.tags}
+    assert all((image["src"] or "").startswith("data:image/") for image in reader.all("img"))
+    style = html[html.index("<style>") : html.index("</style>")]
+    assert "url(" not in style
+    assert "@import" not in style
+    links = [link["href"] or "" for link in reader.all("a")]
+    assert all(link.startswith(("#", "https://doi.org/")) for link in links)
+
+
+def test_links_within_the_page_lead_somewhere() -> None:
+    reader = Reader(render_page(make_result(warnings=("w",))))
+    names = [attributes["id"] for _, attributes in reader.tags if attributes.get("id")]
+    assert len(names) == len(set(names))
+    assert {(a["href"] or "")[1:] for a in reader.all("a") if (a["href"] or "").startswith("#")} <= set(names)
+
+
+def test_every_picture_is_described() -> None:
+    images = Reader(render_page(make_result())).all("img")
+    assert len(images) > 20
+    assert all(len(image["alt"] or "") > 10 for image in images)
+
+
+def test_headings_do_not_skip_levels() -> None:
+    levels = [int(tag[1]) for tag, _ in Reader(render_page(make_result())).tags if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+
+
+def test_hostile_descriptions_are_shown_and_not_obeyed() -> None:
+    attack = "<script>alert('x')</script><img src=x onerror=y>\" {{ 7*7 }}"
+    note = SeriesNote(number=None, description=attack, n_files=1, outcome=attack)
+    html = render_page(
+        make_result(
+            series=(note,),
+            failures=(attack,),
+            warnings=(attack,),
+            command=attack,
+            versions={attack: attack},
+            runs=(make_run(record={attack: attack, "DataKind": attack}, warnings=(attack,)),),
+        )
+    )
+    reader = Reader(html)
+    assert not reader.all("script")
+    assert all("onerror" not in image for image in reader.all("img"))
+    assert reader.text.count("{{ 7*7 }}") == 11
+
+
+def test_failures_and_warnings_come_before_everything_else() -> None:
+    run = make_run(warnings=("the third warning",))
+    text = Reader(render_page(make_result(runs=(run,), failures=("it broke",), warnings=("one", "two")))).text
+    assert "one failure" in text
+    assert "three warnings" in text
+    assert text.index("it broke") < text.index("the third warning") < text.index("Median T1")
+
+
+def test_a_participant_with_failures_only_has_a_page_that_says_so() -> None:
+    text = Reader(render_page(make_result(runs=(), failures=("no IRT1 images were found",)))).text
+    assert "No T1 map was made" in text
+    assert "no IRT1 images were found" in text
+    assert "Median T1" not in text
+    assert "no T1 map was made" in text[text.index("Methods") :]
+
+
+def test_a_participant_with_nothing_at_all_has_a_page() -> None:
+    text = Reader(render_page(make_result(runs=(), series=(), versions={}))).text
+    assert "nothing to fit" in text
+
+
+def test_maps_without_any_value_are_shown_as_such() -> None:
+    shape = (6, 7, 3)
+    maps = {row.quantity: np.full(shape, np.nan, np.float32) for row in outputs_of("IRT1")}
+    maps["status"] = np.full(shape, VoxelStatus.SIGNAL_TOO_LOW, np.uint8)
+    text = Reader(render_page(make_result(runs=(make_run(shape, maps=maps, examples=()),)))).text
+    assert "No voxel was fitted" in text
+    assert "not available" in text
+    assert not re.search(r"\bnan\b", text)
+
+
+def test_a_map_that_was_not_made_is_named() -> None:
+    run = make_run()
+    maps = {name: values for name, values in run.maps.items() if name != "ratio"}
+    text = Reader(render_page(make_result(runs=(make_run(maps=maps),)))).text
+    assert re.search(r"Not made in this run:\s+kappa", text)
+
+
+def test_a_single_slice_gives_one_large_picture() -> None:
+    reader = Reader(render_page(make_result(runs=(make_run((20, 24, 1)),))))
+    t1_slices = [image for image in reader.all("img") if (image["alt"] or "").startswith("T1, axial slice")]
+    assert len(t1_slices) == 1
+    assert "Axial slice;" in reader.text
+
+
+def test_the_interval_follows_the_degrees_of_freedom() -> None:
+    text = Reader(
+        render_page(make_result(runs=(make_run(record={"DegreesOfFreedom": 3, "IntervalFactor": 3.182}),)))
+    ).text
+    assert "± 3.18 SD" in text
+    assert "three degrees of freedom" in text
+    unknown = Reader(render_page(make_result(runs=(make_run(record={"IntervalFactor": "absent"}),)))).text
+    assert "95 %" not in unknown
+
+
+def test_voxels_beyond_the_colour_bar_are_counted() -> None:
+    maps = dict(make_run().maps)
+    t1 = maps["time"].copy()
+    t1[np.isfinite(t1)] = 1.0
+    t1[10, :, :] = 4.0
+    text = Reader(render_page(make_result(runs=(make_run(maps={**maps, "time": t1}),)))).text
+    assert "5.9 % of values above 3, in the colour of the end" in text  # 1 of 17 fitted planes
+
+
+def test_reference_values_are_shown_only_for_a_known_field_strength() -> None:
+    assert "Wright et al. 2008" in render_page(make_result())
+    for unknown in ("absent", 4.7, "3 T"):
+        html = render_page(make_result(runs=(make_run(record={"MagneticFieldStrength": unknown}),)))
+        assert "Wright" not in html
+
+
+def test_folders_of_absolute_paths_stay_off_the_page() -> None:
+    result = make_result(
+        failures=("/data/Hospital X/p/sub-01_IRT1.json: bad", "/home/jane/raw/sub-01_T1.nii: bad, 1/s and/or 2/3"),
+        command="bids_t1 /home/jane/in /out participant",
+    )
+    html = render_page(result)
+    assert "jane" not in html
+    assert "1/s and/or 2/3" in html
+
+
+def test_the_same_result_gives_the_same_bytes() -> None:
+    assert render_page(make_result()) == render_page(make_result())
+
+
+def test_two_runs_have_sections_of_their_own() -> None:
+    run = make_run()
+    second = make_run(name=run.name.having({"ses": "3"}), warnings=("dark",))
+    reader = Reader(render_page(make_result(runs=(run, second))))
+    assert "ses-2, ses-3" in reader.text
+    assert "Two runs fitted" in reader.text
+    assert [a["id"] for a in reader.all("section") if (a.get("id") or "").startswith("run-")] == ["run-1", "run-2"]
+
+
+def test_pages_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    page = write_page(make_result(), tmp_path / "out")
+    assert page == tmp_path / "out" / "sub-01.html"
+    assert [path.name for path in page.parent.iterdir()] == ["sub-01.html"]
+    assert page.read_text(encoding="utf-8") == render_page(make_result())
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with pytest.raises(CannotCreateOutputError, match="Check the output folder"):
+        write_page(make_result(), blocked)
+
+
+def test_whole_heads_give_pages_that_can_be_mailed() -> None:
+    # White noise is the worst case: no two neighbours share a colour.
+    assert len(render_page(make_result(runs=(make_run((180, 220, 30)),)))) < 6e6

@@ -1,0 +1,156 @@
+"""The signal equation equals the physics stepped pulse by pulse, and its derivative equals differences."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bids_t1.data.errors import InvalidInputError
+from bids_t1.data.sidecar import Sidecar
+from bids_t1.phantom.simulate import inversion_recovery
+from bids_t1.sequences.inversion_recovery import InversionRecovery
+
+TIMES = (0.05, 0.2, 0.7, 1.5, 3.0)
+T1 = torch.tensor([0.05, 0.3, 0.9, 1.5, 4.0], dtype=torch.float64)
+
+
+def model(
+    *, times: tuple[float, ...] = TIMES, tr: float | tuple[float, ...] = 6.0, ideal: bool = False
+) -> InversionRecovery:
+    repetition_times = tr if isinstance(tr, tuple) else (tr,) * len(times)
+    return InversionRecovery(inversion_times=times, repetition_times=repetition_times, ideal=ideal)
+
+
+def sidecars(times: tuple[float | None, ...] = TIMES, **fields: object) -> list[Sidecar]:
+    return [
+        Sidecar(f"sub-01_inv-{number}_IRT1.json", {"InversionTime": time, **fields})
+        for number, time in enumerate(times, 1)
+    ]
+
+
+@pytest.mark.parametrize("kappa", [0.9, 1.5, 1.93, 2.0])
+@pytest.mark.parametrize("tr", [3.1, 6.0, (1.0, 1.5, 2.5, 4.0, 8.0)])
+def test_the_columns_are_the_pulses_stepped_to_their_steady_state(
+    kappa: float, tr: float | tuple[float, ...]
+) -> None:
+    first, second = model(tr=tr).columns(T1)[0].numpy()
+    simulated = inversion_recovery(
+        T1.numpy(),
+        1000.0,
+        inversion_times=TIMES,
+        repetition_times=tr,
+        inversion_efficiency=kappa,
+        refocusing=False,
+    )
+    np.testing.assert_allclose(1000 * (first + kappa * second), simulated, atol=1e-6)
+
+
+def test_the_ideal_column_is_a_perfect_inversion_of_a_rested_magnetisation() -> None:
+    (column,) = model(ideal=True).columns(T1)[0].numpy()
+    simulated = inversion_recovery(T1.numpy(), 1.0, inversion_times=TIMES, repetition_times=500.0)
+    np.testing.assert_allclose(column, simulated, atol=1e-9)
+
+
+@given(
+    st.floats(0.02, 6.0),
+    st.lists(st.floats(0.01, 10), min_size=3, max_size=8, unique=True),
+    st.floats(0.01, 10),
+    st.booleans(),
+)
+def test_the_derivative_equals_finite_differences(t1: float, times: list[float], rest: float, ideal: bool) -> None:
+    tested = model(times=tuple(times), tr=tuple(time + rest for time in times), ideal=ideal)
+    step = 1e-5
+    logs = math.log(t1) + torch.tensor([-step, 0.0, step], dtype=torch.float64)
+    columns, derivatives = tested.columns(torch.exp(logs))
+    differences = (columns[..., 2] - columns[..., 0]) / (2 * step)
+    np.testing.assert_allclose(derivatives[..., 1], differences, atol=1e-7)
+
+
+@pytest.mark.parametrize("ideal", [True, False])
+def test_columns_follow_the_axes_of_the_times_and_their_precision(ideal: bool) -> None:
+    columns, derivatives = model(ideal=ideal).columns(torch.ones(2, 3, 4))
+    assert columns.shape == derivatives.shape == (1 if ideal else 2, len(TIMES), 2, 3, 4)
+    assert columns.dtype == torch.float32
+
+
+def test_without_repetition_the_signal_is_the_textbook_one() -> None:
+    first, second = model(tr=math.inf).columns(T1)[0]
+    torch.testing.assert_close(first, torch.ones_like(first))
+    expected = 1 - 2 * torch.exp(-torch.tensor(TIMES, dtype=torch.float64)[:, None] / T1)
+    torch.testing.assert_close(first + 2 * second, expected)
+    assert torch.isfinite(model(tr=math.inf).columns(T1)[1]).all()
+
+
+def test_right_after_the_inversion_the_signal_is_what_was_inverted() -> None:
+    tr, kappa = 6.0, 1.9
+    first, second = model(times=(1e-9, 1.0, 2.0), tr=tr).columns(T1)[0][:, 0]
+    torch.testing.assert_close(first + kappa * second, (1 - kappa) * (1 - torch.exp(-tr / T1)))
+
+
+def test_long_after_the_inversion_the_signal_is_the_equilibrium() -> None:
+    first, second = model(times=(0.1, 1.0, 29.0), tr=29.9).columns(T1[:3])[0][:, -1]
+    torch.testing.assert_close(first + 1.9 * second, torch.ones(3, dtype=torch.float64))
+
+
+def test_a_saturation_forgets_the_repetition() -> None:
+    """With kappa = 1 nothing is left of the magnetisation, so TR cannot matter."""
+    short, long = (model(tr=tr).columns(T1)[0].sum(0) for tr in (3.1, 12.0))
+    torch.testing.assert_close(short, long)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"RepetitionTime": 5.0}, 5.0),
+        ({"RepetitionTime": 5.0, "RepetitionTimeInversion": 7.0}, 7.0),
+        ({"RepetitionTime": 5.0, "RepetitionTimeInversion": 7.0, "RepetitionTimePreparation": 8.0}, 8.0),
+        ({"RepetitionTimeExcitation": 0.01}, math.inf),
+    ],
+)
+def test_the_repetition_time_is_the_delay_between_inversions(fields: dict[str, object], expected: float) -> None:
+    found, notes = InversionRecovery.from_metadata(sidecars(**fields))
+    assert found.repetition_times == (expected,) * len(TIMES)
+    assert found.inversion_times == TIMES
+    assert bool(notes) == math.isinf(expected)
+
+
+def test_an_unknown_repetition_time_is_said_to_be_taken_as_infinite() -> None:
+    images = [*sidecars(TIMES[:4], RepetitionTime=5.0), *sidecars(TIMES[4:])]
+    _, (note,) = InversionRecovery.from_metadata(images)
+    assert note == "sub-01_inv-1_IRT1.json: RepetitionTime is missing; taken as infinite."
+    assert InversionRecovery.from_metadata(images, ideal=True)[1] == ()
+
+
+def test_missing_inversion_times_are_named() -> None:
+    with pytest.raises(InvalidInputError, match=r"^sub-01_inv-2_IRT1\.json: InversionTime is missing; expected seconds"):
+        InversionRecovery.from_metadata(sidecars((0.1, None, 0.5)))
+
+
+@pytest.mark.parametrize(
+    ("times", "ideal", "message"),
+    [
+        ((0.1, 0.5), False, r"2 different inversion times \(0\.1, 0\.5 s\); expected at least 3, one per unknown"),
+        ((0.1, 0.5, 0.5), False, "2 different inversion times"),
+        ((0.1,), True, "1 different inversion times .* expected at least 2"),
+        ((0.1, 0.5, 5.0), False, "RepetitionTime 5 s is not longer than InversionTime 5 s; expected the delay between"),
+    ],
+)
+def test_impossible_timing_is_refused(times: tuple[float, ...], ideal: bool, message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        InversionRecovery.from_metadata(sidecars(times, RepetitionTime=5.0), ideal=ideal)
+
+
+@pytest.mark.parametrize("time", [0.0, -1.0, math.nan, math.inf])
+def test_times_that_are_none_are_refused_also_without_sidecars(time: float) -> None:
+    with pytest.raises(InvalidInputError, match="expected positive seconds"):
+        model(times=(0.1, 0.5, time))
+
+
+def test_each_inversion_time_needs_its_repetition_time() -> None:
+    with pytest.raises(InvalidInputError, match="3 inversion times and 2 repetition times; expected one TR per TI"):
+        model(times=(0.1, 0.5, 1.0), tr=(6.0, 6.0))

@@ -1,0 +1,98 @@
+"""Small BIDS datasets of one block of voxels with known T1, made file by file so that each trap can be set."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import nibabel as nib
+import numpy as np
+
+from bids_t1.phantom.simulate import inversion_recovery
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+TIMES = (0.05, 0.3, 0.8, 2.0, 4.0)
+"""Inversion times [s]."""
+
+REPETITION_TIME = 8.0
+SHAPE = (8, 8, 2)
+AFFINE = np.diag([2.0, 2.0, 3.0, 1.0])
+T1 = np.linspace(0.4, 2.0, 128).reshape(SHAPE)
+"""Truth [s]."""
+
+NOISE_SD = 5.0
+"""Noise of one channel; M0 is 1000."""
+
+
+def complex_images(times: Sequence[float] = TIMES, *, seed: int = 1) -> NDArray[np.complex128]:
+    """Images whose noise-free part is real, array (measurement, x, y, z)."""
+    rng = np.random.default_rng(seed)
+    signal = inversion_recovery(
+        T1, 1000.0, inversion_times=times, repetition_times=REPETITION_TIME, inversion_efficiency=1.95
+    )
+    noise = rng.standard_normal((2, *signal.shape)) * NOISE_SD
+    return np.asarray(signal + noise[0] + 1j * noise[1])
+
+
+def write_root(dataset: Path) -> Path:
+    """Make the dataset, without images."""
+    dataset.mkdir(parents=True, exist_ok=True)
+    write_json(dataset / "dataset_description.json", {"Name": "small", "BIDSVersion": "1.10.0"})
+    return dataset
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def change_json(path: Path, **changes: object) -> None:
+    """Set fields of a sidecar; None takes them away."""
+    content = {**json.loads(path.read_text(encoding="utf-8")), **changes}
+    write_json(path, {key: value for key, value in content.items() if value is not None})
+
+
+def write_image(path: Path, data: NDArray[Any], affine: NDArray[np.float64] = AFFINE) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nib.save(nib.Nifti1Image(data, affine), path)
+
+
+def write_run(  # noqa: PLR0913 - every trap has its argument
+    dataset: Path,
+    participant: str = "01",
+    *,
+    session: str | None = None,
+    entities: str = "",
+    times: Sequence[float] = TIMES,
+    parts: Sequence[str | None] = (None,),
+    images: NDArray[Any] | None = None,
+    index: str = "{}",
+) -> list[Path]:
+    """Write one inversion-recovery run and return its images.
+
+    ``entities`` go between session and inv, such as ``_acq-gold``; ``index`` formats the number of an inversion.
+    """
+    images = complex_images(times) if images is None else images
+    label = f"sub-{participant}" + ("" if session is None else f"_ses-{session}")
+    folder = dataset / label.replace("_", "/") / "anat"
+    written = []
+    for number, (time, image) in enumerate(zip(times, images, strict=True), 1):
+        for part in parts:
+            ending = "IRT1" if part is None else f"part-{part}_IRT1"
+            path = folder / f"{label}{entities}_inv-{index.format(number)}_{ending}.nii.gz"
+            view = {None: np.abs, "mag": np.abs, "phase": np.angle, "real": np.real, "imag": np.imag}[part]
+            write_image(path, view(image).astype(np.float32))
+            fields: dict[str, object] = {"InversionTime": time, "RepetitionTime": REPETITION_TIME}
+            fields |= {"EchoTime": 0.01, "MagneticFieldStrength": 3}
+            write_json(sidecar(path), fields | ({"Units": "rad"} if part == "phase" else {}))
+            written.append(path)
+    return written
+
+
+def sidecar(image: Path) -> Path:
+    return image.with_name(image.name.replace(".nii.gz", ".json"))
