@@ -93,10 +93,9 @@ def process_participant(work: Work, settings: Settings) -> Outcome:
             results.log_path(settings.out_dir, work.participant, None).unlink(missing_ok=True)
     result = results.read_result(settings.out_dir, work.participant)
     if result is None:
-        failures.append(
-            NoInputError(f"sub-{work.participant}: {settings.out_dir.name} holds no results of it; process it first.")
+        raise NoInputError(
+            f"sub-{work.participant}: {settings.out_dir.name} holds no results of it; expected a log. Process it first."
         )
-        return Outcome(work.participant, 0, tuple(failures), None)
     page = write_page(result, settings.out_dir)
     return Outcome(work.participant, n_runs, tuple(failures), page)
 
@@ -296,8 +295,8 @@ def _record(
     if fitted.learned_ratio is not None:
         learned = fitted.learned_ratio
         record["LearnedEfficiency"] = {
-            "MeanAtZeroR1": learned.at_zero_rate,
-            "MeanPerR1": learned.per_rate,
+            "AtT1": list(learned.times),
+            "Mean": list(learned.means),
             "SD": learned.sd,
             "Voxels": learned.n_voxels,
         }

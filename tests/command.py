@@ -1,7 +1,4 @@
-"""The command line, run in this process; and phantoms made once for all tests of a session.
-
-A test module that uses the fixtures says ``pytest_plugins = ["tests.command"]``.
-"""
+"""The command line, run in this process."""
 
 from __future__ import annotations
 
@@ -11,8 +8,6 @@ import io
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-import pytest
 
 from bids_t1.cli import main
 from bids_t1.phantom.__main__ import main as make_phantom
@@ -84,17 +79,6 @@ def leftovers(folder: Path) -> list[str]:
     return [str(path) for path in folder.rglob(".*") if path.name != ".bidsignore"]
 
 
-@pytest.fixture(scope="session")
-def bids_phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return phantom(tmp_path_factory.mktemp("bids_phantom") / "data", "--participants", "2")
-
-
-@pytest.fixture(scope="session")
-def dicom_phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One folder per participant; the truth lies beside it."""
-    return phantom(tmp_path_factory.mktemp("dicom_phantom") / "data", "--format", "dicom")
-
-
 @dataclass(frozen=True)
 class Finished:
     """A dataset that was processed."""
@@ -102,15 +86,3 @@ class Finished:
     bids_dir: Path
     out_dir: Path
     answer: Answer
-
-
-@pytest.fixture(scope="session")
-def bids_done(bids_phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    out_dir = tmp_path_factory.mktemp("bids_done") / "out"
-    return Finished(bids_phantom, out_dir, participant(bids_phantom, out_dir))
-
-
-@pytest.fixture(scope="session")
-def dicom_done(dicom_phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    out_dir = tmp_path_factory.mktemp("dicom_done") / "out"
-    return Finished(dicom_phantom, out_dir, participant(dicom_phantom, out_dir))

@@ -60,10 +60,12 @@ class NoiseLevels:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LearnedRatio:
-    """What was learned about the coefficient ratio: mean = at_zero_rate + per_rate / T."""
+    """What was learned about the coefficient ratio."""
 
-    at_zero_rate: float
-    per_rate: float
+    times: tuple[float, ...]
+    """Relaxation times at which the mean is given [s]; one where it is constant."""
+
+    means: tuple[float, ...]
     sd: float
     n_voxels: int
 

@@ -67,7 +67,7 @@ OUTPUTS = (
         suffix="R1map",
         units="1/s",
         description="Longitudinal relaxation rate R1 = 1/T1.",
-        view=View(colour_map="navia", limits=(0.0, 2.0), label="R1 [1/s]"),
+        view=View(colour_map="lipari_r", limits=(0.0, 3.0), label="R1 [1/s]"),
     ),
     Output(
         sequence="IRT1",

@@ -124,9 +124,7 @@ def _accepted(family: list[Volume], all_times: list[float], plan: Plan) -> list[
 def _wrong_unit(times: list[float]) -> str | None:
     if times[-1] >= _IN_SECONDS:
         return None
-    return (
-        f"inversion times run to {times[-1] * 1000:g} ms; expected ms in (0018,0082), these look like seconds"
-    )
+    return f"inversion times run to {times[-1] * 1000:g} ms; expected ms in (0018,0082), these look like seconds"
 
 
 def _one_reconstruction(family: list[Volume], plan: Plan) -> list[Volume]:
@@ -154,8 +152,7 @@ def _name(sets: list[list[Volume]], plan: Plan) -> None:
     runs = [run for volumes in sets for run in _runs(volumes, plan)]
     if len(sets) > 1:
         plan.warnings.append(
-            f"{len(sets)} inversion-recovery sets of different geometry or sequence: "
-            f"written as runs 1 to {len(runs)}"
+            f"{len(sets)} inversion-recovery sets of different geometry or sequence: written as runs 1 to {len(runs)}"
         )
     for number, volumes in enumerate(runs, start=1):
         ranks = {time: rank for rank, time in enumerate(_times(volumes), start=1)}
@@ -181,7 +178,5 @@ def _runs(volumes: list[Volume], plan: Plan) -> list[list[Volume]]:
         surplus = stack[: len(stack) - n_runs]
         if surplus:
             plan.skip(surplus, f"inversion time {time * 1000:g} ms was repeated; the later image is used")
-            plan.warnings.append(
-                f"inversion time {time * 1000:g} ms was acquired {len(stack)} times: the last is used"
-            )
+            plan.warnings.append(f"inversion time {time * 1000:g} ms was acquired {len(stack)} times: the last is used")
     return [[stack[len(stack) - n_runs + run] for stack in stacks.values()] for run in range(n_runs)]

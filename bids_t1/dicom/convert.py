@@ -129,9 +129,7 @@ def _write_images(
     return sorted(names)
 
 
-def _convert_volume(
-    image: Kept, target: Path, scratch: Path, identifying: frozenset[str]
-) -> dict[str, object]:
+def _convert_volume(image: Kept, target: Path, scratch: Path, identifying: frozenset[str]) -> dict[str, object]:
     """Write a volume with comparable, signed values, and return its metadata."""
     piece = image.volume.one
     where = f"series {piece.series.number}"
@@ -200,8 +198,7 @@ def _run_dcm2niix(source: Path, made: Path, *, where: str, identifying: frozense
         )
     except subprocess.TimeoutExpired as error:
         raise InvalidInputError(
-            f"{where}: dcm2niix has not ended after {_TIMEOUT} s; expected seconds. "
-            "Check the files of this series."
+            f"{where}: dcm2niix has not ended after {_TIMEOUT} s; expected seconds. Check the files of this series."
         ) from error
     except OSError as error:
         raise InputOutputError(

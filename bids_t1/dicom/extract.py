@@ -64,7 +64,5 @@ def _pixels(dataset: Dataset, wanted: list[int], n_frames: int) -> bytes:
     if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         frames = list(generate_frames(dataset.PixelData, number_of_frames=n_frames))
         return encapsulate([frames[index] for index in wanted])
-    size = int(
-        dataset.Rows * dataset.Columns * dataset.get("SamplesPerPixel", 1) * dataset.BitsAllocated // 8
-    )
+    size = int(dataset.Rows * dataset.Columns * dataset.get("SamplesPerPixel", 1) * dataset.BitsAllocated // 8)
     return b"".join(dataset.PixelData[index * size : (index + 1) * size] for index in wanted)

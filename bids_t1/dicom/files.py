@@ -69,9 +69,7 @@ def is_dicom(path: Path) -> bool:
 def _is_bare_data_set(path: Path) -> bool:
     try:
         with open_plain(path) as file:
-            header = dcmread(
-                file, force=True, specific_tags=["SOPClassUID", "Modality"], stop_before_pixels=True
-            )
+            header = dcmread(file, force=True, specific_tags=["SOPClassUID", "Modality"], stop_before_pixels=True)
     except DAMAGE:
         return False
     return "SOPClassUID" in header and "Modality" in header

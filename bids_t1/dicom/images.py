@@ -193,11 +193,7 @@ def _problem(header: Header, dataset: Dataset, n_pixel_bytes: int) -> str | None
     expected = 1 if compressed else int(rows * columns * bits / 8) * int(header.number("NumberOfFrames") or 1)
     n_pixel_bytes -= _ELEMENT_HEADER[syntax is not None and syntax.is_implicit_VR]
     if n_pixel_bytes < expected:
-        return (
-            "no pixel data"
-            if n_pixel_bytes <= 0
-            else f"pixel data cut short ({n_pixel_bytes} of {expected} bytes)"
-        )
+        return "no pixel data" if n_pixel_bytes <= 0 else f"pixel data cut short ({n_pixel_bytes} of {expected} bytes)"
     return None
 
 
@@ -228,9 +224,7 @@ def _slice(path: Path, header: Header, series: SeriesKey) -> Slice:
         orientation=header.numbers("ImageOrientationPatient"),
         position=header.numbers("ImagePositionPatient"),
         trigger_time=header.number("TriggerTime") or header.number("NominalCardiacTriggerDelayTime"),
-        temporal_position=_whole(
-            header.number("TemporalPositionIdentifier") or header.number("TemporalPositionIndex")
-        ),
+        temporal_position=_whole(header.number("TemporalPositionIdentifier") or header.number("TemporalPositionIndex")),
         acquired=_order(header),
         bits_stored=int(header.number("BitsStored") or 0),
         zero_level=first(vendor.zero_level, header) if component in {"real", "imag"} else None,

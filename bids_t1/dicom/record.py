@@ -72,8 +72,6 @@ def source_digest(folder: Path, *, participant: str, session: str | None) -> str
         except OSError:  # a link to content that is not there
             continue
         digest.update(
-            f"|{path.relative_to(folder)}|{status.st_size}|{status.st_mtime_ns}".encode(
-                errors="surrogateescape"
-            )
+            f"|{path.relative_to(folder)}|{status.st_size}|{status.st_mtime_ns}".encode(errors="surrogateescape")
         )
     return digest.hexdigest()

@@ -12,9 +12,7 @@ if TYPE_CHECKING:
     from bids_t1.dicom.images import SeriesKey, Slice
     from bids_t1.dicom.volumes import Volume
 
-_LOOK_LOCKER_NAME = re.compile(
-    r"molli|look[\W_]*locker|(?<![a-z])(ll|lltfe|llepi|sasha|tapir)(?![a-z])", re.IGNORECASE
-)
+_LOOK_LOCKER_NAME = re.compile(r"molli|look[\W_]*locker|(?<![a-z])(ll|lltfe|llepi|sasha|tapir)(?![a-z])", re.IGNORECASE)
 _MP2RAGE_NAME = re.compile(r"mp[23]rage", re.IGNORECASE)
 
 _NAMES = (
@@ -54,13 +52,9 @@ def without_inversion_time(series: SeriesKey, slices: Sequence[Slice]) -> str:
             return reason
     n_echoes = len({piece.echo_time for piece in slices})
     if n_echoes > 1:
-        return (
-            f"looks like a multi-echo sequence ({n_echoes} echo times), which this version does not convert"
-        )
+        return f"looks like a multi-echo sequence ({n_echoes} echo times), which this version does not convert"
     if any("IR" in piece.sequence for piece in slices):
-        return (
-            "inversion recovery without a plausible inversion time; expected ms in (0018,0082) or (0018,9079)"
-        )
+        return "inversion recovery without a plausible inversion time; expected ms in (0018,0082) or (0018,9079)"
     return "no inversion time: not an inversion recovery"
 
 
@@ -124,9 +118,7 @@ def _one_to_one(volumes: Sequence[Volume], marks: Sequence[float | None]) -> boo
     """Tell whether a mark rises with the inversion time, each time having its own."""
     if any(mark is None for mark in marks):
         return False
-    pairs = {
-        (volume.one.inversion_time or 0.0, mark or 0.0) for volume, mark in zip(volumes, marks, strict=True)
-    }
+    pairs = {(volume.one.inversion_time or 0.0, mark or 0.0) for volume, mark in zip(volumes, marks, strict=True)}
     times = {time for time, _ in pairs}
     rising = [mark for _, mark in sorted(pairs)]
     return len(times) == len(pairs) == len({mark for _, mark in pairs}) and rising == sorted(rising)

@@ -99,13 +99,11 @@ def _labels(prefix: str, folders: list[Path]) -> list[tuple[str, tuple[str, ...]
         label = re.sub(r"[^0-9A-Za-z]", "", name)
         if not label:
             raise InvalidInputError(
-                f"{folder}: {name!r} holds no letter or digit of ASCII; expected a BIDS label. "
-                "Rename the folder."
+                f"{folder}: {name!r} holds no letter or digit of ASCII; expected a BIDS label. Rename the folder."
             )
         if label in origin:
             raise InvalidInputError(
-                f"{folder} and {origin[label]}: both give {prefix}-{label}; expected different labels. "
-                "Rename one."
+                f"{folder} and {origin[label]}: both give {prefix}-{label}; expected different labels. Rename one."
             )
         origin[label] = folder
         changed = f"{folder}: called {prefix}-{label}, because a BIDS label has letters and digits only."
@@ -119,9 +117,7 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _has_own_dicom(folder: Path) -> bool:
-    return any(
-        is_dicom(path) for path in _children(folder, lambda path: path.is_file()) if path.name != "DICOMDIR"
-    )
+    return any(is_dicom(path) for path in _children(folder, lambda path: path.is_file()) if path.name != "DICOMDIR")
 
 
 def _children(folder: Path, wanted: Callable[[Path], bool]) -> list[Path]:

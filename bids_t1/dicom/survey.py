@@ -88,9 +88,7 @@ def _outcomes(found: Survey, plan: Plan) -> dict[SeriesKey, list[str]]:
     outcomes: dict[SeriesKey, list[str]] = defaultdict(list)
     for key, images in kept.items():
         outcomes[key].append(_kept_as(images))
-    problems = [
-        (content.series, content.problem) for content in found.contents if content.problem is not None
-    ]
+    problems = [(content.series, content.problem) for content in found.contents if content.problem is not None]
     for key, reason in [*plan.skipped, *problems]:
         text = f"skipped: {reason}"
         if text not in outcomes[key]:
@@ -103,9 +101,7 @@ def _kept_as(images: list[Kept]) -> str:
     runs = sorted({image.run for image in images if image.run is not None})
     parts = sorted({image.part for image in images if image.part is not None})
     entities = [*(f"run-{run}" for run in runs), *(f"part-{part}" for part in parts), "IRT1"]
-    return (
-        f"kept as {' '.join(entities)}, inversion time {', '.join(f'{time * 1000:g}' for time in times)} ms"
-    )
+    return f"kept as {' '.join(entities)}, inversion time {', '.join(f'{time * 1000:g}' for time in times)} ms"
 
 
 def nothing_usable(folder: Path, series: Iterable[SeriesRecord]) -> NoInputError:
@@ -125,8 +121,7 @@ def collect_warnings(found: Survey, plan: Plan) -> tuple[str, ...]:
     gains = sorted({piece.gain for piece in pieces if piece.gain})
     if len(gains) > 1:
         notes.append(
-            f"receiver gains differ between inversion times ({'; '.join(gains)}): "
-            "intensities may not be comparable"
+            f"receiver gains differ between inversion times ({'; '.join(gains)}): intensities may not be comparable"
         )
     if found.unreadable:
         listed = found.unreadable[:_MOST_LISTED]

@@ -144,8 +144,8 @@ def estimate(
     learned = None
     if plan.prior is not None:
         learned = LearnedRatio(
-            at_zero_rate=plan.prior.at_zero_rate,
-            per_rate=plan.prior.per_rate,
+            times=plan.prior.knots,
+            means=plan.prior.means,
             sd=plan.prior.sd,
             n_voxels=plan.n_learned_from,
         )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,43 +27,52 @@ N_NODES = 25
 BIN_WIDTH = 0.1
 """Width of the bins of the histogram of relaxation times, in log T."""
 
-N_ROUNDS = 2
+KNOT_QUANTILES = (0.15, 0.4, 0.6, 0.85)
+"""Where the mean ratio may bend, among the relaxation times of the image: equal data for every value."""
+
+N_ROUNDS = 3
 """Alternations of the prior and the histogram of relaxation times."""
 
-MAX_STEPS = 40
-"""Steps of the simplex in each alternation."""
-
-N_HISTOGRAM_UPDATES = 8
+N_HISTOGRAM_UPDATES = 6
 """Expectation-maximisation steps of the histogram in each alternation."""
+
+START = (1.9, 0.05)
+"""Mean and spread the search begins with."""
 
 SD_RANGE = (0.005, 1.0)
 """Spreads of the ratio that are looked at: below, it would be a constant; above, no prior."""
 
 LEAST_SD = 0.02
-"""Smallest spread that is used. Inversion pulses are not more uniform than that, and the mean is not quite linear."""
+"""Smallest spread that is used: inversion pulses are not more uniform than that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RatioPrior:
-    """A Gaussian prior on the coefficient ratio, whose mean may change linearly with the rate 1/T.
+    """A Gaussian prior on the coefficient ratio, whose mean may change with the relaxation time.
 
     For inversion recovery the ratio is the apparent inversion efficiency kappa. The pulse is one for the whole
-    image, but magnetisation transfer makes kappa fall with R1 (Olsson et al. 2025, doi 10.1002/nbm.70067).
+    image, but magnetisation transfer lowers kappa in tissues of short T1 (Olsson et al. 2025,
+    doi 10.1002/nbm.70067).
     """
 
-    at_zero_rate: float
-    """Mean ratio, extrapolated to rate 0."""
+    knots: tuple[float, ...]
+    """Relaxation times [s], rising; one where the mean is constant."""
 
-    per_rate: float
-    """Change of the mean ratio per unit of rate [s]."""
+    means: tuple[float, ...]
+    """Mean ratio at each knot; linear in log T between, constant beyond."""
 
     sd: float
     """Standard deviation around the mean."""
 
     def mean(self, time: Times) -> tuple[Times, Times]:
         """Return the mean ratio at each relaxation time [s], and its derivative with respect to log T."""
-        varying = self.per_rate / time
-        return self.at_zero_rate + varying, -varying
+        log_time = torch.log(time)
+        mean, slope = torch.full_like(time, self.means[0]), torch.zeros_like(time)
+        for (low, first), (high, second) in pairwise(zip(map(math.log, self.knots), self.means, strict=True)):
+            rise = (second - first) / (high - low)
+            mean += rise * (log_time - low).clamp(0.0, high - low)
+            slope += rise * ((log_time > low) & (log_time < high))
+        return mean, slope
 
 
 def learn_ratio_prior(
@@ -73,7 +83,8 @@ def learn_ratio_prior(
     The relaxation time of each voxel and its choice of signs are summed out numerically, its amplitude and its own
     ratio in closed form. The free fit's ratios are not used: their distribution is skewed, and its median biased.
     The distribution of relaxation times is a nuisance estimated along the way (expectation-maximisation on a
-    histogram), because noise moves a voxel's ratio and relaxation time together.
+    histogram), because noise moves a voxel's ratio and relaxation time together. The mean is constant unless the
+    Bayesian information criterion finds that letting it change with T pays for its parameters.
 
     Parameters
     ----------
@@ -84,118 +95,131 @@ def learn_ratio_prior(
     time_range
         Search range of the relaxation time [s].
     """
-    sample = _Sample.draw(model, solution, noise_sd, time_range)
-    search = _Search(sample)
-    constant = search.improve(np.array([1.9, math.log(0.05)]), size=0.1)
-    varying = search.improve(np.append(constant, -0.05), size=0.05)
-    # Bayesian information criterion: the slope has to earn its parameter.
-    worth = search.cost(constant) - search.cost(varying) > 0.5 * math.log(len(solution.fit.time))
-    learned = _prior(varying if worth else constant)
-    return replace(learned, sd=max(learned.sd, LEAST_SD))
+    search = _Search(_Sample.draw(model, solution, noise_sd, time_range))
+    knots = tuple(float(knot) for knot in np.quantile(solution.fit.time.cpu().numpy(), KNOT_QUANTILES))
+    # The constant mean comes last: what the histogram has gained by then must not count for the bends.
+    varying, cost_of_varying = search.improve(knots)
+    constant, cost_of_constant = search.improve((1.0,))
+    price = 0.5 * (len(knots) - 1) * math.log(len(solution.fit.time))
+    return varying if cost_of_constant - cost_of_varying > price else constant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sample:
-    """Inner products of signals and columns at some relaxation times around each voxel's free estimate."""
+    """Inner products of signals and columns at some relaxation times around each free estimate.
 
-    rate: torch.Tensor
-    """(node, voxel) [1/s]."""
+    Columns of the arrays are fits: first the chosen signs of every voxel, then the second choice of those voxels
+    that have one.
+    """
+
+    log_time: torch.Tensor
+    """(node, fit)."""
 
     bin: torch.Tensor
-    """Histogram bin of log T of each node."""
+    """Histogram bin of each node."""
 
-    weight: torch.Tensor
-    """Log of the distance of a voxel's nodes, in units of the bins' width; minus infinity where they do not count."""
+    spacing: torch.Tensor
+    """Log of the distance of a fit's nodes, in units of the bins' width."""
 
-    dots: torch.Tensor
-    """(column, node, voxel)."""
+    dots: tuple[torch.Tensor, ...]
+    """Each column with the signals, (node, fit)."""
 
-    norms: torch.Tensor
+    norms: tuple[torch.Tensor, ...]
     """First by first, first by second, second by second column."""
+
+    second_of: torch.Tensor
+    """Voxel of each second choice."""
 
     noise_sd: float
 
     @classmethod
     def draw(cls, model: SignalModel, solution: Solution, noise_sd: float, time_range: tuple[float, float]) -> _Sample:
         low, high = (math.log(time) for time in time_range)
-        choices = ((solution.signals, solution.fit), (solution.second_signals, solution.second_fit))
-        parts: list[tuple[torch.Tensor, ...]] = []
-        for signals, fit in choices:
-            centre = torch.log(fit.time.double().cpu())
-            reach = (REACH * noise_sd / fit.information.double().cpu().clamp_min(TINY).sqrt()).clamp(max=high - low)
-            start, stop = (centre - reach).clamp_min(low), (centre + reach).clamp_max(high)
-            nodes = start + (stop - start) * torch.linspace(0, 1, N_NODES, dtype=torch.float64)[:, None]
-            weight = torch.log((stop - start) / (N_NODES - 1) / BIN_WIDTH)
-            weight = torch.where(torch.isfinite(fit.cost.cpu()), weight, -torch.inf).expand(N_NODES, -1)
-            parts.append((nodes, weight, *_inner_products(model, signals.double().cpu(), nodes.exp())))
-        log_time, weight, dots, norms = (torch.cat(pieces, dim=-2) for pieces in zip(*parts, strict=True))
+        second_of = torch.nonzero(torch.isfinite(solution.second_fit.cost)).squeeze(1)
+        second = solution.second_fit.select(second_of)
+        signals = torch.cat([solution.signals, solution.second_signals[:, second_of]], 1).double().cpu()
+        centre = torch.log(torch.cat([solution.fit.time, second.time]).double().cpu())
+        information = torch.cat([solution.fit.information, second.information]).double().cpu()
+        reach = (REACH * noise_sd / information.clamp_min(TINY).sqrt()).clamp(max=high - low)
+        start, stop = (centre - reach).clamp_min(low), (centre + reach).clamp_max(high)
+        log_time = start + (stop - start) * torch.linspace(0, 1, N_NODES, dtype=torch.float64)[:, None]
+        (first, other), _ = model.columns(log_time.exp())
         return cls(
-            rate=torch.exp(-log_time),
+            log_time=log_time,
             bin=((log_time - low) / BIN_WIDTH).long(),
-            weight=weight,
-            dots=dots,
-            norms=norms,
+            spacing=torch.log((stop - start) / (N_NODES - 1) / BIN_WIDTH),
+            dots=tuple(torch.einsum("mnv,mv->nv", column, signals) for column in (first, other)),
+            norms=tuple((x * y).sum(0) for x, y in ((first, first), (first, other), (other, other))),
+            second_of=second_of.cpu(),
             noise_sd=noise_sd,
         )
 
-    def log_likelihood(self, prior: RatioPrior) -> torch.Tensor:
-        """Log of the likelihood of each voxel at each node, its amplitude and own ratio eliminated."""
-        mean = prior.at_zero_rate + prior.per_rate * self.rate
+    def log_likelihood(self, mean: torch.Tensor, sd: torch.Tensor) -> torch.Tensor:
+        """Log of the likelihood of each node, its amplitude and own ratio eliminated."""
         base_dot = self.dots[0] + mean * self.dots[1]
         norm = self.norms[0] + 2 * mean * self.norms[1] + mean**2 * self.norms[2]
         overlap = (self.norms[1] + mean * self.norms[2]) / norm
         side_dot, side_norm = self.dots[1] - overlap * base_dot, self.norms[2] - overlap**2 * norm
         amplitude = (base_dot / norm).clamp_min(self.noise_sd)
-        stiffness = (self.noise_sd / (prior.sd * amplitude)) ** 2
+        stiffness = (self.noise_sd / (sd * amplitude)) ** 2
         explained = base_dot.clamp_min(0) ** 2 / norm + side_dot**2 / (side_norm + stiffness)
-        return explained / (2 * self.noise_sd**2) - 0.5 * torch.log1p(side_norm / stiffness) + self.weight
-
-
-def _inner_products(
-    model: SignalModel, signals: torch.Tensor, times: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    (first, second), _ = model.columns(times)
-    dots = torch.stack([torch.einsum("mnv,mv->nv", column, signals) for column in (first, second)])
-    norms = torch.stack([(x * y).sum(0) for x, y in ((first, first), (first, second), (second, second))])
-    return dots, norms
-
-
-def _prior(parameters: np.ndarray) -> RatioPrior:
-    """Read a mean at T = 1 s, the log of a spread and, where there is a third, a slope."""
-    lowest, highest = (math.log(sd) for sd in SD_RANGE)
-    slope = float(parameters[2]) if len(parameters) > 2 else 0.0  # noqa: PLR2004
-    log_sd = min(max(float(parameters[1]), lowest), highest)
-    return RatioPrior(at_zero_rate=float(parameters[0]) - slope, per_rate=slope, sd=math.exp(log_sd))
+        return explained / (2 * self.noise_sd**2) - 0.5 * torch.log1p(side_norm / stiffness) + self.spacing
 
 
 class _Search:
-    """Alternates between the prior and the histogram of log T, which both priors tried share."""
+    """Alternates between the prior and the histogram of log T, which all priors tried share."""
 
     def __init__(self, sample: _Sample) -> None:
         self.sample = sample
         self.log_density = torch.zeros(int(sample.bin.max()) + 1, dtype=torch.float64)
 
-    def cost(self, parameters: np.ndarray) -> float:
-        """Return the negative log likelihood of a prior."""
-        return -float(torch.logsumexp(self._joint(parameters), 0).sum())
+    def improve(self, knots: tuple[float, ...]) -> tuple[RatioPrior, float]:
+        """Return the most likely prior with these knots, and its negative log likelihood."""
+        hats = self._hats(knots)
+        parameters = np.array([START[0]] * len(knots) + [math.log(START[1])])
+        bounds = [(0.5, 3.0)] * len(knots) + [(math.log(SD_RANGE[0]), math.log(SD_RANGE[1]))]
 
-    def improve(self, parameters: np.ndarray, size: float) -> np.ndarray:
-        """Return the most likely parameters near some others."""
+        def cost_and_gradient(at: np.ndarray) -> tuple[float, np.ndarray]:
+            variables = torch.tensor(at, requires_grad=True)
+            cost = self._cost(hats, variables)
+            (gradient,) = torch.autograd.grad(cost, variables)
+            return cost.item(), gradient.numpy()
+
         for _ in range(N_ROUNDS):
-            steps = size * np.diag([1.0, 3.0, 1.0][: len(parameters)])
-            simplex = parameters + np.vstack([np.zeros(len(parameters)), steps])
-            options = {"initial_simplex": simplex, "xatol": 1e-4, "fatol": 1e-2, "maxiter": MAX_STEPS}
-            parameters = minimize(self.cost, parameters, method="Nelder-Mead", options=options).x
-            size /= 4
+            found = minimize(
+                cost_and_gradient, parameters, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 20}
+            )
+            parameters = found.x
             for _ in range(N_HISTOGRAM_UPDATES):
-                self._update_histogram(parameters)
-        return parameters
+                self._update_histogram(hats, torch.from_numpy(parameters))
+        *means, log_sd = (float(value) for value in parameters)
+        prior = RatioPrior(knots=knots, means=tuple(means), sd=max(math.exp(log_sd), LEAST_SD))
+        return prior, self._cost(hats, torch.from_numpy(parameters)).item()
 
-    def _joint(self, parameters: np.ndarray) -> torch.Tensor:
-        return self.sample.log_likelihood(_prior(parameters)) + self.log_density[self.sample.bin]
+    def _hats(self, knots: tuple[float, ...]) -> torch.Tensor:
+        """Weight of each knot's mean at each node, (knot, node, fit)."""
+        unit = (RatioPrior(knots=knots, means=tuple(row), sd=1.0) for row in np.eye(len(knots)))
+        times = self.sample.log_time.exp()
+        return torch.stack([prior.mean(times)[0] for prior in unit])
 
-    def _update_histogram(self, parameters: np.ndarray) -> None:
-        share = torch.softmax(self._joint(parameters), 0)
+    def _joint(self, hats: torch.Tensor, parameters: torch.Tensor) -> torch.Tensor:
+        mean = torch.einsum("k,knv->nv", parameters[:-1], hats)
+        return self.sample.log_likelihood(mean, parameters[-1].exp()) + self.log_density[self.sample.bin]
+
+    def _by_voxel(self, joint: torch.Tensor) -> torch.Tensor:
+        """Sum likelihoods over the nodes and the choices of sign of each voxel, in logs."""
+        fits = torch.logsumexp(joint, 0)
+        second_of = self.sample.second_of
+        first, second = fits.split([len(fits) - len(second_of), len(second_of)])
+        return first.index_put((second_of,), torch.logaddexp(first[second_of], second))
+
+    def _cost(self, hats: torch.Tensor, parameters: torch.Tensor) -> torch.Tensor:
+        return -self._by_voxel(self._joint(hats, parameters)).sum()
+
+    def _update_histogram(self, hats: torch.Tensor, parameters: torch.Tensor) -> None:
+        joint = self._joint(hats, parameters)
+        voxels = self._by_voxel(joint)
+        share = torch.exp(joint - torch.cat([voxels, voxels[self.sample.second_of]]))
         mass = torch.zeros_like(self.log_density)
         mass.index_add_(0, self.sample.bin.reshape(-1), share.reshape(-1))
         self.log_density = torch.log((mass + 1) / (mass + 1).sum())

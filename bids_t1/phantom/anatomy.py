@@ -203,9 +203,7 @@ def _outside_the_brain(points: NDArray[np.float64], distance: NDArray[np.float64
     return tissue
 
 
-def _smooth_union(
-    first: NDArray[np.float64], second: NDArray[np.float64], width: float
-) -> NDArray[np.float64]:
+def _smooth_union(first: NDArray[np.float64], second: NDArray[np.float64], width: float) -> NDArray[np.float64]:
     """Distance to the union of two shapes whose joint is rounded over `width` mm."""
     blend = np.clip(0.5 + 0.5 * (second - first) / width, 0, 1)
     return np.asarray(second * (1 - blend) + first * blend - width * blend * (1 - blend))

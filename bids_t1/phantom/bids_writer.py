@@ -123,9 +123,7 @@ def write_truth_root(folder: Path, *, raw: str | None) -> None:
     (folder / "dseg.tsv").write_text("\n".join(["index\tname\tabbreviation", *rows, ""]), encoding="utf-8")
 
 
-def write_truth(
-    folder: Path, head: Head, protocol: Protocol, *, participant: str, sources: list[str]
-) -> None:
+def write_truth(folder: Path, head: Head, protocol: Protocol, *, participant: str, sources: list[str]) -> None:
     """Write the maps that the phantom was made from: what a perfect measurement finds."""
     maps: list[tuple[str, str, NDArray[np.generic], dict[str, object]]] = [
         ("truth", "T1map", head.t1.astype(np.float32), {"Units": "s", "Description": "True T1; NaN in air"}),

@@ -109,9 +109,7 @@ def make_dataset(request: Request) -> None:
         parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=f".{request.out_dir.name}-", dir=parent))
     except OSError as error:
-        raise CannotCreateOutputError(
-            f"{parent}: cannot be written ({error}); choose another folder."
-        ) from error
+        raise CannotCreateOutputError(f"{parent}: cannot be written ({error}); choose another folder.") from error
     try:
         data = work / "data"
         truth = data / _TRUTH if inside else work / "truth"
@@ -119,9 +117,7 @@ def make_dataset(request: Request) -> None:
         for made, target in zip((data, truth), targets, strict=False):
             made.replace(target)
     except OSError as error:
-        raise InputOutputError(
-            f"{work}: writing failed ({error}); check the space left on the disk."
-        ) from error
+        raise InputOutputError(f"{work}: writing failed ({error}); check the space left on the disk.") from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
 

@@ -56,9 +56,7 @@ class DicomOptions:
         if self.vendor not in VENDORS:
             raise UsageError(f"vendor {self.vendor!r}; expected one of {', '.join(VENDORS)}.")
         if self.enhanced and self.vendor == "ge":
-            raise UsageError(
-                "GE scanners write no enhanced files here; expected siemens or philips, or no --enhanced."
-            )
+            raise UsageError("GE scanners write no enhanced files here; expected siemens or philips, or no --enhanced.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,9 +95,7 @@ def write_dicom(  # noqa: PLR0913 -- the last three are keywords
         groups = [series.frames] if options.enhanced else [(frame,) for frame in series.frames]
         for instance, frames in enumerate(groups, start=1):
             count += 1
-            dataset = _dataset(
-                series, frames, instance, scan.grid, vendor, identity, enhanced=options.enhanced
-            )
+            dataset = _dataset(series, frames, instance, scan.grid, vendor, identity, enhanced=options.enhanced)
             dataset.save_as(target / f"IM_{count:04d}.dcm", enforce_file_format=True)
 
 
@@ -114,10 +110,7 @@ def _plan(scan: Scan, vendor: Vendor, options: DicomOptions, parts: tuple[str, .
     for group in measurements:
         for share in shares:
             frames = [
-                frame
-                for time in group
-                for part in share
-                for frame in _frames(scan, stored[part, time], part, time)
+                frame for time in group for part in share for frame in _frames(scan, stored[part, time], part, time)
             ]
             plans.append(
                 _Series(

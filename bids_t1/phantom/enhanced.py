@@ -89,9 +89,7 @@ def _shared(frame: Frame, orientation: list[float], spacing: float) -> Dataset:
             PixelSpacing=[f"{spacing:.9g}"] * 2,
         )
     ]
-    shared.PlaneOrientationSequence = [
-        _item(ImageOrientationPatient=[f"{value:.9g}" for value in orientation])
-    ]
+    shared.PlaneOrientationSequence = [_item(ImageOrientationPatient=[f"{value:.9g}" for value in orientation])]
     shared.MRFOVGeometrySequence = [
         _item(
             InPlanePhaseEncodingDirection="ROW",
@@ -120,9 +118,7 @@ def _frame(frame: Frame, vendor: Vendor) -> Dataset:
     ]
     # A second value of the largest double: Philips, github.com/rordenlab/dcm2niix/issues/385.
     filler = [_LARGEST_DOUBLE] if vendor.manufacturer.startswith("Philips") else []
-    item.MRModifierSequence = [
-        _item(InversionRecovery="YES", InversionTimes=[frame.inversion_time * 1000, *filler])
-    ]
+    item.MRModifierSequence = [_item(InversionRecovery="YES", InversionTimes=[frame.inversion_time * 1000, *filler])]
     item.MRImageFrameTypeSequence = [
         _item(
             FrameType=["ORIGINAL", "PRIMARY", LETTERS[frame.part], "NONE"],

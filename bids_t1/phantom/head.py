@@ -189,9 +189,7 @@ def _deform(points: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np
     tilt, turn = np.deg2rad(rng.normal(0, 3, 2))
     offset = rng.normal(0, 2.5, 3)
     scale = rng.normal(1.0, 0.03, 3)
-    moved = np.tensordot(
-        np.diag(1 / scale) @ _rotation(tilt, turn).T, points - offset.reshape(3, 1, 1, 1), axes=1
-    )
+    moved = np.tensordot(np.diag(1 / scale) @ _rotation(tilt, turn).T, points - offset.reshape(3, 1, 1, 1), axes=1)
     coarse, fine = (
         np.stack([_smooth_field(points, rng, spacing=spacing) for _ in range(3)]) for spacing in (55.0, 20.0)
     )
@@ -207,9 +205,7 @@ def _rotation(tilt: float, turn: float) -> NDArray[np.float64]:
     return np.asarray(turned @ tilted)
 
 
-def _smooth_field(
-    points: NDArray[np.float64], rng: np.random.Generator, *, spacing: float
-) -> NDArray[np.float64]:
+def _smooth_field(points: NDArray[np.float64], rng: np.random.Generator, *, spacing: float) -> NDArray[np.float64]:
     """Draw a smooth random field of unit variance: B-splines over random points `spacing` mm apart."""
     from scipy.ndimage import map_coordinates  # noqa: PLC0415 -- slow to import
 
@@ -220,9 +216,7 @@ def _smooth_field(
     return np.asarray(field / (151 / 315) ** 1.5)
 
 
-def _look_up(
-    tissue: NDArray[np.uint8], values: Mapping[Tissue, float], *, air: float = np.nan
-) -> NDArray[np.float64]:
+def _look_up(tissue: NDArray[np.uint8], values: Mapping[Tissue, float], *, air: float = np.nan) -> NDArray[np.float64]:
     table: NDArray[np.float64] = np.full(max(Tissue) + 1, air)
     for kind, value in values.items():
         table[kind] = value

@@ -64,14 +64,10 @@ class Protocol:
             )
         for time in (*inversion_times, *repetition_times, echo_time):
             if not 0 < time < 30:  # noqa: PLR2004
-                raise UsageError(
-                    f"{time} is no time in seconds; expected above 0 and below 30. Divide ms by 1000."
-                )
+                raise UsageError(f"{time} is no time in seconds; expected above 0 and below 30. Divide ms by 1000.")
         if not snr > 0:
             raise UsageError(f"SNR {snr}; expected a number above 0, or inf for no noise.")
-        return cls(
-            inversion_times=inversion_times, repetition_times=repetition_times, echo_time=echo_time, snr=snr
-        )
+        return cls(inversion_times=inversion_times, repetition_times=repetition_times, echo_time=echo_time, snr=snr)
 
     @property
     def noise_sd(self) -> float:

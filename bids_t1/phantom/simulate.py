@@ -92,9 +92,7 @@ def inversion_recovery(  # noqa: PLR0913 -- one argument per physical parameter 
     experiments = []
     for inversion_time, repetition_time in zip(inversion_times, repetition, strict=True):
         waits = _waits(inversion_time, echo_time, float(repetition_time))
-        experiments.append(
-            _steady_state(t1, m0, inversion_efficiency, excitation_angle, waits, refocusing=refocusing)
-        )
+        experiments.append(_steady_state(t1, m0, inversion_efficiency, excitation_angle, waits, refocusing=refocusing))
     return np.asarray(np.stack(experiments) * np.exp(-echo_time / np.asarray(t2, dtype=float)))
 
 

@@ -267,9 +267,7 @@ class GE:
         acquisition = dataset.private_block(0x0019, "GEMS_ACQU_01", create=True)
         acquisition.add_new(0x9C, "LO", "mpir")
         acquisition.add_new(0x9E, "LO", "MPIR")
-        dataset.private_block(0x0043, "GEMS_PARM_01", create=True).add_new(
-            0x2F, "SS", self._CODES[frame.part]
-        )
+        dataset.private_block(0x0043, "GEMS_PARM_01", create=True).add_new(0x2F, "SS", self._CODES[frame.part])
 
     def stamp_frame(self, item: Dataset, frame: Frame) -> None:
         """GE scanners of this kind write no enhanced files; the request is refused before this is reached."""

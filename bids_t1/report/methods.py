@@ -126,12 +126,13 @@ def _model(run: RunResult, references: References) -> str:
 def _learned(run: RunResult) -> str:
     text = (
         "κ had a Gaussian prior, learned from the image itself by maximum marginal likelihood; its mean may "
-        "change linearly with R1"
+        "change with T1"
     )
     match run.record.get("LearnedEfficiency"):
-        case {"MeanAtZeroR1": float(mean), "MeanPerR1": float(slope), "SD": float(sd), "Voxels": int(n)}:
-            line = f"mean {mean:.3f} {'-' if slope < 0 else '+'} {abs(slope):.3f} s / T1, SD {sd:.3f}"
-            return f"{text} ({line}, from {wording.grouped(n)} voxels)."
+        case {"AtT1": [*times], "Mean": [*means], "SD": float(sd), "Voxels": int(n)}:
+            places = [f" at T1 {time:.2f} s" for time in times] if len(times) > 1 else [""]
+            line = ", ".join(f"{mean:.3f}{place}" for mean, place in zip(means, places, strict=True))
+            return f"{text} (mean {line}; SD {sd:.3f}, from {wording.grouped(n)} voxels)."
         case _:
             return text + "."
 

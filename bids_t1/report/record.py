@@ -47,8 +47,8 @@ MEANINGS = {
 """What the values of known options mean."""
 
 INNER_LABELS = {
-    "MeanAtZeroR1": "mean at R1 = 0",
-    "MeanPerR1": "change with R1 [s]",
+    "AtT1": "at T1 [s]",
+    "Mean": "mean",
     "Voxels": "voxels learned from",
 }
 """Names inside of nested values."""

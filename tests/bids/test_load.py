@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING
 import nibabel as nib
 import numpy as np
 import pytest
-from tests.small_bids import AFFINE, NOISE_SD, SHAPE, TIMES, change_json, complex_images, sidecar, write_image, write_root
+from tests.small_bids import (
+    AFFINE,
+    NOISE_SD,
+    SHAPE,
+    TIMES,
+    change_json,
+    complex_images,
+    sidecar,
+    write_image,
+    write_root,
+)
 from tests.small_bids import write_run as write
 
 from bids_t1.bids.discover import find_acquisitions
@@ -86,7 +96,9 @@ def test_phase_of_unknown_scale_is_refused(tmp_path: Path, units: str | None) ->
 def test_phase_that_is_not_in_radians_whatever_it_says_is_refused(tmp_path: Path) -> None:
     images = write(write_root(tmp_path), parts=("mag", "phase"))
     write_image(images[1], np.full(SHAPE, 4095, np.int16))
-    refused(tmp_path, r"inv-1_part-phase_IRT1: the phase reaches 4095|inv-1_part-phase_IRT1\.nii\.gz: the phase reaches")
+    refused(
+        tmp_path, r"inv-1_part-phase_IRT1: the phase reaches 4095|inv-1_part-phase_IRT1\.nii\.gz: the phase reaches"
+    )
 
 
 def test_parts_with_different_times_are_refused(tmp_path: Path) -> None:

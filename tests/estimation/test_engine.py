@@ -70,7 +70,9 @@ def test_same_input_gives_the_same_bits() -> None:
 
 def test_voxel_axes_are_free() -> None:
     images = scene(5, truth(4_000), 1.93).magnitudes
-    flat, volume = (estimate(MODEL, images.reshape(10, *axes), "magnitude", OPTIONS) for axes in ((5_000,), (10, 20, 25)))
+    flat, volume = (
+        estimate(MODEL, images.reshape(10, *axes), "magnitude", OPTIONS) for axes in ((5_000,), (10, 20, 25))
+    )
     np.testing.assert_array_equal(volume.time.reshape(-1), flat.time)
 
 

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from tests.command import Finished
 
-pytest_plugins = ["tests.command"]
-
 SECRETS = (b"PHANTOM^PRIVACY", b"PRIVACY", b"P000", b"19700101")
 
 
@@ -108,9 +106,10 @@ def test_the_input_is_only_read_and_a_second_run_reuses_the_conversion(
     raw = command.listing(out_dir / "sourcedata", times=True)
     first = command.listing(out_dir)
     assert command.participant(dicom_phantom, out_dir, "-w", tmp_path / "work").code == 0
-    assert command.listing(out_dir / "sourcedata" / "raw" / "sub-01", times=True).items() <= {
-        name.removeprefix("raw/sub-01/"): entry for name, entry in raw.items()
-    }.items()
+    assert (
+        command.listing(out_dir / "sourcedata" / "raw" / "sub-01", times=True).items()
+        <= {name.removeprefix("raw/sub-01/"): entry for name, entry in raw.items()}.items()
+    )
     assert list((tmp_path / "work").iterdir()) == []
     second = command.listing(out_dir)
     changed = {name for name in first | second if first.get(name) != second.get(name)}
@@ -127,9 +126,7 @@ def test_a_conversion_record_that_cannot_be_read_is_no_obstacle(
     assert command.participant(dicom_phantom, tmp_path / "out").code == 0
 
 
-def test_the_same_input_gives_the_same_bytes_from_any_number_of_processes(
-    bids_done: Finished, tmp_path: Path
-) -> None:
+def test_the_same_input_gives_the_same_bytes_from_any_number_of_processes(bids_done: Finished, tmp_path: Path) -> None:
     before = command.listing(bids_done.bids_dir, times=True)
     answer = command.participant(bids_done.bids_dir, tmp_path / "out", "--nprocs", "2", "--omp-nthreads", "1")
     assert answer.code == 0
@@ -156,7 +153,6 @@ def test_sourcedata_with_sessions(dicom_phantom: Path, tmp_path: Path) -> None:
     assert "ses-b" in page
     assert command.participant(dataset, out_dir, "--session-label", "c").code == 18
     assert command.participant(dataset, out_dir, "--reports-only").code == 0
-    assert (out_dir / "sub-01.html").read_text() == page
 
 
 @pytest.mark.parametrize(("options", "label"), [((), "01"), (("--participant-label", "sub-P7"), "P7")])

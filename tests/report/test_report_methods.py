@@ -19,14 +19,14 @@ def text_of(methods: Methods) -> str:
         (
             {
                 "EfficiencyModel": "learned",
-                "LearnedEfficiency": {"MeanAtZeroR1": 1.93, "MeanPerR1": -0.05, "SD": 0.02, "Voxels": 12345},
+                "LearnedEfficiency": {"AtT1": [0.8, 1.6], "Mean": [1.8, 1.95], "SD": 0.02, "Voxels": 12345},
             },
-            "(mean 1.930 - 0.050 s / T1, SD 0.020, from 12\N{NARROW NO-BREAK SPACE}345 voxels)",
+            "(mean 1.800 at T1 0.80 s, 1.950 at T1 1.60 s; SD 0.020, from 12\N{NARROW NO-BREAK SPACE}345 voxels)",
             "were free in every voxel",
         ),
         ({"EfficiencyModel": "absent"}, "variable projection", "S(TI)"),
         ({"NoiseHandling": "floor"}, "subtracted from the squared magnitudes", "Rician"),
-        ({"EfficiencyModel": "learned"}, "change linearly with R1. For", "(mean"),
+        ({"EfficiencyModel": "learned"}, "change with T1. For", "(mean"),
         ({"NoiseHandling": "rician"}, "maximises the Rician likelihood", "subtracted"),
         ({"NoiseHandling": "gaussian"}, "taken as Gaussian", "Rician"),
         ({"DataKind": "magnitude"}, "have lost the sign", "as those of"),

@@ -35,9 +35,7 @@ def sidecars(times: tuple[float | None, ...] = TIMES, **fields: object) -> list[
 
 @pytest.mark.parametrize("kappa", [0.9, 1.5, 1.93, 2.0])
 @pytest.mark.parametrize("tr", [3.1, 6.0, (1.0, 1.5, 2.5, 4.0, 8.0)])
-def test_the_columns_are_the_pulses_stepped_to_their_steady_state(
-    kappa: float, tr: float | tuple[float, ...]
-) -> None:
+def test_the_columns_are_the_pulses_stepped_to_their_steady_state(kappa: float, tr: float | tuple[float, ...]) -> None:
     first, second = model(tr=tr).columns(T1)[0].numpy()
     simulated = inversion_recovery(
         T1.numpy(),
@@ -127,7 +125,9 @@ def test_an_unknown_repetition_time_is_said_to_be_taken_as_infinite() -> None:
 
 
 def test_missing_inversion_times_are_named() -> None:
-    with pytest.raises(InvalidInputError, match=r"^sub-01_inv-2_IRT1\.json: InversionTime is missing; expected seconds"):
+    with pytest.raises(
+        InvalidInputError, match=r"^sub-01_inv-2_IRT1\.json: InversionTime is missing; expected seconds"
+    ):
         InversionRecovery.from_metadata(sidecars((0.1, None, 0.5)))
 
 

@@ -68,9 +68,7 @@ PHILIPS = Vendor(
         # InversionTimes reads 0\1.79e308, and 0 where no inversion was played: neither is a time.
         Rule("rordenlab/dcm2niix#385: implausible values in (0018,9079)", _first_plausible),
     ),
-    refusal=(
-        Rule("rordenlab/dcm2niix#461: Look-Locker readouts stored as phases of one inversion", _look_locker),
-    ),
+    refusal=(Rule("rordenlab/dcm2niix#461: Look-Locker readouts stored as phases of one inversion", _look_locker),),
     phase_unit=(
         # precise scaling: (stored RS + RI) / (RS SS) = stored / 651.74 - 3.14
         Rule("Chenevert 2014, doi:10.1016/j.tranon.2014.03.001 and dcm2niix -p y: phase in radians", _radian),

@@ -74,7 +74,5 @@ SIEMENS = Vendor(
             _middle_of_the_range,
         ),
     ),
-    phase_unit=(
-        Rule("rordenlab/dcm2niix#406, MRtrix3/mrtrix3#3009: -4096 .. 4094 stand for -pi .. pi", _phase),
-    ),
+    phase_unit=(Rule("rordenlab/dcm2niix#406, MRtrix3/mrtrix3#3009: -4096 .. 4094 stand for -pi .. pi", _phase),),
 )
