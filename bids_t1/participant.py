@@ -178,6 +178,17 @@ def raw_dataset(settings: Settings, *, converted: bool) -> Path:
     return settings.out_dir / "sourcedata" / "raw" if converted else settings.bids_dir
 
 
+def _source_datasets(settings: Settings) -> dict[str, Path]:
+    """Name the raw datasets that maps come from, as in the BIDS URIs of their sidecars.
+
+    A folder of scanner files is not among them: it is no BIDS dataset, and its name may be that of a person.
+    """
+    converted = raw_dataset(settings, converted=True)
+    holds_images = bool(discover.participants(settings.bids_dir))
+    named = {"raw": settings.bids_dir} if holds_images else {}
+    return named | ({"converted": converted} if converted.is_dir() and converted != settings.bids_dir else {})
+
+
 def _process_session(
     participant: str, session: _Session, settings: Settings
 ) -> tuple[list[RunResult], list[BidsT1Error]]:
@@ -191,7 +202,7 @@ def _process_session(
         except BidsT1Error as error:
             failures.append(error)
     if runs:
-        write.describe_derivatives(settings.out_dir, raw)
+        write.describe_derivatives(settings.out_dir, _source_datasets(settings))
         labels = {"sub": participant, "ses": session.label}
         with publishing(settings.out_dir, Path(BidsName.build(labels, "T1map").folder("."))) as folder:
             for run in runs:
@@ -222,6 +233,7 @@ def _process_run(acquisition: Acquisition, raw: Path, settings: Settings) -> Run
         noise=settings.noise,
         restore_polarity=settings.restore_polarity,
         device=settings.device,
+        n_threads=settings.n_threads,
     )
     shape = " x ".join(map(str, series.grid.shape))
     LOG.info(
@@ -237,7 +249,11 @@ def _process_run(acquisition: Acquisition, raw: Path, settings: Settings) -> Run
         _naming(acquisition),
         tqdm(total=n_voxels, unit="voxel", unit_scale=True, desc=str(acquisition.name), disable=quiet) as bar,
     ):
-        fitted = estimate(model, series.measurements, series.kind, options, progress=bar.update)
+
+        def advance(n_done: int) -> None:
+            bar.update(n_done)
+
+        fitted = estimate(model, series.measurements, series.kind, options, progress=advance)
     counts = {status.name: fitted.count(status) for status in VoxelStatus}
     LOG.info(
         "%s: %d of %d voxels have an estimate",
@@ -245,7 +261,6 @@ def _process_run(acquisition: Acquisition, raw: Path, settings: Settings) -> Run
         sum(counts[status.name] for status in VoxelStatus if status.has_estimate),
         n_voxels,
     )
-    times = model.inversion_times
     return RunResult(
         name=acquisition.name.having({"desc": "IRT1"}, suffix="T1map", extension=".nii.gz"),
         sequence="IRT1",
@@ -253,7 +268,7 @@ def _process_run(acquisition: Acquisition, raw: Path, settings: Settings) -> Run
         maps={row.quantity: getattr(fitted, row.quantity) for row in outputs_of("IRT1")},
         record=_record(series, model, fitted, raw, settings),
         status_counts=counts,
-        examples=choose_examples(model, times, series.measurements, series.kind, fitted),
+        examples=choose_examples(model, series, model.inversion_times, fitted),
         warnings=(*series.warnings, *notes),
     )
 
@@ -272,8 +287,9 @@ def _record(
 ) -> dict[str, object]:
     """Say where every number of the maps comes from."""
     first = series.sidecars[0]
+    link = "raw" if raw == settings.bids_dir else "converted"
     record: dict[str, object] = {
-        "Sources": [f"bids:raw:{path.relative_to(raw).as_posix()}" for path in series.sources],
+        "Sources": [f"bids:{link}:{path.relative_to(raw).as_posix()}" for path in series.sources],
         "EstimationAlgorithm": ALGORITHMS[settings.efficiency],
         "EstimationReference": REFERENCE,
         "InversionTimes": list(model.inversion_times),

@@ -85,13 +85,27 @@ def write_run(  # noqa: PLR0913 - every trap has its argument
         for part in parts:
             ending = "IRT1" if part is None else f"part-{part}_IRT1"
             path = folder / f"{label}{entities}_inv-{index.format(number)}_{ending}.nii.gz"
-            view = {None: np.abs, "mag": np.abs, "phase": np.angle, "real": np.real, "imag": np.imag}[part]
-            write_image(path, view(image).astype(np.float32))
+            write_image(path, _view(image, part).astype(np.float32))
             fields: dict[str, object] = {"InversionTime": time, "RepetitionTime": REPETITION_TIME}
             fields |= {"EchoTime": 0.01, "MagneticFieldStrength": 3}
             write_json(sidecar(path), fields | ({"Units": "rad"} if part == "phase" else {}))
             written.append(path)
     return written
+
+
+def _view(image: NDArray[Any], part: str | None) -> NDArray[Any]:
+    match part:
+        case "phase":
+            return np.asarray(np.angle(image))
+        case "real":
+            return np.asarray(np.real(image))
+        case "imag":
+            return np.asarray(np.imag(image))
+    return np.asarray(np.abs(image))
+
+
+def open_image(path: Path) -> nib.Nifti1Image:
+    return nib.Nifti1Image.from_filename(path)
 
 
 def sidecar(image: Path) -> Path:

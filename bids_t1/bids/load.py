@@ -128,9 +128,17 @@ def _stack(files: Sequence[RawFile], grids: list[tuple[RawFile, Grid]]) -> np.nd
     return stack
 
 
+def open_image(path: Path) -> nib.spatialimages.SpatialImage:
+    """Open an image without reading its voxels; raise one of `UNREADABLE` where it is damaged."""
+    image = nib.load(path)
+    if not isinstance(image, nib.spatialimages.SpatialImage):
+        raise nib.filebasedimages.ImageFileError("it holds no voxels")
+    return image
+
+
 def _read(path: Path) -> tuple[np.ndarray, Grid]:
     try:
-        image = nib.load(path)
+        image = open_image(path)
         data = np.asanyarray(image.dataobj)
     except UNREADABLE as error:
         raise InvalidInputError(

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import nibabel as nib
 import numpy as np
 
-from bids_t1.bids.load import UNREADABLE
+from bids_t1.bids.load import UNREADABLE, open_image
 from bids_t1.bids.write import output_name
 from bids_t1.data.entities import BidsName
 from bids_t1.data.errors import InputOutputError
@@ -79,7 +78,7 @@ def _read_run(out_dir: Path, log: dict[str, Any]) -> RunResult:
     for row in outputs_of(log["sequence"]):
         path = out_dir / name.folder(row.datatype) / str(output_name(name, row))
         try:
-            image = nib.load(path)
+            image = open_image(path)
             maps[row.quantity] = np.asanyarray(image.dataobj)
         except UNREADABLE as error:
             raise InputOutputError(f"{path.name}: cannot be read ({error}). Process the participant again.") from error

@@ -37,17 +37,17 @@ def output_name(name: BidsName, row: Output, extension: str = ".nii.gz") -> Bids
     return name.having({"desc": row.desc}, suffix=row.suffix, extension=extension)
 
 
-def describe_derivatives(out_dir: Path, raw: Path) -> None:
+def describe_derivatives(out_dir: Path, sources: Mapping[str, Path]) -> None:
     """Write the files at the root of the derivatives: the same bytes from every process.
 
     Parameters
     ----------
     out_dir
         Root of the derivatives.
-    raw
-        Root of the raw dataset they come from.
+    sources
+        Roots of the raw datasets they come from, by the names that BIDS URIs give them.
     """
-    link = os.path.relpath(raw, out_dir)
+    links = {name: os.path.relpath(root, out_dir) for name, root in sources.items()}
     container = os.environ.get("BIDS_T1_CONTAINER")
     generator: dict[str, object] = {"Name": "bids_t1", "Version": __version__, "CodeURL": CODE_URL}
     if container:
@@ -58,8 +58,8 @@ def describe_derivatives(out_dir: Path, raw: Path) -> None:
         "BIDSVersion": BIDS_VERSION,
         "DatasetType": "derivative",
         "GeneratedBy": [generator],
-        "SourceDatasets": [{"URL": link}],
-        "DatasetLinks": {"raw": link},
+        "SourceDatasets": [{"URL": link} for link in links.values()],
+        "DatasetLinks": links,
     }
     ignored = ["*.html", *sorted({f"*_{row.suffix}.*" for row in OUTPUTS if not row.in_bids})]
     write_whole(out_dir / "dataset_description.json", as_json(description))

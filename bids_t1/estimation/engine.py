@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from bids_t1.data.shapes import Measurements, Signals, VoxelMask, Voxels
     from bids_t1.data.signal_model import SignalModel
 
-CHUNK = 16_384
+CHUNK = 32_768
 """Voxels at a time. Fixed, so that the same input gives the same bits whatever memory there is."""
 
 SAMPLE = 8_192
@@ -68,6 +69,9 @@ class EstimationOptions:
     device: str = "auto"
     """auto, cpu or cuda."""
 
+    n_threads: int = 1
+    """Chunks computed side by side on a CPU; with more than one, set PyTorch's own threads to one."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Plan:
@@ -88,13 +92,13 @@ class _Plan:
 class _Maps:
     """The maps of some voxels while they are being filled."""
 
-    time: np.ndarray
-    time_sd: np.ndarray
-    amplitude: np.ndarray
-    ratio: np.ndarray
-    residual: np.ndarray
-    relative_error: np.ndarray
-    status: np.ndarray
+    time: torch.Tensor
+    time_sd: torch.Tensor
+    amplitude: torch.Tensor
+    ratio: torch.Tensor
+    residual: torch.Tensor
+    relative_error: torch.Tensor
+    status: torch.Tensor
 
 
 def estimate(
@@ -133,13 +137,12 @@ def estimate(
     flat = measurements.reshape(len(measurements), -1)
     plan = _prepare(model, flat, kind, options)
     n_voxels = flat.shape[1]
-    single = {name: np.full(n_voxels, np.nan, np.float32) for name in _Maps.__slots__ if name != "status"}
-    maps = _Maps(**single, status=np.zeros(n_voxels, np.uint8))
-    for start in range(0, n_voxels, CHUNK):
-        chunk = slice(start, min(start + CHUNK, n_voxels))
-        _estimate_chunk(plan, flat[:, chunk], maps, start)
-        if progress is not None:
-            progress(chunk.stop - chunk.start)
+    values = {name: torch.full((n_voxels,), torch.nan) for name in _Maps.__slots__ if name != "status"}
+    maps = _Maps(**values, status=torch.zeros(n_voxels, dtype=torch.uint8))
+    with ThreadPoolExecutor(options.n_threads if plan.device.type == "cpu" else 1) as pool:
+        for n_done in pool.map(lambda start: _estimate_chunk(plan, flat, maps, start), range(0, n_voxels, CHUNK)):
+            if progress is not None:
+                progress(n_done)
     shape = measurements.shape[1:]
     learned = None
     if plan.prior is not None:
@@ -150,7 +153,7 @@ def estimate(
             n_voxels=plan.n_learned_from,
         )
     return Estimate(
-        **{name: getattr(maps, name).reshape(shape) for name in _Maps.__slots__},
+        **{name: getattr(maps, name).numpy().reshape(shape) for name in _Maps.__slots__},
         degrees_of_freedom=plan.degrees_of_freedom,
         noise=plan.noise,
         learned_ratio=learned,
@@ -195,10 +198,7 @@ def _prepare(model: SignalModel, flat: Measurements, kind: DataKind, options: Es
         noise=NoiseLevels(background=None if background is None else background.sd, is_rician=False, residual=0.0),
         degrees_of_freedom=model.n_measurements - model.n_coefficients - 1,
     )
-    with_signal = np.flatnonzero(_initial_status(plan, flat) == VoxelStatus.FITTED)
-    if not len(with_signal):
-        raise InvalidInputError("no voxel has a finite signal above the noise; expected images of a head or phantom.")
-    sample = flat[:, with_signal[:: max(1, len(with_signal) // SAMPLE)]]
+    sample = _sample(plan, flat)
     plan, solution = _with_residual(plan, sample)
     # Residuals hold the noise and more: a background above them is not the noise of the signal.
     if background is not None and background.is_rician and background.sd < MAX_BACKGROUND * plan.noise.residual:
@@ -208,9 +208,19 @@ def _prepare(model: SignalModel, flat: Measurements, kind: DataKind, options: Es
     return plan
 
 
-def _with_residual(plan: _Plan, sample: Measurements) -> tuple[_Plan, Solution]:
+def _sample(plan: _Plan, flat: Measurements) -> torch.Tensor:
+    """Take voxels with signal at regular distances; of a large image, among every few voxels first."""
+    for step in (max(1, flat.shape[1] // (32 * SAMPLE)), 1):
+        images = _load(plan, flat[:, ::step])
+        with_signal = torch.nonzero(_initial_status(plan, images) == VoxelStatus.FITTED).squeeze(1)
+        if len(with_signal):
+            return images[:, with_signal[:: max(1, len(with_signal) // SAMPLE)]]
+    raise InvalidInputError("no voxel has a finite signal above the noise; expected images of a head or phantom.")
+
+
+def _with_residual(plan: _Plan, sample: torch.Tensor) -> tuple[_Plan, Solution]:
     """Fit a sample of voxels and enter their typical residual, robust against those the model does not describe."""
-    solution = _solve(plan, _load(plan, sample))
+    solution = _solve(plan, _signals(plan, sample))
     typical = _explains_signal(plan, solution) & ~_outside_range(plan, solution.fit.time)
     if bool(typical.any()):
         solution = solution.select(typical)
@@ -239,19 +249,23 @@ def _learn_ratio(plan: _Plan, solution: Solution) -> _Plan:
     )
 
 
-def _initial_status(plan: _Plan, chunk: Measurements) -> np.ndarray:
+def _load(plan: _Plan, images: Measurements) -> torch.Tensor:
+    """Copy measurements of some voxels to the device, in single precision."""
+    precision = torch.complex64 if np.iscomplexobj(images) else torch.float32
+    return torch.from_numpy(np.array(images, order="C")).to(plan.device, precision)
+
+
+def _initial_status(plan: _Plan, images: torch.Tensor) -> torch.Tensor:
     """Say which voxels are worth fitting, from their measurements alone."""
-    energy = np.einsum("mv,mv->v", chunk, chunk.conj()).real
-    threshold = (plan.noise.background or 0.0) ** 2 * stats.chi2.ppf(1 - 1e-4, 2 * len(chunk))
-    status = np.where(energy > threshold, np.uint8(VoxelStatus.FITTED), np.uint8(VoxelStatus.NO_SIGNAL))
-    status[~np.isfinite(energy)] = VoxelStatus.NOT_FINITE
-    return status
+    energy = (images * images.conj()).real.sum(0) if images.is_complex() else (images * images).sum(0)
+    threshold = (plan.noise.background or 0.0) ** 2 * stats.chi2.ppf(1 - 1e-4, 2 * len(images))
+    status = (energy > threshold).to(torch.uint8) * int(VoxelStatus.FITTED)
+    return torch.where(torch.isfinite(energy), status, int(VoxelStatus.NOT_FINITE))
 
 
-def _load(plan: _Plan, chunk: Measurements) -> Signals:
-    """Move measurements to the device, as magnitudes or signed real numbers."""
-    signals = torch.from_numpy(np.ascontiguousarray(chunk)).to(plan.device)
-    signals = real_part(signals) if signals.is_complex() else signals.float()
+def _signals(plan: _Plan, images: torch.Tensor) -> Signals:
+    """Turn measurements into magnitudes, or signed real numbers."""
+    signals = real_part(images) if images.is_complex() else images
     if plan.kind != "magnitude":
         return signals.abs() if plan.options.restore_polarity else signals
     if plan.options.noise == "floor" and plan.noise.is_rician and plan.noise.background is not None:
@@ -287,14 +301,17 @@ def _outside_range(plan: _Plan, time: Voxels) -> VoxelMask:
     return (time <= low * (1 + AT_LIMIT)) | (time >= high * (1 - AT_LIMIT))
 
 
-def _estimate_chunk(plan: _Plan, chunk: Measurements, maps: _Maps, start: int) -> None:
-    """Fill the maps of one chunk of voxels."""
-    initial = _initial_status(plan, chunk)
-    kept = np.flatnonzero(initial == VoxelStatus.FITTED)
-    maps.status[start : start + len(initial)] = initial
+def _estimate_chunk(plan: _Plan, flat: Measurements, maps: _Maps, start: int) -> int:
+    """Fill the maps of one chunk of voxels; return how many these are."""
+    chunk = slice(start, min(start + CHUNK, flat.shape[1]))
+    images = _load(plan, flat[:, chunk])
+    initial = _initial_status(plan, images)
+    maps.status[chunk] = initial.cpu()
+    kept = torch.nonzero(initial == VoxelStatus.FITTED).squeeze(1)
     if not len(kept):
-        return
-    solution = _solve(plan, _load(plan, chunk if len(kept) == len(initial) else chunk[:, kept]))
+        return len(initial)
+    all_kept = len(kept) == len(initial)
+    solution = _solve(plan, _signals(plan, images if all_kept else images[:, kept]))
     fit, signals = solution.fit, solution.signals
     time_sd, second_probability = _uncertainty(plan, solution)
     status = _final_status(plan, solution, second_probability)
@@ -308,9 +325,11 @@ def _estimate_chunk(plan: _Plan, chunk: Measurements, maps: _Maps, start: int) -
         "relative_error": torch.sqrt(fit.cost / energy),
     }
     has_estimate = status <= max(VoxelStatus.FITTED, VoxelStatus.POLARITY_UNDECIDED, VoxelStatus.RATIO_AT_BOUND)
+    where = chunk if all_kept else start + kept.cpu()
     for name, value in values.items():
-        getattr(maps, name)[start + kept] = torch.where(has_estimate, value, torch.nan).cpu().numpy()
-    maps.status[start + kept] = status.to(torch.uint8).cpu().numpy()
+        getattr(maps, name)[where] = torch.where(has_estimate, value, torch.nan).cpu()
+    maps.status[where] = status.cpu()
+    return len(initial)
 
 
 def _uncertainty(plan: _Plan, solution: Solution) -> tuple[Voxels, Voxels]:
@@ -320,37 +339,34 @@ def _uncertainty(plan: _Plan, solution: Solution) -> tuple[Voxels, Voxels]:
     the background. The choices are weighed by the likelihood of their costs, at the image's typical residual or the
     voxel's own where that is larger: a voxel the model describes badly is not sure of its signs.
     """
-    fit = solution.fit
+    fit, second_fit, second_of = solution.fit, solution.second_fit, solution.second_of
     if plan.degrees_of_freedom > 0:
         variance = fit.cost / plan.degrees_of_freedom
     else:
         variance = torch.full_like(fit.cost, (plan.noise.background or torch.nan) ** 2)
-    unexplained = torch.clamp_min(fit.cost / max(1, plan.degrees_of_freedom), max(plan.noise.residual**2, TINY))
-    second = torch.sigmoid((fit.cost - solution.second_fit.cost) / (2 * unexplained))
-    variances = [
-        time.square() * variance / information
-        for time, information in (
-            (fit.time, fit.information),
-            (solution.second_fit.time, solution.second_fit.information),
-        )
-    ]
-    mixed = (1 - second) * variances[0] + second * variances[1]
-    mixed += second * (1 - second) * (fit.time - solution.second_fit.time).square()
-    return torch.sqrt(torch.where(second > 0, mixed, variances[0])), second
+    time_variance = fit.time.square() * variance / fit.information
+    first_time, first_cost = fit.time[second_of], fit.cost[second_of]
+    unexplained = (first_cost / max(1, plan.degrees_of_freedom)).clamp_min_(max(plan.noise.residual**2, TINY))
+    second = torch.sigmoid((first_cost - second_fit.cost) / (2 * unexplained))
+    second_variance = second_fit.time.square() * variance[second_of] / second_fit.information
+    mixed = (1 - second) * time_variance[second_of] + second * second_variance
+    time_variance[second_of] = mixed + second * (1 - second) * (first_time - second_fit.time).square()
+    probability = torch.zeros_like(fit.time).index_put_((second_of,), second)
+    return time_variance.sqrt_(), probability
 
 
 def _final_status(plan: _Plan, solution: Solution, second_probability: Voxels) -> torch.Tensor:
     """Give each fitted voxel the most serious thing there is to say about it."""
     fit = solution.fit
     low, high = plan.options.time_range
-    status = torch.full_like(fit.time, VoxelStatus.FITTED, dtype=torch.int64)
+    status = torch.full_like(fit.time, VoxelStatus.FITTED, dtype=torch.uint8)
     if plan.model.n_coefficients > 1:
         lowest, highest = plan.model.ratio_bounds
         at_bound = (fit.ratio <= lowest + AT_LIMIT) | (fit.ratio >= highest - AT_LIMIT)
-        status[at_bound] = VoxelStatus.RATIO_AT_BOUND
-    status[second_probability > UNDECIDED] = VoxelStatus.POLARITY_UNDECIDED
-    status[~_explains_signal(plan, solution)] = VoxelStatus.SIGNAL_TOO_LOW
+        status.masked_fill_(at_bound, VoxelStatus.RATIO_AT_BOUND)
+    status.masked_fill_(second_probability > UNDECIDED, VoxelStatus.POLARITY_UNDECIDED)
+    status.masked_fill_(~_explains_signal(plan, solution), VoxelStatus.SIGNAL_TOO_LOW)
     outside = _outside_range(plan, fit.time)
-    status[outside & (fit.time < (low * high) ** 0.5)] = VoxelStatus.BELOW_RANGE
-    status[outside & (fit.time > (low * high) ** 0.5)] = VoxelStatus.ABOVE_RANGE
-    return status
+    middle = (low * high) ** 0.5
+    status.masked_fill_(outside & (fit.time < middle), VoxelStatus.BELOW_RANGE)
+    return status.masked_fill_(outside & (fit.time > middle), VoxelStatus.ABOVE_RANGE)

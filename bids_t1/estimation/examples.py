@@ -12,8 +12,7 @@ from bids_t1.data.result import Example
 from bids_t1.estimation.polarity import real_part
 
 if TYPE_CHECKING:
-    from bids_t1.data.acquisition import Kind
-    from bids_t1.data.shapes import Measurements
+    from bids_t1.data.acquisition import Series
     from bids_t1.data.signal_model import SignalModel
 
 QUANTILES = (0.1, 0.35, 0.65, 0.9)
@@ -21,7 +20,7 @@ QUANTILES = (0.1, 0.35, 0.65, 0.9)
 
 
 def choose_examples(
-    model: SignalModel, times: tuple[float, ...], measurements: Measurements, kind: Kind, estimate: Estimate
+    model: SignalModel, series: Series, times: tuple[float, ...], estimate: Estimate
 ) -> tuple[Example, ...]:
     """Pick fitted voxels from short to long relaxation times, and give magnitudes the signs of their fits.
 
@@ -29,12 +28,10 @@ def choose_examples(
     ----------
     model
         The sequence fitted.
+    series
+        The images fitted.
     times
-        Inversion time of each measurement [s].
-    measurements
-        (measurement, x, y, z).
-    kind
-        What the numbers are.
+        Inversion time of each image [s].
     estimate
         Maps of the fit.
     """
@@ -43,18 +40,11 @@ def choose_examples(
         return ()
     by_time = fitted[np.argsort(estimate.time.flat[fitted], kind="stable")]
     chosen = sorted({int(by_time[int(quantile * (len(by_time) - 1))]) for quantile in QUANTILES})
-    found = [_example(model, times, measurements, kind, estimate, voxel) for voxel in chosen]
+    found = [_example(model, series, times, estimate, voxel) for voxel in chosen]
     return tuple(sorted(found, key=lambda example: example.estimate))
 
 
-def _example(
-    model: SignalModel,
-    times: tuple[float, ...],
-    measurements: Measurements,
-    kind: Kind,
-    estimate: Estimate,
-    voxel: int,
-) -> Example:
+def _example(model: SignalModel, series: Series, times: tuple[float, ...], estimate: Estimate, voxel: int) -> Example:
     i, j, k = (int(index) for index in np.unravel_index(voxel, estimate.time.shape))
     time = torch.tensor([estimate.time.flat[voxel]], dtype=torch.float64)
     columns, _ = model.columns(time)
@@ -62,10 +52,12 @@ def _example(
     ratio = float(estimate.ratio.flat[voxel])
     coefficients = torch.tensor([amplitude, amplitude * ratio][: model.n_coefficients], dtype=torch.float64)
     fitted = torch.einsum("c,cm->m", coefficients, columns[..., 0]).numpy()
-    measured = measurements[:, i, j, k]
-    if kind == "complex":
+    measured = series.measurements[:, i, j, k]
+    if series.kind == "complex":
         measured = real_part(torch.from_numpy(measured[:, None]))[:, 0].numpy()
-    measured = np.abs(measured) * np.sign(fitted) if kind == "magnitude" else measured * np.sign(measured @ fitted)
+    measured = (
+        np.abs(measured) * np.sign(fitted) if series.kind == "magnitude" else measured * np.sign(measured @ fitted)
+    )
     return Example(
         voxel=(i, j, k),
         times=times,

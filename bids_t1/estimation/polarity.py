@@ -2,44 +2,48 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
 from bids_t1.estimation.refinement import Fit, refine
-from bids_t1.estimation.search import search
+from bids_t1.estimation.search import Found, search
 
 if TYPE_CHECKING:
-    from bids_t1.data.shapes import CandidateIndex, Candidates, Signals, VoxelIndex, VoxelMask
+    from bids_t1.data.shapes import Candidates, Signals, VoxelIndex, VoxelMask
     from bids_t1.estimation.refinement import Problem
 
-CLOSE_CALL = 0.01
-"""Share of the energy by which the second choice may be worse at its atom, and still win when refined."""
+CLOSE_CALL = 0.001
+"""Share of the energy by which the second choice may be worse after the search, and still win when refined."""
 
-CLEAR_CALL = 25.0
+CLEAR_CALL = 12.0
 """Difference of costs, in noise variances, beyond which the second choice has no probability."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Solution:
-    """The best choice of signs of each voxel, and the second best."""
+    """The best choice of signs of each voxel, and the second best of those voxels where it has a chance."""
 
     signals: Signals
     """Measurements with the signs chosen."""
 
     fit: Fit
+    second_of: VoxelIndex
+    """Voxels that have a second choice."""
+
     second_signals: Signals
     second_fit: Fit
-    """Its cost is infinite where the second choice has no probability."""
 
     def select(self, kept: VoxelMask) -> Solution:
         """Return some of the voxels."""
+        second = kept[self.second_of]
         return Solution(
             signals=self.signals[:, kept],
             fit=self.fit.select(kept),
-            second_signals=self.second_signals[:, kept],
-            second_fit=self.second_fit.select(kept),
+            second_of=(kept.cumsum(0) - 1)[self.second_of[second]],
+            second_signals=self.second_signals[:, second],
+            second_fit=self.second_fit.select(second),
         )
 
 
@@ -68,9 +72,12 @@ def magnitude_candidates(magnitudes: Signals) -> Candidates:
 def solve_signed(problem: Problem, signals: Signals) -> Solution:
     """Fit signed data, in whichever of the two global signs the reconstruction has chosen."""
     candidates = torch.stack([signals, -signals])
-    gains, atoms = search(problem.dictionary, candidates)
-    chosen, index = _pick(candidates, atoms, gains.max(0).indices)
-    return _without_rival(chosen, refine(problem, chosen, index))
+    found = search(problem.dictionary, candidates)
+    signals, fit = _refined(problem, candidates, found, found.gain.max(0).indices)
+    none = torch.zeros(0, dtype=torch.int64, device=signals.device)
+    return Solution(
+        signals=signals, fit=fit, second_of=none, second_signals=signals[:, none], second_fit=fit.select(none)
+    )
 
 
 def solve_unsigned(problem: Problem, magnitudes: Signals) -> Solution:
@@ -79,37 +86,26 @@ def solve_unsigned(problem: Problem, magnitudes: Signals) -> Solution:
     The best choice is refined everywhere, the second best where the atoms leave it a chance.
     """
     candidates = magnitude_candidates(magnitudes)
-    gains, atoms = search(problem.dictionary, candidates)
-    best, order = gains.sort(dim=0, descending=True)
-    chosen, index = _pick(candidates, atoms, order[0])
-    solution = _without_rival(chosen, refine(problem, chosen, index))
+    found = search(problem.dictionary, candidates)
+    best, order = found.gain.sort(dim=0, descending=True)
+    signals, fit = _refined(problem, candidates, found, order[0])
     margin = CLOSE_CALL * best[0] + CLEAR_CALL * problem.noise_sd**2
     close = torch.nonzero(best[0] - best[1] < margin).squeeze(1)
-    if len(close):
-        rival, index = _pick(candidates[..., close], atoms[:, close], order[1][close])
-        _challenge(solution, close, rival, refine(problem, rival, index))
-    return solution
+    some = Found(found.gain[:, close], found.atom[:, close], found.offset[:, close])
+    second_signals, second_fit = _refined(problem, candidates[..., close], some, order[1][close])
+    # Where the second choice turns out to be the better one, the two change places.
+    wins = second_fit.cost < fit.cost[close]
+    winners = close[wins]
+    losers, losing_fit = signals[:, winners], fit.select(winners)
+    signals[:, winners] = second_signals[:, wins]
+    fit.put(winners, second_fit.select(wins))
+    second_signals[:, wins] = losers
+    second_fit.put(torch.nonzero(wins).squeeze(1), losing_fit)
+    return Solution(signals=signals, fit=fit, second_of=close, second_signals=second_signals, second_fit=second_fit)
 
 
-def _pick(candidates: Candidates, atoms: CandidateIndex, which: VoxelIndex) -> tuple[Signals, VoxelIndex]:
-    """Return one candidate of each voxel, and its atom."""
+def _refined(problem: Problem, candidates: Candidates, found: Found, which: VoxelIndex) -> tuple[Signals, Fit]:
+    """Refine one candidate of each voxel; return it with its fit."""
     signals = candidates.gather(0, which.expand(1, candidates.shape[1], -1))[0]
-    return signals, atoms.gather(0, which[None])[0]
-
-
-def _without_rival(signals: Signals, fit: Fit) -> Solution:
-    second_fit = replace(fit.clone(), cost=torch.full_like(fit.cost, torch.inf))
-    return Solution(signals=signals, fit=fit, second_signals=signals.clone(), second_fit=second_fit)
-
-
-def _challenge(solution: Solution, where: VoxelIndex, signals: Signals, rival: Fit) -> None:
-    """Enter a second choice of signs in the solution, as its best where it costs less."""
-    first = solution.fit.select(where)
-    wins = rival.cost < first.cost
-    winners = where[wins]
-    solution.second_fit.put(where, rival)
-    solution.second_fit.put(winners, first.select(wins))
-    solution.second_signals[:, where] = signals
-    solution.second_signals[:, winners] = solution.signals[:, winners]
-    solution.fit.put(winners, rival.select(wins))
-    solution.signals[:, winners] = signals[:, wins]
+    atom, offset = (values.gather(0, which[None])[0] for values in (found.atom, found.offset))
+    return signals, refine(problem, signals, atom, offset)

@@ -135,9 +135,8 @@ class _Sample:
     @classmethod
     def draw(cls, model: SignalModel, solution: Solution, noise_sd: float, time_range: tuple[float, float]) -> _Sample:
         low, high = (math.log(time) for time in time_range)
-        second_of = torch.nonzero(torch.isfinite(solution.second_fit.cost)).squeeze(1)
-        second = solution.second_fit.select(second_of)
-        signals = torch.cat([solution.signals, solution.second_signals[:, second_of]], 1).double().cpu()
+        second = solution.second_fit
+        signals = torch.cat([solution.signals, solution.second_signals], 1).double().cpu()
         centre = torch.log(torch.cat([solution.fit.time, second.time]).double().cpu())
         information = torch.cat([solution.fit.information, second.information]).double().cpu()
         reach = (REACH * noise_sd / information.clamp_min(TINY).sqrt()).clamp(max=high - low)
@@ -150,7 +149,7 @@ class _Sample:
             spacing=torch.log((stop - start) / (N_NODES - 1) / BIN_WIDTH),
             dots=tuple(torch.einsum("mnv,mv->nv", column, signals) for column in (first, other)),
             norms=tuple((x * y).sum(0) for x, y in ((first, first), (first, other), (other, other))),
-            second_of=second_of.cpu(),
+            second_of=solution.second_of.cpu(),
             noise_sd=noise_sd,
         )
 

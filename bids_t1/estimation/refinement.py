@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 MAX_ITERATIONS = 12
 """Gauss-Newton steps at most."""
 
-FULL_ITERATIONS = 2
-"""Steps made by all voxels together: from within 0.1 in log T most are there, and the others go on alone."""
+FULL_ITERATIONS = 1
+"""Steps made by all voxels together; after them and the last step most are there, and the others go on alone."""
 
-TOLERANCE = 1e-4
+TOLERANCE = 1e-3
 """Last step in log T. What is left after it is its square."""
 
 HELD = 1e30
@@ -64,10 +64,6 @@ class Fit:
         for field in fields(self):
             getattr(self, field.name)[where] = getattr(part, field.name)
 
-    def clone(self) -> Fit:
-        """Return a copy."""
-        return Fit(**{field.name: getattr(self, field.name).clone() for field in fields(self)})
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
@@ -82,11 +78,19 @@ class Problem:
     """Typical noise SD, which weighs the prior and the choices of sign against the data."""
 
 
-def refine(problem: Problem, signals: Signals, index: VoxelIndex) -> Fit:
-    """Move each voxel from its best atom to the nearest optimum, without leaving the atom's neighbourhood."""
+def refine(problem: Problem, signals: Signals, index: VoxelIndex, offset: Voxels) -> Fit:
+    """Move each voxel from its best atom to the nearest optimum, without leaving the atom's neighbourhood.
+
+    Parameters
+    ----------
+    index
+        Best atom of each voxel.
+    offset
+        Where to start, in atoms from there.
+    """
     prior, times = problem.prior, problem.dictionary.times
     low, high = times[(index - 1).clamp_min(0)], times[(index + 1).clamp_max(len(times) - 1)]
-    time = times[index]
+    time = times[index] * torch.exp(offset * torch.log(times[1] / times[0]))
     stiffness = torch.zeros_like(time)
     if prior is not None:
         fixed = solve(problem, signals, time, torch.full_like(time, HELD))

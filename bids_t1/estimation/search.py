@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,12 +18,25 @@ INDEX_BITS = 8
 """Low bits of a gain that carry its atom: 256 atoms, and gains still exact to 3 in 100,000."""
 
 
-def search(dictionary: Dictionary, candidates: Candidates) -> tuple[CandidateGains, CandidateIndex]:
-    """Return how much of the signal's energy the best atom explains, and which atom it is.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where the search ended, for every candidate and voxel."""
 
-    The energy explained is the squared length of the projection on the atom's cone of physical signals:
-    the usual projection on the plane where that lies inside the cone, on the nearest edge where not,
-    nothing where the amplitude would be negative.
+    gain: CandidateGains
+    """Energy of the signal that is explained at the vertex of a parabola through the best atom and its neighbours."""
+
+    atom: CandidateIndex
+    """The best atom."""
+
+    offset: CandidateGains
+    """Distance of the vertex from it, in atoms."""
+
+
+def search(dictionary: Dictionary, candidates: Candidates) -> Found:
+    """Find the best atom, by the energy of the signal it explains.
+
+    This is the squared length of the projection on the atom's cone of physical signals: the usual projection on the
+    plane where that lies inside the cone, on the nearest edge where not, nothing where the amplitude would be negative.
     """
     n_candidates, n_measurements, n_voxels = candidates.shape
     signals = candidates.transpose(0, 1).reshape(n_measurements, -1)
@@ -31,7 +45,8 @@ def search(dictionary: Dictionary, candidates: Candidates) -> tuple[CandidateGai
     rows = dictionary.axis if fixed_ratio else torch.cat([dictionary.axis, dictionary.side])
     cosine, sine = torch.cos(dictionary.half_angle)[:, None], torch.sin(dictionary.half_angle)[:, None]
     atoms = torch.arange(n_atoms, dtype=torch.int32, device=signals.device)[:, None]
-    packed = torch.empty(n_signals, dtype=torch.int32, device=signals.device)
+    best, offset = (signals.new_empty(n_signals) for _ in range(2))
+    index = torch.empty(n_signals, dtype=torch.int64, device=signals.device)
     # Work space made once: fresh memory for every block would cost more than the arithmetic.
     size = min(BLOCK, n_signals)
     projected, gain = signals.new_empty(len(rows), size), signals.new_empty(n_atoms, size)
@@ -45,10 +60,16 @@ def search(dictionary: Dictionary, candidates: Candidates) -> tuple[CandidateGai
             _cone_gain(projected, cosine, sine, out=gain)
         # Non-negative floats sort like their bits: with the atom in the lowest bits one maximum finds both.
         bits = gain.view(torch.int32).bitwise_and_(-1 << INDEX_BITS).bitwise_or_(atoms)
-        torch.amax(bits, 0, out=packed[block])
-    packed = packed.reshape(n_candidates, n_voxels)
-    index = packed & ((1 << INDEX_BITS) - 1)
-    return (packed & (-1 << INDEX_BITS)).view(torch.float32), index.long()
+        packed = torch.amax(bits, 0)
+        best[block] = packed.view(torch.float32)
+        index[block] = packed.bitwise_and_((1 << INDEX_BITS) - 1)
+        below = gain.gather(0, (index[block] - 1).clamp_min_(0)[None])[0]
+        above = gain.gather(0, (index[block] + 1).clamp_max_(n_atoms - 1)[None])[0]
+        curvature = (2 * best[block] - below - above).clamp_min_(torch.finfo(torch.float32).tiny)
+        torch.clamp((above - below) / (2 * curvature), -0.5, 0.5, out=offset[block])
+        best[block] += (above - below).mul_(offset[block]).div_(4)
+    shape = (n_candidates, n_voxels)
+    return Found(best.reshape(shape), index.reshape(shape), offset.reshape(shape))
 
 
 def _cone_gain(projected: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor, *, out: torch.Tensor) -> None:

@@ -85,7 +85,7 @@ class InversionRecovery:
             )
         repetition_times = [_repetition_time(sidecar) for sidecar in sidecars]
         unknown = [sidecar.name for sidecar, time in zip(sidecars, repetition_times, strict=True) if math.isinf(time)]
-        notes = ()
+        notes: tuple[str, ...] = ()
         if unknown and not ideal:
             notes = (f"{', '.join(unknown)}: RepetitionTime is missing; taken as infinite.",)
         model = cls(

@@ -6,10 +6,10 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.small_bids import TIMES, change_json, sidecar, write_json, write_root, write_run
 
 from bids_t1.bids.discover import find_acquisitions, participants, read_filters, require
 from bids_t1.data.errors import InvalidInputError, NothingSelectedError, UsageError
+from tests.small_bids import TIMES, change_json, sidecar, write_json, write_root, write_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from bids_t1.data.acquisition import Acquisition
 
 
-def find(dataset: Path, participant: str = "01", **filters: object) -> tuple[Acquisition, ...]:
-    return find_acquisitions(dataset, participant, "IRT1", filters={"IRT1": filters})
+def find(dataset: Path, **filters: object) -> tuple[Acquisition, ...]:
+    return find_acquisitions(dataset, "01", "IRT1", filters={"IRT1": filters})
 
 
-def times(acquisition: Acquisition) -> list[float | None]:
+def times(acquisition: Acquisition) -> list[float]:
     return sorted(file.sidecar.seconds("InversionTime") or 0.0 for file in acquisition.files)
 
 
@@ -93,7 +93,7 @@ def test_only_this_participant_is_read(tmp_path: Path) -> None:
 def test_participants_without_the_sequence_have_no_acquisitions(tmp_path: Path) -> None:
     write_run(write_root(tmp_path))
     assert find_acquisitions(tmp_path, "01", "MP2RAGE") == ()
-    assert find(tmp_path, "99") == ()
+    assert find_acquisitions(tmp_path, "99", "IRT1") == ()
 
 
 def test_a_missing_dataset_description_is_no_obstacle(tmp_path: Path) -> None:
@@ -195,5 +195,5 @@ def test_filter_files_are_read(tmp_path: Path) -> None:
 def test_labels_are_required_once_each_and_in_the_order_given() -> None:
     assert require(["1", "2", "3"], [], "participant") == ("1", "2", "3")
     assert require(["1", "2", "3"], ["3", "1", "3"], "participant") == ("3", "1")
-    with pytest.raises(NothingSelectedError, match="participant 7: not in the dataset, which has 1, 2. Check"):
+    with pytest.raises(NothingSelectedError, match=r"participant 7: not in the dataset, which has 1, 2\. Check"):
         require(["1", "2"], ["2", "7"], "participant")

@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING
 import nibabel as nib
 import numpy as np
 import pytest
+
+from bids_t1.bids.discover import find_acquisitions
+from bids_t1.bids.load import load_inversion_recovery
+from bids_t1.data.errors import InvalidInputError
 from tests.small_bids import (
     AFFINE,
     NOISE_SD,
@@ -16,15 +20,12 @@ from tests.small_bids import (
     TIMES,
     change_json,
     complex_images,
+    open_image,
     sidecar,
     write_image,
     write_root,
 )
 from tests.small_bids import write_run as write
-
-from bids_t1.bids.discover import find_acquisitions
-from bids_t1.bids.load import load_inversion_recovery
-from bids_t1.data.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -238,5 +239,5 @@ def test_stored_types_and_scale_factors_do_not_matter(tmp_path: Path, kind: type
     image.header.set_slope_inter(0.5, -3)
     nib.save(image, images[0])
     slope, shift = (1, 0) if kind is np.float64 else (0.5, -3)
-    expected = np.asanyarray(nib.load(images[0]).dataobj) if kind is np.float64 else slope * values + shift
+    expected = np.asanyarray(open_image(images[0]).dataobj) if kind is np.float64 else slope * values + shift
     np.testing.assert_allclose(load(tmp_path).measurements[0], expected)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-import nibabel as nib
 import numpy as np
 import pytest
 
@@ -17,6 +16,7 @@ from bids_t1.data.grid import Grid
 from bids_t1.data.outputs import OUTPUTS, outputs_of
 from bids_t1.data.result import Example, RunResult
 from bids_t1.storage import publishing, write_whole
+from tests.small_bids import open_image
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,9 +91,9 @@ def test_every_map_has_its_sidecar_units_and_place(tmp_path: Path) -> None:
         assert sidecar["Units"] == row.units
         assert sidecar["SkullStripped"] is False
         assert sidecar["Sources"] == ["bids:raw:sub-01/x.nii.gz"]
-        header = nib.load(image).header
+        header = open_image(image).header
         assert header["sform_code"] == header["qform_code"] == 1
-        np.testing.assert_allclose(nib.load(image).affine, AFFINE, atol=1e-5)
+        np.testing.assert_allclose(open_image(image).affine, AFFINE, atol=1e-5)
     table = (tmp_path / "sub-01" / "anat" / "sub-01_run-2_desc-IRT1status_dseg.tsv").read_text().splitlines()
     assert len(table) == len(VoxelStatus) + 1
     assert {len(line.split("\t")) for line in table} == {3}
@@ -158,7 +158,7 @@ def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
 
 def test_the_container_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BIDS_T1_CONTAINER", "docker:bids_t1:0.1")
-    write.describe_derivatives(tmp_path, tmp_path / "raw")
+    write.describe_derivatives(tmp_path, {"raw": tmp_path / "raw"})
     description = json.loads((tmp_path / "dataset_description.json").read_text())
     assert description["GeneratedBy"][0]["Container"] == {"Type": "docker", "Tag": "bids_t1:0.1"}
     assert description["DatasetLinks"] == {"raw": "raw"}

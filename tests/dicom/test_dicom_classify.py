@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.real_data import real_data
-from scanner_files import (
+
+from bids_t1.dicom.classify import Plan, classify
+from bids_t1.dicom.images import read_file
+from bids_t1.dicom.survey import survey
+from bids_t1.dicom.vendors import STANDARD, VENDORS, Rule
+from tests.dicom.scanner_files import (
     GE,
     GRADIENT_ECHO,
     PHILIPS,
@@ -16,11 +20,7 @@ from scanner_files import (
     write_set,
     write_volume,
 )
-
-from bids_t1.dicom.classify import Plan, classify
-from bids_t1.dicom.images import read_file
-from bids_t1.dicom.survey import survey
-from bids_t1.dicom.vendors import STANDARD, VENDORS, Rule
+from tests.real_data import real_data
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,7 +15,11 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.uid import RLELossless
-from scanner_files import (
+
+from bids_t1.data.errors import CannotCreateOutputError, InputOutputError, InvalidInputError, NoInputError
+from bids_t1.dicom.convert import convert, dcm2niix_binary
+from bids_t1.dicom.record import Conversion
+from tests.dicom.scanner_files import (
     GE,
     GE_IMAGE_TYPE,
     PHILIPS,
@@ -27,10 +31,6 @@ from scanner_files import (
     write_set,
     write_volume,
 )
-
-from bids_t1.data.errors import CannotCreateOutputError, InputOutputError, InvalidInputError, NoInputError
-from bids_t1.dicom.convert import convert, dcm2niix_binary
-from bids_t1.dicom.record import Conversion
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import nibabel as nib
 import numpy as np
 import pytest
 from pydicom import dcmread
-from tests.real_data import real_data
 from scipy.optimize import minimize_scalar
 
 from bids_t1.dicom.convert import convert
@@ -17,6 +16,7 @@ from bids_t1.dicom.extract import lay_out
 from bids_t1.dicom.files import open_plain
 from bids_t1.dicom.images import read_file
 from bids_t1.dicom.volumes import assemble
+from tests.real_data import real_data
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,12 +6,12 @@ import gzip
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.real_data import real_data
-from scanner_files import SIEMENS, write_volume
 
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.dicom.files import is_dicom
 from bids_t1.dicom.sources import find_sources
+from tests.dicom.scanner_files import SIEMENS, write_volume
+from tests.real_data import real_data
 
 if TYPE_CHECKING:
     from pathlib import Path

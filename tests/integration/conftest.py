@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bids_t1.phantom import dataset
+from bids_t1.phantom.anatomy import load_atlas
 from tests.command import Finished, participant, phantom
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 def _one_atlas() -> Iterator[None]:
     """Read the template of the phantom once, not once for each dataset."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dataset, "load_atlas", cache(dataset.load_atlas))
+        patch.setattr(dataset, "load_atlas", cache(load_atlas))
         yield
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-import nibabel as nib
 import numpy as np
 import pytest
 
@@ -20,6 +19,7 @@ from tests.small_bids import (
     TIMES,
     change_json,
     complex_images,
+    open_image,
     sidecar,
     write_image,
     write_root,
@@ -102,7 +102,7 @@ def phase_only(images: Images) -> None:
             path.rename(path.with_name(path.name.replace("_IRT1", "_part-phase_IRT1")))
 
 
-BAD = {
+BAD: dict[Callable[[Images], None], str] = {
     no_time: "sub-01_inv-2_IRT1.json: InversionTime is missing; expected seconds",
     negative_time: "sub-01_inv-2_IRT1.json: InversionTime is -0.3; expected seconds, above 0. Correct the sidecar.",
     zero_time: "sub-01_inv-2_IRT1.json: InversionTime is 0; expected seconds, above 0. Correct the sidecar.",
@@ -178,7 +178,7 @@ def test_images_in_and_outside_of_sessions_do_not_overwrite_each_other(tmp_path:
 
 
 def read(out_dir: Path, what: str) -> NDArray[np.float64]:
-    return np.asanyarray(nib.load(out_dir / f"sub-01/anat/sub-01_desc-{what}.nii.gz").dataobj)
+    return np.asanyarray(open_image(out_dir / f"sub-01/anat/sub-01_desc-{what}.nii.gz").dataobj)
 
 
 def test_nan_voxels_are_marked_and_the_others_fitted(tmp_path: Path) -> None:

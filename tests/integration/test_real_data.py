@@ -6,14 +6,13 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import nibabel as nib
 import numpy as np
 import pytest
 
 from bids_t1.data.estimate import VoxelStatus
 from tests import command
 from tests.real_data import real_data
-from tests.small_bids import change_json, sidecar, write_root, write_run
+from tests.small_bids import change_json, open_image, sidecar, write_root, write_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +35,7 @@ IN_BRAIN = 250.0
 
 
 def read(out_dir: Path, what: str, label: str = "01") -> Array:
-    return np.asanyarray(nib.load(out_dir / f"sub-{label}/anat/sub-{label}_desc-{what}.nii.gz").dataobj)
+    return np.asanyarray(open_image(out_dir / f"sub-{label}/anat/sub-{label}_desc-{what}.nii.gz").dataobj)
 
 
 @pytest.mark.parametrize("scanner", sorted(NICL2))

@@ -111,7 +111,7 @@ def test_a_saturation_forgets_the_repetition() -> None:
     ],
 )
 def test_the_repetition_time_is_the_delay_between_inversions(fields: dict[str, object], expected: float) -> None:
-    found, notes = InversionRecovery.from_metadata(sidecars(**fields))
+    found, notes = InversionRecovery.from_metadata(sidecars(TIMES, **fields))
     assert found.repetition_times == (expected,) * len(TIMES)
     assert found.inversion_times == TIMES
     assert bool(notes) == math.isinf(expected)

@@ -1,0 +1,43 @@
+# Two commands for a fresh machine: `make example` and `make test`. Needs Python 3.11 or newer with venv.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+EXAMPLE ?= example
+# The CPU build keeps gigabytes of CUDA libraries away; for a GPU: make TORCH=torch TORCH_INDEX_URL=
+TORCH ?= torch==2.13.0+cpu
+TORCH_INDEX_URL ?= https://download.pytorch.org/whl/cpu
+TORCH_INDEX := $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL))
+
+.PHONY: example test lint clean
+
+example: $(VENV)/.installed
+	rm -rf $(EXAMPLE)
+	$(BIN)/bids_t1_phantom $(EXAMPLE)/dicom --format dicom --layout participants --resolution 3
+	$(BIN)/bids_t1 $(EXAMPLE)/dicom $(EXAMPLE)/derivatives participant
+	@echo "The page: $(EXAMPLE)/derivatives/sub-01.html"
+
+test: $(VENV)/.installed-test
+	$(BIN)/pytest --cov -n auto
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+$(VENV)/.torch:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --retries 1 $(TORCH_INDEX) --no-deps "$(TORCH)"
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.torch pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/.installed-test: $(VENV)/.torch pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@ $(VENV)/.installed
+
+clean:
+	rm -rf $(VENV) $(EXAMPLE) build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
