@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import math
+import os
 import sys
 from collections import Counter
 from contextlib import suppress
@@ -155,6 +156,20 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
         help="threads of each process (default: the processors this job may use, shared by the processes)",
     )
     group.add_argument(
+        "--mem-mb",
+        "--mem_mb",
+        type=int,
+        metavar="MB",
+        help="memory a run may need; one that needs more is refused before it starts (default: no limit)",
+    )
+    group.add_argument(
+        "--random-seed",
+        "--random_seed",
+        type=int,
+        metavar="N",
+        help="accepted for compatibility with other BIDS-Apps; nothing here is random",
+    )
+    group.add_argument(
         "-w",
         "--work-dir",
         "--work_dir",
@@ -195,7 +210,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     database = arguments.bids_database_dir
     if database is not None and not (database / "layout_index.sqlite").is_file():
         raise UsageError(f"--bids-database-dir is {database}; expected a folder with a saved index of pybids.")
-    for name in ("nprocs", "omp_nthreads"):
+    for name in ("nprocs", "omp_nthreads", "mem_mb"):
         value = getattr(arguments, name)
         if value is not None and value < 1:
             raise UsageError(f"--{name.replace('_', '-')} is {value}; expected 1 or more.")
@@ -221,9 +236,17 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         reports_only=arguments.reports_only,
         stop_on_first_crash=arguments.stop_on_first_crash,
         n_processes=arguments.nprocs,
-        n_threads=arguments.omp_nthreads,
+        n_threads=arguments.omp_nthreads or max(1, _processors() // arguments.nprocs),
+        memory_mb=arguments.mem_mb,
         command=_command(arguments),
     )
+
+
+def _processors() -> int:
+    """Return how many processors this job may use, which is often fewer than the machine has."""
+    allotted = len(os.sched_getaffinity(0))
+    by_scheduler = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    return min(allotted, int(by_scheduler)) if by_scheduler.isdecimal() else allotted
 
 
 def _command(arguments: argparse.Namespace) -> str:

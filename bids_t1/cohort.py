@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import multiprocessing
-import os
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
@@ -107,16 +106,15 @@ def _check_description(settings: Settings) -> None:
 
 def process_all(work: Sequence[Work], settings: Settings) -> tuple[Outcome, ...]:
     """Process participants, in this process or in several; one that fails leaves the others alone."""
-    n_threads = settings.n_threads or max(1, len(os.sched_getaffinity(0)) // settings.n_processes)
     if settings.n_processes == 1 or len(work) == 1:
-        torch.set_num_threads(n_threads)
+        torch.set_num_threads(1)
         return tuple(_until_crash(((item, partial(_process_one, item, settings)) for item in work), settings))
     # A fresh interpreter per process: forked copies of a threaded torch may hang.
     with ProcessPoolExecutor(
         settings.n_processes,
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_start_process,
-        initargs=(n_threads, LOG.getEffectiveLevel()),
+        initargs=(LOG.getEffectiveLevel(),),
     ) as pool:
         pending = [(item, pool.submit(_process_one, item, settings)) for item in work]
         outcomes = tuple(_until_crash(((item, partial(_await, item, future)) for item, future in pending), settings))
@@ -124,8 +122,8 @@ def process_all(work: Sequence[Work], settings: Settings) -> tuple[Outcome, ...]
     return outcomes
 
 
-def _start_process(n_threads: int, level: int) -> None:
-    torch.set_num_threads(n_threads)
+def _start_process(level: int) -> None:
+    torch.set_num_threads(1)  # the engine has threads of its own
     logging.basicConfig(format="%(message)s", level=level)
 
 

@@ -17,7 +17,14 @@ from tqdm import tqdm
 
 from bids_t1.bids import discover, load, results, write
 from bids_t1.data.entities import BidsName
-from bids_t1.data.errors import BidsT1Error, InvalidInputError, NoInputError, NothingSelectedError, UsageError
+from bids_t1.data.errors import (
+    BidsT1Error,
+    InputOutputError,
+    InvalidInputError,
+    NoInputError,
+    NothingSelectedError,
+    UsageError,
+)
 from bids_t1.data.estimate import VoxelStatus
 from bids_t1.data.outputs import outputs_of
 from bids_t1.data.result import RunResult
@@ -224,6 +231,7 @@ def _process_session(
 
 def _process_run(acquisition: Acquisition, raw: Path, settings: Settings) -> RunResult:
     """Fit one inversion-recovery run."""
+    _require_memory(acquisition, settings)
     series = load.load_inversion_recovery(acquisition)
     with _naming(acquisition):
         model, notes = InversionRecovery.from_metadata(series.sidecars, ideal=settings.efficiency == "ideal")
@@ -280,6 +288,17 @@ def _naming(acquisition: Acquisition) -> Iterator[None]:
         yield
     except InvalidInputError as error:
         raise InvalidInputError(f"{acquisition.name}: {error}") from error
+
+
+def _require_memory(acquisition: Acquisition, settings: Settings) -> None:
+    """Refuse a run that would not fit: images and maps take up to twice the images, the program below 1 GB."""
+    if settings.memory_mb is None:
+        return
+    needed = (2 * load.size_in_memory(acquisition) + 1e9) / 1e6
+    if needed > settings.memory_mb:
+        raise InputOutputError(
+            f"{acquisition.name}: needs {needed:.0f} MB, --mem-mb allows {settings.memory_mb}. Give it more."
+        )
 
 
 def _record(

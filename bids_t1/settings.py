@@ -31,6 +31,11 @@ class Settings:
     reports_only: bool
     stop_on_first_crash: bool
     n_processes: int
-    n_threads: int | None
+    n_threads: int
+    """Of each process."""
+
+    memory_mb: int | None
+    """What a run may need at most [MB]; None: no limit."""
+
     command: str
     """The command line without its paths."""

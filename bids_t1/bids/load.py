@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import zlib
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import nibabel as nib
 import numpy as np
@@ -15,10 +15,12 @@ from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.grid import SAME_GRID_SHIFT, TOLERATED_SHIFT, Grid
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from bids_t1.data.acquisition import Acquisition, Kind, RawFile
+
+T = TypeVar("T")
 
 PARTS: dict[frozenset[str], Kind] = {
     frozenset({""}): "magnitude",
@@ -71,6 +73,12 @@ def load_inversion_recovery(acquisition: Acquisition) -> Series:
         sources=tuple(file.path for files in ordered for file in files),
         warnings=warnings,
     )
+
+
+def size_in_memory(acquisition: Acquisition) -> int:
+    """Return the bytes that the images of a run take when loaded in single precision, from their headers."""
+    shapes = [_reading(file.path, lambda image: image.shape) for file in acquisition.files]
+    return sum(4 * math.prod(shape) for shape in shapes)
 
 
 def _choose_parts(acquisition: Acquisition, by_part: dict[str, list[RawFile]]) -> tuple[Kind, tuple[str, ...]]:
@@ -136,14 +144,18 @@ def open_image(path: Path) -> nib.spatialimages.SpatialImage:
     return image
 
 
-def _read(path: Path) -> tuple[np.ndarray, Grid]:
+def _reading(path: Path, take: Callable[[nib.spatialimages.SpatialImage], T]) -> T:
+    """Take something from an image file, and say which file it was where that fails."""
     try:
-        image = open_image(path)
-        data = np.asanyarray(image.dataobj)
+        return take(open_image(path))
     except UNREADABLE as error:
         raise InvalidInputError(
             f"{path.name}: cannot be read as NIfTI ({error}); expected a complete file. Copy it again."
         ) from error
+
+
+def _read(path: Path) -> tuple[np.ndarray, Grid]:
+    image, data = _reading(path, lambda image: (image, np.asanyarray(image.dataobj)))
     if data.dtype.kind not in "iuf":
         raise InvalidInputError(
             f"{path.name}: holds numbers of type {data.dtype}; expected integers or real numbers. "

@@ -105,7 +105,8 @@ class Estimate:
     @property
     def rate(self) -> Map:
         """Relaxation rate [1/s]."""
-        return np.reciprocal(self.time)
+        rate: Map = 1 / self.time
+        return rate
 
     def count(self, status: VoxelStatus) -> int:
         """Return how many voxels have a status."""

@@ -57,7 +57,7 @@ OUTPUTS = (
         desc="IRT1sd",
         suffix="T1map",
         units="s",
-        description="Standard deviation of T1, from the residuals; it covers both choices of sign where two explain the data.",
+        description="Standard deviation of T1 from the residuals; covers both choices of sign where two are likely.",
         view=View(colour_map="viridis", limits=(0.0, 0.2), label="SD of T1 [s]"),
     ),
     Output(

@@ -209,7 +209,7 @@ class _Search:
         """Sum likelihoods over the nodes and the choices of sign of each voxel, in logs."""
         fits = torch.logsumexp(joint, 0)
         second_of = self.sample.second_of
-        first, second = fits.split([len(fits) - len(second_of), len(second_of)])
+        first, second = fits[: len(fits) - len(second_of)], fits[len(fits) - len(second_of) :]
         return first.index_put((second_of,), torch.logaddexp(first[second_of], second))
 
     def _cost(self, hats: torch.Tensor, parameters: torch.Tensor) -> torch.Tensor:

@@ -140,7 +140,7 @@ def solve(problem: Problem, signals: Signals, time: Voxels, stiffness: Voxels, w
     fit = _project_two(columns, slopes, signals, time, (middle, None), stiffness)
     outside = torch.nonzero((fit.ratio < low) | (fit.ratio > high) | (fit.amplitude <= 0)).squeeze(1)
     if len(outside):
-        part = [array[..., outside] for array in (columns, slopes, signals, time)]
+        part = (columns[..., outside], slopes[..., outside], signals[:, outside], time[outside])
         edges = [_project_held(*part, ratio) for ratio in (low, high)]
         nearer = edges[0].cost <= edges[1].cost
         fit.put(outside, edges[1])

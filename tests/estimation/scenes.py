@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bids_t1.data.estimate import Estimate
 from bids_t1.phantom import simulate
 from bids_t1.sequences.inversion_recovery import InversionRecovery
+
+if TYPE_CHECKING:
+    from bids_t1.data.estimate import Estimate
 
 INVERSION_TIMES = tuple(float(time) for time in np.geomspace(0.05, 3.0, 10))
 REPETITION_TIME = 12.0

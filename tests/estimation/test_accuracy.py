@@ -45,12 +45,11 @@ def test_error_bars_cover_the_truth(uniform: Scene, free: Estimate, low: float, 
     assert 0.935 < coverage(free, uniform, band(uniform, low, high), factor) < 0.965
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "share"), [(0.3, 0.6, 0.80), (0.6, 1.2, 0.60), (1.2, 2.0, 0.40), (2.0, 3.0, 0.25)]
-)
+@pytest.mark.parametrize("bounds_and_share", [(0.3, 0.6, 0.80), (0.6, 1.2, 0.60), (1.2, 2.0, 0.40), (2.0, 3.0, 0.25)])
 def test_learned_efficiency_is_more_precise_unbiased_and_honest(
-    uniform: Scene, free: Estimate, learned: Estimate, low: float, high: float, share: float
+    uniform: Scene, free: Estimate, learned: Estimate, bounds_and_share: tuple[float, float, float]
 ) -> None:
+    low, high, share = bounds_and_share
     where = band(uniform, low, high)
     truth, found = uniform.truth[where], uniform.inside(learned.time)[where]
     factor = float(stats.t.ppf(0.975, learned.degrees_of_freedom))

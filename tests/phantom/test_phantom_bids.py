@@ -54,9 +54,7 @@ def test_images_and_truth_share_their_grid_and_names(bids_dataset: Path) -> None
 
 
 def test_sidecars_are_in_seconds(bids_dataset: Path) -> None:
-    sidecar = json.loads(
-        (bids_dataset / "sub-01" / "anat" / "sub-01_inv-10_part-phase_IRT1.json").read_text()
-    )
+    sidecar = json.loads((bids_dataset / "sub-01" / "anat" / "sub-01_inv-10_part-phase_IRT1.json").read_text())
     assert (sidecar["InversionTime"], sidecar["RepetitionTime"], sidecar["EchoTime"]) == (3.0, 6.0, 0.01)
     assert sidecar["Units"] == "rad"
 

@@ -53,9 +53,7 @@ RADIANS = {"SIEMENS": np.pi / 4096, "PHILIPS": 1.0, "GE": 0.001}
 
 @pytest.mark.parametrize("part", ["mag", "real", "complex", "polar"])
 @pytest.mark.parametrize("vendor", ["siemens", "philips", "ge"])
-def test_classic_files_convert_to_the_simulated_images(
-    tmp_path: Path, scan: Scan, vendor: str, part: str
-) -> None:
+def test_classic_files_convert_to_the_simulated_images(tmp_path: Path, scan: Scan, vendor: str, part: str) -> None:
     folder = _make(tmp_path / "out", "--layout", "flat", "--vendor", vendor, "--part", part)
     converted = _convert(folder, tmp_path / "nifti")
     n_parts = {"mag": 1, "real": 1, "polar": 2, "complex": 4 if vendor == "ge" else 2}[part]

@@ -78,9 +78,7 @@ def test_a_slice_is_the_same_head_at_the_same_place(atlas: Atlas, head: Head) ->
     assert found == pytest.approx(expected, rel=0.5)
 
 
-@pytest.mark.parametrize(
-    "options", [HeadOptions(resolution=0.1), HeadOptions(slices=0), HeadOptions(slices=1000)]
-)
+@pytest.mark.parametrize("options", [HeadOptions(resolution=0.1), HeadOptions(slices=0), HeadOptions(slices=1000)])
 def test_impossible_grids_are_refused(options: HeadOptions) -> None:
     with pytest.raises(InvalidInputError, match="expected"):
         make_grid(options)

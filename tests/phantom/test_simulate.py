@@ -52,9 +52,7 @@ def test_long_repetition_time_forgets_the_previous_repetition() -> None:
 
 def test_gradient_echo_has_no_memory_of_the_echo_time() -> None:
     short, long = (
-        inversion_recovery(
-            T1, 1.0, inversion_times=TIMES, repetition_times=4.0, echo_time=te, refocusing=False
-        )
+        inversion_recovery(T1, 1.0, inversion_times=TIMES, repetition_times=4.0, echo_time=te, refocusing=False)
         for te in (0.0, 0.1)
     )
     np.testing.assert_allclose(short, long, atol=1e-12)
