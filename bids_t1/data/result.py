@@ -65,6 +65,7 @@ class SeriesNote:
     description: str
     n_files: int
     outcome: str
+    """``kept as ...`` or ``skipped: reason``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -1,6 +1,6 @@
 """The vocabulary of array shapes: measurements and coefficients first, voxels last and free.
 
-A name here is a promise that one test job checks at run time (``pytest --jaxtyping-packages``).
+A name here is a promise; tests/estimation/test_shapes.py checks them at run time.
 """
 
 import numpy as np

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from bids_t1.data.result import SeriesNote
 from bids_t1.dicom.files import walk
 
 if TYPE_CHECKING:
@@ -14,21 +15,6 @@ if TYPE_CHECKING:
 
 RULES_VERSION = 1
 """Raised whenever the same DICOM files would be converted otherwise, so that old results are not reused."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeriesRecord:
-    """One series found, and what became of it."""
-
-    number: int | None
-    """Series number of the scanner."""
-
-    description: str
-    """Series description without identifying words."""
-
-    n_files: int
-    outcome: str
-    """``kept as ...`` or ``skipped: reason``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +27,7 @@ class Conversion:
     written: tuple[str, ...]
     """Files written, relative to the raw dataset."""
 
-    series: tuple[SeriesRecord, ...]
+    series: tuple[SeriesNote, ...]
     warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -54,7 +40,7 @@ class Conversion:
         return cls(
             digest=record["digest"],
             written=tuple(record["written"]),
-            series=tuple(SeriesRecord(**entry) for entry in record["series"]),
+            series=tuple(SeriesNote(**entry) for entry in record["series"]),
             warnings=tuple(record["warnings"]),
         )
 

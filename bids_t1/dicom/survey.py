@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bids_t1.data.errors import InvalidInputError, NoInputError
+from bids_t1.data.result import SeriesNote
 from bids_t1.dicom.files import is_dicom, walk
 from bids_t1.dicom.images import FileContent, UnreadableError, read_file
 from bids_t1.dicom.privacy import scrub
-from bids_t1.dicom.record import SeriesRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,13 +65,13 @@ def survey(folder: Path) -> Survey:
     return Survey(folder, tuple(contents), tuple(unreadable))
 
 
-def series_records(found: Survey, plan: Plan) -> tuple[SeriesRecord, ...]:
+def series_records(found: Survey, plan: Plan) -> tuple[SeriesNote, ...]:
     """Say of every series, in the order of the scanner, what became of it."""
     identifying = found.identifying
     n_files = Counter(content.series for content in found.contents)
     outcomes = _outcomes(found, plan)
     return tuple(
-        SeriesRecord(
+        SeriesNote(
             number=key.number,
             description=scrub(key.description or key.protocol, identifying),
             n_files=n_files[key],
@@ -104,7 +104,7 @@ def _kept_as(images: list[Kept]) -> str:
     return f"kept as {' '.join(entities)}, inversion time {', '.join(f'{time * 1000:g}' for time in times)} ms"
 
 
-def nothing_usable(folder: Path, series: Iterable[SeriesRecord]) -> NoInputError:
+def nothing_usable(folder: Path, series: Iterable[SeriesNote]) -> NoInputError:
     """Return the error for a folder without a multi-TI inversion recovery, saying what each series is."""
     found = "\n".join(f"  series {entry.number} {entry.description}: {entry.outcome}" for entry in series)
     return NoInputError(

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from bids_t1.data.errors import BidsT1Error, UsageError
+from bids_t1.arguments import Parser
+from bids_t1.data.errors import BidsT1Error
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """Leave with the exit code for usage, which argparse would give as 2."""
-        self.print_usage(sys.stderr)
-        self.exit(UsageError.exit_code, f"{self.prog}: {message}\n")
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Declare the arguments, their defaults and their help."""
-    parser = _Parser(
+    parser = Parser(
         prog="bids_t1_phantom",
         description="Make a dataset of digital heads with known T1: inversion-recovery images as BIDS or as "
         "the DICOM files of a scanner, and beside them the true maps. "

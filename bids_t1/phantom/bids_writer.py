@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import nibabel
@@ -10,6 +9,7 @@ import numpy as np
 
 from bids_t1.data.entities import BidsName
 from bids_t1.phantom.anatomy import Tissue
+from bids_t1.storage import as_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -179,4 +179,4 @@ def _write_image(
 
 
 def _write_json(path: Path, content: Mapping[str, object]) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    path.write_text(as_json(content), encoding="utf-8")

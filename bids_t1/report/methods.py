@@ -47,7 +47,7 @@ class Methods:
 
 
 def write_methods(result: ParticipantResult) -> Methods:
-    """Write the methods of all runs; runs that were treated alike share their text."""
+    """Write the methods of all runs, at least one; runs that were treated alike share their text."""
     references = References()
     paragraphs = [_preparation(result, references)]
     for run in result.runs:
@@ -60,10 +60,9 @@ def write_methods(result: ParticipantResult) -> Methods:
             if paragraph and paragraph not in paragraphs:
                 paragraphs.append(paragraph)
     models = (str(run.record["EfficiencyModel"]) for run in result.runs if "EfficiencyModel" in run.record)
-    pictures = _pictures(result, references) if result.runs else ""
     return Methods(
         paragraphs=tuple(map(wording.typeset, paragraphs)),
-        pictures=pictures,
+        pictures=_pictures(result, references),
         references=tuple(references.works),
         models=tuple(dict.fromkeys(models)),
     )
@@ -77,8 +76,6 @@ def _preparation(result: ParticipantResult, references: References) -> str:
         if result.series
         else ""
     )
-    if not result.runs:
-        return f"{converted}Data were given to {program}; no T1 map was made."
     standard = references.cite(literature.BIDS, literature.QMRI_BIDS)
     return (
         f"{converted}T1 maps were computed with {program}. Data and results are organised by the Brain "

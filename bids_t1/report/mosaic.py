@@ -65,7 +65,6 @@ class MapFigure:
 
     label: str
     description: str
-    units: str
     file: str
     tiles: tuple[Tile, ...]
     bar: ColourBar | None
@@ -82,7 +81,6 @@ def draw_map(output: Output, values: NDArray[np.floating], layout: Layout, file:
     return MapFigure(
         label=output.view.label,
         description=wording.typeset(output.description),
-        units=output.units,
         file=file,
         tiles=_tiles(colours.indices(values, limits), table, layout),
         bar=ColourBar(
@@ -101,7 +99,6 @@ def draw_status(output: Output, status: NDArray[np.integer], layout: Layout, fil
     return MapFigure(
         label=output.view.label,
         description=wording.typeset(output.description),
-        units=output.units,
         file=file,
         tiles=_tiles(status.astype(np.uint8), colours.status_table(), layout),
         bar=None,

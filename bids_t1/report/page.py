@@ -62,6 +62,6 @@ def render_page(result: ParticipantResult) -> str:
         result=result,
         sessions=[session for session in sessions if session is not None],
         runs=[describe_run(run, number) for number, run in enumerate(result.runs, 1)],
-        methods=write_methods(result),
+        methods=write_methods(result) if result.runs else None,
         n_warnings=len(result.warnings) + sum(len(run.warnings) for run in result.runs),
     )

@@ -31,6 +31,16 @@ COARSE_BIN_WIDTH = 0.1
 FEW_VOXELS = 5000
 MAX_EXAMPLES = 8
 
+# Places are set by hand: matplotlib's constrained layout differs in the last digits from run to run, because its
+# solver keeps the unknowns in the order of their addresses, and the names of clipping paths follow these digits.
+WIDTH = 10.5
+"""Of both plots, as wide as the page [inch]."""
+
+HISTOGRAM_HEIGHT = 3.1
+PANEL_HEIGHT = 3.1
+PANEL_MARGINS = {"left": 0.62, "right": 0.12, "bottom": 0.5, "top": 0.42}
+"""Around the axes of one voxel, for ticks and labels [inch]."""
+
 # Mid-tones that stand out from white and from black: the page does not know which it will be.
 BLUE, ORANGE, GREEN, PURPLE, LINES = "#3d7ab8", "#d5731e", "#4c9a6a", "#a06aa8", "#8a9099"
 
@@ -72,8 +82,8 @@ def draw_histogram(t1: NDArray[np.floating], bands: Sequence[ReferenceBand]) -> 
     edges = np.arange(0, HISTOGRAM_END + width / 2, width)
     counts, _ = np.histogram(t1, edges)
     with mpl.rc_context(_SETTINGS):
-        figure = Figure(figsize=(10.5, 3.1), layout="constrained")
-        axes = figure.add_subplot()
+        figure = Figure(figsize=(WIDTH, HISTOGRAM_HEIGHT))
+        axes = figure.add_axes((0.075, 0.16, 0.915, 0.69))
         for band, colour in zip(bands, (GREEN, PURPLE), strict=False):
             axes.axvspan(band.mean - band.sd, band.mean + band.sd, color=colour, alpha=0.22, linewidth=0)
             label = f"{band.tissue}\n{band.mean:.2f} ± {band.sd:.2f} s"
@@ -94,14 +104,35 @@ def draw_curves(examples: Sequence[Example]) -> str:
     n_columns = 3 if len(shown) in {1, 2, 3, 5, 6} else 4
     n_rows = -(-len(shown) // n_columns)
     with mpl.rc_context(_SETTINGS):
-        figure = Figure(figsize=(10.5, 3.1 * n_rows), layout="constrained")
-        panels = figure.subfigures(n_rows, n_columns, squeeze=False).ravel()
-        for panel, example in zip(panels, shown, strict=False):
-            panel.set_facecolor("none")
-            upper, lower = panel.subplots(2, 1, sharex=True, height_ratios=(3.2, 1))
+        figure = Figure(figsize=(WIDTH, PANEL_HEIGHT * n_rows))
+        for number, example in enumerate(shown):
+            upper, lower = _add_panel(figure, divmod(number, n_columns), n_rows, n_columns)
             _draw_curve(upper, example)
             _draw_residuals(lower, example)
         return _svg(figure)
+
+
+def _add_panel(figure: Figure, place: tuple[int, int], n_rows: int, n_columns: int) -> tuple[Axes, Axes]:
+    """Return the axes of one voxel's curve and, below it, of its residuals."""
+    (row, column), (width, height) = place, (1 / n_columns, 1 / n_rows)
+    inch = {side: 1 / (WIDTH if side in {"left", "right"} else PANEL_HEIGHT * n_rows) for side in PANEL_MARGINS}
+    margin = {side: size * inch[side] for side, size in PANEL_MARGINS.items()}
+    grid = figure.add_gridspec(
+        2,
+        1,
+        height_ratios=(3.2, 1),
+        hspace=0.12,
+        left=column * width + margin["left"],
+        right=(column + 1) * width - margin["right"],
+        bottom=1 - (row + 1) * height + margin["bottom"],
+        top=1 - row * height - margin["top"],
+    )
+    upper = figure.add_subplot(grid[0])
+    lower = figure.add_subplot(grid[1], sharex=upper)
+    upper.tick_params(labelbottom=False)
+    for axes in (upper, lower):
+        axes.yaxis.set_label_coords(-0.5 * inch["left"] / (width - margin["left"] - margin["right"]), 0.5)
+    return upper, lower
 
 
 def _draw_curve(axes: Axes, example: Example) -> None:

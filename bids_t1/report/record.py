@@ -17,6 +17,7 @@ LABELS = {
     "RepetitionTimes": "Repetition times TR",
     "EchoTime": "Echo time TE",
     "MagneticFieldStrength": "Field strength",
+    "Manufacturer": "Manufacturer of the scanner",
     "DataKind": "Kind of data",
     "PolarityRestored": "Signs restored by the fit",
     "EfficiencyModel": "Inversion efficiency",
@@ -53,6 +54,7 @@ INNER_LABELS = {
 }
 """Names inside of nested values."""
 
+_OF_THE_SCAN = frozenset({"InversionTimes", "RepetitionTimes", "EchoTime", "MagneticFieldStrength", "Manufacturer"})
 _SHOWN_ELSEWHERE = frozenset({"Description", "Units", "SkullStripped", "EstimationSoftware"})
 _UNITS = {"MagneticFieldStrength": "T", "EchoTime": "s"}
 
@@ -77,7 +79,7 @@ def record_rows(run: RunResult) -> tuple[Row, ...]:
         Row(LABELS.get(key, wording.spelt_out(key)), wording.without_folders(_value(key, run.record[key])))
         for key in (*known, *others)
     ]
-    place = sum(key in {"InversionTimes", "RepetitionTimes", "EchoTime", "MagneticFieldStrength"} for key in known)
+    place = sum(key in _OF_THE_SCAN for key in known)
     return (*rows[:place], Row("Matrix", f"{shape} voxels"), Row("Voxel size", f"{sizes} mm"), *rows[place:])
 
 

@@ -40,6 +40,9 @@ class Summary:
     sd: str
     fitted: str
     fitted_note: str
+    undecided: str
+    """Share of the estimates with two possible signs; empty where there are none."""
+
     interval: str
     """Factor of the SD for a 95 % interval; empty where the degrees of freedom are not known."""
 
@@ -139,6 +142,7 @@ def _summarise(run: RunResult, t1: NDArray[np.floating]) -> Summary:
     sd = run.maps.get("time_sd", np.array([]))
     sd = sd[np.isfinite(sd)]
     n_estimates = sum(run.status_counts.get(status.name, 0) for status in VoxelStatus if status.has_estimate)
+    n_undecided = run.status_counts.get(VoxelStatus.POLARITY_UNDECIDED.name, 0)
     n_signal = sum(run.status_counts.values()) - run.status_counts.get(VoxelStatus.NO_SIGNAL.name, 0)
     degrees, factor = (run.record.get(key) for key in ("DegreesOfFreedom", "IntervalFactor"))
     return Summary(
@@ -147,6 +151,9 @@ def _summarise(run: RunResult, t1: NDArray[np.floating]) -> Summary:
         sd=wording.seconds(float(np.median(sd)) if sd.size else float("nan")),
         fitted=wording.percent(n_estimates, n_signal),
         fitted_note=f"{wording.grouped(n_estimates)} of {wording.grouped(n_signal)} voxels not taken as background",
+        undecided=f"{wording.percent(n_undecided, n_estimates)} of them with two choices of sign"
+        if n_undecided
+        else "",
         interval=f"{factor:.2f}" if isinstance(factor, int | float) else "",
         degrees_of_freedom=wording.counted(degrees, "degree") if isinstance(degrees, int) else "known degrees",
     )

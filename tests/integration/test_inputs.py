@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
-import subprocess
 from typing import TYPE_CHECKING
 
 import nibabel as nib
@@ -14,7 +13,7 @@ import pytest
 from pydicom import dcmread
 
 from bids_t1.data.outputs import OUTPUTS
-from tests import command
+from tests import command, validator
 from tests.small_bids import open_image
 
 if TYPE_CHECKING:
@@ -23,14 +22,6 @@ if TYPE_CHECKING:
     from tests.command import Finished
 
 SECRETS = ("PatientName", "PatientID", "PatientBirthDate", "AccessionNumber", "InstitutionName", "StudyInstanceUID")
-
-
-def validate(dataset: Path) -> list[object]:
-    """Return the errors of the BIDS validator."""
-    words = ["bids-validator-deno", str(dataset), "--ignoreWarnings", "--format", "json"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    issues = json.loads(done.stdout)["issues"]["issues"]
-    return [issue for issue in issues if issue["severity"] == "error"]
 
 
 def check_t1(truth: Path, out_dir: Path, label: str = "01") -> None:
@@ -56,7 +47,7 @@ def test_bids_in_t1_out(bids_done: Finished) -> None:
     assert bids_done.answer.code == 0, bids_done.answer.said
     for label in ("01", "02"):
         check_t1(bids_done.bids_dir / "derivatives" / "truth", bids_done.out_dir, label)
-    assert validate(bids_done.out_dir) == []
+    assert validator.errors(bids_done.out_dir) == []
     assert command.leftovers(bids_done.out_dir) == []
     assert bids_done.answer.said.splitlines()[-1].endswith(f"open {bids_done.out_dir}/sub-*.html")
 
@@ -64,8 +55,8 @@ def test_bids_in_t1_out(bids_done: Finished) -> None:
 def test_dicom_in_t1_out(dicom_done: Finished) -> None:
     assert dicom_done.answer.code == 0, dicom_done.answer.said
     check_t1(dicom_done.bids_dir.with_name("data_truth"), dicom_done.out_dir)
-    assert validate(dicom_done.out_dir) == []
-    assert validate(dicom_done.out_dir / "sourcedata" / "raw") == []
+    assert validator.errors(dicom_done.out_dir) == []
+    assert validator.errors(dicom_done.out_dir / "sourcedata" / "raw") == []
     assert command.leftovers(dicom_done.out_dir) == []
 
 
@@ -150,7 +141,7 @@ def test_sourcedata_with_sessions(dicom_phantom: Path, tmp_path: Path) -> None:
     assert answer.code == 0, answer.said
     assert "2 runs of 1 participants" in answer.said
     assert (out_dir / "sub-01" / "ses-b" / "anat" / "sub-01_ses-b_desc-IRT1_T1map.nii.gz").is_file()
-    assert validate(out_dir) == validate(out_dir / "sourcedata" / "raw") == []
+    assert validator.errors(out_dir) == validator.errors(out_dir / "sourcedata" / "raw") == []
     page = (out_dir / "sub-01.html").read_text()
     assert "ses-a" in page
     assert "ses-b" in page
@@ -219,4 +210,4 @@ def test_sources_are_found_where_some_participants_were_converted_and_others_not
         for source in json.loads(sidecar.read_text())["Sources"]:
             _, name, path = source.split(":")
             assert (out_dir / links[name] / path).is_file()
-    assert validate(out_dir) == []
+    assert validator.errors(out_dir) == []

@@ -1,0 +1,1 @@
+"""What the program costs and what its numbers are worth; see README.md."""

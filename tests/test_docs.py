@@ -1,0 +1,73 @@
+"""What the documents promise is what the program has."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bids_t1.cli import build_parser
+from bids_t1.data.errors import BidsT1Error
+from bids_t1.data.outputs import OUTPUTS, Output
+
+ROOT = Path(__file__).parents[1]
+USAGE = (ROOT / "docs" / "usage.md").read_text(encoding="utf-8")
+PAGES = sorted(
+    path.relative_to(ROOT) for path in (ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("*/README.md"))
+)
+
+
+def rows(section: str) -> list[tuple[str, ...]]:
+    """Return the cells of the table below a heading of docs/usage.md, without its head."""
+    text = USAGE.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    return [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in lines[2:]]
+
+
+def long_options() -> list[str]:
+    """Return the first long name of every option."""
+    names = ([name for name in action.option_strings if name.startswith("--")] for action in build_parser()._actions)
+    return [found[0] for found in names if found]
+
+
+def error_codes() -> list[int]:
+    """Return the exit code of every expected failure."""
+    family = [BidsT1Error]
+    for error in family:
+        family.extend(error.__subclasses__())
+    return sorted({error.exit_code for error in family})
+
+
+@pytest.mark.parametrize("row", OUTPUTS, ids=lambda row: f"{row.desc}_{row.suffix}")
+def test_usage_lists_every_output(row: Output) -> None:
+    assert (f"`desc-{row.desc}_{row.suffix}`", row.units, row.description) in rows("Outputs")
+
+
+def test_usage_lists_no_other_output() -> None:
+    assert len(rows("Outputs")) == len(OUTPUTS)
+
+
+@pytest.mark.parametrize("option", long_options())
+def test_usage_lists_every_option(option: str) -> None:
+    named = {name for row in rows("Options") for name in re.findall(r"--[a-z0-9-]+", row[0])}
+    assert option in named
+
+
+def test_usage_lists_no_option_that_is_not_there() -> None:
+    known = {name for action in build_parser()._actions for name in action.option_strings}
+    named = {name for row in rows("Options") for name in re.findall(r"--[a-z0-9-]+", row[0])}
+    assert named <= known
+
+
+def test_usage_lists_every_exit_code() -> None:
+    listed = [int(code) for row in rows("Exit codes") for code in re.findall(r"\d+", row[0])]
+    assert sorted(listed) == [0, *error_codes()]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_links_between_documents_lead_somewhere(page: Path) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", text)
+    missing = [link for link in links if "://" not in link and not (ROOT / page.parent / link).exists()]
+    assert not missing
