@@ -53,6 +53,9 @@ ALGORITHMS = {
     "ideal": "inversion recovery M0 (1 - 2 exp(-TI/T1)), dictionary start, least squares by variable projection",
 }
 
+MANY_UNDECIDED = 0.3
+"""Share of voxels with undecided signs from which the page warns."""
+
 REFERENCE = "Barral et al., Magn Reson Med 64:1057 (2010), doi:10.1002/mrm.22497"
 
 
@@ -257,11 +260,7 @@ def _process_run(acquisition: Acquisition, raw: Path, settings: Settings) -> Run
         _naming(acquisition),
         tqdm(total=n_voxels, unit="voxel", unit_scale=True, desc=str(acquisition.name), disable=quiet) as bar,
     ):
-
-        def advance(n_done: int) -> None:
-            bar.update(n_done)
-
-        fitted = estimate(model, series.measurements, series.kind, options, progress=advance)
+        fitted = estimate(model, series.measurements, series.kind, options, progress=bar.update)
     counts = {status.name: fitted.count(status) for status in VoxelStatus}
     LOG.info(
         "%s: %d of %d voxels have an estimate",
@@ -277,7 +276,20 @@ def _process_run(acquisition: Acquisition, raw: Path, settings: Settings) -> Run
         record=_record(series, model, fitted, raw, settings),
         status_counts=counts,
         examples=choose_examples(model, series, model.inversion_times, fitted),
-        warnings=(*series.warnings, *notes),
+        warnings=(*series.warnings, *notes, *_doubts(counts)),
+    )
+
+
+def _doubts(counts: dict[str, int]) -> tuple[str, ...]:
+    """Warn where the signs that magnitudes have lost stay open in much of the image."""
+    share = counts["POLARITY_UNDECIDED"] / max(
+        1, sum(counts[status.name] for status in VoxelStatus if status.has_estimate)
+    )
+    if share < MANY_UNDECIDED:
+        return ()
+    return (
+        f"In {share:.0%} of the fitted voxels two choices of sign explain the magnitudes, with different T1: their SD says "
+        "how different. Real or complex images, or more inversion times, would decide.",
     )
 
 

@@ -85,7 +85,7 @@ OUTPUTS = (
         suffix="efficiencymap",
         units="1",
         description="Apparent inversion efficiency kappa = 1 - cos(inversion angle): 2 for an ideal inversion.",
-        view=View(colour_map="viridis", limits=(1.5, 2.1), label="kappa"),
+        view=View(colour_map="viridis", limits=(1.5, 2.1), label="inversion efficiency"),
         in_bids=False,
     ),
     Output(

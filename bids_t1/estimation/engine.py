@@ -107,7 +107,7 @@ def estimate(
     kind: DataKind,
     options: EstimationOptions,
     *,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], object] | None = None,
 ) -> Estimate:
     """Fit a signal model to every voxel.
 

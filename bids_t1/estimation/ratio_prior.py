@@ -24,8 +24,8 @@ REACH = 5.0
 N_NODES = 25
 """Relaxation times summed over in each voxel, for each choice of signs."""
 
-BIN_WIDTH = 0.1
-"""Width of the bins of the histogram of relaxation times, in log T."""
+BIN_WIDTH = 0.03
+"""Width of the bins of the histogram of relaxation times, in log T: finer than the spread of one tissue."""
 
 KNOT_QUANTILES = (0.15, 0.4, 0.6, 0.85)
 """Where the mean ratio may bend, among the relaxation times of the image: equal data for every value."""
@@ -33,7 +33,7 @@ KNOT_QUANTILES = (0.15, 0.4, 0.6, 0.85)
 N_ROUNDS = 3
 """Alternations of the prior and the histogram of relaxation times."""
 
-N_HISTOGRAM_UPDATES = 6
+N_HISTOGRAM_UPDATES = 10
 """Expectation-maximisation steps of the histogram in each alternation."""
 
 START = (1.9, 0.05)

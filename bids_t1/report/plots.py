@@ -37,9 +37,9 @@ WIDTH = 10.5
 """Of both plots, as wide as the page [inch]."""
 
 HISTOGRAM_HEIGHT = 3.1
-PANEL_HEIGHT = 3.1
-PANEL_MARGINS = {"left": 0.62, "right": 0.12, "bottom": 0.5, "top": 0.42}
-"""Around the axes of one voxel, for ticks and labels [inch]."""
+PANEL_HEIGHT = 3.3
+PANEL_MARGINS = {"left": 0.72, "right": 0.12, "bottom": 0.5, "top": 0.58}
+"""Around the axes of one voxel, for ticks, labels and a power of ten [inch]."""
 
 # Mid-tones that stand out from white and from black: the page does not know which it will be.
 BLUE, ORANGE, GREEN, PURPLE, LINES = "#3d7ab8", "#d5731e", "#4c9a6a", "#a06aa8", "#8a9099"
@@ -131,7 +131,7 @@ def _add_panel(figure: Figure, place: tuple[int, int], n_rows: int, n_columns: i
     lower = figure.add_subplot(grid[1], sharex=upper)
     upper.tick_params(labelbottom=False)
     for axes in (upper, lower):
-        axes.yaxis.set_label_coords(-0.5 * inch["left"] / (width - margin["left"] - margin["right"]), 0.5)
+        axes.yaxis.set_label_coords(-0.55 * inch["left"] / (width - margin["left"] - margin["right"]), 0.5)
     return upper, lower
 
 

@@ -65,6 +65,15 @@ def test_learned_prior_is_that_of_the_image(learned: Estimate) -> None:
     assert prior.sd == pytest.approx(0.02, abs=0.005)
 
 
+def test_tissues_of_narrow_t1_do_not_bend_the_prior() -> None:
+    rng = np.random.default_rng(9)
+    centres = rng.choice([0.35, 0.85, 1.43, 1.66, 4.0], N_VOXELS // 2, p=[0.15, 0.2, 0.2, 0.35, 0.1])
+    head = scene(10, centres * rng.normal(1, 0.03, len(centres)), rng.normal(1.93, 0.02, len(centres)))
+    prior = estimate(MODEL, head.magnitudes, "magnitude", EstimationOptions(learn_ratio=True)).learned_ratio
+    assert prior is not None
+    assert max(abs(mean - 1.93) for mean in prior.means) < 0.006
+
+
 def test_learned_efficiency_biases_no_tissue_of_its_own_efficiency() -> None:
     rng = np.random.default_rng(5)
     white = rng.random(N_VOXELS) < 0.5

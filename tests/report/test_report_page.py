@@ -7,6 +7,7 @@ import sys
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -207,7 +208,7 @@ def test_the_same_result_gives_the_same_bytes_in_every_process() -> None:
         "sys.stdout.buffer.write(render_page(make_result(runs=(run,))).encode())\n"
     )
     pages = {
-        subprocess.run(  # noqa: S603 -- this very interpreter
+        subprocess.run(
             [sys.executable, "-c", program, seed],
             capture_output=True,
             check=True,
