@@ -287,10 +287,11 @@ def _doubts(counts: dict[str, int]) -> tuple[str, ...]:
     )
     if share < MANY_UNDECIDED:
         return ()
-    return (
-        f"In {share:.0%} of the fitted voxels two choices of sign explain the magnitudes, with different T1: their SD says "
-        "how different. Real or complex images, or more inversion times, would decide.",
+    message = (
+        f"In {share:.0%} of the fitted voxels two choices of sign explain the magnitudes, with different T1; "
+        "their SD says how different. Real or complex images, or more inversion times, would decide."
     )
+    return (message,)
 
 
 @contextmanager
