@@ -95,8 +95,8 @@ def process_participant(work: Work, settings: Settings) -> Outcome:
     if not settings.reports_only:
         labels = set()
         for session in _sessions(work, settings):
-            runs, failed = _process_session(work.participant, session, settings)
-            n_runs += len(runs)
+            n_fitted, failed = _process_session(work.participant, session, settings)
+            n_runs += n_fitted
             failures += failed
             labels.add(session.label)
         if None not in labels:  # what an earlier run could not tell sessions of is settled now
@@ -199,10 +199,8 @@ def _source_datasets(settings: Settings) -> dict[str, Path]:
     return named | ({"converted": converted} if converted.is_dir() and converted != settings.bids_dir else {})
 
 
-def _process_session(
-    participant: str, session: _Session, settings: Settings
-) -> tuple[list[RunResult], list[BidsT1Error]]:
-    """Fit every run of a session and write what succeeded, together, in one step."""
+def _process_session(participant: str, session: _Session, settings: Settings) -> tuple[int, list[BidsT1Error]]:
+    """Fit every run of a session and write what succeeded, together, in one step; return how many runs did."""
     raw = raw_dataset(settings, converted=session.conversion is not None)
     runs: list[RunResult] = []
     failures = list(session.failures)
@@ -229,7 +227,7 @@ def _process_session(
         "command": settings.command,
     }
     write.write_log(results.log_path(settings.out_dir, participant, session.label), log)
-    return runs, failures
+    return len(runs), failures
 
 
 def _process_run(acquisition: Acquisition, raw: Path, settings: Settings) -> RunResult:

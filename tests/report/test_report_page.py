@@ -149,7 +149,7 @@ def test_a_map_that_was_not_made_is_named() -> None:
     run = make_run()
     maps = {name: values for name, values in run.maps.items() if name != "ratio"}
     text = Reader(render_page(make_result(runs=(make_run(maps=maps),)))).text
-    assert re.search(r"Not made in this run:\s+kappa", text)
+    assert re.search(r"Not made in this run:\s+inversion efficiency", text)
 
 
 def test_a_single_slice_gives_one_large_picture() -> None:
