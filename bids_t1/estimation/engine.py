@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bids_t1.data.shapes import Measurements, Signals, VoxelMask, Voxels
     from bids_t1.data.signal_model import SignalModel
 
-CHUNK = 32_768
+CHUNK = 65_536
 """Voxels at a time. Fixed, so that the same input gives the same bits whatever memory there is."""
 
 SAMPLE = 8_192
@@ -210,7 +210,7 @@ def _prepare(model: SignalModel, flat: Measurements, kind: DataKind, options: Es
 
 def _sample(plan: _Plan, flat: Measurements) -> torch.Tensor:
     """Take voxels with signal at regular distances; of a large image, among every few voxels first."""
-    for step in (max(1, flat.shape[1] // (32 * SAMPLE)), 1):
+    for step in (max(1, flat.shape[1] // (8 * SAMPLE)), 1):
         images = _load(plan, flat[:, ::step])
         with_signal = torch.nonzero(_initial_status(plan, images) == VoxelStatus.FITTED).squeeze(1)
         if len(with_signal):

@@ -11,7 +11,7 @@ from scipy import stats
 if TYPE_CHECKING:
     from bids_t1.data.shapes import Measurements, Signals
 
-MAX_SAMPLE = 200_000
+MAX_SAMPLE = 50_000
 """Voxels looked at to find the background."""
 
 MIN_BACKGROUND = 500
