@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from bids_t1.data.shapes import Measurements, Signals, VoxelMask, Voxels
     from bids_t1.data.signal_model import SignalModel
+    from bids_t1.estimation.refinement import Fit
 
 CHUNK = 65_536
 """Voxels at a time. Fixed, so that the same input gives the same bits whatever memory there is."""
@@ -221,7 +222,8 @@ def _sample(plan: _Plan, flat: Measurements) -> torch.Tensor:
 def _with_residual(plan: _Plan, sample: torch.Tensor) -> tuple[_Plan, Solution]:
     """Fit a sample of voxels and enter their typical residual, robust against those the model does not describe."""
     solution = _solve(plan, _signals(plan, sample))
-    typical = _explains_signal(plan, solution) & ~_outside_range(plan, solution.fit.time)
+    energy = solution.signals.square().sum(0)
+    typical = _explains_signal(plan, solution.fit, energy) & ~_outside_range(plan, solution.fit.time)
     if bool(typical.any()):
         solution = solution.select(typical)
     expected = stats.chi2(max(1, plan.degrees_of_freedom)).ppf(0.5)
@@ -288,12 +290,11 @@ def _rician_sd(noise: NoiseLevels) -> float:
     return noise.background if noise.is_rician and noise.background is not None else noise.residual
 
 
-def _explains_signal(plan: _Plan, solution: Solution) -> VoxelMask:
-    """Whether what the fit explains stands clear of what it leaves."""
-    n_measurements = len(solution.signals)
-    explained = solution.signals.square().sum(0) - solution.fit.cost
-    variance = solution.fit.cost / max(1, plan.degrees_of_freedom)
-    return explained / n_measurements > MIN_SIGNAL_TO_NOISE**2 * variance
+def _explains_signal(plan: _Plan, fit: Fit, energy: Voxels) -> VoxelMask:
+    """Whether what the fit explains of the signal's energy stands clear of what it leaves."""
+    explained = energy - fit.cost
+    variance = fit.cost / max(1, plan.degrees_of_freedom)
+    return explained / plan.model.n_measurements > MIN_SIGNAL_TO_NOISE**2 * variance
 
 
 def _outside_range(plan: _Plan, time: Voxels) -> VoxelMask:
@@ -314,8 +315,8 @@ def _estimate_chunk(plan: _Plan, flat: Measurements, maps: _Maps, start: int) ->
     solution = _solve(plan, _signals(plan, images if all_kept else images[:, kept]))
     fit, signals = solution.fit, solution.signals
     time_sd, second_probability = _uncertainty(plan, solution)
-    status = _final_status(plan, solution, second_probability)
     energy = signals.square().sum(0)
+    status = _final_status(plan, fit, energy, second_probability)
     values = {
         "time": fit.time,
         "time_sd": time_sd,
@@ -355,9 +356,8 @@ def _uncertainty(plan: _Plan, solution: Solution) -> tuple[Voxels, Voxels]:
     return time_variance.sqrt_(), probability
 
 
-def _final_status(plan: _Plan, solution: Solution, second_probability: Voxels) -> torch.Tensor:
+def _final_status(plan: _Plan, fit: Fit, energy: Voxels, second_probability: Voxels) -> torch.Tensor:
     """Give each fitted voxel the most serious thing there is to say about it."""
-    fit = solution.fit
     low, high = plan.options.time_range
     status = torch.full_like(fit.time, VoxelStatus.FITTED, dtype=torch.uint8)
     if plan.model.n_coefficients > 1:
@@ -365,7 +365,7 @@ def _final_status(plan: _Plan, solution: Solution, second_probability: Voxels) -
         at_bound = (fit.ratio <= lowest + AT_LIMIT) | (fit.ratio >= highest - AT_LIMIT)
         status.masked_fill_(at_bound, VoxelStatus.RATIO_AT_BOUND)
     status.masked_fill_(second_probability > UNDECIDED, VoxelStatus.POLARITY_UNDECIDED)
-    status.masked_fill_(~_explains_signal(plan, solution), VoxelStatus.SIGNAL_TOO_LOW)
+    status.masked_fill_(~_explains_signal(plan, fit, energy), VoxelStatus.SIGNAL_TOO_LOW)
     outside = _outside_range(plan, fit.time)
     middle = (low * high) ** 0.5
     status.masked_fill_(outside & (fit.time < middle), VoxelStatus.BELOW_RANGE)

@@ -70,4 +70,4 @@ def find_background(magnitudes: Measurements) -> Background | None:
 
 def remove_noise_floor(magnitudes: Signals, noise_sd: float) -> Signals:
     """Subtract the noise's share from magnitudes (Gudbjartsson & Patz 1995, doi 10.1002/mrm.1910340618)."""
-    return (magnitudes.square() - noise_sd**2).clamp_min(0.0).sqrt()
+    return magnitudes.square().sub_(noise_sd**2).clamp_min_(0.0).sqrt_()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bids_t1.data.shapes import Candidates, Signals, VoxelIndex, VoxelMask
     from bids_t1.estimation.refinement import Problem
 
-CLOSE_CALL = 0.001
+CLOSE_CALL = 0.0005
 """Share of the energy by which the second choice may be worse after the search, and still win when refined."""
 
 CLEAR_CALL = 12.0
@@ -62,11 +62,13 @@ def magnitude_candidates(magnitudes: Signals) -> Candidates:
     The sign changes once, from negative to positive, next to the smallest magnitude: before it or after it
     (Barral et al. 2010, doi 10.1002/mrm.22497). Trying changes further away costs time and, at low signal, precision.
     """
-    order = torch.arange(len(magnitudes), dtype=magnitudes.dtype, device=magnitudes.device)[:, None]
+    order = torch.arange(len(magnitudes), dtype=magnitudes.dtype, device=magnitudes.device)[:, None, None]
     smallest = magnitudes.min(0).indices
     # Half a sample before the change the sign is -1, half a sample after it +1.
-    changes = torch.stack([smallest, smallest + 1])[:, None].to(magnitudes.dtype)
-    return (order + 0.5 - changes).mul_(2.0).clamp_(-1.0, 1.0).mul_(magnitudes)
+    changes = torch.stack([smallest, smallest + 1]).to(magnitudes.dtype)
+    signs = (order + 0.5 - changes).mul_(2.0).clamp_(-1.0, 1.0)
+    # Measurements lie outermost in memory, as the search wants them.
+    return signs.mul_(magnitudes[:, None]).transpose(0, 1)
 
 
 def solve_signed(problem: Problem, signals: Signals) -> Solution:
@@ -87,12 +89,13 @@ def solve_unsigned(problem: Problem, magnitudes: Signals) -> Solution:
     """
     candidates = magnitude_candidates(magnitudes)
     found = search(problem.dictionary, candidates)
-    best, order = found.gain.sort(dim=0, descending=True)
-    signals, fit = _refined(problem, candidates, found, order[0])
-    margin = CLOSE_CALL * best[0] + CLEAR_CALL * problem.noise_sd**2
-    close = torch.nonzero(best[0] - best[1] < margin).squeeze(1)
+    first_gain, second_gain = found.gain
+    which = (second_gain > first_gain).long()
+    signals, fit = _refined(problem, candidates, found, which)
+    margin = CLOSE_CALL * torch.maximum(first_gain, second_gain) + CLEAR_CALL * problem.noise_sd**2
+    close = torch.nonzero((first_gain - second_gain).abs() < margin).squeeze(1)
     some = Found(found.gain[:, close], found.atom[:, close], found.offset[:, close])
-    second_signals, second_fit = _refined(problem, candidates[..., close], some, order[1][close])
+    second_signals, second_fit = _refined(problem, candidates[..., close], some, 1 - which[close])
     # Where the second choice turns out to be the better one, the two change places.
     wins = second_fit.cost < fit.cost[close]
     winners = close[wins]

@@ -170,15 +170,14 @@ def _project_one(column: Signals, slope: Signals, signals: Signals, time: Voxels
     norm = _square(column).clamp_min_(TINY)
     amplitude = _dot(column, signals) / norm
     residual = torch.addcmul(signals, amplitude, column, value=-1)
-    derivative = amplitude * slope
-    derivative.addcmul_(_dot(column, derivative) / norm, column, value=-1)
+    # The residual is orthogonal to the column, so that the slope need not be.
     return Fit(
         time=time,
         amplitude=amplitude,
         ratio=torch.zeros_like(time),
         cost=_square(residual),
-        gradient=_dot(derivative, residual),
-        information=_square(derivative),
+        gradient=amplitude * _dot(slope, residual),
+        information=amplitude.square() * (_square(slope) - _dot(column, slope).square_() / norm),
     )
 
 

@@ -115,7 +115,8 @@ class InversionRecovery:
         ti = _over(self.inversion_times, time)
         recovery = torch.exp(-ti)
         if self.ideal:
-            return (1 - 2 * recovery)[None], (-2 * ti * recovery)[None]
+            column = 1 - 2 * recovery
+            return column[None], ti.mul_(recovery).mul_(-2)[None]
         finite = [min(tr, UNKNOWN_REPETITION_TIME) for tr in self.repetition_times]
         tr = _over(finite[:1] if len(set(finite)) == 1 else finite, time)
         repeat = torch.exp(-tr)
