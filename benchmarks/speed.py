@@ -80,7 +80,7 @@ def spread(values: list[float]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--voxels", type=int, default=2_000_000, help="voxels fitted by the engine")
+    parser.add_argument("--voxels", type=int, default=4_000_000, help="voxels fitted by the engine")
     parser.add_argument("--peer-voxels", type=int, default=400, help="voxels fitted by curve_fit")
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from bids_t1.data.signal_model import SignalModel
     from bids_t1.estimation.ratio_prior import RatioPrior
 
-LOG_STEP = 0.25
+LOG_STEP = 0.18
 """Largest distance of two atoms in log T.
 
 The residual is smooth on this scale, so that its minimum lies between the neighbours of the best atom."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bids_t1.data.shapes import Candidates, Signals, VoxelIndex, VoxelMask
     from bids_t1.estimation.refinement import Problem
 
-CLOSE_CALL = 0.0005
+CLOSE_CALL = 0.0015
 """Share of the energy by which the second choice may be worse after the search, and still win when refined."""
 
 CLEAR_CALL = 12.0

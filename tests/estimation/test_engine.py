@@ -13,7 +13,7 @@ from scipy.optimize import curve_fit
 
 from bids_t1.data.errors import InvalidInputError, UsageError
 from bids_t1.data.estimate import VoxelStatus
-from bids_t1.estimation import engine
+from bids_t1.estimation import engine, polarity
 from bids_t1.estimation.engine import EstimationOptions, estimate
 from bids_t1.sequences.inversion_recovery import InversionRecovery
 from tests.estimation.scenes import INVERSION_TIMES, MODEL, REPETITION_TIME, scene, signal
@@ -110,6 +110,21 @@ def test_t1_far_below_the_shortest_ti_does_not_run_away() -> None:
     found = estimate(late, noisy.astype(np.float32), "real", OPTIONS)
     assert np.nanmax(found.ratio) <= 3.0 + 1e-3
     assert np.nanmedian(found.time) < 0.08
+
+
+@pytest.mark.parametrize("snr", [20.0, 200.0, 2000.0])
+def test_the_second_choice_of_signs_is_left_out_only_where_it_cannot_win(
+    monkeypatch: pytest.MonkeyPatch, snr: float
+) -> None:
+    late = InversionRecovery(inversion_times=(0.05, 0.1, 0.2, 0.4, 0.6, 0.8), repetition_times=(1.0,) * 6)
+    t1 = np.random.default_rng(3).uniform(0.03, 2.0, 20_000)
+    repeat = np.exp(-1.0 / t1)
+    clean = 1 - repeat + 1.9 * (repeat - np.exp(-np.array(late.inversion_times)[:, None] / t1))
+    images = np.abs(clean + np.random.default_rng(4).normal(0, 1 / snr, clean.shape)).astype(np.float32)
+    found = estimate(late, images, "magnitude", OPTIONS)
+    monkeypatch.setattr(polarity, "CLOSE_CALL", 10.0)
+    everything = estimate(late, images, "magnitude", OPTIONS)
+    assert np.mean(found.residual > 1.001 * everything.residual) < 2e-4
 
 
 def test_undecided_signs_are_flagged_and_widen_the_error_bar() -> None:
