@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from bids_t1.data.outputs import Output
     from bids_t1.data.result import RunResult
 
-CODE_URL = "https://github.com/bids-t1/bids_t1"
-
 README = """\
 Quantitative maps made by bids_t1 {version}.
 
@@ -49,7 +47,7 @@ def describe_derivatives(out_dir: Path, sources: Mapping[str, Path]) -> None:
     """
     links = {name: os.path.relpath(root, out_dir) for name, root in sources.items()}
     container = os.environ.get("BIDS_T1_CONTAINER")
-    generator: dict[str, object] = {"Name": "bids_t1", "Version": __version__, "CodeURL": CODE_URL}
+    generator: dict[str, object] = {"Name": "bids_t1", "Version": __version__}
     if container:
         kind, _, tag = container.partition(":")
         generator["Container"] = {"Type": kind, "Tag": tag}
