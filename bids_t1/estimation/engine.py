@@ -254,7 +254,8 @@ def _learn_ratio(plan: _Plan, solution: Solution) -> _Plan:
 def _load(plan: _Plan, images: Measurements) -> torch.Tensor:
     """Copy measurements of some voxels to the device, in single precision."""
     precision = torch.complex64 if np.iscomplexobj(images) else torch.float32
-    return torch.from_numpy(np.array(images, order="C")).to(plan.device, precision)
+    writable = images if images.flags.writeable else images.copy()
+    return torch.from_numpy(writable).to(plan.device, precision).contiguous()
 
 
 def _initial_status(plan: _Plan, images: torch.Tensor) -> torch.Tensor:
