@@ -22,6 +22,7 @@ from bids_t1.estimation.rician import refine_rician
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bids_t1.data.acquisition import Kind
     from bids_t1.data.shapes import Measurements, Signals, VoxelMask, Voxels
     from bids_t1.data.signal_model import SignalModel
     from bids_t1.estimation.refinement import Fit
@@ -47,7 +48,6 @@ MAX_BACKGROUND = 1.2
 AT_LIMIT = 1e-3
 """Relative distance to a limit of the search range, or of the ratio, that counts as being at it."""
 
-DataKind = Literal["magnitude", "real", "complex"]
 NoiseHandling = Literal["floor", "gaussian", "rician"]
 
 
@@ -80,7 +80,7 @@ class _Plan:
 
     model: SignalModel
     options: EstimationOptions
-    kind: DataKind
+    kind: Kind
     device: torch.device
     dictionary: Dictionary
     noise: NoiseLevels
@@ -105,7 +105,7 @@ class _Maps:
 def estimate(
     model: SignalModel,
     measurements: Measurements,
-    kind: DataKind,
+    kind: Kind,
     options: EstimationOptions,
     *,
     progress: Callable[[int], object] | None = None,
@@ -186,7 +186,7 @@ def choose_device(wanted: str) -> torch.device:
     return torch.device(wanted)
 
 
-def _prepare(model: SignalModel, flat: Measurements, kind: DataKind, options: EstimationOptions) -> _Plan:
+def _prepare(model: SignalModel, flat: Measurements, kind: Kind, options: EstimationOptions) -> _Plan:
     """Learn the noise, and the ratio prior where asked, from a regular sample of the voxels."""
     device = choose_device(options.device)
     background = find_background(flat) if kind == "magnitude" else None
