@@ -25,7 +25,7 @@ from bids_t1.data.errors import (
     NothingSelectedError,
     UsageError,
 )
-from bids_t1.data.estimate import VoxelStatus
+from bids_t1.data.estimate import VoxelStatus, count_statuses
 from bids_t1.data.outputs import outputs_of
 from bids_t1.data.result import RunResult
 from bids_t1.dicom.convert import convert
@@ -259,7 +259,7 @@ def _process_run(acquisition: Acquisition, raw: Path, settings: Settings) -> Run
         tqdm(total=n_voxels, unit="voxel", unit_scale=True, desc=str(acquisition.name), disable=quiet) as bar,
     ):
         fitted = estimate(model, series.measurements, series.kind, options, progress=bar.update)
-    counts = {status.name: fitted.count(status) for status in VoxelStatus}
+    counts = count_statuses(fitted.status)
     LOG.info(
         "%s: %d of %d voxels have an estimate",
         acquisition.name,

@@ -13,7 +13,7 @@ from bids_t1.data.entities import BidsName
 from bids_t1.data.errors import InputOutputError
 from bids_t1.data.grid import Grid
 from bids_t1.data.outputs import outputs_of
-from bids_t1.data.result import Example, ParticipantResult, RunResult, SeriesNote
+from bids_t1.data.result import Example, ParticipantResult, RunResult, SeriesNote, SignalCurve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,6 +76,8 @@ def _read_run(out_dir: Path, log: dict[str, Any]) -> RunResult:
     maps: dict[str, np.ndarray] = {}
     grid: Grid | None = None
     for row in outputs_of(log["sequence"]):
+        if row.quantity not in log["maps"]:
+            continue
         path = out_dir / name.folder(row.datatype) / str(output_name(name, row))
         try:
             image = open_image(path)
@@ -94,6 +96,15 @@ def _read_run(out_dir: Path, log: dict[str, Any]) -> RunResult:
         status_counts=log["status_counts"],
         examples=tuple(_example(entry) for entry in log["examples"]),
         warnings=tuple(log["warnings"]),
+        curve=None if log["curve"] is None else _curve(log["curve"]),
+    )
+
+
+def _curve(entry: dict[str, Any]) -> SignalCurve:
+    return SignalCurve(
+        times=tuple(entry["times"]),
+        transmit=tuple(entry["transmit"]),
+        values=tuple(tuple(row) for row in entry["values"]),
     )
 
 

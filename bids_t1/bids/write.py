@@ -25,7 +25,7 @@ README = """\
 Quantitative maps made by bids_t1 {version}.
 
 Open sub-*.html for a page per participant. Maps lie in sub-*/[ses-*/]anat; T1 in seconds, R1 in 1/s. Voxels without
-an estimate are NaN; desc-IRT1status_dseg says why. The sidecar of each map tells how its numbers came about.
+an estimate are NaN; desc-*status_dseg says why. The sidecar of each map tells how its numbers came about.
 sourcedata/raw, where it exists, is a raw BIDS dataset converted from DICOM.
 """
 
@@ -66,8 +66,10 @@ def describe_derivatives(out_dir: Path, sources: Mapping[str, Path]) -> None:
 
 
 def write_run(folder: Path, run: RunResult) -> None:
-    """Write every output of a run, with sidecars, below the folder of its participant or session."""
+    """Write every output that a run has, with sidecars, below the folder of its participant or session."""
     for row in outputs_of(run.sequence):
+        if row.quantity not in run.maps:
+            continue
         target = folder / row.datatype
         target.mkdir(exist_ok=True)
         image = nib.Nifti1Image(run.maps[row.quantity], run.grid.affine)
@@ -81,7 +83,8 @@ def write_run(folder: Path, run: RunResult) -> None:
 
 
 def _sidecar(row: Output, record: Mapping[str, object]) -> dict[str, object]:
-    return {"Description": row.description, "Units": row.units, "SkullStripped": False, **record}
+    described = {"Description": row.description, "Units": row.units, "SkullStripped": False, **record}
+    return described | ({"Type": "ROI"} if row.suffix == "mask" else {})
 
 
 def _status_table() -> str:
@@ -102,7 +105,9 @@ def log_of_run(run: RunResult) -> dict[str, object]:
         "name": str(run.name),
         "sequence": run.sequence,
         "record": dict(run.record),
+        "maps": sorted(run.maps),
         "status_counts": dict(run.status_counts),
         "examples": [asdict(example) for example in run.examples],
         "warnings": list(run.warnings),
+        "curve": None if run.curve is None else asdict(run.curve),
     }

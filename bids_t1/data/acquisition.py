@@ -6,14 +6,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from bids_t1.data.entities import BidsName
     from bids_t1.data.grid import Grid
-    from bids_t1.data.shapes import Measurements
+    from bids_t1.data.shapes import Map, Measurements
     from bids_t1.data.sidecar import Sidecar
 
 Kind = Literal["magnitude", "real", "complex"]
+
+InputForm = Literal["complex", "UNIT1 and magnitudes", "UNIT1 and last magnitude", "UNIT1", "magnitudes"]
+"""What there is of an MP2RAGE run, the most informative first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,9 @@ class Acquisition:
 
     files: tuple[RawFile, ...]
 
+    sequence: str = "IRT1"
+    """IRT1, or MP2RAGE for any number of readouts, with the UNIT1 images that belong to them or stand alone."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Series:
@@ -50,5 +57,45 @@ class Series:
 
     sources: tuple[Path, ...]
     """Every file read."""
+
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ReadoutSeries:
+    """The loaded images of one MP2RAGE or MP3RAGE run, ordered by readout."""
+
+    acquisition: Acquisition
+    form: InputForm
+    readouts: Measurements | None
+    """(readout, x, y, z), complex images or magnitudes; of UNIT1 and last magnitude that one; None: UNIT1 alone."""
+
+    uni: Map | None
+    """S of the first two readouts, in [-1/2, 1/2], (x, y, z), NaN where the image holds none; None where it is not
+    needed or not there."""
+
+    grid: Grid
+    sidecars: tuple[Sidecar, ...]
+    """One per readout, in their order; that of UNIT1 where it is alone."""
+
+    sources: tuple[Path, ...]
+    """Every file read."""
+
+    scaling: Mapping[str, str]
+    """How stored numbers were read: UNIT1, Phase; for the record."""
+
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TransmitField:
+    """A map of the relative transmit field B1+ on the grid of a run."""
+
+    values: Map
+    """Ratio of the achieved to the nominal flip angle, (x, y, z), float32; NaN where it is not known."""
+
+    source: Path
+    scaling: str
+    """How its stored numbers were read, and what told so; for the record."""
 
     warnings: tuple[str, ...]

@@ -23,11 +23,21 @@ class VoxelStatus(IntEnum):
     SIGNAL_TOO_LOW = 5
     BELOW_RANGE = 6
     ABOVE_RANGE = 7
+    TWO_MODES = 8
+    AT_PRIOR_LIMIT = 9
+    LOW_CONFIDENCE = 10
 
     @property
     def has_estimate(self) -> bool:
         """Whether voxels of this status carry numbers in the maps."""
-        return self in {VoxelStatus.FITTED, VoxelStatus.POLARITY_UNDECIDED, VoxelStatus.RATIO_AT_BOUND}
+        return self in {
+            VoxelStatus.FITTED,
+            VoxelStatus.POLARITY_UNDECIDED,
+            VoxelStatus.RATIO_AT_BOUND,
+            VoxelStatus.TWO_MODES,
+            VoxelStatus.AT_PRIOR_LIMIT,
+            VoxelStatus.LOW_CONFIDENCE,
+        }
 
     @property
     def meaning(self) -> str:
@@ -41,6 +51,9 @@ class VoxelStatus(IntEnum):
             VoxelStatus.SIGNAL_TOO_LOW: "not fitted: signal below three times its noise",
             VoxelStatus.BELOW_RANGE: "not fitted: best value below the search range",
             VoxelStatus.ABOVE_RANGE: "not fitted: best value above the search range",
+            VoxelStatus.TWO_MODES: "fitted, but two separate values of T1 explain the data; the interval covers both",
+            VoxelStatus.AT_PRIOR_LIMIT: "fitted, with the most probable T1 at a limit of the prior",
+            VoxelStatus.LOW_CONFIDENCE: "fitted, but the data are no likelier than under noise alone",
         }[self]
 
 
@@ -108,6 +121,78 @@ class Estimate:
         rate: Map = 1 / self.time
         return rate
 
-    def count(self, status: VoxelStatus) -> int:
-        """Return how many voxels have a status."""
-        return int(np.count_nonzero(self.status == status))
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoiseSD:
+    """The noise of one channel, real or imaginary, that a posterior was computed with."""
+
+    value: float
+    """In units of the images; of S, where there is no amplitude."""
+
+    origin: str
+    """Where it comes from, for the record."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PosteriorEstimate:
+    """Maps of the posterior of T1, all on the voxel axes of the measurements; NaN where a voxel has no estimate.
+
+    Maps that the input does not support are None.
+    """
+
+    time: Map
+    """Maximum of the posterior [s]."""
+
+    mean: Map
+    """Mean of the posterior [s]."""
+
+    time_sd: Map
+    """Standard deviation of the posterior [s]."""
+
+    lower: Map
+    """2.5 % quantile of the posterior [s]."""
+
+    upper: Map
+    """97.5 % quantile of the posterior [s]."""
+
+    point: Map
+    """Look-up: the T1 whose S is the measured one [s]; of several, that nearest to `time`; NaN where there is none."""
+
+    confidence: Map
+    """Likelihood of S at `time` over itself plus that of a uniform S."""
+
+    two_modes: Labels
+    """1 where the posterior has two separate modes, else 0."""
+
+    status: Labels
+    """A `VoxelStatus` per voxel."""
+
+    uni: Map | None
+    """S of the first two readouts."""
+
+    robust_uni: Map | None
+    """S with the noise of the background suppressed; for looking and masking, never for T1."""
+
+    amplitude: Map | None
+    """Equilibrium magnetisation M0, in units of the images."""
+
+    transmit: Map | None
+    """B1+ that entered, as a ratio to nominal; None where it was integrated over its prior everywhere."""
+
+    noise: NoiseSD
+    robust_beta: float | None
+    """Regularisation of `robust_uni`, in squared units of the images."""
+
+    device: str = "cpu"
+
+    @property
+    def rate(self) -> Map:
+        """Relaxation rate [1/s]."""
+        rate: Map = 1 / self.time
+        return rate
+
+
+def count_statuses(status: Labels) -> dict[str, int]:
+    """Return the number of voxels by the name of their `VoxelStatus`."""
+    counts = np.bincount(status.ravel(), minlength=max(VoxelStatus) + 1)
+    return {kind.name: int(counts[kind]) for kind in VoxelStatus}

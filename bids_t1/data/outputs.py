@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,10 +24,10 @@ class Output:
     """One row: a quantity of an `Estimate` and the file it becomes."""
 
     sequence: str
-    """Suffix of the raw images it comes from."""
+    """IRT1, MP2RAGE, or MP3RAGE for three and more readouts."""
 
     quantity: str
-    """Attribute of `Estimate`."""
+    """Attribute of `Estimate` or `PosteriorEstimate`."""
 
     desc: str
     suffix: str
@@ -39,9 +39,14 @@ class Output:
     """Whether the suffix is known to BIDS; files of others are listed in .bidsignore."""
 
 
+R1_VIEW = View(colour_map="lipari_r", limits=(0.0, 3.0), label="R1 [1/s]")
+M0_VIEW = View(colour_map="grey", limits=None, label="M0 [a.u.]")
+STATUS_VIEW = View(colour_map="tab10", limits=(0.0, 10.0), label="status")
+SD_VIEW = View(colour_map="viridis", limits=(0.0, 0.2), label="SD of T1 [s]")
+UNI_VIEW = View(colour_map="grey", limits=(-0.5, 0.5), label="UNI")
 T1_VIEW = View(colour_map="lipari", limits=(0.0, 3.0), label="T1 [s]")
 
-OUTPUTS = (
+INVERSION_RECOVERY = (
     Output(
         sequence="IRT1",
         quantity="time",
@@ -58,7 +63,7 @@ OUTPUTS = (
         suffix="T1map",
         units="s",
         description="Standard deviation of T1 from the residuals; covers both choices of sign where two are likely.",
-        view=View(colour_map="viridis", limits=(0.0, 0.2), label="SD of T1 [s]"),
+        view=SD_VIEW,
     ),
     Output(
         sequence="IRT1",
@@ -67,7 +72,7 @@ OUTPUTS = (
         suffix="R1map",
         units="1/s",
         description="Longitudinal relaxation rate R1 = 1/T1.",
-        view=View(colour_map="lipari_r", limits=(0.0, 3.0), label="R1 [1/s]"),
+        view=R1_VIEW,
     ),
     Output(
         sequence="IRT1",
@@ -76,7 +81,7 @@ OUTPUTS = (
         suffix="M0map",
         units="arbitrary",
         description="Equilibrium magnetisation M0, with coil sensitivity and T2 decay, in units of the images.",
-        view=View(colour_map="grey", limits=None, label="M0 [a.u.]"),
+        view=M0_VIEW,
     ),
     Output(
         sequence="IRT1",
@@ -115,9 +120,99 @@ OUTPUTS = (
         suffix="dseg",
         units="arbitrary",
         description="Why a voxel has, or has not, an estimate; the codes are in desc-IRT1status_dseg.tsv.",
-        view=View(colour_map="tab10", limits=(0.0, 7.0), label="status"),
+        view=STATUS_VIEW,
     ),
 )
+
+
+def _of_readouts(sequence: str) -> tuple[Output, ...]:
+    """Return the rows of a sequence of gradient-echo readouts after one inversion."""
+
+    def row(  # noqa: PLR0913, PLR0917 - the columns of the table
+        quantity: str, what: str, suffix: str, units: str, description: str, view: View, datatype: str = "anat"
+    ) -> Output:
+        desc = sequence + what
+        return Output(
+            sequence=sequence,
+            quantity=quantity,
+            desc=desc,
+            suffix=suffix,
+            units=units,
+            description=description,
+            view=view,
+            datatype=datatype,
+        )
+
+    limit_view = replace(T1_VIEW, label="limit of T1 [s]")
+    return (
+        row("time", "", "T1map", "s", "Longitudinal relaxation time T1: maximum of the posterior.", T1_VIEW),
+        row("mean", "mean", "T1map", "s", "Mean of the posterior of T1.", replace(T1_VIEW, label="mean of T1 [s]")),
+        row("time_sd", "sd", "T1map", "s", "Standard deviation of the posterior of T1.", SD_VIEW),
+        row("lower", "lower", "T1map", "s", "Lower limit of the 95 % credible interval of T1.", limit_view),
+        row("upper", "upper", "T1map", "s", "Upper limit of the 95 % credible interval of T1.", limit_view),
+        row(
+            "point",
+            "point",
+            "T1map",
+            "s",
+            "Look-up of T1 from UNI, without noise model; for comparison.",
+            replace(T1_VIEW, label="look-up of T1 [s]"),
+        ),
+        row(
+            "confidence",
+            "confidence",
+            "T1map",
+            "arbitrary",
+            "Likelihood of UNI over itself plus that of a uniform UNI: below 0.5 no likelier than noise.",
+            View(colour_map="viridis", limits=(0.0, 1.0), label="confidence"),
+        ),
+        row("rate", "", "R1map", "1/s", "Longitudinal relaxation rate R1 = 1/T1.", R1_VIEW),
+        row(
+            "amplitude",
+            "",
+            "M0map",
+            "arbitrary",
+            "Equilibrium magnetisation M0, with coil sensitivity and T2* decay, in units of the images.",
+            M0_VIEW,
+        ),
+        row("uni", "", "UNIT1", "arbitrary", "UNI of the first two readouts, from -0.5 to 0.5.", UNI_VIEW),
+        row(
+            "robust_uni",
+            "denoised",
+            "UNIT1",
+            "arbitrary",
+            "UNI with the noise of the background suppressed; for looking and masking, never for T1.",
+            replace(UNI_VIEW, label="robust UNI"),
+        ),
+        row(
+            "transmit",
+            "",
+            "TB1map",
+            "arbitrary",
+            "Transmit field B1+ as used, relative to nominal; NaN where it was integrated over its prior.",
+            View(colour_map="vik", limits=(0.5, 1.5), label="B1+ [nominal = 1]"),
+            datatype="fmap",
+        ),
+        row(
+            "two_modes",
+            "twomodes",
+            "mask",
+            "arbitrary",
+            "Voxels whose posterior has two separate modes: two values of T1 explain the data.",
+            View(colour_map="grey", limits=(0.0, 1.0), label="two modes"),
+        ),
+        row(
+            "status",
+            "status",
+            "dseg",
+            "arbitrary",
+            f"Why a voxel has, or has not, an estimate; the codes are in desc-{sequence}status_dseg.tsv.",
+            STATUS_VIEW,
+        ),
+    )
+
+
+OUTPUTS = (*INVERSION_RECOVERY, *_of_readouts("MP2RAGE"), *_of_readouts("MP3RAGE"))
 
 
 def outputs_of(sequence: str) -> tuple[Output, ...]:

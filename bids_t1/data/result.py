@@ -35,6 +35,20 @@ class Example:
     """Its standard deviation [s]."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalCurve:
+    """S of an MP2RAGE protocol against T1, at several transmit fields."""
+
+    times: tuple[float, ...]
+    """T1 [s], rising."""
+
+    transmit: tuple[float, ...]
+    """B1+ relative to nominal, rising; 1 is among them."""
+
+    values: tuple[tuple[float, ...], ...]
+    """S of the first two readouts: one row per `transmit`, one value per `times`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RunResult:
     """The maps of one run, and the record of how they came about."""
@@ -45,7 +59,7 @@ class RunResult:
     sequence: str
     grid: Grid
     maps: Mapping[str, np.ndarray]
-    """Arrays (x, y, z), by the `quantity` of their row in the outputs table."""
+    """Arrays (x, y, z), by the `quantity` of their row in the outputs table; a row without a map is not written."""
 
     record: Mapping[str, object]
     """The sidecar of the T1 map: timing, options, noise, provenance, in JSON types."""
@@ -55,6 +69,8 @@ class RunResult:
 
     examples: tuple[Example, ...]
     warnings: tuple[str, ...]
+    curve: SignalCurve | None = None
+    """Of MP2RAGE: what its S can tell of T1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

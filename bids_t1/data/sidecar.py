@@ -64,3 +64,20 @@ class Sidecar:
         """Return a text field, or None where it is missing or no text."""
         value = self.fields.get(key)
         return value if isinstance(value, str) else None
+
+    def numbers(self, key: str) -> tuple[float, ...] | None:
+        """Return a list of finite numbers, one number as a list of one; None where the field is missing.
+
+        Raises
+        ------
+        InvalidInputError
+            If the field holds anything else.
+        """
+        value = self.fields.get(key)
+        values = value if isinstance(value, list | tuple) else [value]
+        read = [Sidecar(self.name, {key: item}).number(key) for item in values]
+        if value is None:
+            return None
+        if not values or None in read:
+            raise InvalidInputError(f"{self.name}: {key} is {value!r}; expected numbers. Correct the sidecar.")
+        return tuple(item for item in read if item is not None)

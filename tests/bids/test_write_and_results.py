@@ -13,7 +13,7 @@ from bids_t1.data.entities import BidsName
 from bids_t1.data.errors import CannotCreateOutputError, InputOutputError
 from bids_t1.data.estimate import VoxelStatus
 from bids_t1.data.grid import Grid
-from bids_t1.data.outputs import OUTPUTS, outputs_of
+from bids_t1.data.outputs import outputs_of
 from bids_t1.data.result import Example, RunResult
 from bids_t1.storage import publishing, write_whole
 from tests.small_bids import open_image
@@ -85,7 +85,7 @@ def test_sessions_are_read_together_and_records_of_conversions_are_not_logs(tmp_
 
 def test_every_map_has_its_sidecar_units_and_place(tmp_path: Path) -> None:
     save(tmp_path, run_result(run="2"))
-    for row in OUTPUTS:
+    for row in outputs_of("IRT1"):
         image = tmp_path / "sub-01" / "anat" / f"sub-01_run-2_desc-{row.desc}_{row.suffix}.nii.gz"
         sidecar = json.loads(image.with_name(image.name.replace(".nii.gz", ".json")).read_text())
         assert sidecar["Units"] == row.units
