@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,18 +14,21 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+_SEQUENCES = ("IRT1", "MP2RAGE", "MP3RAGE")
+
 
 def build_parser() -> argparse.ArgumentParser:
     """Declare the arguments, their defaults and their help."""
     parser = Parser(
         prog="bids_t1_phantom",
-        description="Make a dataset of digital heads with known T1: inversion-recovery images as BIDS or as "
-        "the DICOM files of a scanner, and beside them the true maps. "
+        description="Make a dataset of digital heads with known T1: inversion-recovery, MP2RAGE and MP3RAGE images "
+        "as BIDS or as the DICOM files of a scanner, and beside them the true maps. "
         "The same options and seed give the same bytes.",
     )
     parser.add_argument("out_dir", type=Path, help="folder to make; it must not exist, or be empty")
     _add_object(parser.add_argument_group("what is scanned"))
     _add_protocol(parser.add_argument_group("how it is scanned"))
+    _add_readouts(parser.add_argument_group("MP2RAGE and MP3RAGE"))
     _add_format(parser.add_argument_group("how it is written"))
     return parser
 
@@ -73,9 +77,11 @@ def _add_protocol(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--sequences",
         nargs="+",
-        choices=["IRT1"],
-        default=["IRT1"],
-        help="sequences to simulate; only IRT1 yet, inversion recovery with several inversion times",
+        type=_sequences,
+        default=[["IRT1"]],
+        metavar="NAME",
+        help="sequences to simulate, separated by spaces or commas: IRT1, inversion recovery with several inversion "
+        "times (default); MP2RAGE, two gradient-echo trains after one inversion, at 3 T; MP3RAGE, three, at 7 T",
     )
     group.add_argument(
         "--inversion-times",
@@ -105,7 +111,7 @@ def _add_protocol(group: argparse._ArgumentGroup) -> None:
         type=float,
         default=50.0,
         metavar="X",
-        help="M0 of white matter over the noise SD of one channel (real or imaginary); inf for no noise "
+        help="M0 of white matter over the noise SD of one channel (real or imaginary) of IRT1; inf for no noise "
         "(default: %(default)s)",
     )
     group.add_argument(
@@ -115,6 +121,68 @@ def _add_protocol(group: argparse._ArgumentGroup) -> None:
         help="mag: magnitude (default); real: signed real part after phase correction; complex: real and "
         "imaginary parts; polar: magnitude and phase. In DICOM, complex means what the vendor stores: "
         "Siemens magnitude and phase, Philips real and imaginary, GE all four in one series",
+    )
+
+
+def _sequences(words: str) -> list[str]:
+    """Read one word of --sequences, which may be a list with commas."""
+    names = [word for word in words.split(",") if word]
+    unknown = [name for name in names if name not in _SEQUENCES]
+    if unknown or not names:
+        raise ArgumentTypeError(f"{words!r}; expected {', '.join(_SEQUENCES)}")
+    return names
+
+
+def _add_readouts(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--mp2rage-form",
+        choices=["polar", "complex", "uni", "uni-mag", "uni-last", "mag", "all"],
+        default="polar",
+        help="images of BIDS datasets. polar: magnitude and phase (default); complex: real and imaginary; uni: UNIT1 "
+        "alone; uni-mag: UNIT1 and magnitudes; uni-last: UNIT1 and the second magnitude; mag: magnitudes; all: "
+        "polar, UNIT1 and the denoised UNIT1. DICOM files are what the vendor stores",
+    )
+    group.add_argument(
+        "--uni-scale",
+        choices=["4095", "unit", "signed"],
+        default="4095",
+        help="how UNIT1 is stored in BIDS datasets. 4095: integers 0 to 4095 (default); unit: -0.5 to 0.5; signed: "
+        "integers -2048 to 2047",
+    )
+    group.add_argument(
+        "--mp2rage-efficiency",
+        type=float,
+        default=None,
+        metavar="F",
+        help="inversion efficiency, 1 if perfect (default: 0.96 of MP2RAGE, 0.84 of MP3RAGE)",
+    )
+    group.add_argument(
+        "--mp2rage-noise",
+        type=float,
+        default=0.0005,
+        metavar="X",
+        help="noise SD of one channel (real or imaginary) over the M0 of white matter (default: %(default)s)",
+    )
+    group.add_argument(
+        "--slice-partial-fourier",
+        type=float,
+        default=1.0,
+        metavar="F",
+        help="fraction of the partitions of MP2RAGE that are played: 0.5 to 1 in eighths (default: %(default)s)",
+    )
+    group.add_argument(
+        "--b1-range",
+        type=float,
+        nargs=2,
+        default=[0.8, 1.2],
+        metavar=("LOW", "HIGH"),
+        help="relative transmit field at the edge and in the middle of the brain; 1 1 for none (default: 0.8 1.2)",
+    )
+    group.add_argument(
+        "--b1-map",
+        choices=["none", "ratio", "percent"],
+        default=None,
+        help="B1+ map of BIDS datasets, where 1 (ratio) or 100 (percent) is nominal (default: ratio, none if flat)",
     )
 
 
@@ -139,7 +207,8 @@ def _add_format(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--one-series",
         action="store_true",
-        help="all inversion times in ONE DICOM series instead of a series each",
+        help="all inversion times in ONE DICOM series instead of a series each; of MP2RAGE Siemens only, magnitude "
+        "and phase together",
     )
     group.add_argument(
         "--layout",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import nibabel
@@ -40,16 +41,47 @@ steady state; noise is complex, Gaussian and white, with an SD per channel of th
 by the SNR. Every voxel holds one tissue and has one T1. The truth is {truth}.
 """
 
+_README_READOUTS = """\
+# A digital head with known T1
 
-def write_root(folder: Path, *, truth: str) -> None:
+Made by bids_t1_phantom; no person was scanned. {sequences} images of a head whose tissue maps derive from the
+ICBM 2009a nonlinear symmetric template (Fonov et al. 2011, doi 10.1016/j.neuroimage.2010.07.033). The signal is a
+pulse-by-pulse simulation of the magnetisation in its steady state. Every voxel holds one tissue and has one T1 and one
+transmit field B1+, which acts on the excitations of gradient-echo trains, not on spin echoes (IRT1). Noise is complex,
+Gaussian and white; its SD stands in the sidecar of the true M0. The truth is {truth}. Beside it, in {protocols}, is
+what images and headers do not tell of the protocol, with the inversion efficiency of the trains.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readme:
+    """What the README says."""
+
+    truth: str
+    """Where a reader finds the truth."""
+
+    sequences: tuple[str, ...] = ("IRT1",)
+    protocols: tuple[str, ...] = ()
+    """Names of the protocol files in the folder of the truth; none where there is only IRT1."""
+
+    def text(self) -> str:
+        """Return the README."""
+        if not self.protocols:
+            return _README.format(truth=self.truth)
+        return _README_READOUTS.format(
+            sequences=" and ".join(self.sequences), truth=self.truth, protocols=" and ".join(self.protocols)
+        )
+
+
+def write_root(folder: Path, readme: Readme) -> None:
     """Write what a raw BIDS dataset has at its root.
 
     Parameters
     ----------
     folder : Path
         The dataset; it is made if it does not exist.
-    truth : str
-        Where a reader finds the truth, as the README says it.
+    readme : Readme
+        What its README says.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _write_json(
@@ -63,7 +95,7 @@ def write_root(folder: Path, *, truth: str) -> None:
             "GeneratedBy": [{"Name": "bids_t1_phantom"}],
         },
     )
-    (folder / "README.md").write_text(_README.format(truth=truth), encoding="utf-8")
+    (folder / "README.md").write_text(readme.text(), encoding="utf-8")
 
 
 def write_scan(folder: Path, scan: Scan, *, participant: str, parts: Mapping[str | None, str]) -> list[Path]:
@@ -92,17 +124,19 @@ def write_scan(folder: Path, scan: Scan, *, participant: str, parts: Mapping[str
             sidecar = _acquisition(scan.protocol, index)
             if label == "phase":
                 sidecar["Units"] = "rad"
-            written.append(_write_image(folder / name.folder("anat"), name, image, scan.grid, sidecar))
+            written.append(write_image(folder / name.folder("anat"), name, image, scan.grid, sidecar))
     return [path.relative_to(folder) for path in written]
 
 
-def write_truth_root(folder: Path, *, raw: str | None) -> None:
+def write_truth_root(folder: Path, readme: Readme, *, raw: str | None) -> None:
     """Write what the truth, a BIDS derivative, has at its root.
 
     Parameters
     ----------
     folder : Path
         The derivative; it is made if it does not exist.
+    readme : Readme
+        What its README says.
     raw : str or None
         Relative path to the raw dataset; None where the images are DICOM files.
     """
@@ -118,34 +152,70 @@ def write_truth_root(folder: Path, *, raw: str | None) -> None:
     if raw is not None:
         description["DatasetLinks"] = {"raw": raw}
     _write_json(folder / "dataset_description.json", description)
-    (folder / "README.md").write_text(_README.format(truth="this dataset"), encoding="utf-8")
+    (folder / "README.md").write_text(readme.text(), encoding="utf-8")
+    if readme.protocols:
+        (folder / ".bidsignore").write_text("".join(f"{name}\n" for name in readme.protocols), encoding="utf-8")
     rows = [f"{kind.value}\t{kind.name.lower().replace('_', ' ')}\t{kind.abbreviation}" for kind in Tissue]
     (folder / "dseg.tsv").write_text("\n".join(["index\tname\tabbreviation", *rows, ""]), encoding="utf-8")
 
 
-def write_truth(folder: Path, head: Head, protocol: Protocol, *, participant: str, sources: list[str]) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TruthOptions:
+    """Which maps belong to the truth, and what M0 says of the noise."""
+
+    noise: Mapping[str, object]
+    """Fields of the sidecar of M0."""
+
+    inversion_recovery: bool = True
+    """Whether there are inversion-recovery images, whose efficiency is a map."""
+
+    transmit_field: bool = False
+    """Whether there are images that depend on B1+."""
+
+
+def noise_fields(noise_sd: float, snr: float, *, prefix: str = "") -> dict[str, object]:
+    """Return what the sidecar of M0 says of the noise of one sequence."""
+    return {
+        f"{prefix}NoiseStandardDeviation": noise_sd,
+        f"{prefix}SignalToNoiseRatio": snr if np.isfinite(snr) else "infinite",
+    }
+
+
+def write_truth(folder: Path, head: Head, options: TruthOptions, *, participant: str, sources: list[str]) -> None:
     """Write the maps that the phantom was made from: what a perfect measurement finds."""
-    maps: list[tuple[str, str, NDArray[np.generic], dict[str, object]]] = [
-        ("truth", "T1map", head.t1.astype(np.float32), {"Units": "s", "Description": "True T1; NaN in air"}),
-        ("truth", "M0map", head.m0.astype(np.float32), {
+    for label, suffix, datatype, values, metadata in _truth_maps(head, options):
+        name = BidsName.build({"sub": participant, "desc": label}, suffix)
+        sidecar = {**metadata, "SkullStripped": False, **({"Sources": sources} if sources else {})}
+        write_image(folder / name.folder(datatype), name, values, head.grid, sidecar)
+
+
+_TruthMap = tuple[str, str, str, "NDArray[np.generic]", dict[str, object]]
+
+
+def _truth_maps(head: Head, options: TruthOptions) -> list[_TruthMap]:
+    """Return label, suffix, folder, values and sidecar of each map."""
+    maps: list[_TruthMap] = [
+        ("truth", "T1map", "anat", head.t1.astype(np.float32), {"Units": "s", "Description": "True T1; NaN in air"}),
+        ("truth", "M0map", "anat", head.m0.astype(np.float32), {
             "Units": "arbitrary",
             "Description": "True signal at full magnetisation, receive profile included; 0 in air",
-            "NoiseStandardDeviation": protocol.noise_sd,
-            "SignalToNoiseRatio": protocol.snr if np.isfinite(protocol.snr) else "infinite",
+            **options.noise,
         }),
-        ("truthefficiency", "T1map", head.inversion_efficiency.astype(np.float32), {
-            "Units": "arbitrary",
-            "Description": "True inversion efficiency, 1 - cos(inversion angle), no unit; NaN in air",
-        }),
-        ("tissue", "dseg", head.tissue, {"Description": "Tissue of each voxel; labels in dseg.tsv"}),
-        ("brain", "mask", head.brain.astype(np.uint8), {
+        ("tissue", "dseg", "anat", head.tissue, {"Description": "Tissue of each voxel; labels in dseg.tsv"}),
+        ("brain", "mask", "anat", head.brain.astype(np.uint8), {
             "Type": "Brain", "Description": "Brain with its fluid",
         }),
     ]  # fmt: skip
-    for label, suffix, values, metadata in maps:
-        name = BidsName.build({"sub": participant, "desc": label}, suffix)
-        sidecar = {**metadata, "SkullStripped": False, **({"Sources": sources} if sources else {})}
-        _write_image(folder / name.folder("anat"), name, values, head.grid, sidecar)
+    if options.inversion_recovery:
+        maps.append(("truthefficiency", "T1map", "anat", head.inversion_efficiency.astype(np.float32), {
+            "Units": "arbitrary",
+            "Description": "True inversion efficiency, 1 - cos(inversion angle), no unit; NaN in air",
+        }))  # fmt: skip
+    if options.transmit_field:
+        maps.append(("truth", "TB1map", "fmap", head.transmit_field.astype(np.float32), {
+            "Units": "arbitrary", "Description": "True transmit field B1+, achieved over nominal flip angle",
+        }))  # fmt: skip
+    return maps
 
 
 def _acquisition(protocol: Protocol, index: int) -> dict[str, object]:
@@ -164,9 +234,10 @@ def _acquisition(protocol: Protocol, index: int) -> dict[str, object]:
     }
 
 
-def _write_image(
+def write_image(
     folder: Path, name: BidsName, values: NDArray[np.generic], grid: Grid, sidecar: Mapping[str, object]
 ) -> Path:
+    """Write an image and its sidecar; return the image."""
     folder.mkdir(parents=True, exist_ok=True)
     image = nibabel.Nifti1Image(values, grid.affine)
     image.header.set_xyzt_units("mm")

@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bids_t1.data.errors import CannotCreateOutputError, InputOutputError, UsageError
 from bids_t1.phantom.anatomy import load_atlas
-from bids_t1.phantom.bids_writer import PARTS, write_root, write_scan, write_truth, write_truth_root
+from bids_t1.phantom.bids_writer import (
+    PARTS,
+    Readme,
+    TruthOptions,
+    noise_fields,
+    write_root,
+    write_scan,
+    write_truth,
+    write_truth_root,
+)
 from bids_t1.phantom.dicom_writer import DicomOptions, write_dicom
-from bids_t1.phantom.head import HeadOptions, make_head
+from bids_t1.phantom.head import HeadOptions, field_of, make_head
+from bids_t1.phantom.readout_scan import acquire_readouts, default_sequence
+from bids_t1.phantom.readout_writer import ReadoutOptions, protocol_name, write_b1_map, write_protocol, write_readouts
 from bids_t1.phantom.scan import DEFAULT_INVERSION_TIMES, Protocol, acquire
+from bids_t1.phantom.transmit import TransmitOptions
 
 if TYPE_CHECKING:
     from argparse import Namespace
+
+    from bids_t1.phantom.head import Head
+    from bids_t1.phantom.readout_scan import ReadoutSequence
 
 _TRUTH = Path("derivatives", "truth")
 _DICOM_FOLDERS = {"participants": "sub-{}/dicom", "sourcedata": "sourcedata/sub-{}", "flat": "."}
@@ -27,8 +44,17 @@ class Request:
     """Everything that determines a dataset."""
 
     out_dir: Path
-    protocol: Protocol
+    protocol: Protocol | None
+    """Of inversion recovery; None where it is not scanned."""
+
     head: HeadOptions
+    readouts: tuple[ReadoutSequence, ...] = ()
+    """MP2RAGE and MP3RAGE, where they are scanned."""
+
+    readout_options: ReadoutOptions = field(default_factory=ReadoutOptions)
+    b1_map: str = "none"
+    """none, ratio or percent."""
+
     participants: int = 1
     seed: int = 0
     part: str = "mag"
@@ -60,34 +86,101 @@ class Request:
     def from_arguments(cls, arguments: Namespace) -> Request:
         """Turn the command line into a request; raise UsageError for what cannot be."""
         mean, sd = arguments.efficiency
-        dicom = None
-        if arguments.format == "dicom":
-            dicom = DicomOptions(
-                vendor=arguments.vendor,
-                enhanced=arguments.enhanced,
-                one_series=arguments.one_series,
-                nested=arguments.layout != "flat",
-            )
+        sequences = [name for group in arguments.sequences for name in group]
+        readouts = _readouts(arguments, sequences)
         return cls(
             out_dir=arguments.out_dir.absolute(),
-            protocol=Protocol.build(
-                tuple(arguments.inversion_times or DEFAULT_INVERSION_TIMES),
-                repetition_times=tuple(arguments.repetition_times),
-                echo_time=arguments.echo_time,
-                snr=arguments.snr,
-            ),
+            protocol=_inversion_recovery(arguments) if "IRT1" in sequences else None,
             head=HeadOptions(
                 resolution=arguments.resolution,
                 slices=arguments.slices,
                 efficiency_mean=mean,
                 efficiency_sd=sd,
+                transmit=TransmitOptions(*arguments.b1_range),
             ),
+            readouts=readouts,
+            readout_options=ReadoutOptions(form=arguments.mp2rage_form, uni_scale=arguments.uni_scale),
+            b1_map=_b1_map(arguments, scanned=bool(readouts)),
             participants=arguments.participants,
             seed=arguments.seed,
             part=arguments.part,
-            dicom=dicom,
+            dicom=_dicom_options(arguments, has_readouts=bool(readouts)),
             layout=arguments.layout,
         )
+
+    @property
+    def sequences(self) -> tuple[str, ...]:
+        """Names of what is scanned."""
+        return (*(("IRT1",) if self.protocol is not None else ()), *(sequence.name for sequence in self.readouts))
+
+    def readme(self, truth: str) -> Readme:
+        """Return what a README says, with the place of the truth in the reader's words."""
+        return Readme(
+            truth=truth,
+            sequences=self.sequences,
+            protocols=tuple(protocol_name(sequence) for sequence in self.readouts),
+        )
+
+    def truth_options(self) -> TruthOptions:
+        """Return which maps the truth holds."""
+        noise: dict[str, object] = {}
+        if self.protocol is not None:
+            noise |= noise_fields(self.protocol.noise_sd, self.protocol.snr)
+        for sequence in self.readouts:
+            snr = 1 / sequence.noise if sequence.noise else math.inf
+            noise |= noise_fields(sequence.noise_sd, snr, prefix=sequence.name if len(self.sequences) > 1 else "")
+        return TruthOptions(
+            noise=noise, inversion_recovery=self.protocol is not None, transmit_field=bool(self.readouts)
+        )
+
+
+def _inversion_recovery(arguments: Namespace) -> Protocol:
+    return Protocol.build(
+        tuple(arguments.inversion_times or DEFAULT_INVERSION_TIMES),
+        repetition_times=tuple(arguments.repetition_times),
+        echo_time=arguments.echo_time,
+        snr=arguments.snr,
+    )
+
+
+def _readouts(arguments: Namespace, sequences: list[str]) -> tuple[ReadoutSequence, ...]:
+    names = [name for name in ("MP2RAGE", "MP3RAGE") if name in sequences]
+    return tuple(
+        default_sequence(
+            name,
+            inversion_efficiency=arguments.mp2rage_efficiency,
+            noise=arguments.mp2rage_noise,
+            slice_partial_fourier=arguments.slice_partial_fourier,
+            label=name.lower() if len(names) > 1 else None,
+        )
+        for name in names
+    )
+
+
+def _b1_map(arguments: Namespace, *, scanned: bool) -> str:
+    """Choose the B1+ map: unless told otherwise there is one where a field that matters is not flat."""
+    if arguments.format == "dicom" and arguments.b1_map not in {None, "none"}:
+        raise UsageError(
+            f"a B1+ map ({arguments.b1_map}) among DICOM files; expected --format bids, or --b1-map none. "
+            "The true field is in the folder of the truth."
+        )
+    if arguments.b1_map is not None:
+        return str(arguments.b1_map)
+    low, high = arguments.b1_range
+    return "ratio" if scanned and low != high and arguments.format == "bids" else "none"
+
+
+def _dicom_options(arguments: Namespace, *, has_readouts: bool) -> DicomOptions | None:
+    if arguments.format != "dicom":
+        return None
+    if arguments.enhanced and has_readouts:
+        raise UsageError("enhanced files of MP2RAGE; expected IRT1 alone, or no --enhanced.")
+    return DicomOptions(
+        vendor=arguments.vendor,
+        enhanced=arguments.enhanced,
+        one_series=arguments.one_series,
+        nested=arguments.layout != "flat",
+    )
 
 
 def make_dataset(request: Request) -> None:
@@ -124,21 +217,43 @@ def make_dataset(request: Request) -> None:
 
 def _write(request: Request, data: Path, truth: Path) -> None:
     if request.dicom is None or request.layout == "sourcedata":
-        write_root(data, truth=f"in {_TRUTH}")
-    write_truth_root(truth, raw="../.." if request.dicom is None else None)
+        write_root(data, request.readme(f"in {_TRUTH}"))
+    write_truth_root(truth, request.readme("this dataset"), raw="../.." if request.dicom is None else None)
+    for sequence in request.readouts:
+        write_protocol(truth, sequence)
     atlas = load_atlas()
     for participant in range(1, request.participants + 1):
         head = make_head(atlas, request.head, seed=request.seed, participant=participant)
+        write = _write_bids if request.dicom is None else _write_dicom
+        sources = write(request, data, head, participant)
+        write_truth(truth, head, request.truth_options(), participant=f"{participant:02d}", sources=sources)
+
+
+def _write_bids(request: Request, data: Path, head: Head, participant: int) -> list[str]:
+    """Write the images of one participant; return their URIs."""
+    label = f"{participant:02d}"
+    images: list[Path] = []
+    if request.protocol is not None:
         scan = acquire(head, request.protocol, seed=request.seed, participant=participant)
-        label = f"{participant:02d}"
-        sources: list[str] = []
-        if request.dicom is None:
-            images = write_scan(data, scan, participant=label, parts=PARTS[request.part])
-            sources = [f"bids:raw:{path.as_posix()}" for path in images]
-        else:
-            folder = data / _DICOM_FOLDERS[request.layout].format(label)
-            write_dicom(folder, scan, request.dicom, participant=label, part=request.part, seed=request.seed)
-        write_truth(truth, head, request.protocol, participant=label, sources=sources)
+        images += write_scan(data, scan, participant=label, parts=PARTS[request.part])
+    for sequence in request.readouts:
+        run = acquire_readouts(head, sequence, seed=request.seed, participant=participant)
+        images += write_readouts(data, run, request.readout_options, participant=label)
+    if request.b1_map != "none":
+        measured = partial(field_of, options=request.head.transmit, seed=request.seed, participant=participant)
+        images.append(write_b1_map(data, head, measured, participant=label, percent=request.b1_map == "percent"))
+    return [f"bids:raw:{path.as_posix()}" for path in images]
+
+
+def _write_dicom(request: Request, data: Path, head: Head, participant: int) -> list[str]:
+    """Write the scanner files of one participant; they have no URIs."""
+    if request.dicom is None or request.protocol is None:
+        return []
+    label = f"{participant:02d}"
+    folder = data / _DICOM_FOLDERS[request.layout].format(label)
+    scan = acquire(head, request.protocol, seed=request.seed, participant=participant)
+    write_dicom(folder, scan, request.dicom, participant=label, part=request.part, seed=request.seed)
+    return []
 
 
 def _refuse_if_used(folder: Path) -> None:

@@ -1,8 +1,8 @@
 """A digital head: tissues, relaxation and magnetisation on a scanner's oblique grid.
 
-Every voxel holds one tissue, and has one T1, one M0 and one inversion efficiency: they are properties of the
-object, so the truth needs no convention about partial volume. The same seed gives the same head at any
-resolution.
+Every voxel holds one tissue, and has one T1, one M0, one inversion efficiency and one transmit field: they are
+properties of the object, so the truth needs no convention about partial volume. The same seed gives the same head at
+any resolution.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.phantom.anatomy import Atlas, Tissue, classify
+from bids_t1.phantom.transmit import TransmitOptions, transmit_field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,6 +105,9 @@ class Head:
     brain: NDArray[np.bool_]
     """Brain with its fluid."""
 
+    transmit_field: NDArray[np.float64]
+    """B1+, achieved over nominal flip angle, also in air."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadOptions:
@@ -124,6 +128,9 @@ class HeadOptions:
 
     t1_spread: float = 0.03
     """Standard deviation of T1 within a tissue, and of its mean between participants, relative."""
+
+    transmit: TransmitOptions = field(default_factory=TransmitOptions)
+    """Range of B1+, which gradient-echo trains feel; the spin echoes of inversion recovery do not."""
 
 
 def make_grid(options: HeadOptions) -> Grid:
@@ -181,7 +188,16 @@ def make_head(atlas: Atlas, options: HeadOptions, *, seed: int, participant: int
         inversion_efficiency=np.clip(efficiency, 0.0, 2.0),
         phase=1.0 + 0.012 * (points[1] + 10) + 1.2 * _smooth_field(points, rng, spacing=60.0),
         brain=np.isin(tissue, [kind for kind in Tissue if kind.in_brain]),
+        transmit_field=field_of(points, options.transmit, seed=seed, participant=participant),
     )
+
+
+def field_of(
+    points: NDArray[np.float64], options: TransmitOptions, *, seed: int, participant: int
+) -> NDArray[np.float64]:
+    """Return the transmit field in the head of one participant, at any points in scanner coordinates [mm]."""
+    # A stream of its own, here and for each kind of noise: one does not depend on what another used.
+    return transmit_field(points, options, seed=[seed, participant, 4])
 
 
 def _deform(points: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:

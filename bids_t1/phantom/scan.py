@@ -76,11 +76,10 @@ class Protocol:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scan:
-    """Reconstructed images of one participant."""
+class Images:
+    """Reconstructed complex images of one participant and one sequence."""
 
     grid: Grid
-    protocol: Protocol
     images: NDArray[np.complex64]
     """Complex images, array (measurement, x, y, z) [units of M0]."""
 
@@ -112,6 +111,13 @@ class Scan:
         return values.astype(np.float32)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan(Images):
+    """Inversion-recovery images of one participant."""
+
+    protocol: Protocol
+
+
 def acquire(head: Head, protocol: Protocol, *, seed: int, participant: int = 1) -> Scan:
     """Scan a head: simulate the signal of each voxel, add its phase and complex Gaussian noise.
 
@@ -129,9 +135,17 @@ def acquire(head: Head, protocol: Protocol, *, seed: int, participant: int = 1) 
         inversion_efficiency=head.inversion_efficiency[matter],
         echo_time=protocol.echo_time,
     )
-    images = np.empty(signal.shape, dtype=np.complex64)
-    turn = np.exp(1j * head.phase)
-    for image, values in zip(images, signal, strict=True):
-        noise = rng.standard_normal((2, *values.shape)) * protocol.noise_sd
-        image[...] = values * turn + noise[0] + 1j * noise[1]
+    images = receive(signal, head.phase, noise_sd=protocol.noise_sd, rng=rng)
     return Scan(grid=head.grid, protocol=protocol, images=images, reference_phase=head.phase)
+
+
+def receive(
+    signal: NDArray[np.float64], phase: NDArray[np.float64], *, noise_sd: float, rng: np.random.Generator
+) -> NDArray[np.complex64]:
+    """Give signals (measurement, x, y, z) the phase of the object [rad], and complex white noise."""
+    images = np.empty(signal.shape, dtype=np.complex64)
+    turn = np.exp(1j * phase)
+    for image, values in zip(images, signal, strict=True):
+        noise = rng.standard_normal((2, *values.shape)) * noise_sd
+        image[...] = values * turn + noise[0] + 1j * noise[1]
+    return images

@@ -1,0 +1,143 @@
+"""A head goes through MP2RAGE or MP3RAGE: complex readouts, and the images that scanners derive from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bids_t1.data.errors import UsageError
+from bids_t1.phantom.head import WHITE_MATTER_M0
+from bids_t1.phantom.readouts import MP2RAGE, MP3RAGE, ReadoutProtocol
+from bids_t1.phantom.scan import Images, receive
+from bids_t1.phantom.simulate import rapid_gradient_echo_trains
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from bids_t1.phantom.head import Head
+
+_STREAMS = {"MP2RAGE": 2, "MP3RAGE": 3}
+"""Random numbers of each sequence: its noise does not depend on what else is scanned."""
+
+_REGULARISATION = 100.0
+"""beta of the denoised UNI over the noise variance of one channel: small beside the signal of brain."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadoutSequence:
+    """What is played, and how well."""
+
+    name: str
+    """MP2RAGE or MP3RAGE."""
+
+    protocol: ReadoutProtocol
+    inversion_efficiency: float
+    """The inversion takes Mz to minus this times Mz."""
+
+    noise: float = 0.0005
+    """Noise SD of one channel, real or imaginary, over the M0 of average white matter (`WHITE_MATTER_M0`)."""
+
+    label: str | None = None
+    """Label of the ``acq`` entity, where sequences must be told apart."""
+
+    def __post_init__(self) -> None:
+        """Refuse impossible numbers.
+
+        Raises
+        ------
+        UsageError
+            If efficiency or noise cannot be.
+        """
+        if not 0 <= self.inversion_efficiency <= 1:
+            raise UsageError(f"inversion efficiency {self.inversion_efficiency}; expected 0 to 1, 1 if perfect.")
+        if not 0 <= self.noise < 1:
+            raise UsageError(
+                f"noise {self.noise}; expected its SD relative to the M0 of white matter, from 0 and below 1."
+            )
+
+    @property
+    def protocol_name(self) -> str:
+        """What an operator called it."""
+        return f"t1_{self.name.lower()}_sag_p3_1mm"
+
+    @property
+    def noise_sd(self) -> float:
+        """Standard deviation of the noise in the real, and in the imaginary, channel [units of M0]."""
+        return WHITE_MATTER_M0 * self.noise
+
+
+def default_sequence(
+    name: str,
+    *,
+    inversion_efficiency: float | None = None,
+    noise: float = 0.0005,
+    slice_partial_fourier: float = 1.0,
+    label: str | None = None,
+) -> ReadoutSequence:
+    """Return MP2RAGE or MP3RAGE as the phantom plays it; None: the efficiency that goes with the protocol.
+
+    Slice partial Fourier is for MP2RAGE only.
+    """
+    protocol, usual_efficiency = {"MP2RAGE": (MP2RAGE, 0.96), "MP3RAGE": (MP3RAGE, 0.84)}[name]
+    if name == "MP2RAGE":
+        protocol = protocol.with_slice_partial_fourier(slice_partial_fourier)
+    return ReadoutSequence(
+        name=name,
+        protocol=protocol,
+        inversion_efficiency=usual_efficiency if inversion_efficiency is None else inversion_efficiency,
+        noise=noise,
+        label=label,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadoutScan(Images):
+    """Images of one run, array (readout, x, y, z)."""
+
+    sequence: ReadoutSequence
+
+    def uni(self) -> NDArray[np.float64]:
+        """UNI of the first two readouts, Re(conj(g1) g2) / (|g1|^2 + |g2|^2), array (x, y, z), from -1/2 to 1/2."""
+        return self._combined(0.0)
+
+    def denoised_uni(self) -> NDArray[np.float64]:
+        """UNI with a constant that takes the noise out of air, array (x, y, z), from -1/2 to 1/2.
+
+        O'Brien et al. 2014, doi 10.1371/journal.pone.0099676.
+        """
+        return self._combined(_REGULARISATION * self.sequence.noise_sd**2)
+
+    def _combined(self, beta: float) -> NDArray[np.float64]:
+        first, second = self.images[:2].astype(np.complex128)
+        product = (first.conj() * second).real - beta
+        power = np.abs(first) ** 2 + np.abs(second) ** 2 + 2 * beta
+        # Without noise there is nothing in air; scanners show the middle of the scale.
+        return np.asarray(np.divide(product, power, out=np.zeros_like(product), where=power > 0))
+
+    def vendor_t1(self) -> NDArray[np.float64]:
+        """T1 as scanners look it up from UNI [s]: perfect inversion, nominal flip angles."""
+        t1 = np.geomspace(0.05, 5.0, 400)
+        first, second = rapid_gradient_echo_trains(t1, 1.0, protocol=self.sequence.protocol, inversion_efficiency=1.0)[
+            :2
+        ]
+        table = first * second / (first**2 + second**2)
+        falling = slice(int(np.argmax(table)), int(np.argmin(table)) + 1)
+        return np.asarray(np.interp(-self.uni(), -table[falling], t1[falling]))
+
+
+def acquire_readouts(head: Head, sequence: ReadoutSequence, *, seed: int, participant: int = 1) -> ReadoutScan:
+    """Scan a head: simulate the signal of each voxel, add its phase and complex Gaussian noise."""
+    rng = np.random.default_rng([seed, participant, _STREAMS[sequence.name]])
+    matter = head.m0 > 0
+    signal = np.zeros((len(sequence.protocol.inversion_times), *head.grid.shape))
+    signal[:, matter] = rapid_gradient_echo_trains(
+        head.t1[matter],
+        head.m0[matter],
+        protocol=sequence.protocol,
+        transmit_field=head.transmit_field[matter],
+        inversion_efficiency=sequence.inversion_efficiency,
+    )
+    images = receive(signal, head.phase, noise_sd=sequence.noise_sd, rng=rng)
+    return ReadoutScan(grid=head.grid, sequence=sequence, images=images, reference_phase=head.phase)

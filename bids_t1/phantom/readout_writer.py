@@ -1,0 +1,246 @@
+"""MP2RAGE and MP3RAGE as BIDS: readouts and UNIT1 in the forms that laboratories have, the B1+ map, the protocol."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bids_t1.data.entities import BidsName
+from bids_t1.phantom.anatomy import Tissue
+from bids_t1.phantom.bids_writer import write_image
+from bids_t1.phantom.head import Grid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from bids_t1.phantom.head import Head
+    from bids_t1.phantom.readout_scan import ReadoutScan, ReadoutSequence
+
+    TransmitField = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+B1_RESOLUTION = 4.0
+"""Edge of the cubic voxels of a measured B1+ map [mm]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadoutForm:
+    """Which images of a run are kept."""
+
+    parts: Mapping[str | None, str] = field(default_factory=dict)
+    """The BIDS ``part`` label of each image of a readout, and the view of the scan that it holds."""
+
+    last_only: bool = False
+    """Only the second readout: the last of the two that UNIT1 is made of."""
+
+    uni: bool = False
+    denoised: bool = False
+
+
+_POLAR: Mapping[str | None, str] = MappingProxyType({"mag": "mag", "phase": "phase"})
+_COMPLEX: Mapping[str | None, str] = MappingProxyType({"real": "real", "imag": "imag"})
+_MAGNITUDE: Mapping[str | None, str] = MappingProxyType({None: "mag"})
+
+FORMS = MappingProxyType(
+    {
+        "polar": ReadoutForm(parts=_POLAR),
+        "complex": ReadoutForm(parts=_COMPLEX),
+        "uni": ReadoutForm(uni=True),
+        "uni-mag": ReadoutForm(parts=_MAGNITUDE, uni=True),
+        "uni-last": ReadoutForm(parts=_MAGNITUDE, last_only=True, uni=True),
+        "mag": ReadoutForm(parts=_MAGNITUDE),
+        "all": ReadoutForm(parts=_POLAR, uni=True, denoised=True),
+    }
+)
+"""Choices of ``--mp2rage-form``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadoutOptions:
+    """How the images of one sequence are written."""
+
+    form: str = "polar"
+    """Key of `FORMS`."""
+
+    uni_scale: str = "4095"
+    """How UNIT1 is stored: 4095, unit or signed."""
+
+
+def store_uni(uni: NDArray[np.float64], scale: str) -> NDArray[np.generic]:
+    """Store UNI: ``4095`` as Siemens does, 0..4095; ``unit`` as it is; ``signed`` as -2048..2047."""
+    if scale == "unit":
+        return uni.astype(np.float32)
+    if scale == "signed":
+        return np.clip(np.rint(4095 * uni), -2048, 2047).astype(np.int16)
+    return np.rint(4095 * (uni + 0.5)).astype(np.uint16)
+
+
+def write_readouts(folder: Path, scan: ReadoutScan, options: ReadoutOptions, *, participant: str) -> list[Path]:
+    """Write the images of one participant with their sidecars.
+
+    Parameters
+    ----------
+    folder : Path
+        Root of the dataset.
+    scan : ReadoutScan
+        What to write.
+    options : ReadoutOptions
+        Which images, and how.
+    participant : str
+        Label without ``sub-``.
+
+    Returns
+    -------
+    list of Path
+        The images, below `folder`.
+    """
+    form = FORMS[options.form]
+    base = BidsName.build({"sub": participant, "acq": scan.sequence.label}, "MP2RAGE")
+    target = folder / base.folder("anat")
+    written = []
+    for label, view in form.parts.items():
+        for index, image in enumerate(scan.part(view)):
+            if form.last_only and index != 1:
+                continue
+            name = base.having({"inv": str(index + 1), "part": label})
+            sidecar = readout_metadata(scan.sequence, index)
+            if label == "phase":
+                sidecar["Units"] = "rad"
+            written.append(write_image(target, name, image, scan.grid, sidecar))
+    if form.uni:
+        stored = store_uni(scan.uni(), options.uni_scale)
+        name = base.having({}, suffix="UNIT1")
+        written.append(write_image(target, name, stored, scan.grid, _uni_metadata(scan.sequence, "UNI_Images")))
+    if form.denoised:
+        stored = store_uni(scan.denoised_uni(), options.uni_scale)
+        name = base.having({"rec": "denoised"}, suffix="UNIT1")
+        written.append(write_image(target, name, stored, scan.grid, _uni_metadata(scan.sequence, "UNI-DEN")))
+    return [path.relative_to(folder) for path in written]
+
+
+def readout_metadata(sequence: ReadoutSequence, index: int) -> dict[str, object]:
+    """Return the sidecar of one readout: everything that BIDS requires of MP2RAGE."""
+    protocol = sequence.protocol
+    return {
+        **_scanner(sequence),
+        "PulseSequenceType": f"{sequence.name}, spoiled gradient echo",
+        "InversionTime": protocol.inversion_times[index],
+        "FlipAngle": protocol.flip_angles[index],
+        "RepetitionTimeExcitation": protocol.spacings[index],
+        "RepetitionTimePreparation": protocol.cycle_time,
+        "NumberShots": [protocol.n_before, protocol.n_after],
+        "EchoTime": protocol.echo_time,
+    }
+
+
+def _uni_metadata(sequence: ReadoutSequence, kind: str) -> dict[str, object]:
+    """Return what converters leave of UNIT1: no inversion time, no excitation time, no number of shots."""
+    return {
+        **_scanner(sequence),
+        "SeriesDescription": f"{sequence.protocol_name}_{kind}",
+        # The same for both kinds on real scanners: only the name of the series tells UNI-DEN from UNI.
+        "ImageType": ["DERIVED", "PRIMARY", "M", "ND", "UNI"],
+        "RepetitionTimePreparation": sequence.protocol.cycle_time,
+    }
+
+
+def _scanner(sequence: ReadoutSequence) -> dict[str, object]:
+    return {
+        "Modality": "MR",
+        "Manufacturer": "Siemens",
+        "ManufacturersModelName": "phantom",
+        "MagneticFieldStrength": sequence.protocol.magnetic_field_strength,
+        "MRAcquisitionType": "3D",
+        "ScanningSequence": ["GR", "IR"],
+    }
+
+
+def protocol_name(sequence: ReadoutSequence) -> str:
+    """Return the name of the file with the protocol of a sequence."""
+    return "protocol.toml" if sequence.label is None else f"protocol_acq-{sequence.label}.toml"
+
+
+def write_protocol(folder: Path, sequence: ReadoutSequence) -> None:
+    """Write the protocol as a user would write it: what UNIT1 alone, or a scanner's file, does not say.
+
+    The table is named MP2RAGE for any number of readouts.
+    """
+    protocol = sequence.protocol
+    rows = {
+        "MagneticFieldStrength": protocol.magnetic_field_strength,
+        "RepetitionTimePreparation": protocol.cycle_time,
+        "RepetitionTimeExcitation": _one_or_all(protocol.spacings),
+        "NumberShots": [protocol.n_before, protocol.n_after],
+        "InversionTime": list(protocol.inversion_times),
+        "FlipAngle": list(protocol.flip_angles),
+        "InversionEfficiency": sequence.inversion_efficiency,
+    }
+    lines = [
+        f"# {sequence.name} as it was simulated: times in seconds, angles in degrees.",
+        "[MP2RAGE]",
+        *(f"{key} = {value}" for key, value in rows.items()),
+    ]
+    (folder / protocol_name(sequence)).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _one_or_all(values: tuple[float, ...]) -> float | list[float]:
+    return values[0] if len(set(values)) == 1 else list(values)
+
+
+def write_b1_map(folder: Path, head: Head, field: TransmitField, *, participant: str, percent: bool) -> Path:
+    """Write a measured B1+ map: coarse, on axes of its own, and 0 in air, where nothing is measured.
+
+    Parameters
+    ----------
+    folder : Path
+        Root of the dataset.
+    head : Head
+        Where there is air, and what the map has to cover.
+    field : callable
+        From scanner coordinates (3, x, y, z) [mm] to the relative transmit field there.
+    participant : str
+        Label without ``sub-``.
+    percent : bool
+        Whether 100 is nominal, instead of 1.
+
+    Returns
+    -------
+    Path
+        The image, below `folder`.
+    """
+    grid = _coarse_grid(head.grid)
+    values = field(grid.points())
+    values = np.where(_in_air(head, grid), 0.0, values * (100 if percent else 1))
+    name = BidsName.build({"sub": participant}, "TB1map")
+    sidecar: dict[str, object] = {
+        "Modality": "MR",
+        "Units": "percent" if percent else "arbitrary",
+        "Description": "Achieved over nominal flip angle" + (" in percent" if percent else "") + "; 0 in air",
+    }
+    return write_image(folder / name.folder("fmap"), name, values.astype(np.float32), grid, sidecar).relative_to(folder)
+
+
+def _coarse_grid(grid: Grid) -> Grid:
+    """Return voxels along the axes of the scanner that cover an oblique grid."""
+    corners = np.array(np.meshgrid(*[(-0.5, size - 0.5) for size in grid.shape])).reshape(3, -1)
+    placed = grid.affine[:3, :3] @ corners + grid.affine[:3, 3:]
+    low, high = placed.min(axis=1), placed.max(axis=1)
+    width, depth, height = (int(size) for size in np.ceil((high - low) / B1_RESOLUTION))
+    affine = np.diag([B1_RESOLUTION] * 3 + [1.0])
+    shape = (width, depth, height)
+    affine[:3, 3] = (low + high) / 2 - B1_RESOLUTION * (np.array(shape) - 1) / 2
+    return Grid(shape=shape, affine=affine)
+
+
+def _in_air(head: Head, grid: Grid) -> NDArray[np.bool_]:
+    """Say of each voxel whether the nearest voxel of the head is air."""
+    to_index = np.linalg.inv(head.grid.affine)
+    indices = np.tensordot(to_index[:3, :3], grid.points(), axes=1) + to_index[:3, 3].reshape(3, 1, 1, 1)
+    limits = np.reshape(head.grid.shape, (3, 1, 1, 1)) - 1
+    nearest = np.clip(np.rint(indices).astype(int), 0, limits)
+    return np.asarray(head.tissue[tuple(nearest)] == Tissue.AIR)
