@@ -134,14 +134,14 @@ def _sessions(work: Work, settings: Settings) -> Iterator[_Session]:
 
 
 def _find(dataset: Path, participant: str, settings: Settings, sessions: tuple[str, ...]) -> tuple[Acquisition, ...]:
-    return discover.find_acquisitions(
+    found = discover.find(
         dataset,
         participant,
-        "IRT1",
         sessions=sessions,
         filters=discover.read_filters(settings.filter_file),
         database=settings.database if dataset == settings.bids_dir else None,
     )
+    return tuple(run for run in found.runs if run.sequence == "IRT1")
 
 
 def _converted(participant: str, source: DicomSource, settings: Settings) -> _Session:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 import warnings
+from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from bids_t1.bids.uni import is_denoised
 from bids_t1.data.acquisition import Acquisition, RawFile
 from bids_t1.data.entities import BidsName
 from bids_t1.data.errors import InvalidInputError, NothingSelectedError, UsageError
@@ -18,9 +20,31 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bids import BIDSLayout
+    from bids.layout import BIDSImageFile
+
+SEQUENCES = {"IRT1": "IRT1", "MP2RAGE": "MP2RAGE", "MP3RAGE": "MP2RAGE", "UNIT1": "MP2RAGE"}
+"""Sequence of each suffix. MP3RAGE is no suffix of BIDS, which numbers any readouts of MP2RAGE by inv-, but in use."""
+
+WITHIN_A_RUN = {
+    "IRT1": ("inv", "part"),
+    "MP2RAGE": ("inv", "part", "echo", "flip"),
+    "MP3RAGE": ("inv", "part", "echo", "flip"),
+}
+"""Entities that tell the images of one run apart, by suffix."""
+
+TRANSMIT_FIELD = "TB1map"
 
 NOT_RAW = ("sourcedata", "derivatives", "code", "models", r"\.[^/]+")
 """Folders at the root of a dataset that hold no raw images of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a raw dataset holds of one participant."""
+
+    runs: tuple[Acquisition, ...]
+    transmit_fields: tuple[RawFile, ...]
+    """Maps of the relative transmit field, of all sessions."""
 
 
 def participants(dataset: Path) -> tuple[str, ...]:
@@ -56,16 +80,15 @@ def read_filters(path: Path | None) -> dict[str, dict[str, object]]:
     return filters
 
 
-def find_acquisitions(  # noqa: PLR0913 - what to look in, and four ways to choose
+def find(
     dataset: Path,
     participant: str,
-    suffix: str,
     *,
     sessions: Sequence[str] = (),
     filters: Mapping[str, Mapping[str, object]] | None = None,
     database: Path | None = None,
-) -> tuple[Acquisition, ...]:
-    """Find the runs of one sequence of one participant.
+) -> Found:
+    """Find the runs and the transmit fields of one participant.
 
     Only this participant's folder is indexed: the time does not grow with the dataset.
 
@@ -75,10 +98,8 @@ def find_acquisitions(  # noqa: PLR0913 - what to look in, and four ways to choo
         Root of a raw BIDS dataset.
     participant
         Label without ``sub-``.
-    suffix
-        Suffix of the images, such as IRT1.
     sessions
-        Labels of the sessions wanted; all where empty.
+        Labels of the sessions wanted; all where empty. Transmit fields are found in all sessions.
     filters
         For each suffix, pybids entities and the values they must have.
     database
@@ -89,50 +110,109 @@ def find_acquisitions(  # noqa: PLR0913 - what to look in, and four ways to choo
     InvalidInputError
         If a sidecar or a file name cannot be read.
     NothingSelectedError
-        If there are images, and sessions and filters leave none of them.
+        If there are images, and sessions leave none of any sequence, or a filter leaves none of its suffix.
     UsageError
         If a filter names an entity pybids does not know, or chooses participants or the suffix.
     """
-    wanted: dict[str, object] = {"subject": participant, "suffix": suffix, "extension": [".nii", ".nii.gz"]}
-    selection = dict((filters or {}).get(suffix, {}))
-    if {"subject", "suffix"} & {key for key, value in selection.items() if value != wanted.get(key)}:
+    filters = filters or {}
+    for suffix in (*SEQUENCES, TRANSMIT_FIELD):
+        _require_own(filters.get(suffix, {}), participant, suffix)
+    folder = dataset / f"sub-{participant}"
+    there = [suffix for suffix in SEQUENCES if _has_images(folder, f"*_{suffix}.nii*")]
+    if not there:
+        return Found((), ())  # before pybids is asked, which would index any scanner files there one by one
+    layout = _checked_layout(dataset, participant, database)
+    files = {
+        suffix: _images(layout, dataset, participant, _Choice(suffix, tuple(sessions), filters.get(suffix, {})))
+        for suffix in there
+    }
+    if sessions and not any(files.values()):
+        raise NothingSelectedError(
+            f"sub-{participant}: has {', '.join(there)} images, but none in session {', '.join(sessions)}; expected "
+            "some. Check --session-label."
+        )
+    fields = _Choice(TRANSMIT_FIELD, (), filters.get(TRANSMIT_FIELD, {}))
+    return Found(group_runs(files), tuple(_images(layout, dataset, participant, fields)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """Which images of one suffix are wanted."""
+
+    suffix: str
+    sessions: tuple[str, ...]
+    entities: Mapping[str, object]
+
+    @property
+    def selection(self) -> dict[str, object]:
+        """What there is besides participant and suffix, as pybids takes it."""
+        return {**self.entities, **({"session": list(self.sessions)} if self.sessions else {})}
+
+
+def _require_own(entities: Mapping[str, object], participant: str, suffix: str) -> None:
+    own = {"subject": participant, "suffix": suffix}
+    if any(value != own.get(key) for key, value in entities.items() if key in own):
         raise UsageError(
             f"--bids-filter-file: the filter of {suffix} names a subject or another suffix; expected other entities. "
             "Choose participants with --participant-label."
         )
-    if sessions:
-        selection["session"] = list(sessions)
-    if not _has_images(dataset / f"sub-{participant}", f"*_{suffix}.nii*"):
-        return ()  # before pybids is asked, which would index any scanner files there one by one
+
+
+def _images(layout: BIDSLayout, dataset: Path, participant: str, choice: _Choice) -> list[RawFile]:
+    """Return the images of one suffix, by path; an error where its filter leaves none of them."""
+    wanted = {"subject": participant, "suffix": choice.suffix, "extension": [".nii", ".nii.gz"]}
     try:
-        layout = _layout(dataset, participant, database)
-    except (OSError, ValueError, TypeError) as error:
-        broken = _broken_json(dataset, participant)
-        if broken is None:
-            raise InvalidInputError(f"{dataset}: pybids cannot index sub-{participant}: {error}") from error
-        raise InvalidInputError(
-            f"{broken.relative_to(dataset)}: is no JSON object; expected field names and values in braces. Correct it."
-        ) from error
-    try:
-        images = layout.get(**wanted | selection)
+        images = layout.get(**wanted | choice.selection)
     except ValueError as error:
         reason = str(error).split(". ", maxsplit=1)[0]
         raise UsageError(f"--bids-filter-file: {reason}; expected entities such as acquisition or run.") from error
-    if not images and selection and layout.get(**wanted):
+    unfiltered = _Choice(choice.suffix, choice.sessions, {}).selection
+    if not images and choice.entities and layout.get(**wanted | unfiltered):
         raise NothingSelectedError(
-            f"sub-{participant}: has {suffix} images, but none with {json.dumps(selection)}; expected some. "
-            "Check --session-label and --bids-filter-file."
+            f"sub-{participant}: has {choice.suffix} images, but none with {json.dumps(choice.selection)}; "
+            "expected some. Check --session-label and --bids-filter-file."
         )
-    groups: dict[BidsName, list[RawFile]] = {}
-    for image in sorted(images, key=lambda found: str(found.path)):
-        path = dataset / image.relpath
-        name = BidsName.parse(path.name)
-        fields = image.get_metadata()
-        raw = RawFile(path, name, Sidecar(str(name.having({}, extension=".json")), fields))
-        run = name.index("run")
-        stem = name.having({"inv": None, "part": None, "run": None if run is None else str(run)}, extension="")
-        groups.setdefault(stem, []).append(raw)
-    return tuple(Acquisition(stem, tuple(files)) for stem, files in groups.items())
+    return [_raw_file(image, dataset) for image in sorted(images, key=lambda found: str(found.path))]
+
+
+def _raw_file(image: BIDSImageFile, dataset: Path) -> RawFile:
+    path = dataset / image.relpath
+    name = BidsName.parse(path.name)
+    return RawFile(path, name, Sidecar(str(name.having({}, extension=".json")), image.get_metadata()))
+
+
+def group_runs(files: Mapping[str, Sequence[RawFile]]) -> tuple[Acquisition, ...]:
+    """Put images into runs, by suffix: those whose names differ in nothing but the image within the run.
+
+    UNIT1 images join the MP2RAGE readouts they were made from, and stand alone where there are none.
+    """
+    runs: dict[BidsName, list[RawFile]] = {}
+    for suffix in SEQUENCES:
+        for file in sorted(files.get(suffix, ()), key=lambda file: is_denoised(file.name)):
+            stem = _stem(file.name)
+            for run in [run for run in runs if _is_of(file.name, run)] or [stem]:
+                runs.setdefault(run, []).append(file)
+    return tuple(Acquisition(stem, tuple(group), SEQUENCES[stem.suffix]) for stem, group in runs.items())
+
+
+def _stem(name: BidsName) -> BidsName:
+    """Return the name of the run an image belongs to."""
+    run = name.index("run")
+    within = dict.fromkeys(WITHIN_A_RUN.get(name.suffix, ()))
+    return name.having({**within, "run": None if run is None else str(run)}, extension="")
+
+
+def _is_of(name: BidsName, run: BidsName) -> bool:
+    """Tell whether an UNIT1 image was made from the readouts of a run; rec- counts where both names have it.
+
+    A denoised one belongs to its run, or to the true UNIT1, whatever their rec-.
+    """
+    denoised = is_denoised(name)
+    if name.suffix != "UNIT1" or SEQUENCES[run.suffix] != "MP2RAGE" or (run.suffix == "UNIT1" and not denoised):
+        return False
+    counts = not denoised and None not in {name.get("rec"), run.get("rec")}
+    aside = {} if counts else {"rec": None}
+    return _stem(name).having(aside).entities == run.having(aside).entities
 
 
 def require(found: Sequence[str], wanted: Sequence[str], what: str) -> tuple[str, ...]:
@@ -161,6 +241,19 @@ def _broken_json(dataset: Path, participant: str) -> Path | None:
         except (OSError, ValueError):
             return path
     return None
+
+
+def _checked_layout(dataset: Path, participant: str, database: Path | None) -> BIDSLayout:
+    """Index a participant, and name the sidecar that cannot be read."""
+    try:
+        return _layout(dataset, participant, database)
+    except (OSError, ValueError, TypeError) as error:
+        broken = _broken_json(dataset, participant)
+        if broken is None:
+            raise InvalidInputError(f"{dataset}: pybids cannot index sub-{participant}: {error}") from error
+        raise InvalidInputError(
+            f"{broken.relative_to(dataset)}: is no JSON object; expected field names and values in braces. Correct it."
+        ) from error
 
 
 def _layout(dataset: Path, participant: str, database: Path | None) -> BIDSLayout:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bids_t1.bids.load import UNREADABLE, open_image
+from bids_t1.bids.images import UNREADABLE, open_image
 from bids_t1.bids.write import output_name
 from bids_t1.data.entities import BidsName
 from bids_t1.data.errors import InputOutputError

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bids_t1.bids.discover import find_acquisitions, participants, read_filters, require
+from bids_t1.bids import discover
+from bids_t1.bids.discover import participants, read_filters, require
 from bids_t1.data.errors import InvalidInputError, NothingSelectedError, UsageError
-from tests.small_bids import TIMES, change_json, sidecar, write_json, write_root, write_run
+from tests.small_bids import T1, TIMES, change_json, sidecar, write_image, write_json, write_root, write_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def find(dataset: Path, **filters: object) -> tuple[Acquisition, ...]:
-    return find_acquisitions(dataset, "01", "IRT1", filters={"IRT1": filters})
+    return discover.find(dataset, "01", filters={"IRT1": filters}).runs
 
 
 def times(acquisition: Acquisition) -> list[float]:
@@ -92,8 +93,9 @@ def test_only_this_participant_is_read(tmp_path: Path) -> None:
 
 def test_participants_without_the_sequence_have_no_acquisitions(tmp_path: Path) -> None:
     write_run(write_root(tmp_path))
-    assert find_acquisitions(tmp_path, "01", "MP2RAGE") == ()
-    assert find_acquisitions(tmp_path, "99", "IRT1") == ()
+    assert discover.find(tmp_path, "99") == discover.Found((), ())
+    write_image(tmp_path / "sub-02" / "anat" / "sub-02_T1w.nii.gz", T1)
+    assert discover.find(tmp_path, "02") == discover.Found((), ())
 
 
 def test_a_missing_dataset_description_is_no_obstacle(tmp_path: Path) -> None:
@@ -123,7 +125,7 @@ def test_sessions_are_chosen(tmp_path: Path) -> None:
     write_root(tmp_path)
     for session in ("a", "b"):
         write_run(tmp_path, session=session)
-    found = find_acquisitions(tmp_path, "01", "IRT1", sessions=["b"])
+    found = discover.find(tmp_path, "01", sessions=["b"]).runs
     assert [str(run.name) for run in found] == ["sub-01_ses-b_IRT1"]
 
 
@@ -132,7 +134,7 @@ def test_a_choice_that_leaves_nothing_is_an_error_of_selection(tmp_path: Path) -
     with pytest.raises(NothingSelectedError, match=r'sub-01: has IRT1 images, but none with \{"acquisition": "x"\}'):
         find(tmp_path, acquisition="x")
     with pytest.raises(NothingSelectedError, match="--session-label"):
-        find_acquisitions(tmp_path, "01", "IRT1", sessions=["9"])
+        discover.find(tmp_path, "01", sessions=["9"])
 
 
 @pytest.mark.parametrize("filters", [{"subject": "02"}, {"suffix": "T1w"}])
@@ -162,7 +164,7 @@ def test_a_saved_index_is_used(tmp_path: Path) -> None:
     BIDSLayout(tmp_path / "data", validate=False, database_path=tmp_path / "index")
     for image in (tmp_path / "data").rglob("*.json"):
         image.unlink()
-    (acquisition,) = find_acquisitions(tmp_path / "data", "01", "IRT1", database=tmp_path / "index")
+    (acquisition,) = discover.find(tmp_path / "data", "01", database=tmp_path / "index").runs
     assert times(acquisition) == list(TIMES)
 
 

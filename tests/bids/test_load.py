@@ -10,7 +10,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from bids_t1.bids.discover import find_acquisitions
+from bids_t1.bids.discover import find
 from bids_t1.bids.load import load_inversion_recovery
 from bids_t1.data.errors import InvalidInputError
 from tests.small_bids import (
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 def load(dataset: Path) -> Series:
-    (acquisition,) = find_acquisitions(dataset, "01", "IRT1")
+    (acquisition,) = find(dataset, "01").runs
     return load_inversion_recovery(acquisition)
 
 
