@@ -207,8 +207,8 @@ def _add_format(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--one-series",
         action="store_true",
-        help="all inversion times in ONE DICOM series instead of a series each; of MP2RAGE Siemens only, magnitude "
-        "and phase together",
+        help="all inversion times in ONE DICOM series instead of a series each; of MP2RAGE and "
+        "MP3RAGE with all their parts, but without the derived images",
     )
     group.add_argument(
         "--layout",

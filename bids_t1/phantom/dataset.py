@@ -24,7 +24,7 @@ from bids_t1.phantom.bids_writer import (
 )
 from bids_t1.phantom.dicom_writer import DicomOptions, write_dicom
 from bids_t1.phantom.head import HeadOptions, field_of, make_head
-from bids_t1.phantom.readout_scan import acquire_readouts, default_sequence
+from bids_t1.phantom.readout_scan import ReadoutScan, acquire_readouts, default_sequence
 from bids_t1.phantom.readout_writer import ReadoutOptions, protocol_name, write_b1_map, write_protocol, write_readouts
 from bids_t1.phantom.scan import DEFAULT_INVERSION_TIMES, Protocol, acquire
 from bids_t1.phantom.transmit import TransmitOptions
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from bids_t1.phantom.head import Head
     from bids_t1.phantom.readout_scan import ReadoutSequence
+    from bids_t1.phantom.scan import Scan
 
 _TRUTH = Path("derivatives", "truth")
 _DICOM_FOLDERS = {"participants": "sub-{}/dicom", "sourcedata": "sourcedata/sub-{}", "flat": "."}
@@ -224,8 +225,12 @@ def _write(request: Request, data: Path, truth: Path) -> None:
     atlas = load_atlas()
     for participant in range(1, request.participants + 1):
         head = make_head(atlas, request.head, seed=request.seed, participant=participant)
-        write = _write_bids if request.dicom is None else _write_dicom
-        sources = write(request, data, head, participant)
+        sources: list[str] = []
+        if request.dicom is None:
+            sources = _write_bids(request, data, head, participant)
+        else:
+            folder = data / _DICOM_FOLDERS[request.layout].format(f"{participant:02d}")
+            _write_dicom(request, request.dicom, folder, head, participant)
         write_truth(truth, head, request.truth_options(), participant=f"{participant:02d}", sources=sources)
 
 
@@ -233,27 +238,32 @@ def _write_bids(request: Request, data: Path, head: Head, participant: int) -> l
     """Write the images of one participant; return their URIs."""
     label = f"{participant:02d}"
     images: list[Path] = []
-    if request.protocol is not None:
-        scan = acquire(head, request.protocol, seed=request.seed, participant=participant)
-        images += write_scan(data, scan, participant=label, parts=PARTS[request.part])
-    for sequence in request.readouts:
-        run = acquire_readouts(head, sequence, seed=request.seed, participant=participant)
-        images += write_readouts(data, run, request.readout_options, participant=label)
+    for scan in _scans(request, head, participant):
+        if isinstance(scan, ReadoutScan):
+            images += write_readouts(data, scan, request.readout_options, participant=label)
+        else:
+            images += write_scan(data, scan, participant=label, parts=PARTS[request.part])
     if request.b1_map != "none":
         measured = partial(field_of, options=request.head.transmit, seed=request.seed, participant=participant)
         images.append(write_b1_map(data, head, measured, participant=label, percent=request.b1_map == "percent"))
     return [f"bids:raw:{path.as_posix()}" for path in images]
 
 
-def _write_dicom(request: Request, data: Path, head: Head, participant: int) -> list[str]:
-    """Write the scanner files of one participant; they have no URIs."""
-    if request.dicom is None or request.protocol is None:
-        return []
-    label = f"{participant:02d}"
-    folder = data / _DICOM_FOLDERS[request.layout].format(label)
-    scan = acquire(head, request.protocol, seed=request.seed, participant=participant)
-    write_dicom(folder, scan, request.dicom, participant=label, part=request.part, seed=request.seed)
-    return []
+def _write_dicom(request: Request, options: DicomOptions, folder: Path, head: Head, participant: int) -> None:
+    """Write the scanner files of one participant."""
+    scans = _scans(request, head, participant)
+    write_dicom(folder, scans, options, participant=f"{participant:02d}", part=request.part, seed=request.seed)
+
+
+def _scans(request: Request, head: Head, participant: int) -> list[Scan | ReadoutScan]:
+    """Scan one head with every sequence."""
+    scans: list[Scan | ReadoutScan] = []
+    if request.protocol is not None:
+        scans.append(acquire(head, request.protocol, seed=request.seed, participant=participant))
+    scans += [
+        acquire_readouts(head, sequence, seed=request.seed, participant=participant) for sequence in request.readouts
+    ]
+    return scans
 
 
 def _refuse_if_used(folder: Path) -> None:

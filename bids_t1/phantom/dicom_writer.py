@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +13,7 @@ from bids_t1.data.errors import UsageError
 from bids_t1.phantom.enhanced import add_functional_groups
 from bids_t1.phantom.headers import (
     Identity,
+    SeriesName,
     orientation,
     position,
     spacing,
@@ -22,10 +23,12 @@ from bids_t1.phantom.headers import (
     stamp_pixels,
     stamp_series,
 )
+from bids_t1.phantom.readout_scan import ReadoutScan
+from bids_t1.phantom.readout_vendors import readout_vendor, repetition_time, stored_part
 from bids_t1.phantom.vendors import VENDORS, Frame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -61,46 +64,60 @@ class DicomOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Series:
-    number: int
-    description: str
+    name: SeriesName
+    vendor: Vendor
     frames: tuple[Frame, ...]
 
 
 def write_dicom(  # noqa: PLR0913 -- the last three are keywords
-    folder: Path, scan: Scan, options: DicomOptions, *, participant: str, part: str, seed: int
+    folder: Path, scans: Sequence[Scan | ReadoutScan], options: DicomOptions, *, participant: str, part: str, seed: int
 ) -> None:
-    """Write one participant's scan.
+    """Write what was scanned of one participant.
 
     Parameters
     ----------
     folder : Path
         Where the files, or a folder per series, go.
-    scan : Scan
-        What to write. Stored values times their scale are the signal of the simulation, unscaled.
+    scans : sequence of Scan or ReadoutScan
+        What to write, all on one grid. Stored values times their scale are the signal of the simulation: unscaled
+        for inversion recovery, scaled alike for all readouts of the other sequences.
     options : DicomOptions
         Vendor and kind of file.
     participant : str
         Label; also part of the patient's ID.
     part : str
-        mag, real, complex or polar; what is stored for it depends on the vendor.
+        Of inversion recovery: mag, real, complex or polar; what is stored for it depends on the vendor.
     seed : int
         Identifiers derive from it and from the participant.
     """
-    vendor = VENDORS[options.vendor]
     identity = Identity(participant=participant, seed=seed)
+    plans: list[_Series] = []
+    for scan in scans:
+        if isinstance(scan, ReadoutScan):
+            plans += _plan_readouts(scan, options, len(plans))
+        else:
+            plans += _plan(scan, options, part)
     count = 0
-    for series in _plan(scan, vendor, options, vendor.parts[part]):
-        target = folder / f"{series.number:04d}_{series.description}" if options.nested else folder
+    for series in plans:
+        name = series.name
+        target = folder / f"{name.number:04d}_{name.description}" if options.nested else folder
         target.mkdir(parents=True, exist_ok=True)
         groups = [series.frames] if options.enhanced else [(frame,) for frame in series.frames]
         for instance, frames in enumerate(groups, start=1):
             count += 1
-            dataset = _dataset(series, frames, instance, scan.grid, vendor, identity, enhanced=options.enhanced)
+            dataset = _dataset(series, frames, instance, scans[0].grid, identity, enhanced=options.enhanced)
             dataset.save_as(target / f"IM_{count:04d}.dcm", enforce_file_format=True)
 
 
-def _plan(scan: Scan, vendor: Vendor, options: DicomOptions, parts: tuple[str, ...]) -> list[_Series]:
+def _number(vendor: Vendor, rank: int) -> int:
+    """Return the number of a series by its rank, from 0, in the examination."""
+    return (rank + 3) * vendor.series_step + (vendor.series_step > 1)
+
+
+def _plan(scan: Scan, options: DicomOptions, part: str) -> list[_Series]:
     """Sort frames into series: by inversion time unless all share one, by part where the vendor does."""
+    vendor = VENDORS[options.vendor]
+    parts = vendor.parts[part]
     times = range(len(scan.protocol.inversion_times))
     views = {part: scan.part(part) for part in parts}
     stored = {(part, time): vendor.store(views[part][time], part) for part in parts for time in times}
@@ -108,17 +125,44 @@ def _plan(scan: Scan, vendor: Vendor, options: DicomOptions, parts: tuple[str, .
     shares = [parts] if vendor.parts_share_series else [(part,) for part in parts]
     plans: list[_Series] = []
     for group in measurements:
+        description = _misleading_description(scan, group[0], one_series=options.one_series)
         for share in shares:
             frames = [
-                frame for time in group for part in share for frame in _frames(scan, stored[part, time], part, time)
+                frame
+                for time in group
+                for part in share
+                for frame in _frames(_first_frame(scan, stored[part, time], part, time), scan.grid)
             ]
-            plans.append(
-                _Series(
-                    number=(len(plans) + 3) * vendor.series_step + (vendor.series_step > 1),
-                    description=_misleading_description(scan, group[0], one_series=options.one_series),
-                    frames=tuple(frames),
-                )
-            )
+            name = SeriesName(number=_number(vendor, len(plans)), description=description, protocol=description)
+            plans.append(_Series(name=name, vendor=vendor, frames=tuple(frames)))
+    return plans
+
+
+def _plan_readouts(scan: ReadoutScan, options: DicomOptions, rank: int) -> list[_Series]:
+    """Sort frames into series: by readout and part, or all readouts in one; derived images by themselves."""
+    vendor = readout_vendor(options.vendor, scan.sequence)
+    readouts = range(len(scan.sequence.protocol.inversion_times))
+    parts = vendor.parts["readouts"]
+    groups = [[(part, readout) for part in parts] for readout in readouts]
+    if options.one_series:
+        groups = [[pair for group in groups for pair in group]]
+    elif not vendor.parts_share_series:
+        groups = [[pair] for group in groups for pair in group]
+    groups += [[(part, 0)] for part in vendor.parts["derived"]]
+    stored = {part: stored_part(scan, vendor, part) for parts in vendor.parts.values() for part in parts}
+    plans = []
+    for index, group in enumerate(groups, start=rank):
+        frames = [
+            frame
+            for part, readout in group
+            for frame in _frames(_first_readout_frame(scan, vendor, stored[part][readout], part, readout), scan.grid)
+        ]
+        name = SeriesName(
+            number=_number(vendor, index),
+            description=vendor.describe(*group[0]),
+            protocol=scan.sequence.protocol_name,
+        )
+        plans.append(_Series(name=name, vendor=vendor, frames=tuple(frames)))
     return plans
 
 
@@ -133,20 +177,50 @@ def _misleading_description(scan: Scan, time: int, *, one_series: bool) -> str:
     return f"T1W_SE_IR_TI{round(1000 * times[(time + 1) % len(times)]):04d}"
 
 
-def _frames(scan: Scan, stored: Stored, part: str, time: int) -> Iterator[Frame]:
-    protocol, grid = scan.protocol, scan.grid
-    n_slices = grid.shape[2]
-    for index in range(n_slices):
-        yield Frame(
-            pixels=to_rows(stored.pixels[:, :, index]),
-            stored=stored,
-            part=part,
-            measurement=time + 1,
+def _first_frame(scan: Scan, stored: Stored, part: str, time: int) -> Frame:
+    """Return the lowest slice of one image of inversion recovery."""
+    protocol = scan.protocol
+    return Frame(
+        pixels=to_rows(stored.pixels[:, :, 0]),
+        stored=stored,
+        part=part,
+        measurement=time + 1,
+        slice_number=1,
+        n_slices=scan.grid.shape[2],
+        inversion_time=protocol.inversion_times[time],
+        repetition_time=protocol.repetition_times[time],
+        echo_time=protocol.echo_time,
+        position=position(scan.grid, 0),
+    )
+
+
+def _first_readout_frame(scan: ReadoutScan, vendor: Vendor, stored: Stored, part: str, readout: int) -> Frame:
+    """Return the lowest slice of one readout, or of an image derived from the first two."""
+    protocol = scan.sequence.protocol
+    return Frame(
+        pixels=to_rows(stored.pixels[:, :, 0]),
+        stored=stored,
+        part=part,
+        measurement=1,
+        slice_number=1,
+        n_slices=scan.grid.shape[2],
+        inversion_time=None if part in {"uni", "denoised", "t1"} else protocol.inversion_times[readout],
+        repetition_time=repetition_time(vendor, scan.sequence, readout),
+        echo_time=protocol.echo_time,
+        position=position(scan.grid, 0),
+        flip_angle=protocol.flip_angles[readout],
+        magnetic_field_strength=protocol.magnetic_field_strength,
+        acquisition_type="3D",
+    )
+
+
+def _frames(first: Frame, grid: Grid) -> Iterator[Frame]:
+    """All slices of an image whose lowest is given."""
+    for index in range(grid.shape[2]):
+        yield replace(
+            first,
+            pixels=to_rows(first.stored.pixels[:, :, index]),
             slice_number=index + 1,
-            n_slices=n_slices,
-            inversion_time=protocol.inversion_times[time],
-            repetition_time=protocol.repetition_times[time],
-            echo_time=protocol.echo_time,
             position=position(grid, index),
         )
 
@@ -156,34 +230,27 @@ def to_rows(plane: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.ascontiguousarray(plane[::-1, ::-1].T)
 
 
-def _dataset(  # noqa: PLR0913, PLR0917
+def _dataset(  # noqa: PLR0913
     series: _Series,
     frames: tuple[Frame, ...],
     instance: int,
     grid: Grid,
-    vendor: Vendor,
     identity: Identity,
     *,
     enhanced: bool,
 ) -> FileDataset:
     """One file."""
+    vendor, number = series.vendor, series.name.number
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = EnhancedMRImageStorage if enhanced else MRImageStorage
-    meta.MediaStorageSOPInstanceUID = identity.uid("instance", series.number, instance)
+    meta.MediaStorageSOPInstanceUID = identity.uid("instance", number, instance)
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     dataset.SOPClassUID = meta.MediaStorageSOPClassUID
     dataset.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
     stamp_examination(dataset, identity)
-    stamp_equipment(dataset, vendor, enhanced=enhanced)
-    stamp_series(
-        dataset,
-        number=series.number,
-        description=series.description,
-        uid=identity.uid("series", series.number),
-        instance=instance,
-        frame=frames[0],
-    )
+    stamp_equipment(dataset, vendor, frames[0], enhanced=enhanced)
+    stamp_series(dataset, series.name, uid=identity.uid("series", number), instance=instance, frame=frames[0])
     stamp_pixels(dataset, frames)
     if enhanced:
         add_functional_groups(

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 from pydicom import Dataset
 from pydicom.tag import Tag
 
-from bids_t1.phantom.vendors import COMPONENTS, LETTERS
+from bids_t1.phantom.vendors import COMPONENTS, LARGEST_DOUBLE, LETTERS
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
 
     from bids_t1.phantom.vendors import Frame, Vendor
 
-_LARGEST_DOUBLE = 1.7976931348623157e308
 _PARTS = ("mag", "phase", "real", "signed", "imag")
 
 
@@ -116,9 +115,9 @@ def _frame(frame: Frame, vendor: Vendor) -> Dataset:
     item.MRTimingAndRelatedParametersSequence = [
         _item(RepetitionTime=f"{frame.repetition_time * 1000:.9g}", FlipAngle="90", EchoTrainLength=1)
     ]
-    # A second value of the largest double: Philips, github.com/rordenlab/dcm2niix/issues/385.
-    filler = [_LARGEST_DOUBLE] if vendor.manufacturer.startswith("Philips") else []
-    item.MRModifierSequence = [_item(InversionRecovery="YES", InversionTimes=[frame.inversion_time * 1000, *filler])]
+    filler = [LARGEST_DOUBLE] if vendor.manufacturer.startswith("Philips") else []
+    times = [] if frame.inversion_time is None else [frame.inversion_time * 1000]
+    item.MRModifierSequence = [_item(InversionRecovery="YES", InversionTimes=[*times, *filler])]
     item.MRImageFrameTypeSequence = [
         _item(
             FrameType=["ORIGINAL", "PRIMARY", LETTERS[frame.part], "NONE"],

@@ -19,6 +19,9 @@ PATIENT_NAME = "PHANTOM^PRIVACY"
 
 PATIENT_BIRTH_DATE = "19010203"
 _STUDY_DATE = "20000101"
+_FREQUENCY = 123.25 / 3
+"""Of hydrogen, as scanners of nominal 3 T report it [MHz/T]."""
+
 _UID_ROOT = "1.2.826.0.1.3680043.8.498."
 """pydicom's root, under which anyone may make identifiers."""
 
@@ -72,27 +75,34 @@ def stamp_examination(dataset: Dataset, identity: Identity) -> None:
         setattr(dataset, name, _STUDY_DATE)
 
 
-def stamp_equipment(dataset: Dataset, vendor: Vendor, *, enhanced: bool) -> None:
+def stamp_equipment(dataset: Dataset, vendor: Vendor, frame: Frame, *, enhanced: bool) -> None:
     """Write the scanner and its version."""
     dataset.Modality = "MR"
     dataset.Manufacturer = vendor.manufacturer
     dataset.ManufacturerModelName = vendor.model
     dataset.DeviceSerialNumber = "12345"
     dataset.SoftwareVersions = vendor.enhanced_software if enhanced else vendor.software
-    dataset.MagneticFieldStrength = "3"
+    dataset.MagneticFieldStrength = decimal(frame.magnetic_field_strength)
     dataset.BodyPartExamined = "HEAD"
     dataset.PatientPosition = "HFS"
-    dataset.MRAcquisitionType = "2D"
+    dataset.MRAcquisitionType = frame.acquisition_type
 
 
-def stamp_series(  # noqa: PLR0913 -- five keywords, one attribute each
-    dataset: Dataset, *, number: int, description: str, uid: UID, instance: int, frame: Frame
-) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesName:
+    """What identifies a series."""
+
+    number: int
+    description: str
+    protocol: str
+
+
+def stamp_series(dataset: Dataset, name: SeriesName, *, uid: UID, instance: int, frame: Frame) -> None:
     """Write the series, the place of the file in it, and the time of day."""
     dataset.SeriesInstanceUID = uid
-    dataset.SeriesNumber = number
-    dataset.SeriesDescription = description
-    dataset.ProtocolName = description
+    dataset.SeriesNumber = name.number
+    dataset.SeriesDescription = name.description
+    dataset.ProtocolName = name.protocol
     dataset.AcquisitionNumber = frame.measurement
     dataset.InstanceNumber = instance
     dataset.StudyTime = "080000"
@@ -123,15 +133,16 @@ def stamp_pixels(dataset: Dataset, frames: tuple[Frame, ...]) -> None:
 
 def stamp_classic(dataset: Dataset, frame: Frame, vendor: Vendor, grid: Grid) -> None:
     """Write timing and geometry of a single-frame image, and what the vendor adds."""
-    dataset.InversionTime = decimal(frame.inversion_time * 1000)
+    if frame.inversion_time is not None:
+        dataset.InversionTime = decimal(frame.inversion_time * 1000)
     dataset.RepetitionTime = decimal(frame.repetition_time * 1000)
     dataset.EchoTime = decimal(frame.echo_time * 1000)
-    dataset.FlipAngle = "90"
+    dataset.FlipAngle = decimal(frame.flip_angle)
     dataset.EchoTrainLength = 1
     dataset.EchoNumbers = 1
     dataset.NumberOfAverages = "1"
     dataset.ImagedNucleus = "1H"
-    dataset.ImagingFrequency = "123.25"
+    dataset.ImagingFrequency = decimal(_FREQUENCY * frame.magnetic_field_strength)
     dataset.PixelBandwidth = "240"
     dataset.AcquisitionMatrix = [0, *frame.pixels.shape, 0]
     dataset.InPlanePhaseEncodingDirection = "ROW"

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 LETTERS = {"mag": "M", "phase": "P", "real": "R", "signed": "R", "imag": "I"}
+LARGEST_DOUBLE = 1.7976931348623157e308
+"""What Philips writes where it has no second inversion time: github.com/rordenlab/dcm2niix/issues/385."""
+
 COMPONENTS = {"mag": "MAGNITUDE", "phase": "PHASE", "real": "REAL", "signed": "REAL", "imag": "IMAGINARY"}
 
 
@@ -50,7 +53,7 @@ class Frame:
 
     stored: Stored
     part: str
-    """mag, phase, real, imag or signed."""
+    """mag, phase, real, imag or signed; uni, denoised or t1 of images that are derived."""
 
     measurement: int
     """Which inversion time, from 1."""
@@ -59,8 +62,8 @@ class Frame:
     """From 1, foot to head."""
 
     n_slices: int
-    inversion_time: float
-    """[s]"""
+    inversion_time: float | None
+    """[s]; None of derived images, which have none."""
 
     repetition_time: float
     """[s]"""
@@ -70,6 +73,15 @@ class Frame:
 
     position: tuple[float, float, float]
     """Centre of the first pixel, left-posterior-superior [mm]."""
+
+    flip_angle: float = 90.0
+    """[degree]"""
+
+    magnetic_field_strength: float = 3.0
+    """[T]"""
+
+    acquisition_type: str = "2D"
+    """2D or 3D."""
 
 
 class Vendor(Protocol):
@@ -118,9 +130,9 @@ class Siemens:
         the same offset is an assumption: no public real image was found.
         """
         if part == "mag":
-            return Stored(pixels=_integers(values, 0, 4095), bits=12)
+            return Stored(pixels=integers(values, 0, 4095), bits=12)
         scaled = values * (4096 / np.pi) if part == "phase" else values
-        return Stored(pixels=_integers((scaled + 4096) / 2, 0, 4095), bits=12, slope=2.0, intercept=-4096.0)
+        return Stored(pixels=integers((scaled + 4096) / 2, 0, 4095), bits=12, slope=2.0, intercept=-4096.0)
 
     def stamp(self, dataset: Dataset, frame: Frame) -> None:
         """Image type, sequence name and comment, as in tomato's headers."""
@@ -141,7 +153,8 @@ class Siemens:
         block = item.private_block(0x0021, "SIEMENS MR SDI 02", create=True)
         block.add_new(0x75, "CS", self._image_type(frame))
         block.add_new(0x77, "LO", "*tir2d1")
-        block.add_new(0x89, "FD", frame.inversion_time * 1000)
+        if frame.inversion_time is not None:
+            block.add_new(0x89, "FD", frame.inversion_time * 1000)
 
     @staticmethod
     def _image_type(frame: Frame) -> list[str]:
@@ -177,7 +190,7 @@ class Philips:
             slope = round(float(np.max(np.abs(values))) / 1000 + 0.5, 2) * 5 / 4.095
             intercept = 0.0 if part == "mag" else -2048 * slope
         offset = -intercept / slope
-        pixels = _integers(values * scale + offset, 0, 4095)
+        pixels = integers(values * scale + offset, 0, 4095)
         return Stored(
             pixels=pixels,
             bits=12,
@@ -214,7 +227,8 @@ class Philips:
         classic.ImageType = self._image_type(frame)
         classic.ScanningSequence = "IR"
         classic.EchoTime = round(frame.echo_time * 1000, 4)
-        classic.InversionTime = round(frame.inversion_time * 1000, 4)
+        if frame.inversion_time is not None:
+            classic.InversionTime = round(frame.inversion_time * 1000, 4)
         classic.RescaleIntercept = round(frame.stored.intercept, 8)
         classic.RescaleSlope = round(frame.stored.slope or 1.0, 12)
         self._scale(classic, frame)
@@ -252,7 +266,7 @@ class GE:
     def store(self, values: NDArray[np.float32], part: str) -> Stored:
         """Store signed 16 bits without rescale (hazen); phase in mrad, a convention without known source."""
         scaled = values * 1000 if part == "phase" else values
-        return Stored(pixels=_integers(scaled, -32768, 32767), bits=16, signed=True)
+        return Stored(pixels=integers(scaled, -32768, 32767), bits=16, signed=True)
 
     def stamp(self, dataset: Dataset, frame: Frame) -> None:
         """Private part number and sequence name.
@@ -276,5 +290,6 @@ class GE:
 VENDORS: dict[str, Vendor] = {"siemens": Siemens(), "philips": Philips(), "ge": GE()}
 
 
-def _integers(values: NDArray[np.floating], lowest: int, highest: int) -> NDArray[np.int64]:
+def integers(values: NDArray[np.floating], lowest: int, highest: int) -> NDArray[np.int64]:
+    """Round to whole numbers within a range."""
     return np.asarray(np.clip(np.rint(values), lowest, highest), dtype=np.int64)
