@@ -82,8 +82,8 @@ def read_volume(path: Path) -> Volume:
     data = data.reshape(*data.shape, *(1,) * (3 - data.ndim))
     if data.ndim != 3:  # noqa: PLR2004
         raise InvalidInputError(
-            f"{path.name}: has shape {data.shape}; expected one volume per file, one file per inversion time. "
-            "Split it, and give each volume its own InversionTime."
+            f"{path.name}: has shape {data.shape}; expected one volume per file. "
+            "Split it, and give each volume of an inversion series its own InversionTime."
         )
     affine = np.asarray(image.affine, np.float64)
     if not np.isfinite(affine).all() or np.linalg.matrix_rank(affine) < len(affine):

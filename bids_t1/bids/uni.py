@@ -167,4 +167,4 @@ def _share(volume: Volume, lowest: float, highest: float) -> float:
     """Return the share of the finite voxels that lie within limits."""
     known = volume.values[np.isfinite(volume.values)]
     inside = (known >= lowest) & (known <= highest)
-    return float(np.count_nonzero(inside)) / max(1, known.size)
+    return float(inside.mean()) if inside.size else 0.0

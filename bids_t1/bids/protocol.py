@@ -1,0 +1,121 @@
+"""The protocol file: what a user says about a scan where its metadata are silent."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bids_t1.bids.uni import CONVENTIONS, SCALING_KEY
+from bids_t1.data.errors import InvalidInputError, UsageError
+from bids_t1.data.protocol import Protocol
+from bids_t1.data.sidecar import LONGEST_TIME, Sidecar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+DOCUMENTATION = "docs/protocol.md describes the file."
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """What a field of numbers may hold."""
+
+    accepts: Callable[[float], bool]
+    expected: str
+    most_values: int | None = None
+    """None where there may be one value per readout."""
+
+
+_SECONDS = (
+    f"seconds, above 0 and below {LONGEST_TIME:g}. BIDS times are in seconds: divide by 1000 if these are milliseconds"
+)
+_PHASE_SCALING = _Field(lambda value: value > 0, "radians per stored unit of the phase images, above 0", 1)
+
+_NUMBERS: Mapping[str, Mapping[str, _Field]] = {
+    "MP2RAGE": {
+        "MagneticFieldStrength": _Field(lambda value: value > 0, "tesla, above 0", 1),
+        "RepetitionTimePreparation": _Field(lambda value: 0 < value < LONGEST_TIME, _SECONDS, 1),
+        "RepetitionTimeExcitation": _Field(lambda value: 0 < value < LONGEST_TIME, _SECONDS),
+        "InversionTime": _Field(lambda value: 0 < value < LONGEST_TIME, _SECONDS),
+        "FlipAngle": _Field(lambda value: 0 < value <= 360, "degrees, above 0, at most 360"),  # noqa: PLR2004
+        "NumberShots": _Field(
+            lambda value: value >= 0, "excitations [before, after] the k-space centre, or a number of partitions", 2
+        ),
+        "SlicePartialFourier": _Field(lambda value: 0.5 <= value <= 1, "a share from 0.5 to 1", 1),  # noqa: PLR2004
+        "InversionEfficiency": _Field(lambda value: 0 < value <= 1, "a number above 0, at most 1", 1),
+        "PhaseScaling": _PHASE_SCALING,
+    },
+    "IRT1": {"PhaseScaling": _PHASE_SCALING},
+}
+"""Fields by table; every sequence lists those that it reads."""
+
+_TEXTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {"MP2RAGE": {SCALING_KEY: tuple(CONVENTIONS)}}
+"""Values of the fields that hold text, by table."""
+
+
+def read_protocol(path: Path | None) -> Protocol:
+    """Read a protocol file in TOML or JSON; without one, the protocol is empty.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be read, or a table, a field or a value is none that is known.
+    """
+    if path is None:
+        return Protocol()
+    content = _read(path)
+    tables = {}
+    for name, fields in content.items():
+        if name not in _NUMBERS or not isinstance(fields, dict):
+            raise UsageError(
+                f"{path.name}: {name!r} is no table that is known; expected {_listed(_NUMBERS)}, and fields in them. "
+                f"{DOCUMENTATION}"
+            )
+        table = Sidecar(path.name, fields)
+        for key in fields:
+            _check(name, table, key)
+        tables[name] = table
+    return Protocol(tables)
+
+
+def _read(path: Path) -> dict[str, object]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        as_json = path.suffix.lower() == ".json" or (path.suffix.lower() != ".toml" and text.lstrip().startswith("{"))
+        content = json.loads(text) if as_json else tomllib.loads(text)
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{path.name}: cannot be read as TOML or JSON ({error}); expected tables of fields. {DOCUMENTATION}"
+        ) from error
+    if not isinstance(content, dict):
+        raise UsageError(f"{path.name}: holds no tables; expected {_listed(_NUMBERS)}. {DOCUMENTATION}")
+    return content
+
+
+def _check(name: str, table: Sidecar, key: str) -> None:
+    """Refuse a field that is not known or holds something else."""
+    where = f"{table.name} [{name}]: {key} is {table.fields[key]!r}"
+    texts = _TEXTS.get(name, {})
+    if key in texts:
+        if table.fields[key] not in texts[key]:
+            raise UsageError(f"{where}; expected one of {_listed(texts[key])}.")
+        return
+    field = _NUMBERS[name].get(key)
+    if field is None:
+        known = _listed([*_NUMBERS[name], *texts])
+        raise UsageError(f"{table.name} [{name}]: {key} is no field that is known; expected {known}. {DOCUMENTATION}")
+    try:
+        values = table.numbers(key) or ()
+    except InvalidInputError as error:
+        raise UsageError(f"{where}; expected numbers: {field.expected}.") from error
+    if field.most_values is not None and len(values) > field.most_values:
+        raise UsageError(f"{where}; expected at most {field.most_values} value(s): {field.expected}.")
+    if not values or not all(map(field.accepts, values)):
+        raise UsageError(f"{where}; expected {field.expected}.")
+
+
+def _listed(names: Mapping[str, object] | list[str] | tuple[str, ...]) -> str:
+    return ", ".join(names)

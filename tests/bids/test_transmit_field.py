@@ -1,0 +1,230 @@
+"""A transmit field is that of the run, in its own unit, on the run's grid, and nowhere made up."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from bids_t1.bids.discover import find
+from bids_t1.bids.transmit_field import load_given_transmit_field, load_transmit_field
+from bids_t1.data.errors import InvalidInputError
+from bids_t1.data.grid import Grid
+from tests.bids.small_readouts import SHAPE, readouts, write_readouts
+from tests.small_bids import AFFINE, sidecar, write_image, write_json, write_root
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+    from numpy.typing import NDArray
+
+    from bids_t1.data.acquisition import TransmitField
+
+GRID = Grid(SHAPE, AFFINE)
+RATIO = np.random.default_rng(3).uniform(0.7, 1.2, SHAPE).astype(np.float32)
+
+
+def write_map(dataset: Path, data: NDArray[Any] = RATIO, *, entities: str = "", **fields: object) -> Path:
+    sessions = [entity for entity in entities.split("_") if entity.startswith("ses-")]
+    path = dataset.joinpath("sub-01", *sessions, "fmap", f"sub-01{entities}_TB1map.nii.gz")
+    write_image(path, data)
+    write_json(sidecar(path), fields)
+    return path
+
+
+def loaded(dataset: Path, run: int = 0) -> TransmitField | None:
+    found = find(dataset, "01")
+    return load_transmit_field(found.transmit_fields, found.runs[run], GRID)
+
+
+def given(folder: Path, data: NDArray[Any], affine: NDArray[np.float64] = AFFINE, **fields: object) -> TransmitField:
+    path = folder / "b1.nii.gz"
+    write_image(path, data, affine)
+    write_json(sidecar(path), fields)
+    return load_given_transmit_field(path, GRID)
+
+
+@pytest.mark.parametrize(
+    ("factor", "fields"),
+    [
+        (1, {}),
+        (1, {"Units": "arbitrary"}),
+        (1, {"Units": "Ratio"}),
+        (1, {"Units": "percent multiplicative"}),
+        (100, {"Units": "percent multiplicative"}),
+        (100, {"Units": "percent"}),
+        (100, {"Units": "%"}),
+        (1000, {"Units": "permille"}),
+        (60, {"Units": "degree", "FlipAngle": 60}),
+        (800, {"Units": "0.1 degree", "FlipAngle": 80}),
+        (np.pi / 3, {"Units": "rad", "FlipAngle": 60}),
+    ],
+)
+def test_each_declared_unit_gives_the_same_field(tmp_path: Path, factor: float, fields: dict[str, object]) -> None:
+    field = given(tmp_path, (factor * RATIO).astype(np.float32), **fields)
+    np.testing.assert_allclose(field.values, RATIO, rtol=1e-5)
+    assert field.values.dtype == np.float32
+    assert f"median {np.median(RATIO):.3f}" in field.scaling
+    assert field.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("factor", "fields", "message"),
+    [
+        (100, {}, r"the median of its nonzero voxels is 9\d\.\d+, which read as a ratio.*B1 far from 1.*'percent'"),
+        (1000, {"Units": "percent"}, "B1 far from 1"),
+        (1, {"Units": "percent"}, "expected 0.4 to 1.6"),
+        (60, {"Units": "degree", "FlipAngle": 8}, "nominal angle 8 degrees.*B1 far from 1"),
+        (60, {"Units": "degree"}, "FlipAngle None; expected the nominal flip angle"),
+        (1, {"Units": "tesla"}, "Units is 'tesla'; Give Units"),
+    ],
+)
+def test_a_unit_that_is_not_that_of_the_values_is_refused(
+    tmp_path: Path, factor: float, fields: dict[str, object], message: str
+) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        given(tmp_path, (factor * RATIO).astype(np.float32), **fields)
+
+
+def test_zeros_and_nan_are_missing_and_no_field(tmp_path: Path) -> None:
+    data = RATIO.copy()
+    data[:8] = 0
+    data[8, 0, 0] = np.nan
+    values = given(tmp_path, data).values
+    assert np.isnan(values[:8]).all()
+    assert np.isnan(values[8, 0, 0])
+    assert np.isnan(values).sum() == 8 * 20 * 8 + 1
+
+
+@pytest.mark.parametrize("data", [np.zeros(SHAPE), np.full(SHAPE, np.nan)])
+def test_a_map_without_values_is_refused(tmp_path: Path, data: NDArray[np.float64]) -> None:
+    with pytest.raises(InvalidInputError, match=r"b1\.nii\.gz: holds only zeros or no numbers"):
+        given(tmp_path, data)
+
+
+def linear(affine: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return a field that is linear in scanner coordinates, at the voxels of a grid."""
+    indices = np.indices(shape).reshape(3, -1)
+    x, y, z = affine[:3, :3] @ indices + affine[:3, 3:]
+    return np.asarray((1 + 0.002 * x - 0.003 * y + 0.004 * z).reshape(shape))
+
+
+def rotated(angle: float) -> NDArray[np.float64]:
+    affine = np.diag([5.0, 5.0, 4.0, 1.0])
+    turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
+    affine[:3, :3] = turn @ affine[:3, :3]
+    affine[:3, 3] = (-12, -15, -8)
+    return affine
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.2])
+def test_a_linear_field_is_exact_on_another_grid(tmp_path: Path, angle: float) -> None:
+    affine = rotated(angle)
+    field = given(tmp_path, linear(affine, (16, 16, 12)), affine)
+    np.testing.assert_allclose(field.values, linear(AFFINE, SHAPE), rtol=1e-5)
+
+
+def test_holes_do_not_pull_their_neighbours_down(tmp_path: Path) -> None:
+    affine = rotated(0.1)
+    data = np.full((16, 16, 12), 0.9, np.float32)
+    data[5:8, 5:8, 4:7] = 0
+    values = given(tmp_path, data, affine).values
+    assert np.isnan(values).any()
+    np.testing.assert_allclose(values[np.isfinite(values)], 0.9, rtol=1e-5)
+
+
+def test_a_map_of_a_part_says_how_much_it_covers(tmp_path: Path) -> None:
+    field = given(tmp_path, np.ones((20, 20, 2), np.float32))
+    assert np.isfinite(field.values[..., :2]).all()
+    assert np.isnan(field.values[..., 3:]).all()
+    assert field.warnings == ("b1.nii.gz: covers 25% of the image; B1+ is not known elsewhere.",)
+
+
+def test_a_single_slice_is_as_thick_as_its_voxels(tmp_path: Path) -> None:
+    affine = AFFINE.copy()
+    affine[2, 2], affine[2, 3] = 9.0, 3.0
+    values = given(tmp_path, np.ones((20, 20, 1), np.float32), affine).values
+    assert np.isfinite(values[10, 10]).tolist() == [True, True, True, False, False, False, False, False]
+
+
+def test_there_may_be_none(tmp_path: Path) -> None:
+    write_readouts(write_root(tmp_path), readouts())
+    assert loaded(tmp_path) is None
+
+
+def test_the_map_that_names_the_run_comes_first(tmp_path: Path) -> None:
+    write_readouts(write_root(tmp_path), readouts(), entities="_ses-1")
+    write_map(tmp_path, entities="_ses-1_run-1")
+    for intended in (
+        "ses-1/anat/sub-01_ses-1_inv-1_part-mag_MP2RAGE.nii.gz",
+        ["bids::sub-01/ses-1/anat/sub-01_ses-1_inv-2_part-phase_MP2RAGE.nii.gz"],
+    ):
+        named = write_map(tmp_path, entities="_ses-1_run-2", IntendedFor=intended)
+        field = loaded(tmp_path)
+        assert field is not None
+        assert (field.source, field.warnings) == (named, ())
+
+
+def test_a_map_named_by_a_field_source_comes_first(tmp_path: Path) -> None:
+    images = write_readouts(write_root(tmp_path), readouts())
+    write_map(tmp_path, entities="_acq-a")
+    named = write_map(tmp_path, entities="_acq-b", B0FieldIdentifier="b1")
+    content = json.loads(sidecar(images[0]).read_text())
+    write_json(sidecar(images[0]), {**content, "B0FieldSource": ["b1"]})
+    field = loaded(tmp_path)
+    assert field is not None
+    assert field.source == named
+
+
+def test_sessions_do_not_lend_each_other_maps(tmp_path: Path) -> None:
+    write_root(tmp_path)
+    for session in ("1", "2"):
+        write_readouts(tmp_path, readouts(), entities=f"_ses-{session}")
+    write_map(tmp_path, entities="_ses-2")
+    assert loaded(tmp_path, 0) is None
+    field = loaded(tmp_path, 1)
+    assert field is not None
+    shared = write_map(tmp_path)
+    field = loaded(tmp_path, 0)
+    assert field is not None
+    assert field.source == shared
+
+
+def test_of_several_equal_maps_the_first_run_is_taken_and_said(tmp_path: Path) -> None:
+    write_readouts(write_root(tmp_path), readouts())
+    for run in ("10", "2"):
+        write_map(tmp_path, entities=f"_run-{run}")
+    field = loaded(tmp_path)
+    assert field is not None
+    assert field.source.name == "sub-01_run-2_TB1map.nii.gz"
+    (warning,) = field.warnings
+    assert warning == (
+        "sub-01_run-2_TB1map.nii.gz: taken as the transmit field of sub-01_MP2RAGE; sub-01_run-10_TB1map.nii.gz would "
+        "do as well. IntendedFor or --bids-filter-file chooses."
+    )
+
+
+def test_a_map_for_other_images_is_used_last_and_said(tmp_path: Path) -> None:
+    write_readouts(write_root(tmp_path), readouts())
+    write_map(tmp_path, IntendedFor="anat/sub-01_T1w.nii.gz")
+    field = loaded(tmp_path)
+    assert field is not None
+    assert "which its IntendedFor does not name" in field.warnings[0]
+
+
+@pytest.mark.parametrize("content", ["{", "[]"])
+def test_a_broken_sidecar_of_a_given_map_is_named(tmp_path: Path, content: str) -> None:
+    write_image(tmp_path / "b1.nii.gz", RATIO)
+    (tmp_path / "b1.json").write_text(content)
+    with pytest.raises(InvalidInputError, match=r"b1\.json: "):
+        load_given_transmit_field(tmp_path / "b1.nii.gz", GRID)
+
+
+def test_a_given_map_needs_no_sidecar_and_must_be_there(tmp_path: Path) -> None:
+    write_image(tmp_path / "b1.nii", RATIO)
+    np.testing.assert_array_equal(load_given_transmit_field(tmp_path / "b1.nii", GRID).values, RATIO)
+    with pytest.raises(InvalidInputError, match=r"none\.nii: cannot be read"):
+        load_given_transmit_field(tmp_path / "none.nii", GRID)
