@@ -15,7 +15,7 @@ import torch
 from bids_t1.bids import discover
 from bids_t1.data.errors import BidsT1Error, InputOutputError, NoInputError, UsageError
 from bids_t1.dicom.sources import find_sources
-from bids_t1.estimation.engine import choose_device
+from bids_t1.estimation.chunks import choose_device
 from bids_t1.participant import Outcome, Work, process_participant
 
 if TYPE_CHECKING:

@@ -25,6 +25,18 @@ Times = Float[Tensor, "*time"]
 Columns = Float[Tensor, "coefficient measurement *time"]
 """Columns of B, one per linear coefficient, at each value of the nonlinear unknown."""
 
+Readouts = Float[Tensor, "readout *time"]
+"""Signal of each readout relative to the amplitude, at each value of the nonlinear unknown."""
+
+Nodes = Float[Tensor, "node"]
+Planes = Float[Tensor, "plane node"]
+"""A quantity at each transmit field and relaxation time of a table."""
+
+Posteriors = Float[Tensor, "voxel node"]
+"""Log density of each voxel at each relaxation time of a table."""
+
+Statistics = Float[Tensor, "voxel statistic"]
+
 Atoms = Float[Tensor, "atom"]
 AtomRows = Float[Tensor, "atom measurement"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from bids_t1.data.shapes import Columns, Times
+    from bids_t1.data.shapes import Columns, Readouts, Times
 
 
 class SignalModel(Protocol):
@@ -31,4 +31,20 @@ class SignalModel(Protocol):
 
     def columns(self, time: Times) -> tuple[Columns, Columns]:
         """Return B and its derivative with respect to log T, at each T of `time` [s]."""
+        ...
+
+
+class ReadoutModel(Protocol):
+    """Several readouts after one inversion, which share one complex amplitude.
+
+    The noise-free signal of readout k is ``A s_k(T, b1)``, with s real and A complex.
+    """
+
+    @property
+    def n_readouts(self) -> int:
+        """Number of readouts."""
+        ...
+
+    def signals(self, time: Times, transmit: Times) -> Readouts:
+        """Return s at relaxation times [s] and relative transmit fields, which broadcast."""
         ...

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -10,8 +9,9 @@ import numpy as np
 import torch
 from scipy import stats
 
-from bids_t1.data.errors import InvalidInputError, UsageError
+from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.estimate import Estimate, LearnedRatio, NoiseLevels, VoxelStatus
+from bids_t1.estimation.chunks import choose_device, for_each_chunk
 from bids_t1.estimation.dictionary import Dictionary, build_dictionary
 from bids_t1.estimation.noise import find_background, remove_noise_floor
 from bids_t1.estimation.polarity import Solution, real_part, solve_signed, solve_unsigned
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from bids_t1.data.shapes import Measurements, Signals, VoxelMask, Voxels
     from bids_t1.data.signal_model import SignalModel
     from bids_t1.estimation.refinement import Fit
-
-CHUNK = 65_536
-"""Voxels at a time. Fixed, so that the same input gives the same bits whatever memory there is."""
 
 SAMPLE = 8_192
 """Voxels from which the noise and the ratio prior are learned."""
@@ -134,16 +131,17 @@ def estimate(
     """
     if len(measurements) != model.n_measurements:
         raise InvalidInputError(f"{len(measurements)} images for a model of {model.n_measurements} measurements.")
-    _keep_freed_memory()
     flat = measurements.reshape(len(measurements), -1)
     plan = _prepare(model, flat, kind, options)
     n_voxels = flat.shape[1]
     values = {name: torch.full((n_voxels,), torch.nan) for name in _Maps.__slots__ if name != "status"}
     maps = _Maps(**values, status=torch.zeros(n_voxels, dtype=torch.uint8))
-    with ThreadPoolExecutor(options.n_threads if plan.device.type == "cpu" else 1) as pool:
-        for n_done in pool.map(lambda start: _estimate_chunk(plan, flat, maps, start), range(0, n_voxels, CHUNK)):
-            if progress is not None:
-                progress(n_done)
+    for_each_chunk(
+        n_voxels,
+        lambda chunk: _estimate_chunk(plan, flat, maps, chunk),
+        n_threads=options.n_threads if plan.device.type == "cpu" else 1,
+        progress=progress,
+    )
     shape = measurements.shape[1:]
     learned = None
     if plan.prior is not None:
@@ -160,30 +158,6 @@ def estimate(
         learned_ratio=learned,
         device=str(plan.device),
     )
-
-
-def _keep_freed_memory() -> None:
-    """Let the allocator reuse what chunks free, where it would give it back to the system and fetch it again.
-
-    The GNU allocator raises its threshold for doing so to the size of the largest block freed so far, up to 32 MB;
-    a block that is never touched costs nothing. Without this, a third of the time goes into fresh pages.
-    """
-    torch.empty(31 * 2**20, dtype=torch.uint8)
-
-
-def choose_device(wanted: str) -> torch.device:
-    """Return the device to compute on.
-
-    Raises
-    ------
-    UsageError
-        If CUDA is asked for and there is none.
-    """
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise UsageError("--device is cuda, but PyTorch finds no CUDA device here; use --device cpu or auto.")
-    if wanted == "auto":
-        wanted = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(wanted)
 
 
 def _prepare(model: SignalModel, flat: Measurements, kind: Kind, options: EstimationOptions) -> _Plan:
@@ -303,15 +277,14 @@ def _outside_range(plan: _Plan, time: Voxels) -> VoxelMask:
     return (time <= low * (1 + AT_LIMIT)) | (time >= high * (1 - AT_LIMIT))
 
 
-def _estimate_chunk(plan: _Plan, flat: Measurements, maps: _Maps, start: int) -> int:
-    """Fill the maps of one chunk of voxels; return how many these are."""
-    chunk = slice(start, min(start + CHUNK, flat.shape[1]))
+def _estimate_chunk(plan: _Plan, flat: Measurements, maps: _Maps, chunk: slice) -> None:
+    """Fill the maps of one chunk of voxels."""
     images = _load(plan, flat[:, chunk])
     initial = _initial_status(plan, images)
     maps.status[chunk] = initial.cpu()
     kept = torch.nonzero(initial == VoxelStatus.FITTED).squeeze(1)
     if not len(kept):
-        return len(initial)
+        return
     all_kept = len(kept) == len(initial)
     solution = _solve(plan, _signals(plan, images if all_kept else images[:, kept]))
     fit, signals = solution.fit, solution.signals
@@ -327,11 +300,10 @@ def _estimate_chunk(plan: _Plan, flat: Measurements, maps: _Maps, start: int) ->
         "relative_error": torch.sqrt(fit.cost / energy),
     }
     has_estimate = status <= max(VoxelStatus.FITTED, VoxelStatus.POLARITY_UNDECIDED, VoxelStatus.RATIO_AT_BOUND)
-    where = chunk if all_kept else start + kept.cpu()
+    where = chunk if all_kept else chunk.start + kept.cpu()
     for name, value in values.items():
         getattr(maps, name)[where] = torch.where(has_estimate, value, torch.nan).cpu()
     maps.status[where] = status.cpu()
-    return len(initial)
 
 
 def _uncertainty(plan: _Plan, solution: Solution) -> tuple[Voxels, Voxels]:

@@ -13,7 +13,7 @@ from scipy.optimize import curve_fit
 
 from bids_t1.data.errors import InvalidInputError, UsageError
 from bids_t1.data.estimate import VoxelStatus
-from bids_t1.estimation import engine, polarity
+from bids_t1.estimation import chunks, engine, polarity
 from bids_t1.estimation.engine import EstimationOptions, estimate
 from bids_t1.sequences.inversion_recovery import InversionRecovery
 from tests.estimation.scenes import INVERSION_TIMES, MODEL, REPETITION_TIME, scene, signal
@@ -82,7 +82,7 @@ def test_voxel_axes_are_free() -> None:
 def test_chunks_leave_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     images = scene(6, truth(), 1.93).magnitudes
     whole = estimate(MODEL, images, "magnitude", OPTIONS)
-    monkeypatch.setattr(engine, "CHUNK", 700)
+    monkeypatch.setattr(chunks, "CHUNK", 700)
     np.testing.assert_allclose(estimate(MODEL, images, "magnitude", OPTIONS).time, whole.time, rtol=5e-4)
 
 

@@ -1,0 +1,136 @@
+"""The noise of readouts, from what the images themselves show of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import stats
+
+from bids_t1.data.errors import InvalidInputError
+from bids_t1.data.estimate import NoiseSD
+from bids_t1.estimation.noise import find_background
+
+if TYPE_CHECKING:
+    from bids_t1.data.shapes import Map, Measurements
+    from bids_t1.estimation.readout_table import ReadoutTable
+
+SAMPLE = 50_000
+"""Voxels from which the noise is estimated."""
+
+FEWEST = 50
+"""Voxels below which nothing is estimated."""
+
+BRIGHT = 0.2
+"""Share of the highest energies from which a voxel holds signal."""
+
+TISSUE_DIFFERENCE = 0.15
+"""Second differences of S below this are tissue: S of pure noise is uniform, with an SD of 0.29."""
+
+MEDIAN_OF_NORMAL = 0.6745
+"""Median of the absolute value of a standard normal variable."""
+
+
+def noise_of_complex(readouts: Measurements) -> NoiseSD:
+    """Estimate the noise of complex readouts (readout, *voxels): from the background, else from the residuals.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is neither a background nor signal.
+    """
+    flat = readouts.reshape(len(readouts), -1)
+    flat = flat[:, :: max(1, flat.shape[1] // SAMPLE)]
+    background = find_background(np.abs(flat))
+    if background is not None and background.is_rician:
+        return NoiseSD(value=background.sd, origin="background of the images")
+    return NoiseSD(value=_residual_noise(flat), origin="phase differences between the readouts, in voxels with signal")
+
+
+def _residual_noise(flat: Measurements) -> float:
+    """Return the noise that no real signals with one common phase explain, whatever the relaxation time.
+
+    The products Re(conj(g_j) g_k) of n readouts are a matrix whose largest eigenvalue is what such signals explain;
+    the others hold n - 1 degrees of freedom of noise.
+    """
+    flat = flat[:, np.isfinite(flat).all(0)].astype(np.complex128)
+    energy = np.square(np.abs(flat)).sum(0)
+    bright = flat[:, energy > BRIGHT * np.quantile(energy, 0.98)] if energy.size else flat
+    if bright.shape[1] < FEWEST:
+        raise InvalidInputError(
+            f"{bright.shape[1]} voxels have signal; expected images of a head or phantom, or --noise-sd."
+        )
+    matrices = np.einsum("jv,kv->vjk", bright.conj(), bright).real
+    left = np.linalg.eigvalsh(matrices)[:, :-1].sum(1)
+    return float(np.sqrt(max(np.median(left), 0.0) / stats.chi2(len(flat) - 1).ppf(0.5)))
+
+
+def noise_of_magnitudes(magnitudes: Measurements) -> NoiseSD | None:
+    """Estimate the noise of one channel from the background of magnitudes; None where there is none."""
+    background = find_background(magnitudes)
+    return None if background is None else NoiseSD(value=background.sd, origin="background of the magnitudes")
+
+
+def noise_of_uni(uni: Map, table: ReadoutTable, amplitude: Map | None) -> NoiseSD:
+    """Estimate the noise from second differences of S between neighbours, which anatomy hardly has.
+
+    The SD of S is sqrt(1 - 4 S^2) times the noise over the norm of the readouts.
+
+    Parameters
+    ----------
+    uni
+        S, (x, y, z); NaN where there is none.
+    table
+        Signals, at the nominal transmit field or the one nearest to it.
+    amplitude
+        Norm of the readouts, in units of the images; None: the noise is returned relative to M0.
+
+    Raises
+    ------
+    InvalidInputError
+        If too few voxels look like tissue.
+    """
+    norm = _norm_at(uni, table) if amplitude is None else amplitude
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sensitivity = np.sqrt(np.clip(1 - 4 * np.square(uni), 0.02, None)) / norm
+    ratios = [
+        _differences(uni, axis) / _inner(sensitivity, axis)
+        for axis in range(uni.ndim)
+        if uni.shape[axis] > 2  # noqa: PLR2004 - a second difference has three terms
+    ]
+    plain = [_differences(uni, axis) for axis in range(uni.ndim) if uni.shape[axis] > 2]  # noqa: PLR2004
+    kept = np.concatenate([
+        ratio[np.isfinite(ratio) & (np.abs(difference) < TISSUE_DIFFERENCE)]
+        for ratio, difference in zip(ratios, plain, strict=True)
+    ] or [np.empty(0)])  # fmt: skip
+    if len(kept) < FEWEST:
+        raise InvalidInputError(
+            f"{len(kept)} voxels of UNIT1 look like tissue; expected a head or phantom. Give the noise with --noise-sd."
+        )
+    value = float(np.median(np.abs(kept)) / MEDIAN_OF_NORMAL)
+    for _ in range(20):  # anatomy and flow are outliers
+        inside = np.abs(kept) < 3 * value
+        value = float(np.sqrt(np.mean(np.square(kept[inside])) / 0.9733))
+    unit = "M0, taken as the same everywhere" if amplitude is None else "the images"
+    return NoiseSD(value=value, origin=f"second differences of UNIT1 between neighbouring voxels, in units of {unit}")
+
+
+def _norm_at(uni: Map, table: ReadoutTable) -> Map:
+    """Return the norm of the readouts relative to M0 that S stands for, over the relaxation times of tissue."""
+    plane = int(np.argmin(np.abs(table.transmit.cpu().numpy() - 1)))
+    values, norms = table.uni[plane].cpu().numpy(), table.norms[plane].cpu().numpy()
+    order = np.argsort(values)
+    found: Map = np.interp(uni, values[order], norms[order])
+    return found
+
+
+def _differences(values: Map, axis: int) -> Map:
+    """Return second differences along an axis, scaled to the SD of one value."""
+    moved = np.moveaxis(values, axis, 0)
+    differences: Map = (moved[:-2] - 2 * moved[1:-1] + moved[2:]) / np.sqrt(6)
+    return differences
+
+
+def _inner(values: Map, axis: int) -> Map:
+    inner: Map = np.moveaxis(values, axis, 0)[1:-1]
+    return inner

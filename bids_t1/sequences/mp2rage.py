@@ -1,0 +1,194 @@
+"""MP2RAGE, MP3RAGE and any number of gradient-echo readouts after one inversion."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from bids_t1.data.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from bids_t1.data.shapes import Readouts, Times
+
+DEFAULT_EFFICIENCY = 0.96
+"""Inversion efficiency of an adiabatic pulse (Marques et al. 2010)."""
+
+LONGEST_EXCITATION_TIME = 0.1
+"""Excitations of a gradient-echo train follow one another faster than this [s]."""
+
+LARGEST_FLIP_ANGLE = 90.0
+SMALLEST_FLIP_ANGLE = 0.5
+"""Angles below this are radians [degree]."""
+
+ROUNDING = 1e-6
+"""Times that end this much too late are rounded in the metadata [s]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mp2rage:
+    """An inversion, then n gradient-echo trains, repeated every cycle.
+
+    Marques et al. 2010, doi 10.1016/j.neuroimage.2009.10.002, for any number of readouts. A train of
+    N = before + after excitations has the k-space centre after the first `before` of them, at its inversion time.
+    """
+
+    cycle_time: float
+    """Delay between two inversions [s]."""
+
+    inversion_times: tuple[float, ...]
+    """Delay between inversion and k-space centre of each readout [s]."""
+
+    excitation_times: tuple[float, ...]
+    """Delay between two excitations of each train [s]."""
+
+    flip_angles: tuple[float, ...]
+    """Nominal flip angle of each train [rad]."""
+
+    excitations: tuple[tuple[float, float], ...]
+    """Number of excitations before and after the k-space centre of each train; halves are those of odd numbers."""
+
+    efficiency: float = DEFAULT_EFFICIENCY
+    """Inversion efficiency: an inversion turns m into -efficiency m."""
+
+    efficiency_slope: float = 0.0
+    """Change of the efficiency with R1 [s] (Olsson et al. 2025, doi 10.1002/nbm.70067)."""
+
+    def __post_init__(self) -> None:
+        n = len(self.inversion_times)
+        if n < 2 or {len(self.excitation_times), len(self.flip_angles), len(self.excitations)} != {n}:  # noqa: PLR2004
+            raise InvalidInputError(
+                f"{n} inversion times, {len(self.excitation_times)} excitation times, {len(self.flip_angles)} flip "
+                f"angles and {len(self.excitations)} numbers of shots; expected one of each per readout, at least two."
+            )
+        self._check_values()
+        self._check_delays()
+
+    def _check_values(self) -> None:
+        degrees = [math.degrees(angle) for angle in self.flip_angles]
+        if not all(0 < angle <= LARGEST_FLIP_ANGLE for angle in degrees):
+            raise InvalidInputError(f"FlipAngle is {_listed(degrees)}; expected degrees, above 0 and at most 90.")
+        if all(angle < SMALLEST_FLIP_ANGLE for angle in degrees):
+            raise InvalidInputError(
+                f"FlipAngle is {_listed(degrees)}; expected degrees. These look like radians: multiply by 57.3."
+            )
+        for time in self.excitation_times:
+            if not 0 < time < LONGEST_EXCITATION_TIME:
+                raise InvalidInputError(
+                    f"RepetitionTimeExcitation is {time:g}; expected seconds, below {LONGEST_EXCITATION_TIME:g}: the "
+                    "delay between two excitations of a train. Divide by 1000 if these are milliseconds."
+                )
+        if any(min(pair) < 0 or sum(pair) < 1 for pair in self.excitations):
+            raise InvalidInputError(
+                f"NumberShots is {[list(pair) for pair in self.excitations]}; expected the excitations before and "
+                "after the k-space centre, not negative, together at least 1."
+            )
+        if not all(math.isfinite(value) for value in (self.efficiency, self.efficiency_slope)) or not (
+            0 < self.efficiency <= 1 or self.efficiency_slope
+        ):
+            raise InvalidInputError(f"InversionEfficiency is {self.efficiency:g}; expected above 0 and at most 1.")
+
+    def _check_delays(self) -> None:
+        """Refuse what cannot be played: trains that overlap, begin before the inversion or end after the cycle."""
+        if list(self.inversion_times) != sorted(set(self.inversion_times)):
+            raise InvalidInputError(
+                f"InversionTime is {_listed(self.inversion_times)} s in the order of the readouts; expected rising "
+                "times. Check which image is which readout."
+            )
+        for index, delay in enumerate(self.delays):
+            if delay < -ROUNDING:
+                before, after = self._surroundings(index)
+                raise InvalidInputError(
+                    f"{before} and {after} overlap by {-delay:.4f} s: InversionTime {_listed(self.inversion_times)} s, "
+                    f"NumberShots {[list(pair) for pair in self.excitations]}, RepetitionTimeExcitation "
+                    f"{_listed(self.excitation_times)} s, RepetitionTimePreparation {self.cycle_time:g} s. "
+                    "Expected trains one after the other within the cycle; check these numbers."
+                )
+
+    def _surroundings(self, index: int) -> tuple[str, str]:
+        before = f"readout {index}" if index else "the inversion"
+        after = f"readout {index + 1}" if index < self.n_readouts else "the next inversion"
+        return before, after
+
+    @property
+    def n_readouts(self) -> int:
+        """Number of readouts."""
+        return len(self.inversion_times)
+
+    @property
+    def name(self) -> str:
+        """MP2RAGE for two readouts, MP3RAGE for three and more."""
+        return "MP2RAGE" if self.n_readouts == 2 else "MP3RAGE"  # noqa: PLR2004
+
+    @property
+    def delays(self) -> tuple[float, ...]:
+        """Times without pulses [s]: before the first train, between trains, after the last one."""
+        starts = [ti - n[0] * tr for ti, n, tr in self._trains()]
+        ends = [ti + n[1] * tr for ti, n, tr in self._trains()]
+        pairs = zip([0.0, *ends], [*starts, self.cycle_time], strict=True)
+        return tuple(start - end for end, start in pairs)
+
+    def _trains(self) -> tuple[tuple[float, tuple[float, float], float], ...]:
+        return tuple(zip(self.inversion_times, self.excitations, self.excitation_times, strict=True))
+
+    def inversion_efficiency(self, time: Times) -> Times:
+        """Return the efficiency at relaxation times [s]; magnetisation transfer lowers it where R1 is high."""
+        return (self.efficiency + self.efficiency_slope / time).clamp(0.0, 1.0)
+
+    def signals(self, time: Times, transmit: Times) -> Readouts:
+        """Return the signal of each readout relative to the equilibrium signal.
+
+        Parameters
+        ----------
+        time
+            T1 [s].
+        transmit
+            Transmit field relative to nominal; broadcasts with `time`.
+        """
+        time, transmit = time + torch.zeros_like(transmit), transmit + torch.zeros_like(time)
+        rests = [torch.exp(-max(delay, 0.0) / time) for delay in self.delays]
+        trains = [
+            _Train(tr, angle, time, transmit) for tr, angle in zip(self.excitation_times, self.flip_angles, strict=True)
+        ]
+        efficiency = self.inversion_efficiency(time)
+        recovered = 1 - rests[0]
+        survival = rests[0]
+        for train, n, rest in zip(trains, self.excitations, rests[1:], strict=True):
+            recovered = train.play(recovered, sum(n)) * rest + 1 - rest
+            survival = survival * train.decay ** sum(n) * rest
+        before_inversion = recovered / (1 + efficiency * survival)
+        magnetisation = 1 - rests[0] * (1 + efficiency * before_inversion)
+        signals = []
+        for train, (before, after), rest in zip(trains, self.excitations, rests[1:], strict=True):
+            magnetisation = train.play(magnetisation, before)
+            signals.append(magnetisation * torch.sin(train.angle))
+            magnetisation = train.play(magnetisation, after) * rest + 1 - rest
+        return torch.stack(signals)
+
+    def uni(self, time: Times, transmit: Times) -> Times:
+        """Return S of the first two readouts, in [-1/2, 1/2]."""
+        first, second = self.signals(time, transmit)[:2]
+        uni: Times = first * second / (first.square() + second.square())
+        return uni
+
+
+class _Train:
+    """A gradient-echo train at given relaxation times and transmit fields."""
+
+    def __init__(self, excitation_time: float, flip_angle: float, time: Times, transmit: Times) -> None:
+        recovery = -torch.expm1(-excitation_time / time)
+        self.angle = flip_angle * transmit
+        self.decay = torch.cos(self.angle) * (1 - recovery)
+        """Share of the magnetisation that is left after one excitation and its wait."""
+        self.steady = recovery / (1 - self.decay)
+        """Magnetisation that a long train ends at."""
+
+    def play(self, magnetisation: Times, n: float) -> Times:
+        """Return the magnetisation after n excitations."""
+        return self.steady + (magnetisation - self.steady) * self.decay**n
+
+
+def _listed(values: tuple[float, ...] | list[float]) -> str:
+    return ", ".join(f"{value:g}" for value in values)
