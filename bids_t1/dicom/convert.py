@@ -9,11 +9,13 @@ import math
 import shutil
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bids_t1.data.entities import BidsName, strip_label
 from bids_t1.data.errors import InputOutputError, InvalidInputError
+from bids_t1.data.protocol import Protocol
 from bids_t1.dicom.classify import classify
 from bids_t1.dicom.dataset import describe
 from bids_t1.dicom.extract import lay_out
@@ -22,12 +24,12 @@ from bids_t1.dicom.privacy import scrub
 from bids_t1.dicom.record import Conversion, source_digest
 from bids_t1.dicom.sidecar import complete
 from bids_t1.dicom.survey import collect_warnings, nothing_usable, series_records, survey
+from bids_t1.dicom.timing import completed, missing
 from bids_t1.storage import as_json, publishing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from bids_t1.dicom.classify import Kept
+    from bids_t1.data.sidecar import Sidecar
+    from bids_t1.dicom.plan import Kept, Plan
 
 LOG = logging.getLogger(__name__)
 
@@ -44,8 +46,10 @@ values; no compression, because the header is corrected before."""
 _SHOWN_OF_LOG = 5
 """Last lines of dcm2niix that an error repeats."""
 
+_NO_PROTOCOL = Protocol()
 
-def convert(  # noqa: PLR0913 - three folders and three words about whose they are
+
+def convert(  # noqa: PLR0913 - three folders, three words about whose they are, and what the user knows
     source_folder: Path,
     raw_dir: Path,
     work_dir: Path,
@@ -53,8 +57,9 @@ def convert(  # noqa: PLR0913 - three folders and three words about whose they a
     participant: str,
     session: str | None = None,
     previous: Conversion | None = None,
+    protocol: Protocol = _NO_PROTOCOL,
 ) -> Conversion:
-    """Convert the multi-TI inversion recovery among one participant's scanner files to raw BIDS.
+    """Convert the multi-TI inversion recovery and MP2RAGE among one participant's scanner files to raw BIDS.
 
     ``raw_dir/sub-X[/ses-Y]`` appears complete or not at all, and replaces what was there. It is left alone,
     and ``previous`` returned, where that record describes the same source and its files are still there.
@@ -71,13 +76,15 @@ def convert(  # noqa: PLR0913 - three folders and three words about whose they a
         Labels, with or without ``sub-`` and ``ses-``.
     previous
         Record of an earlier conversion of the same participant and session.
+    protocol
+        What the user says where the headers are silent; its table MP2RAGE completes the sidecars.
 
     Raises
     ------
     NoInputError
-        If there is no DICOM file, or none of the images is a multi-TI inversion recovery.
+        If there is no DICOM file, or none of the images is a multi-TI inversion recovery or an MP2RAGE.
     InvalidInputError
-        If no DICOM file can be read, or dcm2niix cannot convert an image.
+        If no DICOM file can be read, dcm2niix cannot convert an image, or the protocol file does not fit.
     CannotCreateOutputError
         If the raw dataset cannot be written.
     InputOutputError
@@ -87,7 +94,8 @@ def convert(  # noqa: PLR0913 - three folders and three words about whose they a
         "sub": strip_label("sub", participant),
         "ses": None if session is None else strip_label("ses", session),
     }
-    digest = source_digest(source_folder, participant=labels["sub"] or "", session=labels["ses"])
+    table = protocol.of("MP2RAGE")
+    digest = source_digest(source_folder, participant=labels["sub"] or "", session=labels["ses"], table=table)
     if previous is not None and previous.holds_for(digest, raw_dir):
         return previous
     found = survey(source_folder)
@@ -98,7 +106,7 @@ def convert(  # noqa: PLR0913 - three folders and three words about whose they a
     describe(raw_dir)
     anat = Path(BidsName.build(labels, "IRT1").folder("anat"))
     with publishing(raw_dir, anat.parent) as folder:
-        names = _write_images(plan.kept, labels, folder / "anat", work_dir, found.identifying)
+        names = _write_images(plan, labels, folder / "anat", _Conditions(work_dir, found.identifying, table))
     warnings = collect_warnings(found, plan)
     for warning in warnings:
         LOG.warning("%s: %s", anat.parent, warning)
@@ -106,26 +114,37 @@ def convert(  # noqa: PLR0913 - three folders and three words about whose they a
     return Conversion(digest=digest, written=written, series=series, warnings=warnings)
 
 
-def _write_images(
-    kept: Iterable[Kept],
-    labels: dict[str, str | None],
-    folder: Path,
-    work_dir: Path,
-    identifying: frozenset[str],
-) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class _Conditions:
+    """What is the same for every image of a conversion."""
+
+    work_dir: Path
+    identifying: frozenset[str]
+    table: Sidecar | None
+    """What the protocol file says of MP2RAGE."""
+
+
+def _write_images(plan: Plan, labels: dict[str, str | None], folder: Path, conditions: _Conditions) -> list[str]:
     """Convert each volume and write it with its sidecar; return the names written."""
     folder.mkdir()
-    work_dir.mkdir(parents=True, exist_ok=True)
+    conditions.work_dir.mkdir(parents=True, exist_ok=True)
     names: list[str] = []
-    for image in kept:
-        run = None if image.run is None else str(image.run)
-        entities = labels | {"run": run, "inv": str(image.inversion), "part": image.part}
-        name = BidsName.build(entities, "IRT1")
+    lacking: set[str] = set()
+    for image in plan.kept:
+        name = BidsName.build(labels | image.entities, image.suffix)
         sidecar = name.having({}, extension=".json")
-        with tempfile.TemporaryDirectory(prefix="dicom-", dir=work_dir) as scratch:
-            metadata = _convert_volume(image, folder / str(name), Path(scratch), identifying)
+        with tempfile.TemporaryDirectory(prefix="dicom-", dir=conditions.work_dir) as scratch:
+            metadata = _convert_volume(image, folder / str(name), Path(scratch), conditions.identifying)
+        if image.suffix != "IRT1":
+            metadata = completed(metadata, image, conditions.table)
+        lacking |= set(missing(metadata) if image.suffix == "MP2RAGE" else ())
         (folder / str(sidecar)).write_text(as_json(metadata), encoding="utf-8")
         names += [str(name), str(sidecar)]
+    if lacking:
+        plan.warn(
+            f"MP2RAGE: {', '.join(sorted(lacking))} missing in the DICOM headers; expected by BIDS and for T1. Give "
+            f"{'it' if len(lacking) == 1 else 'them'} with --protocol FILE, in a table [MP2RAGE]"
+        )
     return sorted(names)
 
 
@@ -149,7 +168,7 @@ def _convert_volume(image: Kept, target: Path, scratch: Path, identifying: froze
     in_radians = piece.phase_unit is not None and _to_radians(nifti, piece.phase_unit)
     nifti.save(target)
     converted = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-    return complete(converted, piece, identifying, in_radians=in_radians)
+    return complete(converted, image, identifying, in_radians=in_radians)
 
 
 def _has_shape(shape: tuple[int, ...], expected: tuple[int, int, int]) -> bool:

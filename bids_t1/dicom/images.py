@@ -13,7 +13,7 @@ from pydicom import config, dcmread
 from bids_t1.dicom.files import open_plain
 from bids_t1.dicom.header import DAMAGE, Header, frame_count
 from bids_t1.dicom.privacy import identifying_words
-from bids_t1.dicom.vendors import STANDARD, Component, first, vendor_of
+from bids_t1.dicom.vendors import STANDARD, Component, Product, Readouts, first, vendor_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,6 +63,15 @@ class Slice:
     derived: bool
     """Computed from other images: a map, a projection, a reformatted plane."""
 
+    product: Product | None
+    """What the scanner computed, where this is no readout."""
+
+    readouts: Readouts | None
+    """What the vendor's protocol says of the readouts after one inversion."""
+
+    shared_inversion: bool
+    """Something hints that several readouts follow one inversion."""
+
     refusal: str | None
     """Why a vendor rule says that this is no separate inversion recovery."""
 
@@ -96,6 +105,7 @@ class Slice:
 
     bits_stored: int
     zero_level: float | None
+    uni_scaling: str | None
     phase_unit: float | None
     gain: str | None
     caveat: str | None
@@ -202,6 +212,9 @@ def _slice(path: Path, header: Header, series: SeriesKey) -> Slice:
     image_type = header.words("FrameType") or header.words("ImageType")
     inversion_time = first((*vendor.inversion_time, *STANDARD.inversion_time), header)
     component = first((*vendor.component, *STANDARD.component), header) or "mag"
+    product = first((*vendor.product, *STANDARD.product), header)
+    words = {*image_type[2:], *(first(vendor.words, header) or ())}
+    hint = first((*vendor.shared_inversion, *STANDARD.shared_inversion), header)
     return Slice(
         path=path,
         frame=header.frame,
@@ -209,6 +222,9 @@ def _slice(path: Path, header: Header, series: SeriesKey) -> Slice:
         vendor=vendor.name,
         component=component,
         derived=_is_derived(image_type),
+        product=product,
+        readouts=first(vendor.readouts, header),
+        shared_inversion=hint is True,
         refusal=first(vendor.refusal, header),
         inversion_time=_seconds(inversion_time),
         repetition_time=_seconds(header.number("RepetitionTime")),
@@ -218,7 +234,7 @@ def _slice(path: Path, header: Header, series: SeriesKey) -> Slice:
         sequence=_sequence(header),
         sequence_name=header.text("SequenceName") or header.text("PulseSequenceName"),
         dimensions=header.text("MRAcquisitionType").upper(),
-        reconstruction=tuple(sorted({*image_type[2:]} & {"ND", "NORM", "DIS2D", "DIS3D", "FIL", "FM"})),
+        reconstruction=tuple(sorted(words & {"ND", "NORM", "DIS2D", "DIS3D", "FIL", "FM"})),
         matrix=(int(header.number("Rows") or 0), int(header.number("Columns") or 0)),
         spacing=header.numbers("PixelSpacing"),
         orientation=header.numbers("ImageOrientationPatient"),
@@ -229,6 +245,7 @@ def _slice(path: Path, header: Header, series: SeriesKey) -> Slice:
         bits_stored=int(header.number("BitsStored") or 0),
         zero_level=first(vendor.zero_level, header) if component in {"real", "imag"} else None,
         phase_unit=first(vendor.phase_unit, header) if component == "phase" else None,
+        uni_scaling=first(vendor.uni_scaling, header) if product == "UNIT1" else None,
         gain=first(vendor.gain, header),
         caveat=first(vendor.caveat, header),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-RULES_VERSION = 1
+    from bids_t1.data.sidecar import Sidecar
+
+RULES_VERSION = 2
 """Raised whenever the same DICOM files would be converted otherwise, so that old results are not reused."""
 
 
@@ -49,9 +52,13 @@ class Conversion:
         return self.digest == digest and all((raw_dir / name).is_file() for name in self.written)
 
 
-def source_digest(folder: Path, *, participant: str, session: str | None) -> str:
-    """Fingerprint a source folder from names, sizes and modification times, without opening any file."""
-    digest = hashlib.sha256(f"{RULES_VERSION}|{participant}|{session}".encode())
+def source_digest(folder: Path, *, participant: str, session: str | None, table: Sidecar | None = None) -> str:
+    """Fingerprint a source folder from names, sizes and modification times, without opening any file.
+
+    The table of the protocol file that completes the sidecars is part of it.
+    """
+    said = None if table is None else json.dumps(dict(table.fields), sort_keys=True, default=str)
+    digest = hashlib.sha256(f"{RULES_VERSION}|{participant}|{session}|{said}".encode())
     for path in walk(folder):
         try:
             status = path.stat()

@@ -6,17 +6,17 @@ import re
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from bids_t1.dicom import names
+from bids_t1.dicom.volumes import times_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bids_t1.dicom.images import SeriesKey, Slice
     from bids_t1.dicom.volumes import Volume
 
-_LOOK_LOCKER_NAME = re.compile(r"molli|look[\W_]*locker|(?<![a-z])(ll|lltfe|llepi|sasha|tapir)(?![a-z])", re.IGNORECASE)
-_MP2RAGE_NAME = re.compile(r"mp[23]rage", re.IGNORECASE)
-
 _NAMES = (
-    (_MP2RAGE_NAME, "looks like MP2RAGE, which this version does not convert"),
+    (names.MP2RAGE, "called MP2RAGE, but neither an inversion time nor an image type tells what it shows"),
     (re.compile(r"(?<![a-z0-9])(b1|tfl_b1map|afi|dream|bloch.?siegert|sa2rage)", re.IGNORECASE),
      "looks like a B1 map, which this version does not convert"),
     (re.compile(r"megre|multi.?echo|me.?gre|t2.?star|swi|qsm|field.?map", re.IGNORECASE),
@@ -29,19 +29,23 @@ OTHER_GEOMETRY = (
     "flip angle or sequence"
 )
 
+COMPUTED = "computed from other images"
+
+SCANNER_T1_MAP = f"{COMPUTED}: a T1 map of the scanner; this program measures T1 itself"
+
 T1_STAR = "one inversion is followed by several readouts, which measures T1* and not T1"
+
+_IN_SECONDS = 0.010
+"""A set whose longest inversion time is below this has times in seconds where DICOM has milliseconds [s]."""
 
 _MIDNIGHT = re.compile(r"\d{0,8}0{6}(\.0*)?([+-]\d{4})?")
 """Times set to zero by de-identification."""
 
 
 def name_refusal(series: SeriesKey) -> str | None:
-    """Refuse series that call themselves Look-Locker or MP2RAGE, with several readouts per inversion."""
-    for name in (series.description, series.protocol):
-        if _LOOK_LOCKER_NAME.search(name):
-            return f"Look-Locker type by its name: {T1_STAR}"
-        if _MP2RAGE_NAME.search(name):
-            return "looks like MP2RAGE, which this version does not convert"
+    """Refuse series that call themselves Look-Locker."""
+    if any(names.LOOK_LOCKER.search(name) for name in (series.description, series.protocol)):
+        return f"Look-Locker type by its name: {T1_STAR}"
     return None
 
 
@@ -66,7 +70,17 @@ def too_few_times(times: Sequence[float]) -> str:
             "T1 needs at least 3 in images of the same geometry and sequence"
         )
     listed = " and ".join(f"{time * 1000:g}" for time in times)
-    return f"two inversion times ({listed} ms), such as MP2RAGE; T1 needs at least 3 from separate inversions"
+    return (
+        f"two inversion times ({listed} ms), and nothing says that they follow one inversion, as in MP2RAGE; T1 needs "
+        "at least 3 from separate inversions"
+    )
+
+
+def wrong_unit(times: Sequence[float]) -> str | None:
+    """Refuse inversion times that cannot be in the unit of DICOM."""
+    if times[-1] >= _IN_SECONDS:
+        return None
+    return f"inversion times run to {times[-1] * 1000:g} ms; expected ms in (0018,0082), these look like seconds"
 
 
 def physical_refusal(volumes: Sequence[Volume]) -> str | None:
@@ -85,7 +99,7 @@ def physical_refusal(volumes: Sequence[Volume]) -> str | None:
 
 
 def _refusal_within_series(volumes: Sequence[Volume]) -> str | None:
-    times = _times(volumes)
+    times = times_of(volumes)
     spread = times[-1] - times[0]
     repetition = min(volume.one.repetition_time or float("inf") for volume in volumes)
     if repetition < spread:
@@ -103,15 +117,16 @@ def _refusal_within_series(volumes: Sequence[Volume]) -> str | None:
 
 
 def _shared_start(volumes: Sequence[Volume]) -> str | None:
-    starts = {volume.one.acquired[0] for volume in volumes}
-    start = next(iter(starts))
-    if len(starts) > 1 or not start or _MIDNIGHT.fullmatch(start) or "GR" not in volumes[0].one.sequence:
+    starts = {known_start(volume) for volume in volumes}
+    if len(starts) > 1 or None in starts or "GR" not in volumes[0].one.sequence:
         return None
     return f"MP2RAGE or Look-Locker type: all inversion times were acquired at once: {T1_STAR}"
 
 
-def _times(volumes: Sequence[Volume]) -> list[float]:
-    return sorted({volume.one.inversion_time or 0.0 for volume in volumes})
+def known_start(volume: Volume) -> str | None:
+    """Return when a volume was acquired, or None where de-identification took the time away."""
+    start = volume.one.acquired[0]
+    return None if not start or _MIDNIGHT.fullmatch(start) else start
 
 
 def _one_to_one(volumes: Sequence[Volume], marks: Sequence[float | None]) -> bool:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bids_t1.dicom.privacy import scrub
+from bids_t1.dicom.timing import timing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from bids_t1.dicom.images import Slice
+    from bids_t1.dicom.plan import Kept
 
 _FROM_DCM2NIIX = frozenset({
     "Modality", "ImagingFrequency", "Manufacturer", "ManufacturersModelName", "SoftwareVersions",
@@ -32,7 +34,7 @@ _TYPED_BY_OPERATORS = ("SeriesDescription", "ProtocolName", "PulseSequenceDetail
 
 
 def complete(
-    converted: Mapping[str, Any], piece: Slice, identifying: Iterable[str], *, in_radians: bool = False
+    converted: Mapping[str, Any], image: Kept, identifying: Iterable[str], *, in_radians: bool = False
 ) -> dict[str, Any]:
     """Return the sidecar of an image from dcm2niix's own and from the DICOM header.
 
@@ -42,16 +44,23 @@ def complete(
     words = frozenset(identifying)
     kept = {key: value for key, value in converted.items() if key in _FROM_DCM2NIIX}
     kept |= {key: scrub(str(kept[key]), words) for key in _TYPED_BY_OPERATORS if key in kept}
-    header = {
+    piece = image.volume.one
+    header = _separate_inversion(piece) if image.suffix == "IRT1" else timing(image)
+    header |= {"EchoTime": piece.echo_time, "Units": _units(image, in_radians=in_radians)}
+    if image.suffix == "UNIT1" and image.reconstruction is None:
+        header["UNIT1Scaling"] = piece.uni_scaling
+    return kept | {key: value for key, value in header.items() if value is not None}
+
+
+def _separate_inversion(piece: Slice) -> dict[str, Any]:
+    """Return the timing of an image with an inversion of its own."""
+    return {
         "InversionTime": piece.inversion_time,
         "RepetitionTime": piece.repetition_time if _between_inversions(piece) else None,
         "RepetitionTimeExcitation": None if _between_inversions(piece) else piece.repetition_time,
-        "EchoTime": piece.echo_time,
         "FlipAngle": piece.flip_angle,
         "MagneticFieldStrength": piece.field_strength,
-        "Units": _units(piece, in_radians=in_radians),
     }
-    return kept | {key: value for key, value in header.items() if value is not None}
 
 
 def _between_inversions(piece: Slice) -> bool:
@@ -65,7 +74,9 @@ def _between_inversions(piece: Slice) -> bool:
     return piece.repetition_time > piece.inversion_time
 
 
-def _units(piece: Slice, *, in_radians: bool) -> str | None:
-    if piece.component != "phase":
+def _units(image: Kept, *, in_radians: bool) -> str | None:
+    if image.suffix == "UNIT1":
+        return "arbitrary"
+    if image.volume.one.component != "phase":
         return None
     return "rad" if in_radians else "arbitrary"

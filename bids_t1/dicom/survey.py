@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from bids_t1.dicom.classify import Kept, Plan
     from bids_t1.dicom.images import SeriesKey
+    from bids_t1.dicom.plan import Kept, Plan
 
 _MOST_LISTED = 5
 """Unreadable files listed by name."""
@@ -87,7 +87,7 @@ def _outcomes(found: Survey, plan: Plan) -> dict[SeriesKey, list[str]]:
         kept[image.volume.one.series].append(image)
     outcomes: dict[SeriesKey, list[str]] = defaultdict(list)
     for key, images in kept.items():
-        outcomes[key].append(_kept_as(images))
+        outcomes[key].extend(_kept_as(images))
     problems = [(content.series, content.problem) for content in found.contents if content.problem is not None]
     for key, reason in [*plan.skipped, *problems]:
         text = f"skipped: {reason}"
@@ -96,7 +96,23 @@ def _outcomes(found: Survey, plan: Plan) -> dict[SeriesKey, list[str]]:
     return outcomes
 
 
-def _kept_as(images: list[Kept]) -> str:
+def _kept_as(images: list[Kept]) -> list[str]:
+    """Say what the images of one series were kept as."""
+    separate = [image for image in images if image.suffix == "IRT1"]
+    others = [_kept_of_mp2rage(image) for image in images if image.suffix != "IRT1"]
+    return [*([_kept_separate(separate)] if separate else []), *sorted(others)]
+
+
+def _kept_of_mp2rage(image: Kept) -> str:
+    entities = [image.suffix, *(f"{key}-{value}" for key, value in image.entities.items() if value is not None)]
+    time = image.volume.one.inversion_time
+    note = "" if time is None or image.inversion is None else f", inversion time {time * 1000:g} ms"
+    if image.reconstruction is not None:
+        note = "; its regularisation changes T1, which is never measured from it"
+    return f"kept as {' '.join(entities)}{note}"
+
+
+def _kept_separate(images: list[Kept]) -> str:
     times = sorted({image.volume.one.inversion_time or 0.0 for image in images})
     runs = sorted({image.run for image in images if image.run is not None})
     parts = sorted({image.part for image in images if image.part is not None})
@@ -105,11 +121,12 @@ def _kept_as(images: list[Kept]) -> str:
 
 
 def nothing_usable(folder: Path, series: Iterable[SeriesNote]) -> NoInputError:
-    """Return the error for a folder without a multi-TI inversion recovery, saying what each series is."""
+    """Return the error for a folder without inversion recovery and MP2RAGE, saying what each series is."""
     found = "\n".join(f"  series {entry.number} {entry.description}: {entry.outcome}" for entry in series)
     return NoInputError(
-        f"{folder}: no inversion recovery with at least 3 inversion times was found; expected images of the "
-        f"same geometry and sequence, each inversion time with its own inversion. Series there:\n{found}"
+        f"{folder}: no inversion recovery with at least 3 inversion times was found, and no MP2RAGE; expected images "
+        "of the same geometry and sequence, each inversion time with its own inversion, or the readouts or the UNI "
+        f"image of an MP2RAGE. Series there:\n{found}"
     )
 
 

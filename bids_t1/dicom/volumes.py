@@ -41,20 +41,32 @@ class Volume:
         time = min(piece.acquired for piece in self.slices)
         return time[0], self.one.series.number or 0, time[1]
 
-    def fits(self, other: Volume) -> bool:
-        """Tell whether another volume shows the same slices with the same sequence at any inversion time."""
+    def lies_with(self, other: Volume) -> bool:
+        """Tell whether another volume shows the same slices."""
         a, b = self.one, other.one
         return (
-            (a.matrix, a.vendor, a.sequence, a.dimensions) == (b.matrix, b.vendor, b.sequence, b.dimensions)
+            (a.matrix, a.vendor) == (b.matrix, b.vendor)
             and len(self.slices) == len(other.slices)
-            and _stem(a.sequence_name) == _stem(b.sequence_name)
             and close(a.spacing, b.spacing, 1e-3)
             and close(a.orientation, b.orientation, 1e-3)
             and close(a.position, b.position, _POSITION_TOLERANCE)
             and close(self.slices[-1].position, other.slices[-1].position, _POSITION_TOLERANCE)
-            and abs((a.echo_time or 0) - (b.echo_time or 0)) < _ECHO_TOLERANCE
-            and abs((a.flip_angle or 0) - (b.flip_angle or 0)) < _FLIP_TOLERANCE
         )
+
+    def plays_like(self, other: Volume) -> bool:
+        """Tell whether another volume shows the same slices with the same sequence, at any time and flip angle."""
+        a, b = self.one, other.one
+        return (
+            self.lies_with(other)
+            and (a.sequence, a.dimensions) == (b.sequence, b.dimensions)
+            and _stem(a.sequence_name) == _stem(b.sequence_name)
+            and abs((a.echo_time or 0) - (b.echo_time or 0)) < _ECHO_TOLERANCE
+        )
+
+    def fits(self, other: Volume) -> bool:
+        """Tell whether another volume shows the same slices with the same sequence at any inversion time."""
+        flip_angles = (self.one.flip_angle or 0, other.one.flip_angle or 0)
+        return self.plays_like(other) and abs(flip_angles[0] - flip_angles[1]) < _FLIP_TOLERANCE
 
 
 def assemble(slices: Iterable[Slice]) -> tuple[list[Volume], list[tuple[Slice, str]]]:
@@ -80,6 +92,11 @@ def assemble(slices: Iterable[Slice]) -> tuple[list[Volume], list[tuple[Slice, s
     return volumes, failures
 
 
+def times_of(volumes: Iterable[Volume]) -> tuple[float, ...]:
+    """Return the distinct inversion times of volumes, rising [s]."""
+    return tuple(sorted({volume.one.inversion_time for volume in volumes if volume.one.inversion_time is not None}))
+
+
 def _stem(sequence_name: str) -> str:
     """Return the letters a sequence name begins with: the digits after them count echoes and shots."""
     found = re.match(r"[^0-9]*", sequence_name)
@@ -89,7 +106,8 @@ def _stem(sequence_name: str) -> str:
 def _same_volume(piece: Slice) -> tuple[object, ...]:
     orientation = tuple(round(cosine, 3) + 0.0 for cosine in piece.orientation)
     echo = None if piece.echo_time is None else round(piece.echo_time, 4)
-    return piece.inversion_time, piece.component, piece.matrix, orientation, echo, piece.reconstruction
+    kind = piece.component, piece.product, piece.reconstruction
+    return piece.inversion_time, kind, piece.matrix, orientation, echo
 
 
 def _repeats(group: list[Slice]) -> list[Volume] | None:

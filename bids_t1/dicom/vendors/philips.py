@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bids_t1.dicom.header import Private
 from bids_t1.dicom.vendors.rule import Component, Rule, Vendor
-from bids_t1.dicom.vendors.standard import plausible
+from bids_t1.dicom.vendors.standard import called_mp2rage, plausible
 
 if TYPE_CHECKING:
     from bids_t1.dicom.header import Header
@@ -35,6 +35,16 @@ def _image_type(header: Header) -> Component | None:
 
 def _first_plausible(header: Header) -> float | None:
     return next((time for time in header.numbers("InversionTimes") if plausible(time)), None)
+
+
+def _trigger_delay(header: Header) -> float | None:
+    if not called_mp2rage(header) or plausible(header.number("InversionTime")) or _first_plausible(header):
+        return None
+    return plausible(header.number("TriggerTime") or header.number("NominalCardiacTriggerDelayTime"))
+
+
+def _real_or_imaginary(header: Header) -> bool | None:
+    return (_image_type(header) or _private_type(header)) in {"real", "imag"} or None
 
 
 def _look_locker(header: Header) -> str | None:
@@ -67,6 +77,11 @@ PHILIPS = Vendor(
     inversion_time=(
         # InversionTimes reads 0\1.79e308, and 0 where no inversion was played: neither is a time.
         Rule("rordenlab/dcm2niix#385: implausible values in (0018,9079)", _first_plausible),
+        # Two delays of a simulated cardiac trigger in one scan; believed only where no field of its own has the time.
+        Rule("rordenlab/dcm2niix#408: MP2RAGE patch with the inversion time as trigger time", _trigger_delay),
+    ),
+    shared_inversion=(
+        Rule("rordenlab/dcm2niix#189: MP2RAGE is one scan of real and imaginary images", _real_or_imaginary),
     ),
     refusal=(Rule("rordenlab/dcm2niix#461: Look-Locker readouts stored as phases of one inversion", _look_locker),),
     phase_unit=(

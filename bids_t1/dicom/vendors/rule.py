@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 Component = Literal["mag", "phase", "real", "imag"]
 """Part of the complex signal, in the words of the BIDS entity ``part``."""
 
+Product = Literal["UNIT1", "denoised UNIT1", "T1 map"]
+"""What the scanner itself computes of the readouts of MP2RAGE."""
+
 T = TypeVar("T")
 
 
@@ -25,6 +28,34 @@ class Rule(Generic[T]):
 
     read: Callable[[Header], T | None]
     """Reads the quantity from an image's header, or None where the rule has nothing to say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readouts:
+    """What a vendor's protocol says of the readouts that follow one inversion."""
+
+    inversion_times: tuple[float, ...]
+    """One per readout [s]; a single one where each image has an inversion of its own."""
+
+    flip_angles: tuple[float, ...] = ()
+    """One per readout [degree]; empty where unknown."""
+
+    excitation_time: float | None = None
+    """Delay between two excitations of a readout [s]."""
+
+    shots: tuple[float, float] | None = None
+    """Excitations of a readout before and after the k-space centre."""
+
+    denoised: bool = False
+    """The scanner was asked for a denoised UNI image."""
+
+    caveats: tuple[str, ...] = ()
+    """What the protocol leaves open, for the user."""
+
+    @property
+    def shared_inversion(self) -> bool:
+        """Tell whether several readouts follow each inversion."""
+        return len(self.inversion_times) > 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +83,21 @@ class Vendor:
 
     gain: tuple[Rule[str], ...] = ()
     """Receiver setting; images with different settings are not comparable."""
+
+    product: tuple[Rule[Product], ...] = ()
+    """What the scanner computed, where the image is no readout."""
+
+    readouts: tuple[Rule[Readouts], ...] = ()
+    """The protocol of the readouts after one inversion."""
+
+    shared_inversion: tuple[Rule[bool], ...] = ()
+    """Hints that several readouts follow one inversion, believed where nothing in the images speaks against it."""
+
+    words: tuple[Rule[tuple[str, ...]], ...] = ()
+    """Image type in the vendor's own words, beside the public one."""
+
+    uni_scaling: tuple[Rule[str], ...] = ()
+    """How a UNI image stores its values: the lowest and the highest of them."""
 
     caveat: tuple[Rule[str], ...] = ()
     """Something the user must know about the image."""

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from bids_t1.dicom import names
 from bids_t1.dicom.header import Private
-from bids_t1.dicom.vendors.rule import Component, Rule, Vendor
+from bids_t1.dicom.vendors.rule import Component, Product, Readouts, Rule, Vendor
+from bids_t1.dicom.vendors.siemens_protocol import read_protocol
 
 if TYPE_CHECKING:
     from bids_t1.dicom.header import Header
+    from bids_t1.dicom.vendors.siemens_protocol import SiemensProtocol
 
 _HALF_RANGE = 4096.0
 """Phase images run from -4096 to 4094 after rescaling (slope 2, intercept -4096)."""
@@ -20,6 +24,14 @@ XA_IMAGE_TYPE = Private(0x0021, "SIEMENS MR SDI 02", 0x75)
 
 XA_SEQUENCE_NAME = Private(0x0021, "SIEMENS MR SDI 02", 0x77)
 """Private sequence name of an XA frame."""
+
+_UNI = frozenset({"UNI", "UNIFORM"})
+"""The UNI image in the private and in the public image type of XA."""
+
+_TWELVE_BITS = 12
+
+_ROUNDED_SHOTS = 0.5
+"""A turbo factor is a whole number, and partial Fourier may ask for a fraction of an excitation."""
 
 _COMPONENTS: dict[str, Component] = {"M": "mag", "P": "phase", "R": "real", "I": "imag"}
 
@@ -38,11 +50,73 @@ def _single_shot_inversion(header: Header) -> str | None:
     )
 
 
-def _mp2rage(header: Header) -> str | None:
-    types = header.words("ImageType") + header.words(XA_IMAGE_TYPE)
-    if "UNI" not in types and "MP2RAGE" not in header.text("SequenceName").upper():
+def _uni(header: Header) -> Product | None:
+    words = header.words("ImageType") + header.words("FrameType") + header.words(XA_IMAGE_TYPE)
+    described = f"{header.text('SeriesDescription')} {header.text('ImageComments')}"
+    denoised = any(word == "DEN" or word.startswith("DENOIS") for word in words) or names.DENOISED.search(described)
+    if not _UNI & set(words) and not (denoised and "DERIVED" in words and names.MP2RAGE.search(described)):
         return None
-    return "looks like MP2RAGE: two readouts after one inversion, not a separate inversion recovery per image"
+    return "denoised UNIT1" if denoised else "UNIT1"
+
+
+def _readouts(header: Header) -> Readouts | None:
+    protocol = read_protocol(header)
+    if protocol is None or not protocol.inversion_times:
+        return None
+    if protocol.n_readouts == 1:
+        return Readouts(inversion_times=protocol.inversion_times)
+    shots, caveats = _shots(protocol)
+    angles = protocol.flip_angles
+    return Readouts(
+        inversion_times=protocol.inversion_times,
+        flip_angles=angles if len(angles) == protocol.n_readouts else (),
+        excitation_time=_excitation_time(protocol, shots),
+        shots=shots,
+        denoised=protocol.denoised,
+        caveats=caveats,
+    )
+
+
+def _shots(protocol: SiemensProtocol) -> tuple[tuple[float, float] | None, tuple[str, ...]]:
+    """Return the excitations before and after the k-space centre, or None and why they are not known."""
+    n, share = protocol.partitions, protocol.slice_partial_fourier
+    if not n or share is None:
+        return None, ()
+    turbo = protocol.turbo_factor
+    if turbo is not None and abs(turbo - n * share) > _ROUNDED_SHOTS:
+        caveat = (
+            f"the protocol in the header has {n} partitions, slice partial Fourier {share:g} and turbo factor {turbo}; "
+            f"expected a turbo factor of {n * share:g}. NumberShots is left open, because a wrong one changes T1"
+        )
+        return None, (caveat,)
+    if not protocol.linear:
+        caveat = (
+            "the protocol in the header does not play the partitions in linear order: NumberShots is left open, "
+            "because it is not known when the k-space centre comes"
+        )
+        return None, (caveat,)
+    return (n * (share - 0.5), n / 2), ()
+
+
+def _excitation_time(protocol: SiemensProtocol, shots: tuple[float, float] | None) -> float | None:
+    """Return the echo spacing [s], if the readouts have room for it before, between and after each other."""
+    spacing, times = protocol.echo_spacing, protocol.inversion_times
+    if spacing is None or shots is None:
+        return None
+    gaps = [times[0] - shots[0] * spacing]
+    gaps += [later - earlier - sum(shots) * spacing for earlier, later in pairwise(times)]
+    return spacing if min(gaps) >= 0 else None
+
+
+def _image_type(header: Header) -> tuple[str, ...] | None:
+    return header.words(XA_IMAGE_TYPE)[2:] or None
+
+
+def _uni_scaling(header: Header) -> str | None:
+    if header.number("BitsStored") != _TWELVE_BITS or header.number("PixelRepresentation"):
+        return None
+    scaled = header.number("RescaleIntercept") or (header.number("RescaleSlope") or 1.0) != 1.0
+    return None if scaled else "0..4095"
 
 
 def _middle_of_the_range(header: Header) -> float | None:
@@ -65,7 +139,6 @@ SIEMENS = Vendor(
             "rordenlab/dcm2niix#845: tfi2d1_109 of MyoMaps, also used on brains; MOLLI family",
             _single_shot_inversion,
         ),
-        Rule("BIDS 1.11 qMRI appendix; ImageType UNI of Siemens MP2RAGE (rordenlab/dcm2niix#536)", _mp2rage),
     ),
     zero_level=(
         # Phase, real and imaginary images are unsigned with zero in the middle of the stored range.
@@ -73,6 +146,15 @@ SIEMENS = Vendor(
             "rordenlab/dcm2niix#406: 12 bit, slope 2 and intercept -4096, so stored 2048 is zero",
             _middle_of_the_range,
         ),
+    ),
+    product=(
+        # UNI-DEN has the same image type as UNI in some versions: its description tells.
+        Rule("rordenlab/dcm2niix#675: ImageType UNI, on XA UNIFORM; bids-specification#1890: UNI-DEN", _uni),
+    ),
+    readouts=(Rule("rordenlab/dcm2niix#1031: contrasts and partitions of the protocol in the header", _readouts),),
+    words=(Rule("rordenlab/dcm2niix#675 and #881: ImageTypeText, (0021,1175) of XA", _image_type),),
+    uni_scaling=(
+        Rule("JosePMarques/MP2RAGE-related-scripts#1: S from -1/2 to 1/2 is stored as 0..4095", _uni_scaling),
     ),
     phase_unit=(Rule("rordenlab/dcm2niix#406, MRtrix3/mrtrix3#3009: -4096 .. 4094 stand for -pi .. pi", _phase),),
 )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from bids_t1.dicom.vendors.rule import Component, Rule, Vendor
+from bids_t1.dicom import names
+from bids_t1.dicom.vendors.rule import Component, Product, Rule, Vendor
 
 if TYPE_CHECKING:
     from bids_t1.dicom.header import Header
@@ -49,6 +50,16 @@ def _inversion_times(header: Header) -> float | None:
     return delays[0] if len(delays) == 1 else None
 
 
+def called_mp2rage(header: Header) -> bool | None:
+    """Tell whether an image calls itself MP2RAGE; None where it does not."""
+    keys = ("SeriesDescription", "ProtocolName", "SequenceName", "PulseSequenceName")
+    return any(names.MP2RAGE.search(header.text(key)) for key in keys) or None
+
+
+def _t1_map(header: Header) -> Product | None:
+    return "T1 map" if "T1 MAP" in header.words("FrameType") + header.words("ImageType") else None
+
+
 STANDARD = Vendor(
     name="DICOM",
     manufacturers=("",),
@@ -59,5 +70,10 @@ STANDARD = Vendor(
     inversion_time=(
         Rule("DICOM PS3.3 C.8.3.1, Inversion Time (0018,0082) in ms", _inversion_time),
         Rule("DICOM PS3.3 C.8.13.5.2, Inversion Times (0018,9079) in ms", _inversion_times),
+    ),
+    product=(Rule("rordenlab/dcm2niix#675 and #719: image type T1 MAP", _t1_map),),
+    shared_inversion=(
+        # The only mark of research sequences, such as those of GE, of which no document was found.
+        Rule("bids-standard/bids-specification#1890: MP2RAGE in descriptions and sequence names", called_mp2rage),
     ),
 )

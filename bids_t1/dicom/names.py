@@ -1,0 +1,17 @@
+"""What operators and vendors call their sequences: hints, never a proof."""
+
+from __future__ import annotations
+
+import re
+
+LOOK_LOCKER = re.compile(r"molli|look[\W_]*locker|(?<![a-z])(ll|lltfe|llepi|sasha|tapir)(?![a-z])", re.IGNORECASE)
+
+MP2RAGE = re.compile(r"mp[23n]rage", re.IGNORECASE)
+
+READOUT = re.compile(r"(?<![a-z])inv[\W_]*([1-5])(?![0-9])", re.IGNORECASE)
+"""INV1, INV2: number of a readout in the description of a Siemens series (bids-standard/bids-specification#1890)."""
+
+UNIFORM = re.compile(r"(?<![a-z])uni(?![a-z])|uniform", re.IGNORECASE)
+
+DENOISED = re.compile(r"uni[\W_]*den|denois", re.IGNORECASE)
+"""UNI-DEN in a description (bids-standard/bids-specification#1890)."""

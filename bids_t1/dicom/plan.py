@@ -1,0 +1,61 @@
+"""What is decided about an examination: images to convert with their BIDS names, and reasons against the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bids_t1.dicom.images import SeriesKey
+    from bids_t1.dicom.volumes import Volume
+
+Suffix = Literal["IRT1", "MP2RAGE", "UNIT1"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A volume to convert, with the entities of its BIDS name."""
+
+    volume: Volume
+    inversion: int | None
+    """Rank of the inversion time, from 1; None for what was computed of several."""
+
+    run: int | None = None
+    """Set where the whole set was acquired several times."""
+
+    part: str | None = None
+    """Set unless the set holds magnitude images only."""
+
+    suffix: Suffix = "IRT1"
+    reconstruction: str | None = None
+    """Set where the image is not what its suffix alone would mean."""
+
+    times: tuple[float, ...] = ()
+    """Inversion times of all readouts after one inversion [s]; empty where it has one readout or they are unknown."""
+
+    @property
+    def entities(self) -> dict[str, str | None]:
+        """Return the entities of the name, by key."""
+        numbers = {"run": self.run, "inv": self.inversion}
+        written = {key: None if number is None else str(number) for key, number in numbers.items()}
+        return {"rec": self.reconstruction, **written, "part": self.part}
+
+
+@dataclass(slots=True)
+class Plan:
+    """What to convert, and why not the rest."""
+
+    kept: list[Kept] = field(default_factory=list)
+    skipped: list[tuple[SeriesKey, str]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def skip(self, volumes: Sequence[Volume], reason: str) -> None:
+        """Leave volumes out, for a reason."""
+        self.skipped.extend((volume.one.series, reason) for volume in volumes)
+
+    def warn(self, warning: str) -> None:
+        """Tell the user something, once."""
+        if warning not in self.warnings:
+            self.warnings.append(warning)
