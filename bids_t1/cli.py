@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bids_t1.arguments import Parser
+from bids_t1.bids.protocol import read_protocol
 from bids_t1.data.entities import strip_label
 from bids_t1.data.errors import (
     BidsT1Error,
@@ -37,7 +38,8 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = Parser(
         prog="bids_t1",
-        description="Measure T1 from multi-TI inversion recovery: DICOM or BIDS in, BIDS derivatives and a page out.",
+        description="Measure T1 from multi-TI inversion recovery and from MP2RAGE or MP3RAGE: DICOM or BIDS in, BIDS "
+        "derivatives and a page out.",
         epilog="Exit codes: 0 all done, 1 some participant failed, 16 input invalid, 18 labels or filters select "
         "nothing, 64 usage, 66 no input, 73 cannot create output, 74 input/output error.",
     )
@@ -115,6 +117,7 @@ def _add_estimation(group: argparse._ArgumentGroup) -> None:
         default="data",
         help="signs of real and complex images: as they are, or restored as for magnitudes (default: %(default)s)",
     )
+    _add_mp2rage(group)
     group.add_argument(
         "--t1-range",
         "--t1_range",
@@ -122,13 +125,60 @@ def _add_estimation(group: argparse._ArgumentGroup) -> None:
         type=float,
         default=(0.02, 6.0),
         metavar=("LOW", "HIGH"),
-        help="search range of T1 [s] (default: 0.02 6)",
+        help="search range of T1, over which the prior of MP2RAGE is uniform [s] (default: 0.02 6)",
     )
     group.add_argument(
         "--device",
         choices=("auto", "cpu", "cuda"),
         default="auto",
         help="where to compute (default: %(default)s)",
+    )
+
+
+def _add_mp2rage(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--protocol",
+        type=Path,
+        metavar="FILE",
+        help="TOML or JSON file with the timing that sidecars of MP2RAGE lack; see docs/protocol.md",
+    )
+    group.add_argument(
+        "--inversion-efficiency",
+        "--inversion_efficiency",
+        nargs="+",
+        type=float,
+        metavar=("EFFICIENCY", "SLOPE"),
+        help="inversion efficiency of MP2RAGE, and how it changes with R1 [s] (default: that of the metadata or the "
+        "protocol file, else 0.96; slope 0)",
+    )
+    group.add_argument(
+        "--b1-map",
+        "--b1_map",
+        type=Path,
+        metavar="FILE",
+        help="map of the transmit field B1+ for all MP2RAGE runs (default: the TB1map of the dataset)",
+    )
+    group.add_argument(
+        "--no-b1",
+        "--no_b1",
+        action="store_true",
+        help="use no map of the transmit field: integrate over its prior",
+    )
+    group.add_argument(
+        "--b1-prior",
+        "--b1_prior",
+        nargs=2,
+        type=float,
+        default=(1.0, 0.2),
+        metavar=("MEAN", "SD"),
+        help="normal prior of the transmit field where no map tells it; SD 0 fixes it (default: 1 0.2)",
+    )
+    group.add_argument(
+        "--noise-sd",
+        "--noise_sd",
+        type=float,
+        metavar="SD",
+        help="noise of one channel of MP2RAGE in units of the images, of M0 for UNIT1 alone (default: from the data)",
     )
 
 
@@ -201,6 +251,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     low, high = arguments.t1_range
     if not 0 < low < high < math.inf:
         raise UsageError(f"--t1-range is {low:g} {high:g}; expected two positive times in seconds, the shorter first.")
+    _check_mp2rage(arguments)
     database = arguments.bids_database_dir
     if database is not None and not (database / "layout_index.sqlite").is_file():
         raise UsageError(f"--bids-database-dir is {database}; expected a folder with a saved index of pybids.")
@@ -224,6 +275,12 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         efficiency=arguments.ir_efficiency,
         noise=arguments.ir_noise,
         restore_polarity=arguments.ir_polarity == "restore",
+        protocol=read_protocol(arguments.protocol),
+        inversion_efficiency=_pair(arguments.inversion_efficiency),
+        transmit_map=arguments.b1_map,
+        ignore_transmit_map=arguments.no_b1,
+        transmit_prior=tuple(arguments.b1_prior),
+        noise_sd=arguments.noise_sd,
         t1_range=(low, high),
         device=arguments.device,
         skip_validation=arguments.skip_bids_validation,
@@ -234,6 +291,30 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         memory_mb=arguments.mem_mb,
         command=_command(arguments),
     )
+
+
+def _check_mp2rage(arguments: argparse.Namespace) -> None:
+    efficiency = arguments.inversion_efficiency or [1.0]
+    if len(efficiency) > 2 or (len(efficiency) == 1 and not 0 < efficiency[0] <= 1):  # noqa: PLR2004
+        raise UsageError(
+            f"--inversion-efficiency is {' '.join(map(str, efficiency))}; expected a number above 0 and at most 1, or "
+            "two: its value and its slope with R1."
+        )
+    mean, sd = arguments.b1_prior
+    if not (0.4 <= mean <= 1.6 and 0 <= sd <= 0.5):  # noqa: PLR2004 - what transmit fields are
+        raise UsageError(f"--b1-prior is {mean:g} {sd:g}; expected a mean of 0.4 to 1.6 and an SD of 0 to 0.5.")
+    if arguments.noise_sd is not None and not 0 < arguments.noise_sd < math.inf:
+        raise UsageError(f"--noise-sd is {arguments.noise_sd:g}; expected a number above 0.")
+    if arguments.no_b1 and arguments.b1_map is not None:
+        raise UsageError("--no-b1 and --b1-map contradict each other; expected one of them.")
+    if arguments.b1_map is not None and not arguments.b1_map.is_file():
+        raise NoInputError(f"{arguments.b1_map}: is no file; expected a map of the transmit field.")
+
+
+def _pair(efficiency: Sequence[float] | None) -> tuple[float, float] | None:
+    if efficiency is None:
+        return None
+    return efficiency[0], efficiency[1] if len(efficiency) > 1 else 0.0
 
 
 def _processors() -> int:

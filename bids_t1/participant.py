@@ -4,59 +4,35 @@ from __future__ import annotations
 
 import json
 import logging
-import math
-import sys
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scipy import stats
-from tqdm import tqdm
-
-from bids_t1.bids import discover, load, results, write
+from bids_t1.bids import discover, results, write
 from bids_t1.data.entities import BidsName
 from bids_t1.data.errors import (
     BidsT1Error,
-    InputOutputError,
-    InvalidInputError,
     NoInputError,
     NothingSelectedError,
     UsageError,
 )
-from bids_t1.data.estimate import VoxelStatus, count_statuses
-from bids_t1.data.outputs import outputs_of
-from bids_t1.data.result import RunResult
 from bids_t1.dicom.convert import convert
 from bids_t1.dicom.record import Conversion
-from bids_t1.estimation.engine import EstimationOptions, estimate
-from bids_t1.estimation.examples import choose_examples
 from bids_t1.report.page import write_page
-from bids_t1.sequences.inversion_recovery import InversionRecovery
+from bids_t1.runs import inversion_recovery, mp2rage
+from bids_t1.runs.common import versions
 from bids_t1.storage import publishing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from bids_t1.data.acquisition import Acquisition, Kind, Series
-    from bids_t1.data.estimate import Estimate
+    from bids_t1.bids.discover import Found
+    from bids_t1.data.acquisition import Acquisition, RawFile
+    from bids_t1.data.result import RunResult
     from bids_t1.dicom.sources import DicomSource
     from bids_t1.settings import Settings
 
 LOG = logging.getLogger(__name__)
-
-ALGORITHMS = {
-    "free": "inversion recovery with TR and free inversion efficiency, least squares by variable projection",
-    "learned": "inversion recovery with TR, inversion efficiency with a prior learned from the image by marginal "
-    "likelihood, penalised least squares by variable projection",
-    "ideal": "inversion recovery M0 (1 - 2 exp(-TI/T1)), dictionary start, least squares by variable projection",
-}
-
-MANY_UNDECIDED = 0.3
-"""Share of voxels with undecided signs from which the page warns."""
-
-REFERENCE = "Barral et al., Magn Reson Med 64:1057 (2010), doi:10.1002/mrm.22497"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +59,9 @@ class _Session:
     """What there is to process for one session, or for a participant without sessions."""
 
     label: str | None
-    acquisitions: tuple[Acquisition, ...]
-    conversion: Conversion | None
+    acquisitions: tuple[Acquisition, ...] = ()
+    transmit_fields: tuple[RawFile, ...] = ()
+    conversion: Conversion | None = None
     failures: tuple[BidsT1Error, ...] = ()
 
 
@@ -115,33 +92,33 @@ def _sessions(work: Work, settings: Settings) -> Iterator[_Session]:
     try:
         found = _find(settings.bids_dir, work.participant, settings, settings.sessions)
     except BidsT1Error as error:
-        yield _Session(None, (), None, (error,))
+        yield _Session(None, failures=(error,))
         return
-    if found:
+    if found.runs:
         # Images outside of sessions first: their folder is replaced as a whole, with those of sessions in it.
-        for label in sorted({acquisition.name.get("ses") for acquisition in found}, key=lambda label: label or ""):
-            yield _Session(label, tuple(run for run in found if run.name.get("ses") == label), None)
+        for label in sorted({run.name.get("ses") for run in found.runs}, key=lambda label: label or ""):
+            runs = tuple(run for run in found.runs if run.name.get("ses") == label)
+            yield _Session(label, runs, found.transmit_fields)
         return
     if not work.sources:
         where = f" in session {', '.join(settings.sessions)}" if settings.sessions else ""
         message = (
-            f"sub-{work.participant}: no inversion-recovery images (suffix IRT1) and no DICOM files{where}; "
-            "expected either. Check the folder, or leave this participant out with --participant-label."
+            f"sub-{work.participant}: no images with suffix {' or '.join(discover.SEQUENCES)} and no DICOM files"
+            f"{where}; expected either. Check the folder, or leave this participant out with --participant-label."
         )
-        yield _Session(None, (), None, (NothingSelectedError(message) if where else NoInputError(message),))
+        yield _Session(None, failures=(NothingSelectedError(message) if where else NoInputError(message),))
     for source in work.sources:
         yield _converted(work.participant, source, settings)
 
 
-def _find(dataset: Path, participant: str, settings: Settings, sessions: tuple[str, ...]) -> tuple[Acquisition, ...]:
-    found = discover.find(
+def _find(dataset: Path, participant: str, settings: Settings, sessions: tuple[str, ...]) -> Found:
+    return discover.find(
         dataset,
         participant,
         sessions=sessions,
         filters=discover.read_filters(settings.filter_file),
         database=settings.database if dataset == settings.bids_dir else None,
     )
-    return tuple(run for run in found.runs if run.sequence == "IRT1")
 
 
 def _converted(participant: str, source: DicomSource, settings: Settings) -> _Session:
@@ -158,12 +135,14 @@ def _converted(participant: str, source: DicomSource, settings: Settings) -> _Se
             participant=participant,
             session=source.session,
             previous=_previous(record),
+            protocol=settings.protocol,
         )
         write.write_log(record, conversion.to_json())
         sessions = () if source.session is None else (source.session,)
-        return _Session(source.session, _find(raw, participant, settings, sessions), conversion)
+        found = _find(raw, participant, settings, sessions)
+        return _Session(source.session, found.runs, found.transmit_fields, conversion)
     except BidsT1Error as error:
-        return _Session(source.session, (), None, (error,))
+        return _Session(source.session, failures=(error,))
 
 
 def _previous(record: Path) -> Conversion | None:
@@ -206,7 +185,7 @@ def _process_session(participant: str, session: _Session, settings: Settings) ->
     failures = list(session.failures)
     for acquisition in session.acquisitions:
         try:
-            runs.append(_process_run(acquisition, raw, settings))
+            runs.append(_process_run(acquisition, raw, session.transmit_fields, settings))
         except BidsT1Error as error:
             failures.append(error)
     if runs:
@@ -230,145 +209,10 @@ def _process_session(participant: str, session: _Session, settings: Settings) ->
     return len(runs), failures
 
 
-def _process_run(acquisition: Acquisition, raw: Path, settings: Settings) -> RunResult:
-    """Fit one inversion-recovery run."""
-    _require_memory(acquisition, settings)
-    series = load.load_inversion_recovery(acquisition)
-    with _naming(acquisition):
-        model, notes = InversionRecovery.from_metadata(series.sidecars, ideal=settings.efficiency == "ideal")
-    options = EstimationOptions(
-        time_range=settings.t1_range,
-        learn_ratio=settings.efficiency == "learned",
-        noise=settings.noise,
-        restore_polarity=settings.restore_polarity,
-        device=settings.device,
-        n_threads=settings.n_threads,
-    )
-    shape = " x ".join(map(str, series.grid.shape))
-    LOG.info(
-        "%s: %d inversion times, %s voxels, %s data",
-        acquisition.name,
-        model.n_measurements,
-        shape,
-        series.kind,
-    )
-    n_voxels = math.prod(series.grid.shape)
-    quiet = settings.n_processes > 1 or not sys.stderr.isatty()
-    with (
-        _naming(acquisition),
-        tqdm(total=n_voxels, unit="voxel", unit_scale=True, desc=str(acquisition.name), disable=quiet) as bar,
-    ):
-        fitted = estimate(model, series.measurements, series.kind, options, progress=bar.update)
-    counts = count_statuses(fitted.status)
-    LOG.info(
-        "%s: %d of %d voxels have an estimate",
-        acquisition.name,
-        sum(counts[status.name] for status in VoxelStatus if status.has_estimate),
-        n_voxels,
-    )
-    return RunResult(
-        name=acquisition.name.having({"desc": "IRT1"}, suffix="T1map", extension=".nii.gz"),
-        sequence="IRT1",
-        grid=series.grid,
-        maps={row.quantity: getattr(fitted, row.quantity) for row in outputs_of("IRT1")},
-        record=_record(series, model, fitted, raw, settings),
-        status_counts=counts,
-        examples=choose_examples(model, series, model.inversion_times, fitted),
-        warnings=(*series.warnings, *notes, *_doubts(counts)),
-    )
-
-
-def _doubts(counts: dict[str, int]) -> tuple[str, ...]:
-    """Warn where the signs that magnitudes have lost stay open in much of the image."""
-    share = counts["POLARITY_UNDECIDED"] / max(
-        1, sum(counts[status.name] for status in VoxelStatus if status.has_estimate)
-    )
-    if share < MANY_UNDECIDED:
-        return ()
-    message = (
-        f"In {share:.0%} of the fitted voxels two choices of sign explain the magnitudes, with different T1; "
-        "their SD says how different. Real or complex images, or more inversion times, would decide."
-    )
-    return (message,)
-
-
-@contextmanager
-def _naming(acquisition: Acquisition) -> Iterator[None]:
-    """Put the run into messages of the physics and the engine, which know no files."""
-    try:
-        yield
-    except InvalidInputError as error:
-        raise InvalidInputError(f"{acquisition.name}: {error}") from error
-
-
-def _require_memory(acquisition: Acquisition, settings: Settings) -> None:
-    """Refuse a run that would not fit: images and maps take up to twice the images, the program below 1 GB."""
-    if settings.memory_mb is None:
-        return
-    needed = (2 * load.size_in_memory(acquisition) + 1e9) / 1e6
-    if needed > settings.memory_mb:
-        raise InputOutputError(
-            f"{acquisition.name}: needs {needed:.0f} MB, --mem-mb allows {settings.memory_mb}. Give it more."
-        )
-
-
-def _record(
-    series: Series, model: InversionRecovery, fitted: Estimate, raw: Path, settings: Settings
-) -> dict[str, object]:
-    """Say where every number of the maps comes from."""
-    first = series.sidecars[0]
-    link = "raw" if raw == settings.bids_dir else "converted"
-    record: dict[str, object] = {
-        "Sources": [f"bids:{link}:{path.relative_to(raw).as_posix()}" for path in series.sources],
-        "EstimationAlgorithm": ALGORITHMS[settings.efficiency],
-        "EstimationReference": REFERENCE,
-        "InversionTimes": list(model.inversion_times),
-        "RepetitionTimes": [time if math.isfinite(time) else None for time in model.repetition_times],
-        "EchoTime": _if_valid(first.seconds, "EchoTime"),
-        "MagneticFieldStrength": _if_valid(first.number, "MagneticFieldStrength"),
-        "Manufacturer": first.text("Manufacturer"),
-        "DataKind": series.kind,
-        "PolarityRestored": series.kind == "magnitude" or settings.restore_polarity,
-        "EfficiencyModel": settings.efficiency,
-        "NoiseHandling": _noise_handling(series.kind, fitted, settings),
-        "SearchRange": list(settings.t1_range),
-        "NoiseSD": {"Background": fitted.noise.background, "Residual": fitted.noise.residual},
-        "DegreesOfFreedom": fitted.degrees_of_freedom,
-        "IntervalFactor": _interval_factor(fitted.degrees_of_freedom),
-        "Device": fitted.device,
-        "EstimationSoftware": versions(),
-    }
-    if fitted.learned_ratio is not None:
-        learned = fitted.learned_ratio
-        record["LearnedEfficiency"] = {
-            "AtT1": list(learned.times),
-            "Mean": list(learned.means),
-            "SD": learned.sd,
-            "Voxels": learned.n_voxels,
-        }
-    return {key: value for key, value in record.items() if value is not None}
-
-
-def _if_valid(read: Callable[[str], float | None], key: str) -> float | None:
-    """Read a field that enters no computation: one that cannot be used is left out of the record, not refused."""
-    try:
-        return read(key)
-    except InvalidInputError:
-        return None
-
-
-def _noise_handling(kind: Kind, fitted: Estimate, settings: Settings) -> str:
-    """Say what was really done: the noise's mean share is taken off only where it is known."""
-    if kind != "magnitude" or (settings.noise == "floor" and not fitted.noise.is_rician):
-        return "gaussian"
-    return settings.noise
-
-
-def _interval_factor(degrees_of_freedom: int) -> float | None:
-    """Return the number of SDs of a 95 % interval; None where there are no residuals."""
-    return float(stats.t.ppf(0.975, degrees_of_freedom)) if degrees_of_freedom > 0 else None
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of this program and of what computes its numbers."""
-    return {name: version(name) for name in ("bids_t1", "torch", "numpy", "nibabel", "pybids", "pydicom", "dcm2niix")}
+def _process_run(
+    acquisition: Acquisition, raw: Path, transmit_fields: tuple[RawFile, ...], settings: Settings
+) -> RunResult:
+    """Estimate the maps of one run with what knows its sequence."""
+    if acquisition.sequence == "IRT1":
+        return inversion_recovery.process(acquisition, raw, settings)
+    return mp2rage.process(acquisition, raw, transmit_fields, settings)

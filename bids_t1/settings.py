@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from bids_t1.data.protocol import Protocol
+
 Efficiency = Literal["free", "learned", "ideal"]
 
 
@@ -25,6 +27,22 @@ class Settings:
     efficiency: Efficiency
     noise: Literal["floor", "gaussian", "rician"]
     restore_polarity: bool
+    protocol: Protocol
+    """What sidecars lack."""
+
+    inversion_efficiency: tuple[float, float] | None
+    """Of MP2RAGE, and its slope with R1 [s]; None: from the metadata or the default."""
+
+    transmit_map: Path | None
+    """A map of the transmit field to use for all runs."""
+
+    ignore_transmit_map: bool
+    transmit_prior: tuple[float, float]
+    """Mean and SD, for voxels whose transmit field is not known."""
+
+    noise_sd: float | None
+    """Of one channel of MP2RAGE images; None: from the data."""
+
     t1_range: tuple[float, float]
     device: str
     skip_validation: bool

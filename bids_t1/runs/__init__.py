@@ -1,0 +1,1 @@
+"""One run of one sequence, from its files to maps: a file per sequence."""

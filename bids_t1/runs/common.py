@@ -1,0 +1,91 @@
+"""What the runs of all sequences share: where numbers come from, what memory they need, who speaks in an error."""
+
+from __future__ import annotations
+
+import math
+import sys
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+from bids_t1.bids.load import size_in_memory
+from bids_t1.data.errors import InputOutputError, InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from bids_t1.data.acquisition import Acquisition
+    from bids_t1.settings import Settings
+
+PROGRAM = 1e9
+"""What the program itself takes at most [bytes]."""
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of this program and of what computes its numbers."""
+    return {name: version(name) for name in ("bids_t1", "torch", "numpy", "nibabel", "pybids", "pydicom", "dcm2niix")}
+
+
+def uris(paths: Sequence[Path], raw: Path, settings: Settings) -> list[str]:
+    """Return the BIDS URIs of files of a raw dataset; of files elsewhere, their names."""
+    link = "raw" if raw == settings.bids_dir else "converted"
+    return [
+        f"bids:{link}:{path.relative_to(raw).as_posix()}" if path.is_relative_to(raw) else path.name for path in paths
+    ]
+
+
+def if_valid(read: Callable[[str], float | None], key: str) -> float | None:
+    """Read a field that enters no computation: one that cannot be used is left out of the record, not refused."""
+    try:
+        return read(key)
+    except InvalidInputError:
+        return None
+
+
+def require_memory(acquisition: Acquisition, settings: Settings, *, times_images: float) -> None:
+    """Refuse a run that would not fit.
+
+    Parameters
+    ----------
+    acquisition
+        The run.
+    settings
+        With the memory that is allowed.
+    times_images
+        What images and maps take together, over the images in single precision.
+    """
+    if settings.memory_mb is None:
+        return
+    needed = (times_images * size_in_memory(acquisition) + PROGRAM) / 1e6
+    if needed > settings.memory_mb:
+        raise InputOutputError(
+            f"{acquisition.name}: needs {needed:.0f} MB, --mem-mb allows {settings.memory_mb}. Give it more."
+        )
+
+
+@contextmanager
+def naming(acquisition: Acquisition) -> Iterator[None]:
+    """Put the run into messages of the physics and the engine, which know no files."""
+    try:
+        yield
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{acquisition.name}: {error}") from error
+
+
+@contextmanager
+def computing(acquisition: Acquisition, shape: Sequence[int], settings: Settings) -> Iterator[Callable[[int], object]]:
+    """Name the run in errors, and show a bar of the voxels done where somebody may be looking."""
+    quiet = settings.n_processes > 1 or not sys.stderr.isatty()
+    with (
+        naming(acquisition),
+        tqdm(total=math.prod(shape), unit="voxel", unit_scale=True, desc=str(acquisition.name), disable=quiet) as bar,
+    ):
+        yield bar.update
+
+
+def times(shape: Sequence[int]) -> str:
+    """Write a shape for people."""
+    return " x ".join(map(str, shape))

@@ -1,0 +1,144 @@
+"""Multi-TI inversion recovery: from the files of one run to its maps."""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import TYPE_CHECKING
+
+from scipy import stats
+
+from bids_t1.bids.load import load_inversion_recovery
+from bids_t1.data.estimate import VoxelStatus, count_statuses
+from bids_t1.data.outputs import outputs_of
+from bids_t1.data.result import RunResult
+from bids_t1.estimation.engine import EstimationOptions, estimate
+from bids_t1.estimation.examples import choose_examples
+from bids_t1.runs.common import computing, if_valid, naming, require_memory, times, uris, versions
+from bids_t1.sequences.inversion_recovery import InversionRecovery
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bids_t1.data.acquisition import Acquisition, Kind, Series
+    from bids_t1.data.estimate import Estimate
+    from bids_t1.settings import Settings
+
+LOG = logging.getLogger(__name__)
+
+ALGORITHMS = {
+    "free": "inversion recovery with TR and free inversion efficiency, least squares by variable projection",
+    "learned": "inversion recovery with TR, inversion efficiency with a prior learned from the image by marginal "
+    "likelihood, penalised least squares by variable projection",
+    "ideal": "inversion recovery M0 (1 - 2 exp(-TI/T1)), dictionary start, least squares by variable projection",
+}
+
+MANY_UNDECIDED = 0.3
+"""Share of voxels with undecided signs from which the page warns."""
+
+REFERENCE = "Barral et al., Magn Reson Med 64:1057 (2010), doi:10.1002/mrm.22497"
+
+
+def process(acquisition: Acquisition, raw: Path, settings: Settings) -> RunResult:
+    """Fit one inversion-recovery run."""
+    require_memory(acquisition, settings, times_images=2)
+    series = load_inversion_recovery(acquisition, settings.protocol)
+    with naming(acquisition):
+        model, notes = InversionRecovery.from_metadata(series.sidecars, ideal=settings.efficiency == "ideal")
+    options = EstimationOptions(
+        time_range=settings.t1_range,
+        learn_ratio=settings.efficiency == "learned",
+        noise=settings.noise,
+        restore_polarity=settings.restore_polarity,
+        device=settings.device,
+        n_threads=settings.n_threads,
+    )
+    shape = series.grid.shape
+    LOG.info(
+        "%s: %d inversion times, %s voxels, %s data",
+        acquisition.name,
+        model.n_measurements,
+        times(shape),
+        series.kind,
+    )
+    with computing(acquisition, shape, settings) as progress:
+        fitted = estimate(model, series.measurements, series.kind, options, progress=progress)
+    counts = count_statuses(fitted.status)
+    LOG.info(
+        "%s: %d of %d voxels have an estimate",
+        acquisition.name,
+        sum(counts[status.name] for status in VoxelStatus if status.has_estimate),
+        math.prod(shape),
+    )
+    return RunResult(
+        name=acquisition.name.having({"desc": "IRT1"}, suffix="T1map", extension=".nii.gz"),
+        sequence="IRT1",
+        grid=series.grid,
+        maps={row.quantity: getattr(fitted, row.quantity) for row in outputs_of("IRT1")},
+        record=_record(series, model, fitted, raw, settings),
+        status_counts=counts,
+        examples=choose_examples(model, series, model.inversion_times, fitted),
+        warnings=(*series.warnings, *notes, *_doubts(counts)),
+    )
+
+
+def _doubts(counts: dict[str, int]) -> tuple[str, ...]:
+    """Warn where the signs that magnitudes have lost stay open in much of the image."""
+    share = counts["POLARITY_UNDECIDED"] / max(
+        1, sum(counts[status.name] for status in VoxelStatus if status.has_estimate)
+    )
+    if share < MANY_UNDECIDED:
+        return ()
+    message = (
+        f"In {share:.0%} of the fitted voxels two choices of sign explain the magnitudes, with different T1; "
+        "their SD says how different. Real or complex images, or more inversion times, would decide."
+    )
+    return (message,)
+
+
+def _record(
+    series: Series, model: InversionRecovery, fitted: Estimate, raw: Path, settings: Settings
+) -> dict[str, object]:
+    """Say where every number of the maps comes from."""
+    first = series.sidecars[0]
+    record: dict[str, object] = {
+        "Sources": uris(series.sources, raw, settings),
+        "EstimationAlgorithm": ALGORITHMS[settings.efficiency],
+        "EstimationReference": REFERENCE,
+        "InversionTimes": list(model.inversion_times),
+        "RepetitionTimes": [time if math.isfinite(time) else None for time in model.repetition_times],
+        "EchoTime": if_valid(first.seconds, "EchoTime"),
+        "MagneticFieldStrength": if_valid(first.number, "MagneticFieldStrength"),
+        "Manufacturer": first.text("Manufacturer"),
+        "DataKind": series.kind,
+        "PolarityRestored": series.kind == "magnitude" or settings.restore_polarity,
+        "EfficiencyModel": settings.efficiency,
+        "NoiseHandling": _noise_handling(series.kind, fitted, settings),
+        "SearchRange": list(settings.t1_range),
+        "NoiseSD": {"Background": fitted.noise.background, "Residual": fitted.noise.residual},
+        "DegreesOfFreedom": fitted.degrees_of_freedom,
+        "IntervalFactor": _interval_factor(fitted.degrees_of_freedom),
+        "Device": fitted.device,
+        "EstimationSoftware": versions(),
+    }
+    if fitted.learned_ratio is not None:
+        learned = fitted.learned_ratio
+        record["LearnedEfficiency"] = {
+            "AtT1": list(learned.times),
+            "Mean": list(learned.means),
+            "SD": learned.sd,
+            "Voxels": learned.n_voxels,
+        }
+    return {key: value for key, value in record.items() if value is not None}
+
+
+def _noise_handling(kind: Kind, fitted: Estimate, settings: Settings) -> str:
+    """Say what was really done: the noise's mean share is taken off only where it is known."""
+    if kind != "magnitude" or (settings.noise == "floor" and not fitted.noise.is_rician):
+        return "gaussian"
+    return settings.noise
+
+
+def _interval_factor(degrees_of_freedom: int) -> float | None:
+    """Return the number of SDs of a 95 % interval; None where there are no residuals."""
+    return float(stats.t.ppf(0.975, degrees_of_freedom)) if degrees_of_freedom > 0 else None

@@ -1,0 +1,213 @@
+"""MP2RAGE and MP3RAGE: from the files of one run to its maps."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from bids_t1.bids.load_readouts import load_readouts
+from bids_t1.bids.transmit_field import load_given_transmit_field, load_transmit_field
+from bids_t1.data.estimate import VoxelStatus, count_statuses
+from bids_t1.data.outputs import outputs_of
+from bids_t1.data.result import RunResult, SignalCurve
+from bids_t1.estimation.posterior import PosteriorOptions, ReadoutImages, TransmitPrior, estimate_posterior
+from bids_t1.runs.common import computing, if_valid, naming, require_memory, times, uris, versions
+from bids_t1.sequences.mp2rage_timing import read_timing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from bids_t1.data.acquisition import Acquisition, InputForm, RawFile, ReadoutSeries, TransmitField
+    from bids_t1.data.estimate import PosteriorEstimate
+    from bids_t1.sequences.mp2rage import Mp2rage
+    from bids_t1.sequences.mp2rage_timing import Timing
+    from bids_t1.settings import Settings
+
+LOG = logging.getLogger(__name__)
+
+ALGORITHMS: dict[InputForm, str] = {
+    "complex": "posterior of T1 from all complex readouts, complex amplitude integrated out",
+    "UNIT1 and magnitudes": "posterior of T1 from the magnitudes and UNI, which hold the same products as complex "
+    "readouts; complex amplitude integrated out",
+    "UNIT1 and last magnitude": "posterior of T1 from UNI and the magnitude of the second readout, the readouts taken "
+    "as in phase and the first as the smaller one; amplitude integrated out",
+    "UNIT1": "posterior of T1 from UNI alone, closed-form density at an amplitude taken as the same everywhere",
+    "magnitudes": "posterior of T1 from magnitudes, summed over the signs they have lost; amplitude integrated out",
+}
+
+REFERENCE = "Marques et al., NeuroImage 49:1271 (2010), doi:10.1016/j.neuroimage.2009.10.002"
+
+MANY_TWO_MODES = 0.05
+"""Share of voxels with two modes from which the page warns."""
+
+CURVE_TRANSMIT = (0.7, 0.85, 1.0, 1.15, 1.3)
+CURVE_POINTS = 150
+LONGEST_OF_CURVE = 5.0
+"""[s]"""
+
+
+def process(acquisition: Acquisition, raw: Path, transmit_fields: Sequence[RawFile], settings: Settings) -> RunResult:
+    """Estimate the posterior of T1 of one run."""
+    require_memory(acquisition, settings, times_images=6)
+    series = load_readouts(acquisition, settings.protocol)
+    with naming(acquisition):
+        timing = read_timing(series.sidecars, settings.protocol.of("MP2RAGE"), efficiency=settings.inversion_efficiency)
+    field = _transmit_field(transmit_fields, series, settings)
+    options = PosteriorOptions(
+        time_range=settings.t1_range,
+        transmit_prior=_transmit_prior(settings),
+        noise_sd=settings.noise_sd,
+        device=settings.device,
+        n_threads=settings.n_threads,
+    )
+    LOG.info(
+        "%s: %s of %d readouts, %s voxels, %s, B1+ %s",
+        acquisition.name,
+        timing.model.name,
+        timing.model.n_readouts,
+        times(series.grid.shape),
+        series.form,
+        "integrated over its prior" if field is None else f"from {field.source.name}",
+    )
+    images = ReadoutImages(
+        form=series.form,
+        readouts=series.readouts,
+        uni=series.uni,
+        transmit=None if field is None else field.values,
+    )
+    with computing(acquisition, series.grid.shape, settings) as progress:
+        estimate = estimate_posterior(timing.model, images, options, progress=progress)
+    counts = count_statuses(estimate.status)
+    n_estimates = sum(counts[status.name] for status in VoxelStatus if status.has_estimate)
+    LOG.info("%s: %d of %d voxels have an estimate", acquisition.name, n_estimates, math.prod(series.grid.shape))
+    sequence = timing.model.name
+    maps = {row.quantity: getattr(estimate, row.quantity) for row in outputs_of(sequence)}
+    return RunResult(
+        name=acquisition.name.having({"desc": sequence}, suffix="T1map", extension=".nii.gz"),
+        sequence=sequence,
+        grid=series.grid,
+        maps={quantity: values for quantity, values in maps.items() if values is not None},
+        record=_record(series, timing, estimate, settings)
+        | _sources(series, field, raw, settings)
+        | _record_of_transmit_field(estimate, field, raw, settings),
+        status_counts=counts,
+        examples=(),
+        warnings=(
+            *series.warnings,
+            *timing.notes,
+            *(() if field is None else field.warnings),
+            *_doubts(counts, n_estimates, estimate),
+        ),
+        curve=_curve(timing.model, settings.t1_range),
+    )
+
+
+def _transmit_field(candidates: Sequence[RawFile], series: ReadoutSeries, settings: Settings) -> TransmitField | None:
+    """Return the map of the transmit field to use: the one given, none where so asked, else that of the dataset."""
+    if settings.transmit_map is not None:
+        return load_given_transmit_field(settings.transmit_map, series.grid)
+    if settings.ignore_transmit_map:
+        return None
+    return load_transmit_field(candidates, series.acquisition, series.grid)
+
+
+def _transmit_prior(settings: Settings) -> TransmitPrior:
+    mean, sd = settings.transmit_prior
+    return TransmitPrior(mean=mean, sd=sd, range=(round(max(0.2, mean - 3 * sd), 6), round(mean + 3 * sd, 6)))
+
+
+def _doubts(counts: dict[str, int], n_estimates: int, estimate: PosteriorEstimate) -> tuple[str, ...]:
+    """Warn of what a reader of the map must know."""
+    doubts = []
+    share = int(estimate.two_modes.sum()) / max(1, n_estimates)
+    if share > MANY_TWO_MODES:
+        doubts.append(
+            f"In {share:.0%} of the fitted voxels two separate values of T1 explain the data; the map of two modes "
+            "shows where, and the interval covers both."
+        )
+    low = counts[VoxelStatus.LOW_CONFIDENCE.name] / max(1, n_estimates)
+    if low > MANY_TWO_MODES:
+        doubts.append(f"In {low:.0%} of the fitted voxels the data are no likelier than under noise alone.")
+    if estimate.transmit is None:
+        doubts.append(
+            "No map of the transmit field B1+ was used: T1 carries its uncertainty, which the interval holds."
+        )
+    return tuple(doubts)
+
+
+def _record(
+    series: ReadoutSeries, timing: Timing, estimate: PosteriorEstimate, settings: Settings
+) -> dict[str, object]:
+    """Say where every number of the maps comes from."""
+    first, model = series.sidecars[0], timing.model
+    protocol = settings.protocol.of("MP2RAGE")
+    field_strength = if_valid(first.number, "MagneticFieldStrength")
+    if field_strength is None and protocol is not None:
+        field_strength = protocol.number("MagneticFieldStrength")
+    record: dict[str, object] = {
+        "EstimationAlgorithm": ALGORITHMS[series.form],
+        "EstimationReference": REFERENCE,
+        "InversionTimes": list(model.inversion_times),
+        "FlipAngles": [round(math.degrees(angle), 6) for angle in model.flip_angles],
+        "RepetitionTimePreparation": model.cycle_time,
+        "RepetitionTimesExcitation": list(model.excitation_times),
+        "NumberShots": [list(pair) for pair in model.excitations],
+        "InversionEfficiency": model.efficiency,
+        "InversionEfficiencySlope": model.efficiency_slope or None,
+        "TimingOrigins": timing.origins,
+        "EchoTime": if_valid(first.seconds, "EchoTime"),
+        "MagneticFieldStrength": field_strength,
+        "Manufacturer": first.text("Manufacturer"),
+        "DataKind": series.form,
+        "Scaling": dict(series.scaling) or None,
+        "T1Prior": "uniform",
+        "SearchRange": list(settings.t1_range),
+        "NoiseSD": {"Value": estimate.noise.value, "Origin": estimate.noise.origin},
+        "RobustBeta": estimate.robust_beta,
+        "Device": estimate.device,
+        "EstimationSoftware": versions(),
+    }
+    return {key: value for key, value in record.items() if value is not None}
+
+
+def _sources(series: ReadoutSeries, field: TransmitField | None, raw: Path, settings: Settings) -> dict[str, object]:
+    of_field = () if field is None or not field.source.is_relative_to(raw) else (field.source,)
+    return {"Sources": uris((*series.sources, *of_field), raw, settings)}
+
+
+def _record_of_transmit_field(
+    estimate: PosteriorEstimate, field: TransmitField | None, raw: Path, settings: Settings
+) -> dict[str, object]:
+    """Say which transmit field entered, and over what it was integrated elsewhere."""
+    record: dict[str, object] = {}
+    fitted = np.isfinite(estimate.mean)
+    unknown = fitted if estimate.transmit is None else fitted & ~np.isfinite(estimate.transmit)
+    if field is not None:
+        record["TransmitField"] = {
+            "Source": uris((field.source,), raw, settings)[0],
+            "Scaling": field.scaling,
+            "VoxelsWithout": int(unknown.sum()),
+        }
+    if unknown.any():
+        prior = asdict(_transmit_prior(settings))
+        record["TransmitFieldPrior"] = {"Mean": prior["mean"], "SD": prior["sd"], "Range": list(prior["range"])}
+    return record
+
+
+def _curve(model: Mp2rage, time_range: tuple[float, float]) -> SignalCurve:
+    """Compute what S can tell of T1, for the page."""
+    low, high = time_range
+    times = torch.linspace(low, min(high, LONGEST_OF_CURVE), CURVE_POINTS, dtype=torch.float64)
+    transmit = torch.tensor(CURVE_TRANSMIT, dtype=torch.float64)
+    values = model.uni(times[None, :], transmit[:, None])
+    return SignalCurve(
+        times=tuple(round(time, 6) for time in times.tolist()),
+        transmit=CURVE_TRANSMIT,
+        values=tuple(tuple(round(value, 6) for value in row) for row in values.tolist()),
+    )
