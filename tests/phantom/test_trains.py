@@ -82,28 +82,32 @@ def _by_matrices(t1: float, b1: float, efficiency: float, protocol: ReadoutProto
     return np.array([way @ [steady, 1] for way in ways])
 
 
-@settings(max_examples=30)
-@given(
-    t1=st.floats(0.05, 5.0),
-    b1=st.floats(0.3, 1.7),
-    efficiency=st.floats(0.0, 1.0),
-    angles=st.lists(st.floats(0.5, 15.0), min_size=1, max_size=4),
-    gaps=st.lists(st.floats(0.0, 1.0), min_size=5, max_size=5),
-    shots=st.tuples(st.integers(0, 60), st.integers(1, 60)),
-)
-def test_pulses_equal_the_product_of_their_matrices(
-    t1: float, b1: float, efficiency: float, angles: list[float], gaps: list[float], shots: tuple[int, int]
-) -> None:
-    n_before, n_after = shots
+@st.composite
+def protocols(draw: st.DrawFn) -> ReadoutProtocol:
+    """Any number of trains of any length that follow each other after any pauses."""
+    angles = draw(st.lists(st.floats(0.5, 15.0), min_size=1, max_size=4))
+    gaps = draw(st.lists(st.floats(1e-6, 1.0), min_size=len(angles), max_size=len(angles)))
+    n_before, n_after = draw(st.integers(0, 60)), draw(st.integers(1, 60))
     spacings = tuple(0.004 + 0.001 * index for index in range(len(angles)))
     end, times = 0.0, []
-    for gap, spacing in zip(gaps, spacings, strict=False):
-        times.append(end + gap + 1e-6 + n_before * spacing)
+    for gap, spacing in zip(gaps, spacings, strict=True):
+        times.append(end + gap + n_before * spacing)
         end = times[-1] + n_after * spacing
-    protocol = ReadoutProtocol(
-        cycle_time=end + gaps[-1] + 0.1, inversion_times=tuple(times), excitation_times=spacings,
-        flip_angles=tuple(angles), n_before=n_before, n_after=n_after,
-    )  # fmt: skip
+    return ReadoutProtocol(
+        cycle_time=end + draw(st.floats(0.1, 2.0)),
+        inversion_times=tuple(times),
+        excitation_times=spacings,
+        flip_angles=tuple(angles),
+        n_before=n_before,
+        n_after=n_after,
+    )
+
+
+@settings(max_examples=50)
+@given(protocol=protocols(), t1=st.floats(0.05, 5.0), b1=st.floats(0.3, 1.7), efficiency=st.floats(0.0, 1.0))
+def test_pulses_equal_the_product_of_their_matrices(
+    protocol: ReadoutProtocol, t1: float, b1: float, efficiency: float
+) -> None:
     signal = rapid_gradient_echo_trains(t1, 1.0, protocol=protocol, transmit_field=b1, inversion_efficiency=efficiency)
     np.testing.assert_allclose(signal, _by_matrices(t1, b1, efficiency, protocol), atol=1e-9)
 
@@ -178,5 +182,5 @@ def test_partial_fourier_leaves_out_excitations_before_the_centre(fraction: floa
 
 @pytest.mark.parametrize("fraction", [0.3, 0.7])
 def test_partial_fourier_that_no_scanner_offers_is_refused(fraction: float) -> None:
-    with pytest.raises(UsageError, match="0.625"):
+    with pytest.raises(UsageError, match=r"0\.625"):
         MP2RAGE.with_slice_partial_fourier(fraction)
