@@ -6,7 +6,10 @@ from dataclasses import dataclass, replace
 
 from bids_t1.data.errors import InvalidInputError, UsageError
 
-FULL_CIRCLE = 360.0
+_FULL_CIRCLE = 360.0
+
+_ROUNDING = 1e-9
+"""Trains that touch may seem to overlap by less than this [s]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +61,8 @@ class ReadoutProtocol:
             if not time > 0:
                 raise InvalidInputError(f"{time} s is no time of a protocol; expected seconds above 0.")
         for angle in self.flip_angles:
-            if not 0 < angle <= FULL_CIRCLE:
-                raise InvalidInputError(f"flip angle {angle}; expected degrees above 0, up to {FULL_CIRCLE:g}.")
+            if not 0 < angle <= _FULL_CIRCLE:
+                raise InvalidInputError(f"flip angle {angle}; expected degrees above 0, up to {_FULL_CIRCLE:g}.")
         self._refuse_overlap()
 
     def _refuse_mismatch(self) -> None:
@@ -77,7 +80,7 @@ class ReadoutProtocol:
             )
 
     def _refuse_overlap(self) -> None:
-        if min(self.delays) < 0:
+        if min(self.delays) < -_ROUNDING:
             delays = ", ".join(f"{delay:.4g}" for delay in self.delays)
             raise InvalidInputError(
                 f"inversion times {self.inversion_times} s with {self.n_before} + {self.n_after} excitations every "

@@ -159,6 +159,13 @@ def test_overlapping_trains_are_refused_with_their_delays() -> None:
         replace(MP2RAGE, inversion_times=(0.5, 2.5))
 
 
+def test_trains_that_touch_are_allowed() -> None:
+    first = 88 * 0.0069
+    times = (first, first + 176 * 0.0069)
+    protocol = replace(MP2RAGE, inversion_times=times, cycle_time=times[1] + first)
+    np.testing.assert_allclose(protocol.delays, 0, atol=1e-9)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
