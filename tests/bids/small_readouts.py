@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bids_t1.bids.discover import group_runs
+from bids_t1.data.acquisition import RawFile
+from bids_t1.data.entities import BidsName
+from bids_t1.data.sidecar import Sidecar
 from tests.small_bids import sidecar, write_image, write_json
 
 if TYPE_CHECKING:
@@ -14,6 +19,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from numpy.typing import NDArray
+
+    from bids_t1.data.acquisition import Acquisition
 
 SHAPE = (20, 20, 8)
 TIMES = (0.7, 2.5, 4.0)
@@ -73,6 +80,17 @@ def write_uni(dataset: Path, data: NDArray[Any], *, entities: str = "", **fields
     write_image(path, data)
     write_json(sidecar(path), {"MagneticFieldStrength": 3, **fields})
     return path
+
+
+def only_run(dataset: Path) -> Acquisition:
+    """Return the one run of a dataset without sidecars to inherit from; quicker than an index."""
+    files: dict[str, list[RawFile]] = {}
+    for path in sorted(dataset.rglob("sub-01*.nii.gz")):
+        name = BidsName.parse(path.name)
+        fields = json.loads(sidecar(path).read_text()) if sidecar(path).exists() else {}
+        files.setdefault(name.suffix, []).append(RawFile(path, name, Sidecar(sidecar(path).name, fields)))
+    (run,) = group_runs(files)
+    return run
 
 
 def folder(dataset: Path, entities: str) -> Path:

@@ -10,12 +10,16 @@ import pytest
 from bids_t1.bids import discover
 from bids_t1.bids.discover import participants, read_filters, require
 from bids_t1.data.errors import InvalidInputError, NothingSelectedError, UsageError
+from tests.bids.small_readouts import readouts, uni_of, write_readouts, write_uni
 from tests.small_bids import T1, TIMES, change_json, sidecar, write_image, write_json, write_root, write_run
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Any
 
     from bids_t1.data.acquisition import Acquisition
+
+S = uni_of(readouts())
 
 
 def find(dataset: Path, **filters: object) -> tuple[Acquisition, ...]:
@@ -199,3 +203,117 @@ def test_labels_are_required_once_each_and_in_the_order_given() -> None:
     assert require(["1", "2", "3"], ["3", "1", "3"], "participant") == ("3", "1")
     with pytest.raises(NothingSelectedError, match=r"participant 7: not in the dataset, which has 1, 2\. Check"):
         require(["1", "2"], ["2", "7"], "participant")
+
+
+def named(dataset: Path, **choice: Any) -> dict[str, list[str]]:
+    """Return the files of each run, by the name of the run."""
+    runs = discover.find(dataset, "01", **choice).runs
+    return {str(run.name): [file.path.name for file in run.files] for run in runs}
+
+
+def test_readouts_of_one_run_share_a_name_without_inv_and_part(tmp_path: Path) -> None:
+    write_readouts(write_root(tmp_path), readouts(3), entities="_acq-a_run-01")
+    write_readouts(tmp_path, readouts(), entities="_acq-b")
+    write_run(tmp_path)
+    runs = discover.find(tmp_path, "01").runs
+    assert {str(run.name): (run.sequence, len(run.files)) for run in runs} == {
+        "sub-01_IRT1": ("IRT1", len(TIMES)),
+        "sub-01_acq-a_run-1_MP2RAGE": ("MP2RAGE", 6),
+        "sub-01_acq-b_MP2RAGE": ("MP2RAGE", 4),
+    }
+
+
+def test_a_suffix_of_three_readouts_is_accepted(tmp_path: Path) -> None:
+    for image in write_readouts(write_root(tmp_path), readouts(3), ("mag",)):
+        for path in (image, sidecar(image)):
+            path.rename(path.with_name(path.name.replace("MP2RAGE", "MP3RAGE")))
+    write_uni(tmp_path, S)
+    (run,) = discover.find(tmp_path, "01").runs
+    assert (str(run.name), run.sequence, len(run.files)) == ("sub-01_MP3RAGE", "MP2RAGE", 4)
+    assert all("InversionTime" in file.sidecar.fields for file in run.files[:3])
+
+
+@pytest.mark.parametrize(
+    ("readout", "uni", "joined"),
+    [
+        ("", "", True),
+        ("_acq-x", "_acq-x", True),
+        ("_acq-x_run-1", "_acq-x_run-01", True),
+        ("", "_rec-x", True),
+        ("_rec-x", "", True),
+        ("_rec-x", "_rec-x", True),
+        ("_rec-x", "_rec-y", False),
+        ("_rec-x", "_rec-denoised", True),
+        ("", "_rec-denoised", True),
+        ("", "_acq-x", False),
+        ("_acq-x", "", False),
+        ("_run-1", "_run-2", False),
+        ("_ses-a", "_ses-b", False),
+    ],
+)
+def test_unit1_joins_the_readouts_it_was_made_from(tmp_path: Path, readout: str, uni: str, joined: bool) -> None:
+    write_readouts(write_root(tmp_path), readouts(), ("mag",), entities=readout)
+    write_uni(tmp_path, S, entities=uni)
+    runs = named(tmp_path)
+    assert len(runs) == (1 if joined else 2)
+    assert sum(len(files) for files in runs.values()) == 3
+
+
+def test_unit1_without_readouts_is_a_run_of_its_own(tmp_path: Path) -> None:
+    write_uni(write_root(tmp_path), S, entities="_acq-a")
+    write_uni(tmp_path, S, entities="_acq-a_rec-denoised")
+    write_uni(tmp_path, S, entities="_acq-b_rec-norm")
+    write_uni(tmp_path, S, entities="_acq-b_rec-denoised")
+    assert named(tmp_path) == {
+        "sub-01_acq-a_UNIT1": ["sub-01_acq-a_UNIT1.nii.gz", "sub-01_acq-a_rec-denoised_UNIT1.nii.gz"],
+        "sub-01_acq-b_rec-norm_UNIT1": ["sub-01_acq-b_rec-norm_UNIT1.nii.gz", "sub-01_acq-b_rec-denoised_UNIT1.nii.gz"],
+    }
+    assert {run.sequence for run in discover.find(tmp_path, "01").runs} == {"MP2RAGE"}
+
+
+def test_transmit_fields_of_all_sessions_come_with_their_metadata(tmp_path: Path) -> None:
+    write_root(tmp_path)
+    for session in ("a", "b"):
+        write_readouts(tmp_path, readouts(), entities=f"_ses-{session}")
+        write_image(tmp_path / f"sub-01/ses-{session}/fmap/sub-01_ses-{session}_TB1map.nii.gz", T1)
+    write_json(tmp_path / "TB1map.json", {"Units": "percent"})
+    found = discover.find(tmp_path, "01", sessions=["b"])
+    assert [str(run.name) for run in found.runs] == ["sub-01_ses-b_MP2RAGE"]
+    assert [file.path.name for file in found.transmit_fields] == [
+        "sub-01_ses-a_TB1map.nii.gz",
+        "sub-01_ses-b_TB1map.nii.gz",
+    ]
+    assert {file.sidecar.text("Units") for file in found.transmit_fields} == {"percent"}
+
+
+def test_each_suffix_has_its_own_filter(tmp_path: Path) -> None:
+    write_root(tmp_path)
+    for entities in ("_acq-a", "_acq-b"):
+        write_readouts(tmp_path, readouts(), ("mag",), entities=entities)
+        write_uni(tmp_path, S, entities=entities)
+        write_image(tmp_path / f"sub-01/fmap/sub-01{entities}_TB1map.nii.gz", T1)
+        write_run(tmp_path, entities=entities)
+    filters = {"MP2RAGE": {"acquisition": "a"}, "UNIT1": {"acquisition": "a"}, "TB1map": {"acquisition": "b"}}
+    found = discover.find(tmp_path, "01", filters=filters)
+    assert [str(run.name) for run in found.runs] == [
+        "sub-01_acq-a_IRT1",
+        "sub-01_acq-b_IRT1",
+        "sub-01_acq-a_MP2RAGE",
+    ]
+    assert [str(file.name) for file in found.transmit_fields] == ["sub-01_acq-b_TB1map.nii.gz"]
+
+
+@pytest.mark.parametrize("suffix", ["MP2RAGE", "UNIT1", "TB1map"])
+def test_a_filter_that_leaves_none_of_its_suffix_is_an_error(tmp_path: Path, suffix: str) -> None:
+    write_readouts(write_root(tmp_path), readouts(), ("mag",))
+    write_uni(tmp_path, S)
+    write_image(tmp_path / "sub-01" / "fmap" / "sub-01_TB1map.nii.gz", T1)
+    with pytest.raises(NothingSelectedError, match=f"sub-01: has {suffix} images, but none with"):
+        discover.find(tmp_path, "01", filters={suffix: {"acquisition": "x"}})
+
+
+def test_a_session_without_one_of_the_sequences_is_no_error(tmp_path: Path) -> None:
+    write_run(write_root(tmp_path), session="a")
+    write_readouts(tmp_path, readouts(), ("mag",), entities="_ses-b")
+    assert list(named(tmp_path, sessions=["b"])) == ["sub-01_ses-b_MP2RAGE"]
+    assert list(named(tmp_path, sessions=["b"], filters={"IRT1": {"acquisition": None}})) == ["sub-01_ses-b_MP2RAGE"]

@@ -16,6 +16,7 @@ from tests.bids.small_readouts import SHAPE, readouts, write_readouts
 from tests.small_bids import AFFINE, sidecar, write_image, write_json, write_root
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
     from typing import Any
 
@@ -40,10 +41,15 @@ def loaded(dataset: Path, run: int = 0) -> TransmitField | None:
     return load_transmit_field(found.transmit_fields, found.runs[run], GRID)
 
 
-def given(folder: Path, data: NDArray[Any], affine: NDArray[np.float64] = AFFINE, **fields: object) -> TransmitField:
+def given(
+    folder: Path,
+    data: NDArray[Any],
+    affine: NDArray[np.float64] = AFFINE,
+    fields: Mapping[str, object] | None = None,
+) -> TransmitField:
     path = folder / "b1.nii.gz"
     write_image(path, data, affine)
-    write_json(sidecar(path), fields)
+    write_json(sidecar(path), fields or {})
     return load_given_transmit_field(path, GRID)
 
 
@@ -64,7 +70,7 @@ def given(folder: Path, data: NDArray[Any], affine: NDArray[np.float64] = AFFINE
     ],
 )
 def test_each_declared_unit_gives_the_same_field(tmp_path: Path, factor: float, fields: dict[str, object]) -> None:
-    field = given(tmp_path, (factor * RATIO).astype(np.float32), **fields)
+    field = given(tmp_path, (factor * RATIO).astype(np.float32), fields=fields)
     np.testing.assert_allclose(field.values, RATIO, rtol=1e-5)
     assert field.values.dtype == np.float32
     assert f"median {np.median(RATIO):.3f}" in field.scaling
@@ -86,7 +92,7 @@ def test_a_unit_that_is_not_that_of_the_values_is_refused(
     tmp_path: Path, factor: float, fields: dict[str, object], message: str
 ) -> None:
     with pytest.raises(InvalidInputError, match=message):
-        given(tmp_path, (factor * RATIO).astype(np.float32), **fields)
+        given(tmp_path, (factor * RATIO).astype(np.float32), fields=fields)
 
 
 def test_zeros_and_nan_are_missing_and_no_field(tmp_path: Path) -> None:
