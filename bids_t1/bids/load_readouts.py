@@ -19,6 +19,7 @@ from bids_t1.data.errors import InvalidInputError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from bids_t1.bids.uni import Uni
     from bids_t1.data.acquisition import Acquisition, InputForm, RawFile
     from bids_t1.data.protocol import Protocol
 
@@ -64,36 +65,32 @@ def load_readouts(acquisition: Acquisition, protocol: Protocol) -> ReadoutSeries
     """
     plan = _plan(acquisition)
     _require_rising_times(plan)
-    table = protocol.of("MP2RAGE")
-    reader = PartReader(table)
+    reader = PartReader(protocol.of("MP2RAGE"))
     readouts = reader.stack(plan.images) if plan.images else None
-    if readouts is not None:
-        for files, image in zip(plan.images, readouts, strict=True):
-            _require_signal(files, image)
-    scaling = {"Phase": f"read with {reader.phase_origins[0]}"} if reader.phase_origins else {}
-    warnings = list(plan.warnings)
-    uni = None
-    if plan.uni is not None:
-        volume = reader.volume(plan.uni)
-        _require_signal((plan.uni,), volume.values)
-        read = read_uni(plan.uni, volume, table)
-        scaling["UNIT1"] = read.scaling
-        warnings += read.warnings
-        uni = read.values
-        if readouts is not None and plan.form == "UNIT1 and magnitudes":
-            refuse_denoised(plan.uni, uni, readouts)
+    for files, image in zip(plan.images, () if readouts is None else readouts, strict=True):
+        _require_signal(files, image)
+    uni = None if plan.uni is None else _read_uni(plan.uni, reader)
+    if plan.uni is not None and uni is not None and readouts is not None and plan.form == "UNIT1 and magnitudes":
+        refuse_denoised(plan.uni, uni.values, readouts)
+    scaling = {"Phase": f"read with {'; '.join(dict.fromkeys(reader.phase_origins))}"} if reader.phase_origins else {}
     grid, shifts = common_grid(reader.grids)
     return ReadoutSeries(
         acquisition=acquisition,
         form=plan.form,
         readouts=readouts,
-        uni=uni,
+        uni=None if uni is None else uni.values,
         grid=grid,
         sidecars=tuple(file.sidecar for file in plan.sidecars_from),
         sources=reader.sources,
-        scaling=scaling,
-        warnings=(*warnings, *shifts),
+        scaling=scaling if uni is None else {**scaling, "UNIT1": uni.scaling},
+        warnings=(*plan.warnings, *(() if uni is None else uni.warnings), *shifts),
     )
+
+
+def _read_uni(file: RawFile, reader: PartReader) -> Uni:
+    volume = reader.volume(file)
+    _require_signal((file,), volume.values)
+    return read_uni(file, volume, reader.protocol)
 
 
 def _plan(acquisition: Acquisition) -> _Plan:
