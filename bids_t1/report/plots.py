@@ -1,16 +1,15 @@
-"""The two plots of a run, as SVG: the histogram of T1, and measurements with their fitted curves."""
+"""The histogram of T1, and measurements with their fitted curves."""
 
 from __future__ import annotations
 
-import io
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
 from bids_t1.report import wording
-from bids_t1.report.mosaic import data_uri
+from bids_t1.report.drawing import BLUE, GREEN, LINES, ORANGE, PURPLE, SETTINGS, WIDTH, svg
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,41 +30,10 @@ COARSE_BIN_WIDTH = 0.1
 FEW_VOXELS = 5000
 MAX_EXAMPLES = 8
 
-# Places are set by hand: matplotlib's constrained layout differs in the last digits from run to run, because its
-# solver keeps the unknowns in the order of their addresses, and the names of clipping paths follow these digits.
-WIDTH = 10.5
-"""Of both plots, as wide as the page [inch]."""
-
 HISTOGRAM_HEIGHT = 3.1
 PANEL_HEIGHT = 3.3
 PANEL_MARGINS = {"left": 0.72, "right": 0.12, "bottom": 0.5, "top": 0.58}
 """Around the axes of one voxel, for ticks, labels and a power of ten [inch]."""
-
-# Mid-tones that stand out from white and from black: the page does not know which it will be.
-BLUE, ORANGE, GREEN, PURPLE, LINES = "#3d7ab8", "#d5731e", "#4c9a6a", "#a06aa8", "#8a9099"
-
-_SETTINGS: dict[Any, Any] = {
-    "svg.hashsalt": "bids_t1",
-    "svg.fonttype": "none",
-    "font.size": 9.0,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": LINES,
-    "xtick.color": LINES,
-    "ytick.color": LINES,
-    "xtick.labelcolor": "#30353b",
-    "ytick.labelcolor": "#30353b",
-    "axes.labelcolor": "#30353b",
-    "text.color": "#30353b",
-    "axes.titlesize": 9.0,
-    "axes.unicode_minus": True,
-}
-
-_THEME = (
-    "<style>"
-    "text{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif!important}"
-    "@media screen and (prefers-color-scheme:dark){text{fill:#d5d9de!important}}</style>"
-)
 
 
 def draw_histogram(t1: NDArray[np.floating], bands: Sequence[ReferenceBand]) -> str:
@@ -81,7 +49,7 @@ def draw_histogram(t1: NDArray[np.floating], bands: Sequence[ReferenceBand]) -> 
     width = BIN_WIDTH if t1.size > FEW_VOXELS else COARSE_BIN_WIDTH
     edges = np.arange(0, HISTOGRAM_END + width / 2, width)
     counts, _ = np.histogram(t1, edges)
-    with mpl.rc_context(_SETTINGS):
+    with mpl.rc_context(SETTINGS):
         figure = Figure(figsize=(WIDTH, HISTOGRAM_HEIGHT))
         axes = figure.add_axes((0.075, 0.16, 0.915, 0.69))
         for band, colour in zip(bands, (GREEN, PURPLE), strict=False):
@@ -95,7 +63,7 @@ def draw_histogram(t1: NDArray[np.floating], bands: Sequence[ReferenceBand]) -> 
         axes.locator_params(axis="y", nbins=4, integer=True)
         axes.yaxis.set_major_formatter(lambda count, _: wording.grouped(round(count)))
         axes.set_xticks(np.arange(0, HISTOGRAM_END + 0.1, 0.5))
-        return _svg(figure)
+        return svg(figure)
 
 
 def draw_curves(examples: Sequence[Example]) -> str:
@@ -103,13 +71,13 @@ def draw_curves(examples: Sequence[Example]) -> str:
     shown = examples[:MAX_EXAMPLES]
     n_columns = 3 if len(shown) in {1, 2, 3, 5, 6} else 4
     n_rows = -(-len(shown) // n_columns)
-    with mpl.rc_context(_SETTINGS):
+    with mpl.rc_context(SETTINGS):
         figure = Figure(figsize=(WIDTH, PANEL_HEIGHT * n_rows))
         for number, example in enumerate(shown):
             upper, lower = _add_panel(figure, divmod(number, n_columns), n_rows, n_columns)
             _draw_curve(upper, example)
             _draw_residuals(lower, example)
-        return _svg(figure)
+        return svg(figure)
 
 
 def _add_panel(figure: Figure, place: tuple[int, int], n_rows: int, n_columns: int) -> tuple[Axes, Axes]:
@@ -195,13 +163,3 @@ def describe_curves(examples: Sequence[Example]) -> str:
         for e in examples[:MAX_EXAMPLES]
     )
     return "Measured signals and fitted curves over inversion time. " + "; ".join(voxels)
-
-
-def _svg(figure: Figure) -> str:
-    buffer = io.StringIO()
-    metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    figure.savefig(buffer, format="svg", transparent=True, metadata=metadata)
-    drawing = buffer.getvalue()
-    start = drawing.index("<svg")
-    inside = drawing.index(">", start) + 1
-    return data_uri("image/svg+xml", (drawing[start:inside] + _THEME + drawing[inside:]).encode())
