@@ -143,13 +143,14 @@ def _of_readouts(sequence: str) -> tuple[Output, ...]:
             datatype=datatype,
         )
 
-    limit_view = replace(T1_VIEW, label="limit of T1 [s]")
+    sd_view = replace(SD_VIEW, limits=(0.0, 0.3))  # B1+ that is not known, and long T1, make it wide
+    lower_view, upper_view = (replace(T1_VIEW, label=f"{side} limit of T1 [s]") for side in ("lower", "upper"))
     return (
         row("time", "", "T1map", "s", "Longitudinal relaxation time T1: maximum of the posterior.", T1_VIEW),
         row("mean", "mean", "T1map", "s", "Mean of the posterior of T1.", replace(T1_VIEW, label="mean of T1 [s]")),
-        row("time_sd", "sd", "T1map", "s", "Standard deviation of the posterior of T1.", SD_VIEW),
-        row("lower", "lower", "T1map", "s", "Lower limit of the 95 % credible interval of T1.", limit_view),
-        row("upper", "upper", "T1map", "s", "Upper limit of the 95 % credible interval of T1.", limit_view),
+        row("time_sd", "sd", "T1map", "s", "Standard deviation of the posterior of T1.", sd_view),
+        row("lower", "lower", "T1map", "s", "Lower limit of the 95 % credible interval of T1.", lower_view),
+        row("upper", "upper", "T1map", "s", "Upper limit of the 95 % credible interval of T1.", upper_view),
         row(
             "point",
             "point",
