@@ -49,7 +49,7 @@ STATUS_COLOURS = {
     VoxelStatus.SIGNAL_TOO_LOW: (240, 228, 132),
     VoxelStatus.BELOW_RANGE: (0, 158, 115),
     VoxelStatus.ABOVE_RANGE: (213, 94, 0),
-    VoxelStatus.TWO_MODES: (148, 103, 189),
+    VoxelStatus.TWO_MODES: (220, 38, 127),
     VoxelStatus.AT_PRIOR_LIMIT: (86, 180, 233),
     VoxelStatus.LOW_CONFIDENCE: (158, 120, 72),
 }

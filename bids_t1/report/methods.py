@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bids_t1.data.outputs import outputs_of
-from bids_t1.report import colours, literature, wording
+from bids_t1.report import colours, literature, readout_methods, wording
+from bids_t1.report.literature import References
 from bids_t1.report.record import times_of
 
 if TYPE_CHECKING:
@@ -17,20 +18,6 @@ if TYPE_CHECKING:
 
 FREE_EQUATION = "S(TI) = M0 (1 - exp(-TR/T1)) + κ M0 (exp(-TR/T1) - exp(-TI/T1))"
 IDEAL_EQUATION = "S(TI) = M0 (1 - 2 exp(-TI/T1))"
-
-
-@dataclass(slots=True)
-class References:
-    """The list of references as it grows with the text."""
-
-    works: list[Work] = field(default_factory=list)
-
-    def cite(self, *works: Work) -> str:
-        """Return the numbers of works in the list, such as '[1, 2]'; new ones are added."""
-        for work in works:
-            if work not in self.works:
-                self.works.append(work)
-        return f"[{', '.join(str(self.works.index(work) + 1) for work in works)}]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,27 +32,33 @@ class Methods:
     models: tuple[str, ...]
     """Efficiency models whose equations are shown: 'free', 'learned', 'ideal'."""
 
+    shows_uni: bool
+    """Whether the equation of UNI is shown."""
+
 
 def write_methods(result: ParticipantResult) -> Methods:
     """Write the methods of all runs, at least one; runs that were treated alike share their text."""
     references = References()
     paragraphs = [_preparation(result, references)]
     for run in result.runs:
-        for paragraph in (
-            _acquisition(run),
-            _model(run, references),
-            _fit(run, references),
-            _uncertainty(run),
-        ):
-            if paragraph and paragraph not in paragraphs:
-                paragraphs.append(paragraph)
+        of_run = (
+            readout_methods.paragraphs_of(run, references)
+            if run.sequence in readout_methods.SEQUENCES
+            else _paragraphs_of(run, references)
+        )
+        paragraphs += [paragraph for paragraph in of_run if paragraph and paragraph not in paragraphs]
     models = (str(run.record["EfficiencyModel"]) for run in result.runs if "EfficiencyModel" in run.record)
     return Methods(
         paragraphs=tuple(map(wording.typeset, paragraphs)),
         pictures=_pictures(result, references),
         references=tuple(references.works),
         models=tuple(dict.fromkeys(models)),
+        shows_uni=any(run.sequence in readout_methods.SEQUENCES for run in result.runs),
     )
+
+
+def _paragraphs_of(run: RunResult, references: References) -> tuple[str, ...]:
+    return (_acquisition(run), _model(run, references), _fit(run, references), _uncertainty(run))
 
 
 def _preparation(result: ParticipantResult, references: References) -> str:
@@ -203,10 +196,10 @@ def _rows(result: ParticipantResult) -> list[Output]:
 
 def _pictures(result: ParticipantResult, references: References) -> str:
     text = "Maps are shown voxel by voxel, without interpolation."
-    recommended = [row.view.label.split(" ")[0] for row in _rows(result) if colours.is_recommended(row)]
+    recommended = dict.fromkeys(row.suffix.removesuffix("map") for row in _rows(result) if colours.is_recommended(row))
     if recommended:
         text += (
-            f" The colours of {wording.listed(recommended)} are those recommended for relaxometry, along a curve "
+            f" The colours of {wording.listed(list(recommended))} are those recommended for relaxometry, along a curve "
             "that is linear up to 1/e of the upper limit and logarithmic above "
             f"{references.cite(literature.FUDERER)}."
         )

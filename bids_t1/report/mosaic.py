@@ -9,12 +9,13 @@ from __future__ import annotations
 import base64
 import io
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
+from bids_t1.data.estimate import VoxelStatus
 from bids_t1.report import colours, wording
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ CRISP = 400
 """Pixels along the longer side that pictures are enlarged to, by whole factors: voxels stay squares."""
 
 N_TICKS = 6
+
+MARK = colours.MISSING - 1
+"""Palette index of marked voxels; the lightest grey gives way to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +64,14 @@ class ColourBar:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LegendEntry:
+    """What one colour means, where there is no scale."""
+
+    colour: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MapFigure:
     """A map of one quantity."""
 
@@ -69,6 +81,7 @@ class MapFigure:
     tiles: tuple[Tile, ...]
     bar: ColourBar | None
     alt: str
+    legend: tuple[LegendEntry, ...] = ()
 
 
 def draw_map(output: Output, values: NDArray[np.floating], layout: Layout, file: str) -> MapFigure:
@@ -91,6 +104,31 @@ def draw_map(output: Output, values: NDArray[np.floating], layout: Layout, file:
             beyond=_beyond(finite, limits),
         ),
         alt=f"{name}, {layout.plane.name} slice; median {median} {unit.rstrip(']')}".rstrip(),
+    )
+
+
+def draw_marks(
+    output: Output, marked: NDArray[np.bool_], background: NDArray[np.uint8], layout: Layout, file: str
+) -> MapFigure:
+    """Draw marked voxels over a picture in shades of grey (palette indices), on the slices that hold most of them."""
+    codes = np.where(
+        marked, MARK, np.where(background == colours.MISSING, colours.MISSING, background - (background == MARK))
+    )
+    table = colours.colour_table(replace(output.view, colour_map="grey"), (0.0, 1.0))
+    table[MARK] = colours.STATUS_COLOURS[VoxelStatus.TWO_MODES]
+    count = int(marked.sum())
+    meaning = f"{output.view.label}: {wording.grouped(count)} {'voxel' if count == 1 else 'voxels'}"
+    return MapFigure(
+        label=output.view.label,
+        description=wording.typeset(output.description),
+        file=file,
+        tiles=_tiles(codes.astype(np.uint8), table, layout),
+        bar=None,
+        alt=f"{meaning} in the whole image, marked over an {layout.plane.name} slice",
+        legend=(
+            LegendEntry(colour=colours.hexadecimal(table[MARK]), meaning=meaning),
+            LegendEntry(colour=colours.hexadecimal(table[colours.MISSING]), meaning="no value"),
+        ),
     )
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from bids_t1.data.grid import Grid
@@ -107,12 +109,23 @@ class Layout:
         """Return a layout of at most `n` of the slices, spread evenly and clear of the ends."""
         if len(self.slices) <= n:
             return self
-        chosen = np.linspace(0, len(self.slices) - 1, n + 2).round().astype(int)[1:-1]
+        return self._only(np.linspace(0, len(self.slices) - 1, n + 2).round().astype(int)[1:-1])
+
+    def _only(self, chosen: Iterable[int]) -> Layout:
+        places = list(chosen)
         return replace(
             self,
-            slices=tuple(self.slices[i] for i in chosen),
-            positions=tuple(self.positions[i] for i in chosen),
+            slices=tuple(self.slices[place] for place in places),
+            positions=tuple(self.positions[place] for place in places),
         )
+
+    def with_most(self, marked: NDArray[np.bool_], n: int) -> Layout:
+        """Return a layout of the `n` slices with most marked voxels, in their order; `fewer` where none is marked."""
+        counts = [int(np.count_nonzero(self.picture(marked, index))) for index in self.slices]
+        if not any(counts):
+            return self.fewer(n)
+        chosen = sorted(np.argsort(np.negative(counts), kind="stable")[:n])
+        return self._only(chosen)
 
 
 def lay_out(grid: Grid, shown: NDArray[np.bool_], *, n_slices: int) -> Layout:

@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from bids_t1.data.errors import CannotCreateOutputError
 from bids_t1.report import wording
 from bids_t1.report.methods import write_methods
-from bids_t1.report.run_section import describe_run
+from bids_t1.report.run_section import TITLES, describe_run
 from bids_t1.storage import write_whole
 
 if TYPE_CHECKING:
@@ -63,5 +63,13 @@ def render_page(result: ParticipantResult) -> str:
         sessions=[session for session in sessions if session is not None],
         runs=[describe_run(run, number) for number, run in enumerate(result.runs, 1)],
         methods=write_methods(result) if result.runs else None,
+        methods_of=_methods_of(result),
         n_warnings=len(result.warnings) + sum(len(run.warnings) for run in result.runs),
     )
+
+
+def _methods_of(result: ParticipantResult) -> str:
+    """Return the ways in which T1 was measured, for the head of the page."""
+    names = dict.fromkeys(TITLES.get(run.sequence, run.sequence) for run in result.runs)
+    names = dict.fromkeys(name if name.isupper() else name.lower() for name in names)
+    return f", from {wording.listed(list(names))}" if names else ""

@@ -67,14 +67,14 @@ class Row:
     value: str
 
 
-def record_rows(run: RunResult) -> tuple[Row, ...]:
-    """Return what was found in the data and chosen for the fit."""
+def record_rows(run: RunResult, elsewhere: frozenset[str] = frozenset()) -> tuple[Row, ...]:
+    """Return what was found in the data and chosen for the fit, less the keys that are shown elsewhere."""
     shape = " \N{MULTIPLICATION SIGN} ".join(map(str, run.grid.shape))
     sizes = " \N{MULTIPLICATION SIGN} ".join(wording.number(size, 3) for size in run.grid.voxel_sizes)
-    known = [key for key in LABELS if key in run.record]
+    known = [key for key in LABELS if key in run.record and key not in elsewhere]
     if run.record.get("DataKind", "magnitude") != "magnitude":
         known = [key for key in known if key != "NoiseHandling"]  # says what was done to magnitudes
-    others = [key for key in run.record if key not in LABELS and key not in _SHOWN_ELSEWHERE]
+    others = [key for key in run.record if key not in LABELS and key not in _SHOWN_ELSEWHERE | elsewhere]
     rows = [
         Row(LABELS.get(key, wording.spelt_out(key)), wording.without_folders(_value(key, run.record[key])))
         for key in (*known, *others)
@@ -103,7 +103,7 @@ def _value(key: str, value: object) -> str:
     if key == "SearchRange" and len(limits := times_of({key: value}, key)) == 2:  # noqa: PLR2004 -- a range
         return f"{wording.number(limits[0])} to {wording.number(limits[1])} s"
     unit = _UNITS.get(key)
-    return f"{_plain(value)} {unit}" if unit and isinstance(value, int | float) else _plain(value)
+    return f"{plain(value)} {unit}" if unit and isinstance(value, int | float) else plain(value)
 
 
 def repetition_times(times: tuple[float, ...]) -> str:
@@ -115,7 +115,7 @@ def repetition_times(times: tuple[float, ...]) -> str:
     return ", ".join("not known" if math.isinf(time) else wording.number(time) for time in times) + " s"
 
 
-def _plain(value: object) -> str:
+def plain(value: object) -> str:
     """Write any JSON value for people."""
     match value:
         case None:
@@ -125,9 +125,9 @@ def _plain(value: object) -> str:
         case int() | float():
             return wording.number(value)
         case Mapping():
-            return "; ".join(f"{_inner_label(str(key))}: {_plain(item)}" for key, item in value.items())
+            return "; ".join(f"{_inner_label(str(key))}: {plain(item)}" for key, item in value.items())
         case list() | tuple():
-            return ", ".join(_plain(item) for item in value)
+            return ", ".join(plain(item) for item in value)
         case _:
             return str(value)
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from bids_t1.data.estimate import VoxelStatus
 from bids_t1.data.outputs import Output, outputs_of
-from bids_t1.report import colours, literature, plots, wording
-from bids_t1.report.mosaic import MapFigure, draw_map, draw_status
+from bids_t1.report import colours, literature, origins, plots, readouts, wording
+from bids_t1.report.mosaic import MapFigure, draw_map, draw_marks, draw_status
+from bids_t1.report.numbers import Summary, summarise, summarise_posterior, trusted
 from bids_t1.report.orientation import Layout, lay_out
 from bids_t1.report.record import Row, record_rows
 
@@ -19,34 +20,23 @@ if TYPE_CHECKING:
 
     from bids_t1.data.result import RunResult
     from bids_t1.report.literature import ReferenceBand
+    from bids_t1.report.readouts import ReadoutSection
 
 N_SLICES = 18
 """Slices of the T1 map: three rows of six."""
 
 N_SLICES_OF_OTHERS = 3
 
-MAIN, STATUS = "time", "status"
-"""Quantities with a place of their own on the page."""
+MAIN, STATUS, TWO_MODES = "time", "status", "two_modes"
+"""Quantities with a place of their own on the page, or drawn in another way."""
 
-SEQUENCES = {"IRT1": "Inversion recovery"}
+TITLES = {"IRT1": "Inversion recovery", **readouts.TITLES}
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
-    """The numbers of a run that fit on one line each."""
-
-    median: str
-    quartiles: str
-    sd: str
-    fitted: str
-    fitted_note: str
-    undecided: str
-    """Share of the estimates with two possible signs; empty where there are none."""
-
-    interval: str
-    """Factor of the SD for a 95 % interval; empty where the degrees of freedom are not known."""
-
-    degrees_of_freedom: str
+OF_CURVES = frozenset({
+    VoxelStatus.POLARITY_UNDECIDED, VoxelStatus.RATIO_AT_BOUND, VoxelStatus.BELOW_RANGE, VoxelStatus.ABOVE_RANGE
+})  # fmt: skip
+OF_POSTERIORS = frozenset({VoxelStatus.TWO_MODES, VoxelStatus.AT_PRIOR_LIMIT, VoxelStatus.LOW_CONFIDENCE})
+"""Statuses that only fits of inversion-recovery curves, and only posteriors of MP2RAGE, can give."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +55,9 @@ class Histogram:
 
     source: str
     alt: str
+    of: str
+    """The voxels that are counted."""
+
     beyond: str
     bands: tuple[ReferenceBand, ...]
 
@@ -90,45 +83,75 @@ class RunSection:
     curves: str
     curves_alt: str
     n_curves_left_out: int
+    readouts: ReadoutSection | None
+    """What only MP2RAGE and MP3RAGE have."""
+
     record: tuple[Row, ...]
 
 
 def describe_run(run: RunResult, number: int) -> RunSection:
     """Draw and describe one run."""
-    rows = outputs_of(run.sequence)
-    t1 = run.maps.get(MAIN, np.full(run.grid.shape, np.nan))
-    layout = lay_out(run.grid, np.isfinite(t1), n_slices=N_SLICES)
+    of_readouts = run.sequence in readouts.TITLES
+    shown = trusted(run)
+    layout = lay_out(run.grid, shown, n_slices=N_SLICES)
     few = layout.fewer(N_SLICES_OF_OTHERS)
-    drawn = {
-        row.quantity: draw_map(row, run.maps[row.quantity], layout if row.quantity == MAIN else few, file_of(run, row))
-        for row in rows
-        if row.quantity in run.maps and row.quantity != STATUS
-    }
-    status = next((row for row in rows if row.quantity == STATUS and STATUS in run.maps), None)
+    drawn = _draw_maps(run, layout, few)
+    rows = {row.quantity: row for row in outputs_of(run.sequence)}
+    status = rows.get(STATUS) if STATUS in run.maps else None
     return RunSection(
         anchor=f"run-{number}",
         title=title_of(run),
         name=str(run.name),
         warnings=tuple(map(wording.without_folders, run.warnings)),
-        summary=_summarise(run, t1),
+        summary=summarise_posterior(run) if of_readouts else summarise(run),
         layout=layout,
         main=drawn.pop(MAIN, None),
         maps=tuple(drawn.values()),
-        missing=tuple(row.view.label for row in rows if row.quantity not in run.maps),
+        missing=tuple(_missing(run, row) for row in rows.values() if row.quantity not in run.maps),
         status=draw_status(status, run.maps[STATUS], few, file_of(run, status)) if status else None,
         status_rows=_status_rows(run),
-        histogram=_histogram(run, t1),
+        histogram=_histogram(run, run.maps[MAIN][shown] if MAIN in run.maps else np.empty(0)),
         curves=plots.draw_curves(run.examples) if run.examples else "",
         curves_alt=plots.describe_curves(run.examples),
         n_curves_left_out=max(0, len(run.examples) - plots.MAX_EXAMPLES),
-        record=record_rows(run),
+        readouts=readouts.describe_readouts(run) if of_readouts else None,
+        record=record_rows(run, origins.SHOWN if of_readouts else frozenset()),
     )
+
+
+def _draw_maps(run: RunResult, layout: Layout, few: Layout) -> dict[str, MapFigure]:
+    """Draw all maps but the status, in the order in which they are shown."""
+    rows = {row.quantity: row for row in outputs_of(run.sequence)}
+    order = [*dict.fromkeys((MAIN, *readouts.ORDER)), *rows] if run.sequence in readouts.TITLES else rows
+    return {
+        quantity: _draw_two_modes(run, rows[quantity], layout)
+        if quantity == TWO_MODES
+        else draw_map(
+            rows[quantity], run.maps[quantity], layout if quantity == MAIN else few, file_of(run, rows[quantity])
+        )
+        for quantity in dict.fromkeys(order)
+        if quantity in rows and quantity in run.maps and quantity != STATUS
+    }
+
+
+def _draw_two_modes(run: RunResult, row: Output, layout: Layout) -> MapFigure:
+    """Mark voxels with two modes over UNI, or over T1 where there is none."""
+    marked = run.maps[TWO_MODES] > 0
+    under = next((quantity for quantity in ("uni", MAIN) if quantity in run.maps), TWO_MODES)
+    view = next(other.view for other in outputs_of(run.sequence) if other.quantity == under)
+    background = colours.indices(run.maps[under], colours.limits_of(view, run.maps[under]))
+    return draw_marks(row, marked, background, layout.with_most(marked, N_SLICES_OF_OTHERS), file_of(run, row))
+
+
+def _missing(run: RunResult, row: Output) -> str:
+    reason = readouts.why_missing(run, row.quantity)
+    return f"{row.view.label} ({reason})" if reason else row.view.label
 
 
 def title_of(run: RunResult) -> str:
     """Name a run by its sequence and by what tells it from its neighbours."""
     parts = [f"{key}-{label}" for key, label in run.name.entities if key not in {"sub", "desc"}]
-    return " · ".join([SEQUENCES.get(run.sequence, run.sequence), *parts])
+    return " · ".join([TITLES.get(run.sequence, run.sequence), *parts])
 
 
 def file_of(run: RunResult, row: Output) -> str:
@@ -136,33 +159,15 @@ def file_of(run: RunResult, row: Output) -> str:
     return str(run.name.having({"desc": row.desc}, suffix=row.suffix))
 
 
-def _summarise(run: RunResult, t1: NDArray[np.floating]) -> Summary:
-    fitted = t1[np.isfinite(t1)]
-    lower, median, upper = np.percentile(fitted, (25, 50, 75)) if fitted.size else (np.nan,) * 3
-    sd = run.maps.get("time_sd", np.array([]))
-    sd = sd[np.isfinite(sd)]
-    n_estimates = sum(run.status_counts.get(status.name, 0) for status in VoxelStatus if status.has_estimate)
-    n_undecided = run.status_counts.get(VoxelStatus.POLARITY_UNDECIDED.name, 0)
-    n_signal = sum(run.status_counts.values()) - run.status_counts.get(VoxelStatus.NO_SIGNAL.name, 0)
-    degrees, factor = (run.record.get(key) for key in ("DegreesOfFreedom", "IntervalFactor"))
-    return Summary(
-        median=wording.seconds(float(median)),
-        quartiles=f"{lower:.3f} to {upper:.3f} s" if fitted.size else "not available",
-        sd=wording.seconds(float(np.median(sd)) if sd.size else float("nan")),
-        fitted=wording.percent(n_estimates, n_signal),
-        fitted_note=f"{wording.grouped(n_estimates)} of {wording.grouped(n_signal)} voxels not taken as background",
-        undecided=f"{wording.percent(n_undecided, n_estimates)} of them with two choices of sign"
-        if n_undecided
-        else "",
-        interval=f"{factor:.2f}" if isinstance(factor, int | float) else "",
-        degrees_of_freedom=wording.counted(degrees, "degree") if isinstance(degrees, int) else "known degrees",
-    )
-
-
 def _status_rows(run: RunResult) -> tuple[StatusRow, ...]:
     """Return the legend: statuses that occur first, in the order of their codes."""
     total = sum(run.status_counts.values())
-    counts = {status: run.status_counts.get(status.name, 0) for status in VoxelStatus}
+    impossible = OF_CURVES if run.sequence in readouts.TITLES else OF_POSTERIORS
+    counts = {
+        status: count
+        for status in VoxelStatus
+        if (count := run.status_counts.get(status.name, 0)) or status not in impossible
+    }
     return tuple(
         StatusRow(
             colour=colours.hexadecimal(colours.STATUS_COLOURS[status]),
@@ -170,21 +175,22 @@ def _status_rows(run: RunResult) -> tuple[StatusRow, ...]:
             count=wording.grouped(counts[status]),
             share=wording.percent(counts[status], total),
         )
-        for status in sorted(VoxelStatus, key=lambda status: (counts[status] == 0, status))
+        for status in sorted(counts, key=lambda status: (counts[status] == 0, status))
     )
 
 
-def _histogram(run: RunResult, t1: NDArray[np.floating]) -> Histogram | None:
-    fitted = t1[np.isfinite(t1)]
+def _histogram(run: RunResult, fitted: NDArray[np.floating]) -> Histogram | None:
     if not fitted.size:
         return None
     bands = literature.reference_bands(run.record.get("MagneticFieldStrength"))
+    n_low = run.status_counts.get(VoxelStatus.LOW_CONFIDENCE.name, 0)
     n_beyond = int((fitted > plots.HISTOGRAM_END).sum())
     lower, median, upper = np.percentile(fitted, (25, 50, 75))
     return Histogram(
         source=plots.draw_histogram(fitted, bands),
         alt=f"Histogram of T1 in {wording.grouped(fitted.size)} fitted voxels: median {median:.3f} s, "
         f"half of them between {lower:.3f} and {upper:.3f} s",
+        of="fitted voxels without low confidence" if n_low else "fitted voxels",
         beyond=f"{wording.percent(n_beyond, fitted.size)} of them lie above {plots.HISTOGRAM_END:g} s."
         if n_beyond
         else "",

@@ -62,6 +62,11 @@ def counted(count: int, noun: str, plural: str | None = None) -> str:
     return f"{word} {noun if count == 1 else plural or noun + 's'}"
 
 
+def plus_minus(value: float, sd: float) -> str:
+    """Write '1 ± 0.2' so that it stays on one line."""
+    return f"{value:g}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{sd:g}"
+
+
 def listed(items: Sequence[str]) -> str:
     """Write 'a, b and c'."""
     return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
