@@ -142,8 +142,9 @@ def _write_images(plan: Plan, labels: dict[str, str | None], folder: Path, condi
         names += [str(name), str(sidecar)]
     if lacking:
         plan.warn(
-            f"MP2RAGE: {', '.join(sorted(lacking))} missing in the DICOM headers; expected by BIDS and for T1. Give "
-            f"{'it' if len(lacking) == 1 else 'them'} with --protocol FILE, in a table [MP2RAGE]"
+            f"MP2RAGE: {', '.join(sorted(lacking))} missing in the DICOM headers, and not given by a protocol file for "
+            f"each readout; expected by BIDS and for T1. Give {'it' if len(lacking) == 1 else 'them'} with --protocol "
+            "FILE, in a table [MP2RAGE]"
         )
     return sorted(names)
 

@@ -67,9 +67,7 @@ def _acquisitions(group: list[Volume], unis: list[Volume], plan: Plan) -> list[_
         plan.skip(group, reason)
         return _computed_alone(unis)
     repetitions = _repetitions(one_reconstruction(group, plan), plan)
-    shares: list[list[Volume]] = [[] for _ in repetitions]
-    for uni in unis:
-        shares[_nearest(uni, repetitions)].append(uni)
+    shares = _shares(unis, repetitions)
     return [_Acquisition(own, share, times) for own, share in zip(repetitions, shares, strict=True)]
 
 
@@ -107,6 +105,18 @@ def _refusal(group: list[Volume], times: tuple[float, ...], *, computed: bool) -
     return wrong_unit(list(times))
 
 
+def _shares(unis: Sequence[Volume], repetitions: Sequence[Sequence[Volume]]) -> list[list[Volume]]:
+    """Return the UNI images of each repetition: one by one where there is one for each, else by who is nearest."""
+    kinds: dict[object, list[Volume]] = {}
+    for uni in sorted(unis, key=lambda uni: uni.started):
+        kinds.setdefault((uni.one.product, uni.one.reconstruction), []).append(uni)
+    shares: list[list[Volume]] = [[] for _ in repetitions]
+    for alike in kinds.values():
+        for index, uni in enumerate(alike):
+            shares[index if len(alike) == len(repetitions) else _nearest(uni, repetitions)].append(uni)
+    return shares
+
+
 def _nearest(uni: Volume, repetitions: Sequence[Sequence[Volume]]) -> int:
     """Return the repetition that a UNI image was computed of: acquired with it, else nearest in series number."""
 
@@ -131,6 +141,8 @@ def _name(acquisitions: list[_Acquisition], plan: Plan) -> None:
     """Give each image its name, and number the acquisitions where there are several."""
     chosen = [(acquisition, _chosen_unis(acquisition, plan)) for acquisition in acquisitions]
     usable = [(acquisition, unis) for acquisition, unis in chosen if acquisition.readouts or unis.get(None)]
+    if any(_differ(usable[0][0], acquisition) for acquisition, _ in usable[1:]):
+        plan.warn(f"MP2RAGE of different inversion times or geometry: written as runs 1 to {len(usable)}")
     for acquisition, unis in chosen:
         if not acquisition.readouts and not unis.get(None):
             plan.skip(list(unis.values()), "denoised UNI (UNI-DEN) alone: its regularisation changes T1 everywhere")
@@ -142,6 +154,13 @@ def _name(acquisitions: list[_Acquisition], plan: Plan) -> None:
             for label, uni in unis.items()
         )
         _warn(acquisition, [*unis.values()], plan)
+
+
+def _differ(first: _Acquisition, second: _Acquisition) -> bool:
+    """Tell whether two acquisitions are more than repetitions of one protocol."""
+    times = {acquisition.times for acquisition in (first, second) if acquisition.times}
+    a, b = ((acquisition.readouts or acquisition.unis)[0] for acquisition in (first, second))
+    return len(times) > 1 or not a.lies_with(b)
 
 
 def _readouts(acquisition: _Acquisition, run: int | None) -> list[Kept]:

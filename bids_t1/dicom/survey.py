@@ -130,16 +130,25 @@ def nothing_usable(folder: Path, series: Iterable[SeriesNote]) -> NoInputError:
     )
 
 
+def _gain_warnings(plan: Plan) -> list[str]:
+    """Compare the receiver gains within each acquisition."""
+    gains: dict[object, set[str]] = defaultdict(set)
+    for image in plan.kept:
+        if image.volume.one.gain:
+            gains[image.suffix, image.run].add(image.volume.one.gain)
+    different = [sorted(found) for found in gains.values() if len(found) > 1]
+    return [
+        f"receiver gains differ between inversion times ({'; '.join(found)}): intensities may not be comparable"
+        for found in different
+    ]
+
+
 def collect_warnings(found: Survey, plan: Plan) -> tuple[str, ...]:
     """Return what the user must know. Files are named without the identifying words of the readable ones."""
     notes = list(plan.warnings)
     pieces = [image.volume.one for image in plan.kept]
     notes.extend(sorted({piece.caveat for piece in pieces if piece.caveat}))
-    gains = sorted({piece.gain for piece in pieces if piece.gain})
-    if len(gains) > 1:
-        notes.append(
-            f"receiver gains differ between inversion times ({'; '.join(gains)}): intensities may not be comparable"
-        )
+    notes.extend(_gain_warnings(plan))
     if found.unreadable:
         listed = found.unreadable[:_MOST_LISTED]
         names = [scrub(str(path.relative_to(found.folder)), found.identifying) for path in listed]

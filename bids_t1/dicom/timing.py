@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bids_t1.data.errors import InvalidInputError
 from bids_t1.dicom.one_inversion import LONGEST_EXCITATION_TIME
 
 if TYPE_CHECKING:
@@ -73,10 +72,12 @@ def _excitation_time(image: Kept) -> float | None:
 def completed(sidecar: Mapping[str, Any], image: Kept, table: Sidecar | None) -> dict[str, Any]:
     """Return a sidecar with what it lacks taken from the protocol file; what is in it is never replaced.
 
+    A list without a value for each readout is of another protocol, and is not used.
+
     Raises
     ------
     InvalidInputError
-        If the protocol file holds no number, or a list without a value for each readout.
+        If the protocol file holds something else than numbers.
     """
     if table is None:
         return dict(sidecar)
@@ -95,15 +96,12 @@ def _from_table(key: str, image: Kept, table: Sidecar) -> float | list[float] | 
         return None if shots is None else shots[0] if len(shots) == 1 else list(shots)
     if key not in _PER_READOUT:
         return table.number(key)
-    values = table.numbers(key)
-    if values is None or len(values) == 1:
-        return None if values is None else values[0]
-    if len(values) < max(len(image.times), image.inversion or 0):
-        raise InvalidInputError(
-            f"{table.name}: {key} has {len(values)} values; expected one for each of {len(image.times)} readouts. "
-            "Correct the protocol file."
-        )
-    return values[(image.inversion or 1) - 1]
+    values = table.numbers(key) or ()
+    if len(values) == 1:
+        return values[0]
+    rank = image.inversion or 0
+    fits = len(values) == len(image.times) if image.times else len(values) >= rank
+    return values[rank - 1] if fits and rank else None
 
 
 def missing(sidecar: Mapping[str, Any]) -> list[str]:

@@ -42,6 +42,18 @@ GRADIENT_ECHO: dict[str, Any] = {
     "SequenceName": "*tfl3d1",
     "MRAcquisitionType": "3D",
 }
+MP2RAGE: dict[str, Any] = {
+    **GRADIENT_ECHO,
+    "SequenceName": "*tfl3d1_16ns",
+    "ProtocolName": "t1_sag_p3",
+    "RepetitionTime": 5000,
+    "EchoTime": 2.9,
+    "AcquisitionTime": "101112.25",
+}
+"""What the readouts of a Siemens MP2RAGE share. Nothing in it but the protocol says that it is one."""
+
+UNI: dict[str, Any] = {**MP2RAGE, "ImageType": ["DERIVED", "PRIMARY", "M", "ND", "UNI"], "FlipAngle": 4}
+CSA_SERIES = (0x0029, "SIEMENS CSA HEADER", 0x20, "OB")
 GE_IMAGE_TYPE = (0x0043, "GEMS_PARM_01", 0x2F, "SS")
 PHILIPS_SCALE = (0x2005, "Philips MR Imaging DD 001", 0x0E, "FL")
 
@@ -140,8 +152,66 @@ def write_set(
         write_volume(folder, time, attributes, series=series, value=100 * (index + 1))
 
 
-def write_enhanced(path: Path, frames: list[dict[str, Any]], *, series: int = 1, **attributes: Any) -> Path:
-    """Write an enhanced file; a frame gives time [ms], place (slice index), component and value."""
+def asc_conv(lines: dict[str, object]) -> bytes:
+    """Return a protocol as Siemens writes it, with a name in it, between other bytes."""
+    written = {"tProtocolName": '""Nightingale Scutari""', "alTR[0]": 5000000} | lines
+    text = "\n".join(f"{key}\t = \t{value}" for key, value in written.items())
+    mark = "### ASCCONV BEGIN object=MrProtDataImpl version=51130001 ###"
+    return f"SV10\0\1MrPhoenixProtocol\n{mark}\n{text}\n### ASCCONV END ###\0\0".encode("latin-1")
+
+
+def protocol_lines(
+    times: tuple[float, ...] = (700, 2500), flip_angles: tuple[float, ...] = (4, 5), **others: object
+) -> dict[str, object]:
+    """Return the numbers of an MP2RAGE protocol with 176 partitions; times in ms, ``__`` in names for a dot."""
+    lines: dict[str, object] = {f"alTI[{index}]": round(1000 * time) for index, time in enumerate(times)}
+    lines |= {f"adFlipAngleDegree[{index}]": float(angle) for index, angle in enumerate(flip_angles)}
+    lines |= {
+        "lContrasts": 1,
+        "lInvContrasts": len(times),
+        "sKSpace.lPartitions": 176,
+        "sKSpace.ucSlicePartialFourier": "0x10",
+        "sFastImaging.lTurboFactor": 176,
+    }
+    return lines | {key.replace("__", "."): value for key, value in others.items()}
+
+
+def write_mp2rage(
+    folder: Path,
+    attributes: dict[Any, Any] = MP2RAGE,
+    *,
+    times: tuple[float, ...] = (700, 2500),
+    parts: str = "MP",
+    first_series: int = 1,
+) -> None:
+    """Write the readouts of an MP2RAGE, a series for each time and part; flip angles 4, 5, 6 degree."""
+    series = first_series
+    for rank, time in enumerate(times):
+        for part in parts:
+            typed = {"ImageType": ["ORIGINAL", "PRIMARY", part, "ND"], "FlipAngle": 4 + rank}
+            scaled = {"RescaleSlope": 2, "RescaleIntercept": -4096} if part == "P" else {}
+            value = 4000 if part == "P" else 100 * (rank + 1)
+            description = {"SeriesDescription": f"t1_sag_p3_INV{rank + 1}"}
+            write_volume(folder, time, description | attributes | typed | scaled, series=series, value=value)
+            series += 1
+
+
+def private_item(group: int, creator: str, element: int, vr: str, value: object) -> dict[Any, Any]:
+    """Return a private attribute inside a private sequence, as in the functional groups of XA."""
+    item = Dataset()
+    _add(item, {(group, creator, element, vr): value})
+    return {(group, creator, 0xFE, "SQ"): [item]}
+
+
+def write_enhanced(
+    path: Path,
+    frames: list[dict[str, Any]],
+    *,
+    series: int = 1,
+    shared_attributes: dict[Any, Any] | None = None,
+    **attributes: Any,
+) -> Path:
+    """Write an enhanced file; a frame gives time [ms], place (slice index), component, value and type words."""
     dataset = _base(EnhancedMRImageStorage)
     dataset.Manufacturer = "SIEMENS"
     dataset.ImageType = ["ORIGINAL", "PRIMARY", "M", "NONE"]
@@ -164,6 +234,7 @@ def write_enhanced(path: Path, frames: list[dict[str, Any]], *, series: int = 1,
     shared.MRTimingAndRelatedParametersSequence[0].FlipAngle = 90
     shared.MREchoSequence = [Dataset()]
     shared.MREchoSequence[0].EffectiveEchoTime = 10.0
+    _add(shared, shared_attributes or {})
     dataset.SharedFunctionalGroupsSequence = [shared]
     dataset.PerFrameFunctionalGroupsSequence = [_frame(frame) for frame in frames]
     _add(dataset, attributes)
@@ -183,7 +254,7 @@ def _frame(frame: dict[str, Any]) -> Dataset:
     group.FrameContentSequence[0].InStackPositionNumber = frame["place"] + 1
     group.FrameContentSequence[0].DimensionIndexValues = [1, frame["place"] + 1, frame.get("index", 1)]
     group.MRImageFrameTypeSequence = [Dataset()]
-    group.MRImageFrameTypeSequence[0].FrameType = ["ORIGINAL", "PRIMARY", "OTHER", "NONE"]
+    group.MRImageFrameTypeSequence[0].FrameType = frame.get("type", ["ORIGINAL", "PRIMARY", "OTHER", "NONE"])
     group.MRImageFrameTypeSequence[0].ComplexImageComponent = frame.get("component", "MAGNITUDE")
     if frame["time"] is not None:
         group.MRModifierSequence = [Dataset()]

@@ -9,7 +9,6 @@ import pytest
 
 from bids_t1.dicom.classify import classify
 from bids_t1.dicom.images import read_file
-from bids_t1.dicom.plan import Plan
 from bids_t1.dicom.survey import survey
 from bids_t1.dicom.vendors import STANDARD, VENDORS, Rule
 from tests.dicom.scanner_files import (
@@ -26,6 +25,8 @@ from tests.real_data import real_data
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from bids_t1.dicom.plan import Plan
 
 
 def plan_of(folder: Path) -> Plan:

@@ -131,10 +131,12 @@ def _protocol(fields: Mapping[str, Any]) -> SiemensProtocol:
 def _n_readouts(fields: Mapping[str, Any], n_times: int) -> int:
     """Return the number of inversion contrasts; before there was a name for it, that of contrasts.
 
-    Contrasts may be echoes instead: they only count where there is an inversion time for each.
+    Contrasts may be echoes instead: they only count where there is an inversion time for each. Old protocols carry
+    values of earlier ones along, so that there may be more.
     """
     n_readouts = int(fields.get("lInvContrasts", 1))
     if n_readouts > 1:
         return min(n_readouts, n_times)
     contrasts = int(fields.get("lContrasts", 1))
-    return contrasts if 1 < contrasts <= n_times else min(1, n_times)
+    enough = contrasts <= n_times if "lInvContrasts" not in fields else contrasts == n_times
+    return contrasts if contrasts > 1 and enough else min(1, n_times)
