@@ -169,9 +169,9 @@ def _add_mp2rage(group: argparse._ArgumentGroup) -> None:
         "--b1_prior",
         nargs=2,
         type=float,
-        default=(1.0, 0.2),
+        default=(1.0, 0.3),
         metavar=("MEAN", "SD"),
-        help="normal prior of the transmit field where no map tells it; SD 0 fixes it (default: 1 0.2)",
+        help="normal prior of the transmit field where no map tells it; cut off at two SD; SD 0 fixes it (default: 1 0.3)",
     )
     group.add_argument(
         "--noise-sd",

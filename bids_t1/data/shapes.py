@@ -49,5 +49,8 @@ Map = Float[np.ndarray, "*voxels"]
 Labels = UInt8[np.ndarray, "*voxels"]
 """One small code per voxel."""
 
+VoxelFlags = Bool[np.ndarray, "*voxels"]
+"""One yes or no per voxel."""
+
 Affine = Float[np.ndarray, "4 4"]
 """Voxel indices to scanner coordinates [mm], right-anterior-superior."""

@@ -67,13 +67,18 @@ class ProductLikelihood:
     """Factors of the products and of 1, (plane, statistic, node)."""
 
     @classmethod
-    def build(cls, table: ReadoutTable) -> ProductLikelihood:
-        """Prepare the factors of a table."""
+    def build(cls, table: ReadoutTable, reference: int | None = None) -> ProductLikelihood:
+        """Prepare the factors of a table.
+
+        Where the transmit field is integrated over, the amplitude's prior is flat at the plane `reference`: flat at
+        every plane, it would favour weak fields, at which any data need a larger amplitude.
+        """
         directions = table.directions
         n = directions.shape[1]
         squares = [directions[:, index].square() for index in range(n)]
         crosses = [2 * directions[:, j] * directions[:, k] for j, k in combinations(range(n), 2)]
-        amplitude = -2 * torch.log(table.norms)
+        norms = table.norms if reference is None else table.norms[reference].expand_as(table.norms)
+        amplitude = -2 * torch.log(norms)
         return cls(table, torch.stack([*squares, *crosses, amplitude], dim=1))
 
     def at(self, alternatives: Alternatives, planes: Between) -> Posteriors:

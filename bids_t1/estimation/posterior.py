@@ -22,7 +22,7 @@ from bids_t1.estimation.likelihood import (
     products_of_readouts,
 )
 from bids_t1.estimation.lookup import LookUp
-from bids_t1.estimation.readout_noise import noise_of_complex, noise_of_magnitudes, noise_of_uni
+from bids_t1.estimation.readout_noise import looks_like_noise, noise_of_complex, noise_of_magnitudes, noise_of_uni
 from bids_t1.estimation.readout_table import N_NODES, build_table
 from bids_t1.estimation.summary import NEGLIGIBLE, Summary, at_node, summarise
 from bids_t1.estimation.uni import choose_beta, compute_uni, log_density_of_uni
@@ -73,7 +73,7 @@ class TransmitPrior:
     """A normal distribution of the transmit field, cut off at its range."""
 
     mean: float = 1.0
-    sd: float = 0.2
+    sd: float = 0.3
     """0: the transmit field is taken as `mean`."""
 
     range: tuple[float, float] = (0.4, 1.6)
@@ -240,16 +240,15 @@ def estimate_posterior(
 def _prepare(model: ReadoutModel, images: ReadoutImages, options: PosteriorOptions) -> _Plan:
     """Build the tables and learn the noise."""
     _require_images(model, images)
+    if images.form == "UNIT1" and images.uni is not None:
+        images = replace(images, uni=np.where(looks_like_noise(images.uni), np.float32(np.nan), images.uni))
     device = choose_device(options.device)
     fields, log_prior = options.transmit_prior.planes()
     n_nodes = N_NODES if len(fields) == 1 else PRIOR_NODES
     over_prior = build_table(model, options.time_range, fields, n_nodes=n_nodes, device=device)
     noise = _noise(images, over_prior, options)
-    unknown = replace(
-        _field(over_prior, images.form),
-        log_prior=log_prior.to(device),
-        reference=int((fields - options.transmit_prior.mean).abs().argmin()),
-    )
+    reference = int((fields - options.transmit_prior.mean).abs().argmin())
+    unknown = replace(_field(over_prior, images.form, reference), log_prior=log_prior.to(device), reference=reference)
     if images.form == "UNIT1":
         unknown = replace(unknown, tabulated=_tabulate(unknown, noise.value))
     known = None
@@ -276,8 +275,8 @@ def _require_images(model: ReadoutModel, images: ReadoutImages) -> None:
         )
 
 
-def _field(table: ReadoutTable, form: InputForm) -> _Field:
-    likelihood = UniLikelihood(table) if form == "UNIT1" else ProductLikelihood.build(table)
+def _field(table: ReadoutTable, form: InputForm, reference: int | None = None) -> _Field:
+    likelihood = UniLikelihood(table) if form == "UNIT1" else ProductLikelihood.build(table, reference)
     return _Field(likelihood=likelihood, look_up=LookUp.build(table))
 
 

@@ -119,7 +119,7 @@ def _transmit_field(candidates: Sequence[RawFile], series: ReadoutSeries, settin
 
 def _transmit_prior(settings: Settings) -> TransmitPrior:
     mean, sd = settings.transmit_prior
-    return TransmitPrior(mean=mean, sd=sd, range=(round(max(0.2, mean - 3 * sd), 6), round(mean + 3 * sd, 6)))
+    return TransmitPrior(mean=mean, sd=sd, range=(round(max(0.2, mean - 2 * sd), 6), round(mean + 2 * sd, 6)))
 
 
 def _doubts(counts: dict[str, int], n_estimates: int, estimate: PosteriorEstimate) -> tuple[str, ...]:

@@ -1,0 +1,158 @@
+"""The timing of MP2RAGE is read with its origin, completed by a protocol, and never guessed."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from bids_t1.data.errors import InvalidInputError
+from bids_t1.data.sidecar import Sidecar
+from bids_t1.sequences.mp2rage_timing import read_timing
+
+COMMON: dict[str, object] = {
+    "RepetitionTimePreparation": 5.0,
+    "RepetitionTimeExcitation": 0.0069,
+    "NumberShots": [88, 88],
+    "MagneticFieldStrength": 3,
+}
+TIMES, ANGLES = (0.7, 2.5), (4, 5)
+PROTOCOL = Sidecar("mine.toml", {**COMMON, "InversionTime": list(TIMES), "FlipAngle": list(ANGLES)})
+
+
+def sidecars(without: tuple[str, ...] = (), /, **changed: object) -> list[Sidecar]:
+    found = []
+    for number, (time, angle) in enumerate(zip(TIMES, ANGLES, strict=True), 1):
+        fields = {**COMMON, "InversionTime": time, "FlipAngle": angle, **changed}
+        kept = {key: value for key, value in fields.items() if key not in without}
+        found.append(Sidecar(f"sub-01_inv-{number}_MP2RAGE.json", kept))
+    return found
+
+
+def test_sidecars_alone_give_the_whole_protocol() -> None:
+    timing = read_timing(sidecars())
+    model = timing.model
+    assert model.cycle_time == 5.0
+    assert model.inversion_times == TIMES
+    assert model.excitation_times == (0.0069, 0.0069)
+    assert model.flip_angles == pytest.approx([math.radians(4), math.radians(5)])
+    assert model.excitations == ((88, 88), (88, 88))
+    assert (model.efficiency, timing.origins.pop("InversionEfficiency")) == (0.96, "default")
+    assert set(timing.origins.values()) == {"sidecar"}
+    assert not timing.notes
+
+
+@pytest.mark.parametrize(
+    "key", ["InversionTime", "FlipAngle", "RepetitionTimeExcitation", "RepetitionTimePreparation", "NumberShots"]
+)
+def test_what_sidecars_lack_comes_from_the_protocol_file(key: str) -> None:
+    timing = read_timing(sidecars((key,)), PROTOCOL)
+    assert timing.model == read_timing(sidecars()).model
+    assert timing.origins[key] == "protocol file mine.toml"
+
+
+def test_the_protocol_file_alone_serves_an_image_without_timing() -> None:
+    timing = read_timing([Sidecar("sub-01_UNIT1.json", {"RepetitionTimePreparation": 5.0})], PROTOCOL)
+    assert timing.model == read_timing(sidecars()).model
+    assert timing.origins["RepetitionTimePreparation"] == "sidecar"
+    assert timing.origins["InversionTime"] == "protocol file mine.toml"
+
+
+def test_one_flip_angle_in_the_protocol_file_is_that_of_all_readouts() -> None:
+    protocol = Sidecar("mine.toml", {**PROTOCOL.fields, "FlipAngle": 4})
+    assert read_timing([Sidecar("sub-01_UNIT1.json", {})], protocol).model.flip_angles == (math.radians(4),) * 2
+    assert read_timing(sidecars(("FlipAngle",)), protocol).model.flip_angles == (math.radians(4),) * 2
+
+
+def test_sidecars_win_over_the_protocol_file_and_the_difference_is_told() -> None:
+    protocol = Sidecar("mine.toml", {**PROTOCOL.fields, "InversionTime": [0.8, 2.5], "RepetitionTimePreparation": 6.0})
+    timing = read_timing(sidecars(), protocol)
+    assert timing.model == read_timing(sidecars()).model
+    assert any("0.8" in note and "0.7" in note and "mine.toml" in note for note in timing.notes)
+    assert any("RepetitionTimePreparation" in note for note in timing.notes)
+
+
+def test_every_missing_field_of_every_file_is_named_at_once_with_a_template() -> None:
+    with pytest.raises(InvalidInputError) as refused:
+        read_timing(sidecars(("RepetitionTimeExcitation", "NumberShots", "FlipAngle")))
+    message = str(refused.value)
+    for key in ("RepetitionTimeExcitation", "NumberShots", "FlipAngle"):
+        (line,) = [line for line in message.splitlines() if line.strip().startswith(f"{key}: missing")]
+        assert "inv-1" in line
+        assert "inv-2" in line
+        assert f"{key} = " in message
+    assert "[MP2RAGE]" in message
+    assert "InversionTime" not in message
+
+
+@pytest.mark.parametrize(("share", "before", "after"), [(1.0, 88, 88), (0.75, 44, 88), (6 / 8, 44, 88)])
+def test_partitions_and_their_partial_fourier_give_the_excitations(share: float, before: float, after: float) -> None:
+    timing = read_timing(sidecars(NumberShots=176, SlicePartialFourier=share))
+    assert timing.model.excitations == ((before, after),) * 2
+
+
+def test_a_number_of_partitions_without_partial_fourier_is_not_enough() -> None:
+    with pytest.raises(InvalidInputError, match="SlicePartialFourier"):
+        read_timing(sidecars(NumberShots=176))
+
+
+def test_an_odd_number_of_partitions_has_its_centre_between_two() -> None:
+    assert read_timing(sidecars(NumberShots=175, SlicePartialFourier=1)).model.excitations[0] == (87.5, 87.5)
+
+
+def test_old_names_are_read_under_their_rule() -> None:
+    old = sidecars(("RepetitionTimePreparation", "RepetitionTimeExcitation"), RepetitionTime=5.0, EchoSpacing=0.0069)
+    timing = read_timing(old)
+    assert timing.model == read_timing(sidecars()).model
+    assert timing.origins["RepetitionTimePreparation"] == "sidecar, as RepetitionTime"
+    assert timing.origins["RepetitionTimeExcitation"] == "sidecar, as EchoSpacing"
+
+
+@pytest.mark.parametrize(("key", "value"), [("RepetitionTime", 0.0069), ("EchoSpacing", 6.9)])
+def test_old_names_outside_of_their_rule_are_not_read(key: str, value: float) -> None:
+    missing = {"RepetitionTime": "RepetitionTimePreparation", "EchoSpacing": "RepetitionTimeExcitation"}[key]
+    with pytest.raises(InvalidInputError, match=f"{missing}: missing"):
+        read_timing(sidecars((missing,), **{key: value}))
+
+
+def test_the_efficiency_of_the_command_line_comes_first_then_the_metadata() -> None:
+    given = read_timing(sidecars(InversionEfficiency=0.9), efficiency=(1.02, -0.4))
+    assert (given.model.efficiency, given.model.efficiency_slope) == (1.02, -0.4)
+    assert given.origins["InversionEfficiency"] == "option --inversion-efficiency"
+    assert read_timing(sidecars(InversionEfficiency=0.9)).model.efficiency == 0.9
+
+
+def test_fields_that_the_user_gave_at_conversion_say_so() -> None:
+    timing = read_timing(sidecars(ProtocolFields=["RepetitionTimeExcitation"]))
+    assert timing.origins["RepetitionTimeExcitation"] == "protocol file, at conversion"
+    assert timing.origins["InversionTime"] == "sidecar"
+
+
+@pytest.mark.parametrize(
+    ("changed", "word"),
+    [
+        ({"InversionTime": 700}, "milliseconds"),
+        ({"RepetitionTimeExcitation": 6.9}, "milliseconds"),
+        ({"FlipAngle": 0.07}, "radians"),
+        ({"NumberShots": [1, 2, 3]}, "before, after"),
+        ({"NumberShots": "many"}, "number"),
+        ({"NumberShots": 176, "SlicePartialFourier": 6}, "0.5 to 1"),
+        ({"RepetitionTimePreparation": 2.0}, "overlap"),
+    ],
+)
+def test_impossible_values_are_refused(changed: dict[str, object], word: str) -> None:
+    with pytest.raises(InvalidInputError, match=word):
+        read_timing(sidecars(**changed))
+
+
+def test_readouts_of_different_cycles_are_not_one_run() -> None:
+    first, second = sidecars()
+    other = Sidecar(second.name, {**second.fields, "RepetitionTimePreparation": 6.0})
+    with pytest.raises(InvalidInputError, match="differs between the readouts"):
+        read_timing([first, other])
+
+
+def test_a_protocol_of_another_number_of_readouts_is_refused() -> None:
+    protocol = Sidecar("mine.toml", {**PROTOCOL.fields, "InversionTime": [0.7, 1.6, 2.5]})
+    with pytest.raises(InvalidInputError, match="3 values"):
+        read_timing(sidecars(("InversionTime",)), protocol)
