@@ -8,6 +8,9 @@ LOOK_LOCKER = re.compile(r"molli|look[\W_]*locker|(?<![a-z])(ll|lltfe|llepi|sash
 
 MP2RAGE = re.compile(r"mp[23n]rage", re.IGNORECASE)
 
+SA2RAGE = re.compile(r"sa2rage", re.IGNORECASE)
+"""Two readouts after one saturation (Eggenschwiler et al. 2012, doi:10.1002/mrm.23145): the twin of MP2RAGE for B1."""
+
 READOUT = re.compile(r"(?<![a-z])inv[\W_]*([1-5])(?![0-9])", re.IGNORECASE)
 """INV1, INV2: number of a readout in the description of a Siemens series (bids-standard/bids-specification#1890)."""
 

@@ -43,9 +43,11 @@ _MIDNIGHT = re.compile(r"\d{0,8}0{6}(\.0*)?([+-]\d{4})?")
 
 
 def name_refusal(series: SeriesKey) -> str | None:
-    """Refuse series that call themselves Look-Locker."""
+    """Refuse series that call themselves Look-Locker or SA2RAGE, whose headers look like those of wanted ones."""
     if any(names.LOOK_LOCKER.search(name) for name in (series.description, series.protocol)):
         return f"Look-Locker type by its name: {T1_STAR}"
+    if any(names.SA2RAGE.search(name) for name in (series.description, series.protocol)):
+        return "SA2RAGE by its name: a B1 map, of readouts after a saturation and not an inversion; not converted"
     return None
 
 

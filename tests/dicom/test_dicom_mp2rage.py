@@ -346,6 +346,12 @@ def test_many_readouts_after_one_inversion_are_a_look_locker_sequence(tmp_path: 
     assert "Look-Locker type: 8 readouts follow one inversion" in reasons(tmp_path)
 
 
+@pytest.mark.parametrize("key", ["SeriesDescription", "ProtocolName"])
+def test_readouts_after_a_saturation_are_not_taken(tmp_path: Path, key: str) -> None:
+    write_mp2rage(tmp_path, siemens(**protocol_lines((50, 1800))) | {key: "sa2rage_p2"}, times=(50, 1800), parts="M")
+    assert "SA2RAGE by its name: a B1 map" in reasons(tmp_path)
+
+
 def test_later_echoes_are_not_taken_for_readouts(tmp_path: Path) -> None:
     write_mp2rage(tmp_path, siemens(), parts="M")
     write_volume(tmp_path, 2500, siemens() | {"EchoTime": 6.1}, series=9)

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 _HALF_RANGE = 4096.0
 """Phase images run from -4096 to 4094 after rescaling (slope 2, intercept -4096)."""
 
-
 XA_IMAGE_TYPE = Private(0x0021, "SIEMENS MR SDI 02", 0x75)
 """Private image type of an XA frame, as VE had it in the public one."""
 
@@ -41,8 +40,8 @@ def _frame_type(header: Header) -> Component | None:
 
 
 def _single_shot_inversion(header: Header) -> str | None:
-    names = (header.text("SequenceName"), header.text("PulseSequenceName"), header.text(XA_SEQUENCE_NAME))
-    if not any(name.lstrip("*").lower().startswith("tfi2d1") for name in names):
+    called = (header.text("SequenceName"), header.text("PulseSequenceName"), header.text(XA_SEQUENCE_NAME))
+    if not any(name.lstrip("*").lower().startswith("tfi2d1") for name in called):
         return None
     return (
         "Look-Locker type: single-shot SSFP readouts (sequence tfi2d1), as in MOLLI; "
