@@ -120,10 +120,8 @@ class Layout:
         )
 
     def with_most(self, marked: NDArray[np.bool_], n: int) -> Layout:
-        """Return a layout of the `n` slices with most marked voxels, in their order; `fewer` where none is marked."""
+        """Return a layout of the `n` slices with most marked voxels, in their order."""
         counts = [int(np.count_nonzero(self.picture(marked, index))) for index in self.slices]
-        if not any(counts):
-            return self.fewer(n)
         chosen = sorted(np.argsort(np.negative(counts), kind="stable")[:n])
         return self._only(chosen)
 

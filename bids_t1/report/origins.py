@@ -32,7 +32,7 @@ FORMS = {
     ),
     "UNIT1 and last magnitude": (
         "UNIT1 and the magnitude of the last readout",
-        "the first magnitude is lost: S and the strength of the signal entered, robust UNI cannot be computed",
+        "the first magnitude is lost: it follows from UNIT1 where it is the smaller one; there is no robust UNI",
     ),
     "UNIT1": (
         "UNIT1 alone",
@@ -141,7 +141,7 @@ def _transmit(run: RunResult) -> list[Origin]:
         mean, sd, limits = prior
         within = f", from {limits[0]:g} to {limits[-1]:g}" if limits else ""
         value = f"normal, {wording.plus_minus(mean, sd)}{within}" if sd else f"{mean:g} everywhere"
-        why = "where the map has no value" if rows else "there is no map of B1+"
+        why = "where the map has no value" if rows else "no map of B1+ was used"
         rows.append(Origin(label="Prior of B1+", value=value, origin=f"assumed: {why}", is_assumed=True))
     return rows
 

@@ -20,8 +20,9 @@ LIKELIHOODS = {
     "UNIT1 and magnitudes": "The likelihood was that of complex readouts with Gaussian noise, whose products are known "
     "from UNI and the magnitudes; the complex amplitude of the voxel, with a flat prior, was integrated out in closed "
     "form.",
-    "UNIT1 and last magnitude": "The likelihood was the exact probability density of UNI under Gaussian noise in the "
-    "complex readouts, in closed form, at the signal strength of the last magnitude image.",
+    "UNIT1 and last magnitude": "The likelihood was that of readouts with Gaussian noise, reconstructed from UNI and "
+    "the last magnitude: the readouts were taken as in phase or in opposition, and the first as the smaller one; the "
+    "complex amplitude of the voxel, with a flat prior, was integrated out in closed form.",
     "UNIT1": "The likelihood was the exact probability density of UNI under Gaussian noise in the complex readouts, in "
     "closed form; for want of magnitudes, the ratio of M0 to the noise was taken as the same in every voxel.",
     "magnitudes": "The likelihood was that of readouts with Gaussian noise, summed over the signs that magnitudes have "
@@ -107,7 +108,7 @@ def _transmit(run: RunResult) -> str:
     )
     if measured:
         return f"{measured} Where the map has no value, B1+ {how}."
-    return f"The transmit field B1+ was not measured and {how}."
+    return f"No map of the transmit field B1+ was used: it {how}."
 
 
 def _summaries(run: RunResult, references: References) -> str:

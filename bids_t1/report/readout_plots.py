@@ -24,6 +24,12 @@ SHOWN_T1 = ((1.0, BLUE, "-"), (2.0, GREEN, "--"), (4.0, PURPLE, ":"))
 ROOMY = 0.1
 """Share of the cycle from which there is room for words in or below a part of it."""
 
+LABEL = 0.16
+"""Share of the cycle between k-space centres from which there is room for their times."""
+
+NEAR = 0.06
+"""Share of the cycle within which words beside the inversion are moved away from it."""
+
 SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
@@ -48,38 +54,42 @@ def _draw_events(axes: Axes, cycle: Cycle) -> None:
         axes.plot([time, time], [0, 1.55], color=ORANGE, linewidth=4, solid_capstyle="butt")
         axes.text(time, 1.66, words, ha=side, va="bottom")
     for number, train in enumerate(cycle.trains, 1):
-        _draw_train(axes, train, number, roomy=train.end - train.start > ROOMY * cycle.duration)
+        _draw_train(axes, train, number, cycle)
     begins = [0.0, *(train.end for train in cycle.trains)]
     middles = [begin + delay / 2 for begin, delay in zip(begins, cycle.delays, strict=True)]
-    is_roomy = float(np.diff(middles).min()) > ROOMY * cycle.duration
     for number, (begin, delay) in enumerate(zip(begins, cycle.delays, strict=True)):
+        room = min(abs(middle - middles[number]) for place, middle in enumerate(middles) if place != number)
+        is_roomy = max(room, delay) > ROOMY * cycle.duration
         _draw_delay(axes, (begin, begin + delay), number, roomy=is_roomy)
 
 
-def _draw_train(axes: Axes, train: Train, number: int, *, roomy: bool) -> None:
-    n = train.before + train.after
-    axes.add_patch(Rectangle((train.start, 0), train.end - train.start, 1, color=BLUE, alpha=0.3, linewidth=0))
-    words = f"{train.flip_angle:g}°"
-    if roomy:
-        words += f"\n{wording.number(n)} \N{MULTIPLICATION SIGN} {wording.number(1000 * train.excitation_time, 3)} ms"
-    axes.plot([train.inversion_time] * 2, [0, 1.3], color=BLUE, linewidth=1.2, linestyle=(0, (4, 2)))
-    name = f"TI{number}".translate(SUBSCRIPTS)
-    axes.text(train.inversion_time, 1.34, f"{name} {wording.number(train.inversion_time)} s", ha="center", va="bottom")
-    # Beside the line of the k-space centre, where there is more room.
-    is_late = train.inversion_time > (train.start + train.end) / 2
-    place = (train.start + train.inversion_time) / 2 if is_late else (train.inversion_time + train.end) / 2
-    axes.text(place, 0.5, words, ha="center", va="center", fontsize=8)
+def _draw_train(axes: Axes, train: Train, number: int, cycle: Cycle) -> None:
+    length, centre = train.end - train.start, train.inversion_time
+    axes.add_patch(Rectangle((train.start, 0), length, 1, facecolor=BLUE, alpha=0.3, edgecolor="none"))
+    axes.vlines([train.start, train.end], 0, 1, color=BLUE, linewidth=0.8)
+    axes.plot([centre] * 2, [0, 1.3], color=BLUE, linewidth=1.2, linestyle=(0, (4, 2)))
+    is_roomy = length > ROOMY * cycle.duration
+    if is_roomy:
+        n, spacing = wording.number(train.before + train.after), wording.number(1000 * train.excitation_time, 3)
+        is_late = centre > (train.start + train.end) / 2  # words stand on the longer side of the k-space centre
+        place = (train.start + centre) / 2 if is_late else (centre + train.end) / 2
+        words = f"{train.flip_angle:g}°\n{n} \N{MULTIPLICATION SIGN} {spacing} ms"
+        axes.text(place, 0.5, words, ha="center", va="center", fontsize=8)
+    label = f"TI{number}".translate(SUBSCRIPTS)
+    gaps = np.diff([other.inversion_time for other in cycle.trains]) / cycle.duration
+    if gaps.min(initial=1.0) > LABEL:  # else the page's table has to do
+        label += f" {wording.number(centre)} s" + ("" if is_roomy else f", {train.flip_angle:g}°")
+    side = "left" if centre < NEAR * cycle.duration else "center"
+    axes.text(centre, 1.34, label, ha=side, va="bottom")
 
 
 def _draw_delay(axes: Axes, ends: tuple[float, float], number: int, *, roomy: bool) -> None:
-    axes.annotate(
-        "",
-        (ends[0], -0.2),
-        (ends[1], -0.2),
-        arrowprops={"arrowstyle": "<->", "color": LINES, "linewidth": 0.9, "shrinkA": 0, "shrinkB": 0},
-    )
+    delay = round(max(ends[1] - ends[0], 0.0), 4)
+    if delay:
+        arrow = {"arrowstyle": "<->", "color": LINES, "linewidth": 0.9, "shrinkA": 0, "shrinkB": 0}
+        axes.annotate("", (ends[0], -0.2), (ends[1], -0.2), arrowprops=arrow)
     name = f"TD{number}".translate(SUBSCRIPTS)
-    words = f"{name} {wording.number(max(ends[1] - ends[0], 0.0), 3)} s" if roomy else name
+    words = f"{name} {wording.number(delay, 3)} s" if roomy else name
     axes.text(sum(ends) / 2, -0.32, words, ha="center", va="top", fontsize=8)
 
 

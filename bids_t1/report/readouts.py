@@ -39,8 +39,9 @@ REASONS = {
 
 UNIT1_ALONE = (
     "Only UNIT1 was there. The noise was taken as the same everywhere: where the signal is weak the 95 % interval is "
-    "too narrow, where it is strong too wide. Noise outside the head cannot be told from tissue by UNIT1: unless it "
-    "was masked beforehand, it has values of T1 that mean nothing, and they count in all numbers and in the histogram."
+    "too narrow, where it is strong too wide. Without magnitudes, air differs from tissue only by the roughness of "
+    "UNIT1: what is left of the noise outside the head has values of T1 that mean nothing, and they count in all "
+    "numbers and in the histogram."
 )
 SIGN_LOST = (
     "There are magnitudes only: the sign of the signal is lost. Where two choices of sign explain the data, T1 has two "
@@ -80,7 +81,7 @@ def describe_readouts(run: RunResult) -> ReadoutSection:
 def why_missing(run: RunResult, quantity: str) -> str:
     """Return why a run lacks a map, or nothing where that is not known."""
     if quantity == "transmit":
-        return "no map of B1+ was found" if "TransmitField" not in run.record else ""
+        return "no map of B1+ was used" if "TransmitField" not in run.record else ""
     return REASONS.get(quantity, {}).get(str(run.record.get("DataKind")), "")
 
 
@@ -97,7 +98,7 @@ def _about_transmit(run: RunResult) -> str:
     mean, sd, limits = prior
     within = f" (from {limits[0]:g} to {limits[-1]:g})" if limits else ""
     if n_without is None:
-        start, example = "There is no map of the transmit field B1+.", _example(run)
+        start, example = "No map of the transmit field B1+ was used.", _example(run)
     else:
         voxels = "1 voxel" if n_without == 1 else f"{wording.grouped(n_without)} voxels"
         start, example = f"The map of the transmit field B1+ has no value in {voxels}.", ""
@@ -136,16 +137,19 @@ def _about_efficiency(run: RunResult) -> str:
 def _curve_notes(run: RunResult, curve: SignalCurve) -> tuple[str, ...]:
     kind = run.record.get("DataKind")
     ranges = signal_curve.shared_ranges(curve)
-    notes = ["Every S belongs to one T1, as far as images can show."]
+    plateau = signal_curve.plateau_end(curve)
+    flat = f"Below T1 of {plateau:.2f} s S hardly changes" if plateau > SHORT_T1 else ""
+    clear = "every S belongs to one T1, as far as images can show."
+    notes = [f"{flat}; above, {clear}" if flat else clear[0].upper() + clear[1:]]
     if ranges:
         where = wording.listed([f"{first:.2f} to {last:.2f} s" for first, last in ranges])
-        notes = [f"Orange: S turns, and two T1 share one S, for T1 of {where}; there S alone cannot tell."]
+        notes = [
+            f"{flat}{'. ' if flat else ''}Orange: S turns, and two T1 share one S, for T1 of {where}; there S alone cannot tell."
+        ]
         if kind != "UNIT1":
             notes.append(
                 "The strength of the signal entered too, and often can; where it could not, two modes are marked."
             )
-    if (plateau := signal_curve.plateau_end(curve)) > SHORT_T1:
-        notes.append(f"Below T1 of {plateau:.2f} s S hardly changes.")
     if run.sequence == "MP3RAGE":
         others = (
             "alone entered the estimation"

@@ -124,7 +124,7 @@ def _draw_maps(run: RunResult, layout: Layout, few: Layout) -> dict[str, MapFigu
     rows = {row.quantity: row for row in outputs_of(run.sequence)}
     order = [*dict.fromkeys((MAIN, *readouts.ORDER)), *rows] if run.sequence in readouts.TITLES else rows
     return {
-        quantity: _draw_two_modes(run, rows[quantity], layout)
+        quantity: _draw_two_modes(run, rows[quantity], few)
         if quantity == TWO_MODES
         else draw_map(
             rows[quantity], run.maps[quantity], layout if quantity == MAIN else few, file_of(run, rows[quantity])
@@ -134,13 +134,17 @@ def _draw_maps(run: RunResult, layout: Layout, few: Layout) -> dict[str, MapFigu
     }
 
 
-def _draw_two_modes(run: RunResult, row: Output, layout: Layout) -> MapFigure:
+def _draw_two_modes(run: RunResult, row: Output, few: Layout) -> MapFigure:
     """Mark voxels with two modes over UNI, or over T1 where there is none."""
     marked = run.maps[TWO_MODES] > 0
+    where = few
+    if marked.any():  # anywhere, not only in the slices that other maps show
+        every_slice = lay_out(run.grid, trusted(run) | marked, n_slices=max(run.grid.shape))
+        where = every_slice.with_most(marked, N_SLICES_OF_OTHERS)
     under = next((quantity for quantity in ("uni", MAIN) if quantity in run.maps), TWO_MODES)
     view = next(other.view for other in outputs_of(run.sequence) if other.quantity == under)
     background = colours.indices(run.maps[under], colours.limits_of(view, run.maps[under]))
-    return draw_marks(row, marked, background, layout.with_most(marked, N_SLICES_OF_OTHERS), file_of(run, row))
+    return draw_marks(row, marked, background, where, file_of(run, row))
 
 
 def _missing(run: RunResult, row: Output) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import re
 from dataclasses import replace
 from itertools import pairwise
@@ -16,6 +17,7 @@ from bids_t1.report.cycle import Cycle
 from bids_t1.report.methods import write_methods
 from bids_t1.report.numbers import summarise_posterior
 from bids_t1.report.origins import list_origins
+from bids_t1.report.readout_plots import draw_cycle
 from bids_t1.report.readouts import describe_readouts
 from bids_t1.report.run_section import describe_run
 from bids_t1.report.signal_curve import plateau_end, read_as, shared_ranges
@@ -50,7 +52,7 @@ def test_every_map_is_shown_or_named_as_missing(form: str, transmit: bool) -> No
             assert f"sub-01_ses-2_desc-{row.desc}_{row.suffix}.nii.gz" in text
         else:
             assert row.view.label in missing
-    assert ("no map of B1+ was found" in missing) == (not transmit)
+    assert ("no map of B1+ was used" in missing) == (not transmit)
     assert ("UNIT1 has no signal strength" in missing) == (form == "UNIT1")
 
 
@@ -59,7 +61,7 @@ def test_every_map_is_shown_or_named_as_missing(form: str, transmit: bool) -> No
     [
         ("complex", "nothing is lost", "complex images of all readouts"),
         ("UNIT1 and magnitudes", "UNIT1 gives the signs", "known from UNI and the magnitudes"),
-        ("UNIT1 and last magnitude", "the first magnitude is lost", "strength of the last magnitude image"),
+        ("UNIT1 and last magnitude", "the first magnitude is lost", "reconstructed from UNI and the last magnitude"),
         ("UNIT1", "the strength of the signal is lost", "the same in every voxel"),
         ("magnitudes", "the sign of the signal is lost", "summed over the signs"),
     ],
@@ -73,9 +75,9 @@ def test_what_each_form_of_input_loses_is_said(form: str, lost: str, likelihood:
 def test_without_a_b1_map_the_page_says_first_that_t1_carries_its_uncertainty() -> None:
     text = page_of(make_readout_run(transmit=False)).text
     assert "B1+, which was allowed to be 1 ± 0.2 (from 0.4 to 1.6): the SD and the 95 % interval include it" in text
-    assert text.index("There is no map of the transmit field") < text.index("Median T1")
+    assert text.index("No map of the transmit field B1+ was used") < text.index("Median T1")
     assert "It covers the noise of the images and the unknown B1+." in text
-    assert "no map of the transmit field" not in page_of(make_readout_run(transmit=True)).text
+    assert "No map of the transmit field" not in page_of(make_readout_run(transmit=True)).text
 
 
 def test_b1_that_was_taken_as_nominal_is_not_said_to_be_in_the_interval() -> None:
@@ -99,7 +101,7 @@ def test_what_a_wrong_b1_does_is_shown_by_an_example_of_this_protocol() -> None:
 def test_unit1_alone_warns_of_its_noise_and_of_air() -> None:
     caution = "The noise was taken as the same everywhere"
     assert caution in page_of(make_readout_run(form="UNIT1")).text
-    assert "Noise outside the head cannot be told from tissue" in page_of(make_readout_run(form="UNIT1")).text
+    assert "has values of T1 that mean nothing" in page_of(make_readout_run(form="UNIT1")).text
     assert caution not in page_of(make_readout_run(form="UNIT1 and magnitudes")).text
 
 
@@ -144,7 +146,11 @@ def test_an_efficiency_that_depends_on_r1_is_written_out_and_cited() -> None:
     ("changes", "said", "unsaid"),
     [
         ({}, "The transmit field B1+ was that of a measured map.", "integrated over a normal prior"),
-        ({"transmit": False}, "was not measured and was integrated over a normal prior, 1 ± 0.2", "measured map"),
+        (
+            {"transmit": False},
+            "No map of the transmit field B1+ was used: it was integrated over a normal prior, 1 ± 0.2",
+            "measured map",
+        ),
         ({"protocol": THREE}, "MP3RAGE images at 7 T had a cycle of 8.25 s, inversion times of 1.01, 3.31", "3 T"),
         ({"form": "UNIT1"}, "at 3 T", "Robust UNI suppresses"),
         ({"record": {"NoiseSD": {"Value": 1.0, "Origin": "option --noise-sd"}}}, "The noise SD was given.", "option"),
@@ -177,6 +183,15 @@ def test_the_drawn_magnetisation_is_that_of_the_signal_formula(protocol: Any, t1
     expected = protocol.signals(np.array([t1]))[:, 0] / np.sin(np.radians(protocol.flip_angles))
     assert at_centres == pytest.approx(expected, abs=1e-4)
     assert magnetisation[0] == pytest.approx(-protocol.efficiency * magnetisation[-1])
+
+
+def test_delays_of_no_length_are_written_as_zero() -> None:
+    # Sums of binary fractions leave 1e-16 s between trains that touch.
+    gapless = replace(MONOTONE, inversion_times=(0.3, 0.9), excitation_time=0.006, shots=(50.0, 50.0), cycle=1.2)
+    cycle = Cycle.from_record(gapless.record())
+    assert cycle is not None
+    drawing = base64.b64decode(draw_cycle(cycle).partition(",")[2]).decode()
+    assert re.findall(r">(TD[^<]*)<", drawing) == ["TD₀ 0 s", "TD₁ 0 s", "TD₂ 0 s"]
 
 
 def test_the_drawn_efficiency_follows_r1() -> None:
@@ -247,16 +262,16 @@ def test_no_misreading_is_given_where_s_is_shared() -> None:
 def test_a_plateau_at_short_t1_is_told() -> None:
     end = plateau_end(THREE.curve())
     assert float(np.ptp(THREE.uni(np.linspace(0.02, end - 0.05, 50)))) < 0.006
-    assert f"Below T1 of {end:.2f} s S hardly changes" in page_of(make_readout_run(protocol=THREE)).text
+    assert f"Below T1 of {end:.2f} s S hardly changes; above, every S" in page_of(make_readout_run(protocol=THREE)).text
 
 
 def test_two_modes_are_counted_and_shown_on_slices_that_hold_them() -> None:
-    run = make_readout_run((20, 24, 12))
-    mask = np.zeros((20, 24, 12), np.uint8)
-    mask[8:10, 8:10, 9] = 1
+    run = make_readout_run((20, 24, 40))
+    mask = np.zeros((20, 24, 40), np.uint8)
+    mask[8:10, 8:10, 21] = 1
     section = describe_run(replace(run, maps={**run.maps, "two_modes": mask}), 1)
     figure = next(map_ for map_ in section.maps if map_.label == "two modes")
-    assert "S 18 mm" in [tile.position for tile in figure.tiles]
+    assert "S 42 mm" in [tile.position for tile in figure.tiles]
     assert figure.legend[0].meaning == "two modes: 4 voxels"
     share = next(number for number in section.summary.numbers if number.label == "Two T1 fit the data")
     assert share.remarks == ("4 voxels, marked in a map below",)
