@@ -26,7 +26,13 @@ TYPICAL_T1 = 1.5
 SHORT_T1 = 0.1
 """Shorter than any tissue that a head shows: a curve that is flat below needs no remark [s]."""
 
-WITH_ALL = "UNIT1 and magnitudes"
+STRENGTH_TELLS = "The strength of the signal entered too, and often can; where it could not, two modes are marked."
+
+ROLES_OF_FIRST_TWO = {
+    "UNIT1": "nothing else entered",
+    **dict.fromkeys(("complex", "UNIT1 and magnitudes", "magnitudes"), "the others entered as well"),
+}
+"""What more than two readouts contributed, by form of the input."""
 
 REASONS = {
     "amplitude": {"UNIT1": "UNIT1 has no signal strength"},
@@ -135,26 +141,17 @@ def _about_efficiency(run: RunResult) -> str:
 
 
 def _curve_notes(run: RunResult, curve: SignalCurve) -> tuple[str, ...]:
-    kind = run.record.get("DataKind")
-    ranges = signal_curve.shared_ranges(curve)
-    plateau = signal_curve.plateau_end(curve)
-    flat = f"Below T1 of {plateau:.2f} s S hardly changes" if plateau > SHORT_T1 else ""
-    clear = "every S belongs to one T1, as far as images can show."
-    notes = [f"{flat}; above, {clear}" if flat else clear[0].upper() + clear[1:]]
-    if ranges:
+    kind = str(run.record.get("DataKind"))
+    notes = []
+    if (plateau := signal_curve.plateau_end(curve)) > SHORT_T1:
+        notes.append(f"Below T1 of {plateau:.2f} s S hardly changes.")
+    if ranges := signal_curve.shared_ranges(curve):
         where = wording.listed([f"{first:.2f} to {last:.2f} s" for first, last in ranges])
-        notes = [
-            f"{flat}{'. ' if flat else ''}Orange: S turns, and two T1 share one S, for T1 of {where}; there S alone cannot tell."
-        ]
+        notes.append(f"Orange: S turns, and two T1 share one S, for T1 of {where}; there S alone cannot tell.")
         if kind != "UNIT1":
-            notes.append(
-                "The strength of the signal entered too, and often can; where it could not, two modes are marked."
-            )
-    if run.sequence == "MP3RAGE":
-        others = (
-            "alone entered the estimation"
-            if str(kind).startswith("UNIT1") and kind != WITH_ALL
-            else "entered with the others"
-        )
-        notes.append(f"S is that of the first two readouts; they {others}.")
+            notes.append(STRENGTH_TELLS)
+    else:
+        notes.append("No two T1 share one S, as far as images can show.")
+    if run.sequence == "MP3RAGE" and kind in ROLES_OF_FIRST_TWO:
+        notes.append(f"S is that of the first two readouts; {ROLES_OF_FIRST_TWO[kind]}.")
     return tuple(map(wording.typeset, notes))

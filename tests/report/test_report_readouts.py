@@ -167,7 +167,8 @@ def test_the_methods_say_what_was_done(changes: dict[str, Any], said: str, unsai
 def test_three_readouts_are_named_and_drawn() -> None:
     reader = page_of(make_readout_run(protocol=THREE))
     assert "T1 in the brain, from MP3RAGE" in reader.text
-    assert "S is that of the first two readouts; they entered with the others." in reader.text
+    assert "S is that of the first two readouts; the others entered as well." in reader.text
+    assert "nothing else entered" in page_of(make_readout_run(protocol=THREE, form="UNIT1")).text
     alt = next(image["alt"] or "" for image in reader.all("img") if "Timing diagram" in (image["alt"] or ""))
     assert "readout 3 from 4.935 to 6.285 s, flip angle 4°, k-space centre at 5.610 s" in alt
     assert "delays without pulses 0.335, 0.950, 0.950, 1.965 s" in alt
@@ -262,7 +263,9 @@ def test_no_misreading_is_given_where_s_is_shared() -> None:
 def test_a_plateau_at_short_t1_is_told() -> None:
     end = plateau_end(THREE.curve())
     assert float(np.ptp(THREE.uni(np.linspace(0.02, end - 0.05, 50)))) < 0.006
-    assert f"Below T1 of {end:.2f} s S hardly changes; above, every S" in page_of(make_readout_run(protocol=THREE)).text
+    assert (
+        f"Below T1 of {end:.2f} s S hardly changes. No two T1 share" in page_of(make_readout_run(protocol=THREE)).text
+    )
 
 
 def test_two_modes_are_counted_and_shown_on_slices_that_hold_them() -> None:
