@@ -171,7 +171,8 @@ def _add_mp2rage(group: argparse._ArgumentGroup) -> None:
         type=float,
         default=(1.0, 0.3),
         metavar=("MEAN", "SD"),
-        help="normal prior of the transmit field where no map tells it; cut off at two SD; SD 0 fixes it (default: 1 0.3)",
+        help="normal prior of the transmit field where no map tells it, cut off at two SD; SD 0 fixes it "
+        "(default: 1 0.3)",
     )
     group.add_argument(
         "--noise-sd",

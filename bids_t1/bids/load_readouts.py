@@ -29,8 +29,8 @@ Parts = dict[str, "RawFile"]
 COMPLEX_PAIRS = (("real", "imag"), ("mag", "phase"))
 
 SIGN_LOST = (
-    "There are magnitudes only: the sign of the first readout is lost, so that many voxels have two possible T1. "
-    "Phase images or UNIT1 would decide."
+    "There are magnitudes only: the sign of the first readout is lost, so that many voxels have two possible T1, "
+    "between which the evenness of M0 decides where it can. Phase images or UNIT1 would tell."
 )
 
 
@@ -108,9 +108,9 @@ def _plan(acquisition: Acquisition) -> _Plan:
     if uni is not None:
         if all_magnitudes:
             return _Plan("UNIT1 and magnitudes", magnitudes, uni, warnings)
-        last = [files for files in magnitudes if files[0].name.index("inv") == max(readouts)]
-        if last and max(readouts) > 1:
-            return _Plan("UNIT1 and last magnitude", tuple(last), uni, warnings)
+        second = tuple(files for files in magnitudes if files[0].name.index("inv") == 2)  # noqa: PLR2004 - of UNI's pair
+        if second:
+            return _Plan("UNIT1 and last magnitude", second, uni, warnings)
         return _Plan("UNIT1", (), uni, warnings)
     if all_magnitudes:
         return _Plan("magnitudes", magnitudes, None, (*warnings, SIGN_LOST))

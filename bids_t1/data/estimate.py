@@ -51,7 +51,7 @@ class VoxelStatus(IntEnum):
             VoxelStatus.SIGNAL_TOO_LOW: "not fitted: signal below three times its noise",
             VoxelStatus.BELOW_RANGE: "not fitted: best value below the search range",
             VoxelStatus.ABOVE_RANGE: "not fitted: best value above the search range",
-            VoxelStatus.TWO_MODES: "fitted, but two separate values of T1 explain the data; the interval covers both",
+            VoxelStatus.TWO_MODES: "fitted, but two separate values of T1 explain the data",
             VoxelStatus.AT_PRIOR_LIMIT: "fitted, with the most probable T1 at a limit of the prior",
             VoxelStatus.LOW_CONFIDENCE: "fitted, but the data are no likelier than under noise alone",
         }[self]

@@ -2,7 +2,7 @@
 
 The amplitude, complex and free, is integrated out of the readouts: with g the data and s(T, b1) the model,
 
-    log p(g | T, b1) = |s.g|^2 / (2 sigma^2 |s|^2) - log |s|^2 + constant
+    log p(g | T, b1) = (|s.g|^2 / |s|^2 - |g|^2) / (2 sigma^2) - log |s|^2 + constant
 
 for any number of readouts. |s.g|^2 is a sum over the products Re(conj(g_j) g_k), which are all that is kept of a voxel;
 for two readouts UNI and both magnitudes hold the same products as the complex images.
@@ -37,6 +37,10 @@ class Between:
     """0 at `lower`, 1 at `upper`."""
 
 
+SMALLEST_RATIO = 1e-4
+"""A smaller ratio of two readouts is none that noise allows to tell."""
+
+
 class Likelihood(Protocol):
     """What a voxel's statistics say about the nodes of a table."""
 
@@ -64,25 +68,28 @@ class ProductLikelihood:
 
     table: ReadoutTable
     factors: Tensor
-    """Factors of the products and of 1, (plane, statistic, node)."""
+    """Factors of the products, of 1 and of the weight, (plane, statistic, node)."""
 
     @classmethod
-    def build(cls, table: ReadoutTable, reference: int | None = None) -> ProductLikelihood:
+    def build(
+        cls, table: ReadoutTable, reference: int | None = None, *, free_of_scale: bool = False
+    ) -> ProductLikelihood:
         """Prepare the factors of a table.
 
         Where the transmit field is integrated over, the amplitude's prior is flat at the plane `reference`: flat at
-        every plane, it would favour weak fields, at which any data need a larger amplitude.
+        every plane, it would favour weak fields, at which any data need a larger amplitude. Free of scale, the prior
+        is flat in the logarithm of the amplitude, and the term with log |s|^2 is zero.
         """
         directions = table.directions
         n = directions.shape[1]
-        squares = [directions[:, index].square() for index in range(n)]
+        squares = [directions[:, index].square() - 1 for index in range(n)]
         crosses = [2 * directions[:, j] * directions[:, k] for j, k in combinations(range(n), 2)]
         norms = table.norms if reference is None else table.norms[reference].expand_as(table.norms)
-        amplitude = -2 * torch.log(norms)
-        return cls(table, torch.stack([*squares, *crosses, amplitude], dim=1))
+        amplitude = torch.zeros_like(norms) if free_of_scale else -2 * torch.log(norms)
+        return cls(table, torch.stack([*squares, *crosses, amplitude, torch.ones_like(amplitude)], dim=1))
 
     def at(self, alternatives: Alternatives, planes: Between) -> Posteriors:
-        """Return the log likelihood between two planes, alternatives taken as equally likely."""
+        """Return the log likelihood between two planes, summed over the alternatives with their weights."""
         if planes.lower == planes.upper:
             likelihoods = [one @ self.factors[planes.lower] for one in alternatives]
         else:
@@ -97,8 +104,8 @@ class ProductLikelihood:
         softened = []
         for statistics in alternatives:
             energy = 2 * statistics[:, :n].sum(1, keepdim=True)
-            products = statistics[:, :-1] / (1 + energy * spread**2 / 12)
-            softened.append(torch.cat([products, statistics[:, -1:]], dim=1))
+            products = statistics[:, :-2] / (1 + energy * spread**2 / 12)
+            softened.append(torch.cat([products, statistics[:, -2:]], dim=1))
         return tuple(softened)
 
     def every(self, stride: int) -> ProductLikelihood:
@@ -138,40 +145,58 @@ class UniLikelihood:
         return log_density_of_uni(uni, first * norm, second * norm)
 
 
-def products_of_readouts(readouts: Tensor, noise_sd: float) -> Statistics:
-    """Return the products of complex readouts (readout, voxel) over twice the noise variance, and 1."""
+def products_of_readouts(readouts: Tensor, noise_sd: float, log_weight: Tensor | None = None) -> Statistics:
+    """Return the products of readouts (readout, voxel) over twice the noise variance, 1, and a log weight."""
     scale = 1 / (2 * noise_sd**2)
     real = torch.view_as_real(readouts) if readouts.is_complex() else readouts[..., None]
     squares = [part.square().sum(-1) * scale for part in real]
     crosses = [(first * second).sum(-1) * scale for first, second in combinations(real, 2)]
-    return torch.stack([*squares, *crosses, torch.ones_like(squares[0])], dim=1)
+    weight = torch.zeros_like(squares[0]) if log_weight is None else log_weight
+    return torch.stack([*squares, *crosses, torch.ones_like(weight), weight], dim=1)
 
 
-def products_of_magnitudes(magnitudes: Tensor, noise_sd: float, uni: Tensor | None = None) -> Alternatives:
-    """Return the products of magnitudes (readout, voxel) for every choice of signs that nothing decides.
+def products_of_magnitudes(magnitudes: Tensor, noise_sd: float) -> Alternatives:
+    """Return the products of magnitudes (readout, voxel) for every choice of signs; a global sign has no meaning."""
+    first = torch.ones_like(magnitudes[0])
+    return tuple(
+        products_of_readouts(magnitudes * torch.stack([first, *(sign * first for sign in signs)]), noise_sd)
+        for signs in product((1.0, -1.0), repeat=len(magnitudes) - 1)
+    )
 
-    S times the energy of the first two readouts is their product, with its sign; a global sign has no meaning.
+
+def products_with_uni(magnitudes: Tensor, uni: Tensor, noise_sd: float) -> Alternatives:
+    """Return the products of magnitudes (readout, voxel) whose first two have the product that UNI tells.
+
+    S times the energy of two readouts is their product, with its sign. The signs of further readouts are free.
     """
-    alternatives = []
     n = len(magnitudes)
-    scale = 1 / (2 * noise_sd**2)
-    free = n - 1 if uni is None else n - 2
-    for signs in product((1.0, -1.0), repeat=free):
-        first = torch.ones_like(magnitudes[0]) if uni is None else torch.where(uni < 0, -1.0, 1.0)
-        pattern = [torch.ones_like(first), *(torch.full_like(first, sign) for sign in signs)]
-        signed = magnitudes * torch.stack(pattern if uni is None else [first, *pattern])
-        statistics = products_of_readouts(signed, noise_sd)
-        if uni is not None:
-            statistics[:, n] = uni * (magnitudes[0].square() + magnitudes[1].square()) * scale
+    sign = torch.where(uni < 0, -1.0, 1.0)
+    pair = torch.stack([sign * magnitudes[0], magnitudes[1]])
+    product_of_pair = uni * (magnitudes[0].square() + magnitudes[1].square()) / (2 * noise_sd**2)
+    alternatives = []
+    for signs in product((1.0, -1.0), repeat=n - 2):
+        others = magnitudes[2:] * magnitudes.new_tensor(signs)[:, None]
+        statistics = products_of_readouts(torch.cat([pair, others]), noise_sd)
+        statistics[:, n] = product_of_pair
         alternatives.append(statistics)
     return tuple(alternatives)
 
 
-def magnitude_of_first(uni: Tensor, second: Tensor) -> Tensor:
-    """Return the magnitude of the first readout from UNI and that of the second.
+def products_with_uni_and_last(second: Tensor, uni: Tensor, noise_sd: float) -> Alternatives:
+    """Return the products of two readouts of which UNI and the magnitude of the second are known.
 
-    S = r / (1 + r^2) for readouts in phase, r their ratio: of its two solutions the one below 1 is returned, because
-    the first readout is near its zero crossing.
+    In phase, S = r / (1 + r^2) with r the ratio of the first to the second; it has two solutions, r and 1/r. The
+    density of S and of the second magnitude, at high signal and with a flat amplitude, weighs them as 1 to 1/r^3.
     """
-    size = 2 * uni.abs()
-    return second * size / (1 + (1 - size.square()).clamp_min(0.0).sqrt())
+    ratio = smaller_ratio(uni)
+    sign = torch.where(uni < 0, -1.0, 1.0)
+    return (
+        products_of_readouts(torch.stack([sign * ratio * second, second]), noise_sd),
+        products_of_readouts(torch.stack([sign / ratio * second, second]), noise_sd, -3 * torch.log(ratio)),
+    )
+
+
+def smaller_ratio(uni: Tensor) -> Tensor:
+    """Return the ratio below 1 of the magnitudes of two readouts in phase, from UNI."""
+    size = (2 * uni.abs()).clamp_min(SMALLEST_RATIO)
+    return size / (1 + (1 - size.square()).clamp_min(0.0).sqrt())

@@ -12,14 +12,17 @@ from scipy import stats
 
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.estimate import NoiseSD, PosteriorEstimate, VoxelStatus
+from bids_t1.estimation.amplitude_prior import learn_amplitude_prior, log_amplitudes
 from bids_t1.estimation.chunks import choose_device, for_each_chunk
 from bids_t1.estimation.likelihood import (
     Between,
     ProductLikelihood,
     UniLikelihood,
-    magnitude_of_first,
     products_of_magnitudes,
     products_of_readouts,
+    products_with_uni,
+    products_with_uni_and_last,
+    smaller_ratio,
 )
 from bids_t1.estimation.lookup import LookUp
 from bids_t1.estimation.readout_noise import looks_like_noise, noise_of_complex, noise_of_magnitudes, noise_of_uni
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from bids_t1.data.acquisition import InputForm
     from bids_t1.data.shapes import Map, Measurements, Posteriors, VoxelIndex, Voxels
     from bids_t1.data.signal_model import ReadoutModel
+    from bids_t1.estimation.amplitude_prior import AmplitudePrior
     from bids_t1.estimation.likelihood import Alternatives, Likelihood
     from bids_t1.estimation.readout_table import ReadoutTable
 
@@ -66,6 +70,9 @@ MIN_SIGNAL_TO_NOISE = 3.0
 """Norm of the readouts over the noise below which a voxel carries no estimate."""
 
 MIN_CONFIDENCE = 0.5
+
+SAMPLE = 8_192
+"""Voxels from which the distribution of M0 is learned."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +151,9 @@ class _Field:
     tabulated: Tensor | None = None
     """Log posterior densities (UNI, node) over the range of UNI, where there is UNI alone."""
 
+    amplitude_prior: AmplitudePrior | None = None
+    """Learned from the image, where there are magnitudes alone."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Plan:
@@ -152,7 +162,6 @@ class _Plan:
     images: ReadoutImages
     device: torch.device
     noise: NoiseSD
-    n_readouts: int
     known: _Field | None
     unknown: _Field
 
@@ -255,7 +264,40 @@ def _prepare(model: ReadoutModel, images: ReadoutImages, options: PosteriorOptio
     of_map = None if images.transmit is None else _planes_of_map(images.transmit)
     if of_map is not None:
         known = _field(build_table(model, options.time_range, of_map, device=device), images.form)
-    return _Plan(images=images, device=device, noise=noise, n_readouts=model.n_readouts, known=known, unknown=unknown)
+    plan = _Plan(images=images, device=device, noise=noise, known=known, unknown=unknown)
+    return _with_amplitude_prior(plan) if images.form == "magnitudes" else plan
+
+
+def _with_amplitude_prior(plan: _Plan) -> _Plan:
+    """Learn the distribution of M0 from a regular sample of the voxels, of those on the larger of the tables."""
+    n_voxels = math.prod(plan.images.shape)
+    voxels = _load(plan, slice(0, n_voxels, max(1, n_voxels // SAMPLE)))
+    kept = torch.nonzero(voxels.status == VoxelStatus.FITTED).squeeze(1)
+    groups = list(_groups(plan, voxels, kept))
+    known = [group for group in groups if group.field is plan.known]
+    unknown = [group for group in groups if group.field is plan.unknown]
+    chosen = max(known, unknown, key=lambda some: sum(len(group.voxels) for group in some))
+    if not chosen:
+        return plan
+    measured = [_of_group(voxels, group) for group in chosen]
+    densities = [
+        _log_density(group, _statistics(plan, *one), None) for group, one in zip(chosen, measured, strict=True)
+    ]
+    amplitudes = [_log_amplitudes(group, readouts) for group, (readouts, _) in zip(chosen, measured, strict=True)]
+    widths = chosen[0].field.likelihood.table.widths
+    prior = learn_amplitude_prior(torch.cat(densities), widths, torch.cat(amplitudes))
+    return replace(
+        plan,
+        known=None if plan.known is None else replace(plan.known, amplitude_prior=prior),
+        unknown=replace(plan.unknown, amplitude_prior=prior),
+    )
+
+
+def _log_amplitudes(group: _Group, readouts: Tensor | None) -> Posteriors:
+    """Return log M0 of some voxels at each node of their table."""
+    table = group.field.likelihood.table
+    energy = torch.ones(len(group.voxels)) if readouts is None else readouts.abs().square().sum(0)
+    return log_amplitudes(energy, table.norms[group.planes.lower])
 
 
 def _tabulate(field: _Field, noise_sd: float) -> Tensor:
@@ -276,7 +318,13 @@ def _require_images(model: ReadoutModel, images: ReadoutImages) -> None:
 
 
 def _field(table: ReadoutTable, form: InputForm, reference: int | None = None) -> _Field:
-    likelihood = UniLikelihood(table) if form == "UNIT1" else ProductLikelihood.build(table, reference)
+    if form == "UNIT1 and last magnitude":
+        table = table.of_pair()
+    likelihood = (
+        UniLikelihood(table)
+        if form == "UNIT1"
+        else ProductLikelihood.build(table, reference, free_of_scale=form == "magnitudes")
+    )
     return _Field(likelihood=likelihood, look_up=LookUp.build(table))
 
 
@@ -404,12 +452,9 @@ def _unknown_groups(plan: _Plan, kept: VoxelIndex) -> Iterator[_Group]:
 
 def _estimate_block(plan: _Plan, voxels: _Loaded, group: _Group) -> dict[str, Tensor]:
     """Return the maps of some voxels by name."""
-    readouts = None if voxels.readouts is None else voxels.readouts[:, group.voxels]
-    uni = None if voxels.uni is None else voxels.uni[group.voxels]
-    if readouts is not None and uni is not None and len(readouts) == 1:
-        readouts = torch.stack([magnitude_of_first(uni, readouts[0]), readouts[0]])
+    readouts, uni = _of_group(voxels, group)
     statistics = _statistics(plan, readouts, uni)
-    summary = summarise(_log_density(group, statistics), group.field.likelihood.table)
+    summary = summarise(_log_density(group, statistics, readouts), group.field.likelihood.table)
     measured = _Measured.of(plan, group, summary, readouts, uni)
     status = _status(plan, summary, measured)
     values = {
@@ -435,6 +480,11 @@ def _estimate_block(plan: _Plan, voxels: _Loaded, group: _Group) -> dict[str, Te
     return values if group.transmit is None else values | {"transmit": group.transmit}
 
 
+def _of_group(voxels: _Loaded, group: _Group) -> tuple[Tensor | None, Tensor | None]:
+    readouts = None if voxels.readouts is None else voxels.readouts[:, group.voxels]
+    return readouts, None if voxels.uni is None else voxels.uni[group.voxels]
+
+
 def _statistics(plan: _Plan, readouts: Tensor | None, uni: Tensor | None) -> Alternatives:
     """Return what the likelihood needs to know of some voxels."""
     noise_sd = plan.noise.value
@@ -444,12 +494,19 @@ def _statistics(plan: _Plan, readouts: Tensor | None, uni: Tensor | None) -> Alt
         raise InvalidInputError("there are neither readouts nor UNIT1.")
     if readouts.is_complex():
         return (products_of_readouts(readouts, noise_sd),)
-    return products_of_magnitudes(readouts, noise_sd, uni)
+    if uni is None:
+        return products_of_magnitudes(readouts, noise_sd)
+    if len(readouts) == 1:
+        return products_with_uni_and_last(readouts[0], uni, noise_sd)
+    return products_with_uni(readouts, uni, noise_sd)
 
 
-def _log_density(group: _Group, statistics: Alternatives) -> Posteriors:
+def _log_density(group: _Group, statistics: Alternatives, readouts: Tensor | None) -> Posteriors:
     """Return the log posterior density at every node; the prior of the relaxation time is uniform."""
     field = group.field
+    if field.amplitude_prior is not None:
+        density = _log_density(replace(group, field=replace(field, amplitude_prior=None)), statistics, None)
+        return density + field.amplitude_prior.at(_log_amplitudes(group, readouts))
     if field.tabulated is not None:
         place = ((statistics[0][:, 0] + 0.5) * (N_TABULATED - 1)).clamp(0, N_TABULATED - 1)
         row = place.long().clamp(max=N_TABULATED - 2)
@@ -507,7 +564,7 @@ class _Measured:
         def model(values: Tensor) -> Tensor:
             return torch.lerp(at_node(values[lower], summary.node), at_node(values[upper], summary.node), share)
 
-        directions = torch.stack([model(table.directions[:, k]) for k in range(plan.n_readouts)])
+        directions = torch.stack([model(table.directions[:, k]) for k in range(table.directions.shape[1])])
         model_norm = model(table.norms)
         if readouts is None:
             known_uni = torch.full_like(share, torch.nan) if uni is None else uni
@@ -522,8 +579,12 @@ class _Measured:
 def _explained(directions: Tensor, readouts: Tensor, uni: Tensor | None) -> tuple[Voxels, Voxels, Voxels]:
     """Return what the model explains of the readouts, UNI, and the energy of the first two readouts.
 
-    Magnitudes get the signs of the model.
+    Magnitudes get the signs of the model; of a last magnitude alone, UNI and the model tell the first.
     """
+    if uni is not None and len(readouts) == 1:
+        ratio = smaller_ratio(uni)
+        ratio = torch.where(directions[0].abs() > directions[1].abs(), 1 / ratio, ratio)
+        readouts = torch.stack([ratio * readouts[0], readouts[0]])
     signed = readouts if readouts.is_complex() else readouts * torch.where(directions < 0, -1.0, 1.0)
     norm = (signed * directions).sum(0).abs()
     energy = signed[:2].abs().square().sum(0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,12 +54,18 @@ class ReadoutTable:
         nodes = self.directions[..., 1:] - self.directions[..., :-1]
         return math.sqrt(sum(float(steps.square().sum(1).mean()) for steps in (planes, nodes) if len(steps)))
 
+    def of_pair(self) -> ReadoutTable:
+        """Return the table of the first two readouts."""
+        pair = self.directions[:, :2]
+        share = pair.norm(dim=1)
+        return replace(self, directions=pair / share[:, None], norms=self.norms * share)
+
     def every(self, stride: int) -> ReadoutTable:
         """Return the table at every so many nodes only."""
-        return ReadoutTable(
+        return replace(
+            self,
             times=self.times[::stride],
             widths=self.widths[::stride] * stride,
-            transmit=self.transmit,
             directions=self.directions[..., ::stride],
             norms=self.norms[..., ::stride],
             uni=self.uni[..., ::stride],

@@ -29,6 +29,9 @@ VALLEY = 0.7
 SMALLEST_MODE = 0.05
 """Probability of the smaller mode from which there are two."""
 
+LOWEST_MODE = -4.6
+"""Log density of the lower mode from which there are two, however narrow it is: 1 % of the higher one."""
+
 NEGLIGIBLE = -60.0
 """Log density below the maximum that counts as this: what exp makes of much less is slow to compute with."""
 
@@ -138,6 +141,9 @@ class _Modes:
     valley: Tensor
     """Node of the lowest density between the two highest maxima."""
 
+    is_high: VoxelMask
+    """Whether the lower maximum is not much lower."""
+
     n_voxels: int
 
     @classmethod
@@ -155,12 +161,12 @@ class _Modes:
         between = torch.where((position >= low) & (position <= high), coarse, torch.inf)
         depth, valley = between.min(dim=1)
         deep = heights[:, 1] - depth > VALLEY
-        return cls(voxels[deep], valley[deep] * STRIDE, len(log_density))
+        return cls(voxels[deep], valley[deep] * STRIDE, heights[deep, 1] > LOWEST_MODE, len(log_density))
 
     def both_matter(self, cumulative: Tensor) -> VoxelMask:
-        """Tell for every voxel whether it has two modes of some probability."""
+        """Tell for every voxel whether it has two modes of some density or probability."""
         found = torch.zeros(self.n_voxels, dtype=torch.bool, device=cumulative.device)
         of_modes = cumulative[self.voxels]
         below = of_modes.gather(1, self.valley[:, None]).squeeze(1) / of_modes[:, -1]
-        found[self.voxels] = torch.minimum(below, 1 - below) > SMALLEST_MODE
+        found[self.voxels] = self.is_high | (torch.minimum(below, 1 - below) > SMALLEST_MODE)
         return found

@@ -32,7 +32,7 @@ FORMS = {
     ),
     "UNIT1 and last magnitude": (
         "UNIT1 and the magnitude of the last readout",
-        "the first magnitude is lost: it follows from UNIT1 where it is the smaller one; there is no robust UNI",
+        "the first magnitude is lost: it follows from UNIT1, smaller or larger than the last one as the model has it",
     ),
     "UNIT1": (
         "UNIT1 alone",
@@ -40,7 +40,7 @@ FORMS = {
     ),
     "magnitudes": (
         "magnitudes alone",
-        "the sign of the signal is lost: every choice of signs entered, as likely as the data make it",
+        "the sign of the signal is lost: every choice of signs entered, as likely as the data and M0 make it",
     ),
 }
 """Forms of the input: what there was, and what is lost."""

@@ -21,12 +21,13 @@ LIKELIHOODS = {
     "from UNI and the magnitudes; the complex amplitude of the voxel, with a flat prior, was integrated out in closed "
     "form.",
     "UNIT1 and last magnitude": "The likelihood was that of readouts with Gaussian noise, reconstructed from UNI and "
-    "the last magnitude: the readouts were taken as in phase or in opposition, and the first as the smaller one; the "
-    "complex amplitude of the voxel, with a flat prior, was integrated out in closed form.",
+    "the last magnitude: the readouts were taken as in phase or in opposition, and both ratios of theirs that UNI "
+    "allows entered; the complex amplitude of the voxel, with a flat prior, was integrated out in closed form.",
     "UNIT1": "The likelihood was the exact probability density of UNI under Gaussian noise in the complex readouts, in "
     "closed form; for want of magnitudes, the ratio of M0 to the noise was taken as the same in every voxel.",
     "magnitudes": "The likelihood was that of readouts with Gaussian noise, summed over the signs that magnitudes have "
-    "lost; the complex amplitude of the voxel, with a flat prior, was integrated out in closed form.",
+    "lost; the amplitude of the voxel had a prior of its logarithm that was learned from the image by expectation and "
+    "maximisation.",
 }
 """What was compared with the model, by form of the input."""
 

@@ -50,8 +50,9 @@ UNIT1_ALONE = (
     "numbers and in the histogram."
 )
 SIGN_LOST = (
-    "There are magnitudes only: the sign of the signal is lost. Where two choices of sign explain the data, T1 has two "
-    "modes, and the 95 % interval covers both."
+    "There are magnitudes only: the sign of the signal is lost, and most voxels have two possible T1. Between these "
+    "the evenness of M0 over the image decided where it could; elsewhere the voxel is marked as having two modes, and "
+    "its T1 is a coin toss. An uneven receive field may mislead the choice. Phase images or UNIT1 would tell."
 )
 
 

@@ -36,9 +36,10 @@ ALGORITHMS: dict[InputForm, str] = {
     "UNIT1 and magnitudes": "posterior of T1 from the magnitudes and UNI, which hold the same products as complex "
     "readouts; complex amplitude integrated out",
     "UNIT1 and last magnitude": "posterior of T1 from UNI and the magnitude of the second readout, the readouts taken "
-    "as in phase and the first as the smaller one; amplitude integrated out",
+    "as in phase; amplitude integrated out",
     "UNIT1": "posterior of T1 from UNI alone, closed-form density at an amplitude taken as the same everywhere",
-    "magnitudes": "posterior of T1 from magnitudes, summed over the signs they have lost; amplitude integrated out",
+    "magnitudes": "posterior of T1 from magnitudes, summed over the signs they have lost; prior of M0 learned from the "
+    "image",
 }
 
 REFERENCE = "Marques et al., NeuroImage 49:1271 (2010), doi:10.1016/j.neuroimage.2009.10.002"
@@ -47,9 +48,7 @@ MANY_TWO_MODES = 0.05
 """Share of voxels with two modes from which the page warns."""
 
 CURVE_TRANSMIT = (0.7, 0.85, 1.0, 1.15, 1.3)
-CURVE_POINTS = 150
-LONGEST_OF_CURVE = 5.0
-"""[s]"""
+CURVE_POINTS = 300
 
 
 def process(acquisition: Acquisition, raw: Path, transmit_fields: Sequence[RawFile], settings: Settings) -> RunResult:
@@ -129,7 +128,7 @@ def _doubts(counts: dict[str, int], n_estimates: int, estimate: PosteriorEstimat
     if share > MANY_TWO_MODES:
         doubts.append(
             f"In {share:.0%} of the fitted voxels two separate values of T1 explain the data; the map of two modes "
-            "shows where, and the interval covers both."
+            "shows where."
         )
     low = counts[VoxelStatus.LOW_CONFIDENCE.name] / max(1, n_estimates)
     if low > MANY_TWO_MODES:
@@ -202,8 +201,7 @@ def _record_of_transmit_field(
 
 def _curve(model: Mp2rage, time_range: tuple[float, float]) -> SignalCurve:
     """Compute what S can tell of T1, for the page."""
-    low, high = time_range
-    times = torch.linspace(low, min(high, LONGEST_OF_CURVE), CURVE_POINTS, dtype=torch.float64)
+    times = torch.linspace(*time_range, CURVE_POINTS, dtype=torch.float64)
     transmit = torch.tensor(CURVE_TRANSMIT, dtype=torch.float64)
     values = model.uni(times[None, :], transmit[:, None])
     return SignalCurve(
