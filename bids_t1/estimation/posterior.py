@@ -28,7 +28,7 @@ from bids_t1.estimation.lookup import LookUp
 from bids_t1.estimation.readout_noise import looks_like_noise, noise_of_complex, noise_of_magnitudes, noise_of_uni
 from bids_t1.estimation.readout_table import N_NODES, build_table
 from bids_t1.estimation.summary import NEGLIGIBLE, Summary, at_node, summarise
-from bids_t1.estimation.uni import choose_beta, compute_uni, log_density_of_uni
+from bids_t1.estimation.uni import choose_beta, compute_robust_uni, compute_uni, log_density_of_uni
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -233,15 +233,17 @@ def estimate_posterior(
     )
     arrays = {name: getattr(maps, name).numpy().reshape(images.shape) for name in _Maps.__slots__}
     has_amplitude = images.readouts is not None
+    has_energy = has_amplitude and images.form != "UNIT1 and last magnitude"
     return PosteriorEstimate(
         **arrays
         | {
             "amplitude": arrays["amplitude"] if has_amplitude else None,
-            "robust_uni": arrays["robust_uni"] if has_amplitude else None,
+            "uni": arrays["uni"] if images.uni is None else images.uni.astype(np.float32),
+            "robust_uni": arrays["robust_uni"] if has_energy else None,
             "transmit": None if plan.known is None else arrays["transmit"],
         },
         noise=plan.noise,
-        robust_beta=choose_beta(plan.noise.value) if has_amplitude else None,
+        robust_beta=choose_beta(plan.noise.value) if has_energy else None,
         device=str(plan.device),
     )
 
@@ -364,6 +366,8 @@ def _fill(plan: _Plan, maps: _Maps, chunk: slice) -> None:
     """Fill the maps of one chunk of voxels."""
     voxels = _load(plan, chunk)
     maps.status[chunk] = voxels.status.cpu()
+    for name, value in _uni_of_all(plan, voxels).items():
+        getattr(maps, name)[chunk] = value.cpu()
     kept = torch.nonzero(voxels.status == VoxelStatus.FITTED).squeeze(1)
     for group in _groups(plan, voxels, kept):
         values = _estimate_block(plan, voxels, group)
@@ -371,6 +375,18 @@ def _fill(plan: _Plan, maps: _Maps, chunk: slice) -> None:
         for name, value in values.items():
             target = getattr(maps, name)
             target[where] = value.to(target.dtype).cpu()
+
+
+def _uni_of_all(plan: _Plan, voxels: _Loaded) -> dict[str, Tensor]:
+    """Return UNI and robust UNI of every voxel: what they are for, such as masks, needs the background too."""
+    readouts, beta = voxels.readouts, choose_beta(plan.noise.value)
+    if readouts is None or len(readouts) == 1:
+        return {}
+    if voxels.uni is not None:
+        energy = readouts[:2].square().sum(0)
+        return {"robust_uni": (voxels.uni * energy - beta) / (energy + 2 * beta)}
+    robust = {"robust_uni": compute_robust_uni(readouts[0], readouts[1], beta)}
+    return robust | {"uni": compute_uni(readouts[0], readouts[1])} if readouts.is_complex() else robust
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -469,14 +485,11 @@ def _estimate_block(plan: _Plan, voxels: _Loaded, group: _Group) -> dict[str, Te
     }
     has_estimate = status != VoxelStatus.SIGNAL_TOO_LOW
     values = {name: torch.where(has_estimate, value, torch.nan) for name, value in values.items()}
-    beta = choose_beta(plan.noise.value)
-    energy = measured.energy
-    values |= {
-        "uni": measured.uni,
-        "robust_uni": (measured.uni * energy - beta) / (energy + 2 * beta),
-        "two_modes": summary.two_modes & has_estimate,
-        "status": status,
-    }
+    values |= {"two_modes": summary.two_modes & has_estimate, "status": status}
+    if plan.images.form == "magnitudes":
+        beta = choose_beta(plan.noise.value)
+        robust = (measured.uni * measured.energy - beta) / (measured.energy + 2 * beta)
+        values |= {"uni": measured.uni, "robust_uni": robust}
     return values if group.transmit is None else values | {"transmit": group.transmit}
 
 

@@ -17,8 +17,6 @@ BETA_IN_SDS = 5.0
 """Square root of beta over the noise SD: the background of robust UNI is then near -0.46, tissue within 1 % at a
 signal-to-noise ratio of 50."""
 
-SMALLEST = 1e-30
-
 
 def compute_uni(first: Tensor, second: Tensor) -> Tensor:
     """Return S of complex or real readouts; NaN where both are zero."""
