@@ -170,7 +170,9 @@ def _load(path: Path, sidecar: Sidecar, grid: Grid, warnings: tuple[str, ...]) -
         warnings += (f"{path.name}: covers {covered:.0%} of the image; B1+ is not known elsewhere.",)
     return TransmitField(
         values=_on_grid(values, volume.grid, grid),
-        source=path,
+        extrapolated=np.zeros(grid.shape, np.uint8),
+        method="TB1map",
+        sources=(path,),
         scaling=f"{reading}; median {stored_median * factor:.3f} of nominal",
         warnings=warnings,
     )

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from bids_t1.data.entities import BidsName
     from bids_t1.data.grid import Grid
-    from bids_t1.data.shapes import Map, Measurements
+    from bids_t1.data.shapes import Labels, Map, Measurements
     from bids_t1.data.sidecar import Sidecar
 
 Kind = Literal["magnitude", "real", "complex"]
@@ -39,7 +39,7 @@ class Acquisition:
     files: tuple[RawFile, ...]
 
     sequence: str = "IRT1"
-    """IRT1, or MP2RAGE for any number of readouts, with the UNIT1 images that belong to them or stand alone."""
+    """IRT1; MP2RAGE for any number of readouts, with the UNIT1 images that belong to them or stand alone; or MEGRE."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -94,7 +94,15 @@ class TransmitField:
     values: Map
     """Ratio of the achieved to the nominal flip angle, (x, y, z), float32; NaN where it is not known."""
 
-    source: Path
+    extrapolated: Labels
+    """1 where `values` is continued from its neighbourhood and not measured, (x, y, z)."""
+
+    method: str
+    """Suffix of the images it was measured with, such as TB1map or TB1AFI."""
+
+    sources: tuple[Path, ...]
+    """Every file read."""
+
     scaling: str
     """How its stored numbers were read, and what told so; for the record."""
 

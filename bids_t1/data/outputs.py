@@ -24,7 +24,7 @@ class Output:
     """One row: a quantity of an `Estimate` and the file it becomes."""
 
     sequence: str
-    """IRT1, MP2RAGE, or MP3RAGE for three and more readouts."""
+    """IRT1, MEGRE, MP2RAGE, or MP3RAGE for three and more readouts."""
 
     quantity: str
     """Attribute of `Estimate` or `PosteriorEstimate`."""
@@ -195,6 +195,14 @@ def _of_readouts(sequence: str) -> tuple[Output, ...]:
             datatype="fmap",
         ),
         row(
+            "transmit_extrapolated",
+            "b1extrapolated",
+            "mask",
+            "arbitrary",
+            "Voxels whose B1+ is not measured but continued from its neighbourhood.",
+            View(colour_map="grey", limits=(0.0, 1.0), label="B1+ extrapolated"),
+        ),
+        row(
             "two_modes",
             "twomodes",
             "mask",
@@ -213,7 +221,65 @@ def _of_readouts(sequence: str) -> tuple[Output, ...]:
     )
 
 
-OUTPUTS = (*INVERSION_RECOVERY, *_of_readouts("MP2RAGE"), *_of_readouts("MP3RAGE"))
+MULTI_ECHO = (
+    Output(
+        sequence="MEGRE",
+        quantity="time",
+        desc="MEGRE",
+        suffix="T2starmap",
+        units="s",
+        description="Effective transverse relaxation time T2*.",
+        view=View(colour_map="navia", limits=(0.0, 0.1), label="T2* [s]"),
+    ),
+    Output(
+        sequence="MEGRE",
+        quantity="time_sd",
+        desc="MEGREsd",
+        suffix="T2starmap",
+        units="s",
+        description="Standard deviation of T2* from the residuals, or from the noise where there are none.",
+        view=View(colour_map="viridis", limits=(0.0, 0.02), label="SD of T2* [s]"),
+    ),
+    Output(
+        sequence="MEGRE",
+        quantity="rate",
+        desc="MEGRE",
+        suffix="R2starmap",
+        units="1/s",
+        description="Effective transverse relaxation rate R2* = 1/T2*.",
+        view=View(colour_map="navia_r", limits=(0.0, 100.0), label="R2* [1/s]"),
+    ),
+    Output(
+        sequence="MEGRE",
+        quantity="amplitude",
+        desc="MEGRE",
+        suffix="M0map",
+        units="arbitrary",
+        description="Signal at zero echo time, with T1 weighting and coil sensitivity, in units of the images.",
+        view=M0_VIEW,
+    ),
+    Output(
+        sequence="MEGRE",
+        quantity="residual",
+        desc="MEGRE",
+        suffix="residualmap",
+        units="arbitrary",
+        description="Root mean square of the residuals, corrected for the number of unknowns, in units of the images.",
+        view=View(colour_map="viridis", limits=None, label="residual [a.u.]"),
+        in_bids=False,
+    ),
+    Output(
+        sequence="MEGRE",
+        quantity="status",
+        desc="MEGREstatus",
+        suffix="dseg",
+        units="arbitrary",
+        description="Why a voxel has, or has not, an estimate; the codes are in desc-MEGREstatus_dseg.tsv.",
+        view=STATUS_VIEW,
+    ),
+)
+
+OUTPUTS = (*INVERSION_RECOVERY, *_of_readouts("MP2RAGE"), *_of_readouts("MP3RAGE"), *MULTI_ECHO)
 
 
 def outputs_of(sequence: str) -> tuple[Output, ...]:

@@ -32,8 +32,7 @@ FORMS = {
     ),
     "UNIT1 and last magnitude": (
         "UNIT1 and the magnitude of the last readout",
-        "the first magnitude is lost: it follows from UNIT1, smaller or larger than the last one as the model has it; "
-        "there is no robust UNI",
+        "the first magnitude is lost: it follows from UNIT1; there is no robust UNI",
     ),
     "UNIT1": (
         "UNIT1 alone",

@@ -72,7 +72,7 @@ def process(acquisition: Acquisition, raw: Path, transmit_fields: Sequence[RawFi
         timing.model.n_readouts,
         times(series.grid.shape),
         series.form,
-        "integrated over its prior" if field is None else f"from {field.source.name}",
+        "integrated over its prior" if field is None else f"from {field.sources[0].name}",
     )
     images = ReadoutImages(
         form=series.form,
@@ -86,7 +86,9 @@ def process(acquisition: Acquisition, raw: Path, transmit_fields: Sequence[RawFi
     n_estimates = sum(counts[status.name] for status in VoxelStatus if status.has_estimate)
     LOG.info("%s: %d of %d voxels have an estimate", acquisition.name, n_estimates, math.prod(series.grid.shape))
     sequence = timing.model.name
-    maps = {row.quantity: getattr(estimate, row.quantity) for row in outputs_of(sequence)}
+    maps = {row.quantity: getattr(estimate, row.quantity, None) for row in outputs_of(sequence)}
+    if field is not None:
+        maps["transmit_extrapolated"] = field.extrapolated
     return RunResult(
         name=acquisition.name.having({"desc": sequence}, suffix="T1map", extension=".nii.gz"),
         sequence=sequence,
@@ -176,7 +178,7 @@ def _record(
 
 
 def _sources(series: ReadoutSeries, field: TransmitField | None, raw: Path, settings: Settings) -> dict[str, object]:
-    of_field = () if field is None or not field.source.is_relative_to(raw) else (field.source,)
+    of_field = () if field is None else tuple(path for path in field.sources if path.is_relative_to(raw))
     return {"Sources": uris((*series.sources, *of_field), raw, settings)}
 
 
@@ -189,7 +191,8 @@ def _record_of_transmit_field(
     unknown = fitted if estimate.transmit is None else fitted & ~np.isfinite(estimate.transmit)
     if field is not None:
         record["TransmitField"] = {
-            "Source": uris((field.source,), raw, settings)[0],
+            "Source": ", ".join(uris(field.sources, raw, settings)),
+            "Method": field.method,
             "Scaling": field.scaling,
             "VoxelsWithout": int(unknown.sum()),
         }

@@ -171,7 +171,7 @@ def test_the_map_that_names_the_run_comes_first(tmp_path: Path) -> None:
         named = write_map(tmp_path, entities="_ses-1_run-2", IntendedFor=intended)
         field = loaded(tmp_path)
         assert field is not None
-        assert (field.source, field.warnings) == (named, ())
+        assert (field.sources, field.warnings) == ((named,), ())
 
 
 def test_a_map_named_by_a_field_source_comes_first(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_a_map_named_by_a_field_source_comes_first(tmp_path: Path) -> None:
     write_json(sidecar(images[0]), {**content, "B0FieldSource": ["b1"]})
     field = loaded(tmp_path)
     assert field is not None
-    assert field.source == named
+    assert field.sources == (named,)
 
 
 def test_sessions_do_not_lend_each_other_maps(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ IDS = [f"{row.desc}_{row.suffix}" for row in OUTPUTS]
 
 @pytest.mark.parametrize("row", OUTPUTS, ids=IDS)
 def test_every_quantity_is_one_of_the_estimate(row: Output) -> None:
-    kind = Estimate if row.sequence == "IRT1" else PosteriorEstimate
-    known = {field.name for field in dataclasses.fields(kind)} | {"rate"}
+    kind = Estimate if row.sequence in {"IRT1", "MEGRE"} else PosteriorEstimate
+    known = {field.name for field in dataclasses.fields(kind)} | {"rate", "transmit_extrapolated"}
     assert row.quantity in known
     assert outputs_of(row.sequence)
 
