@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bids_t1.arguments import Parser
-from bids_t1.bids.protocol import read_protocol
 from bids_t1.data.entities import strip_label
 from bids_t1.data.errors import (
     BidsT1Error,
@@ -265,6 +264,8 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         raise NoInputError(f"{arguments.bids_dir}: is no folder; expected a BIDS dataset or a folder of DICOM files.")
     if out_dir == bids_dir:
         raise UsageError(f"{arguments.out_dir}: is bids_dir, which is only read; expected another folder.")
+    from bids_t1.bids.protocol import read_protocol  # noqa: PLC0415 - loads numpy, which waits for right arguments
+
     return Settings(
         bids_dir=bids_dir,
         out_dir=out_dir,

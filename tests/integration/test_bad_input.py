@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bids_t1 import participant as story
+from bids_t1.bids.discover import SEQUENCES
 from bids_t1.data.estimate import VoxelStatus
 from tests import command
 from tests.real_data import real_data
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
     from bids_t1.data.acquisition import Acquisition
     from bids_t1.data.result import RunResult
-    from bids_t1.settings import Settings
     from tests.command import Answer
 
 Images = list["Path"]
@@ -230,10 +230,10 @@ def test_grids_that_differ_a_little_leave_a_warning_in_the_page(tmp_path: Path) 
 
 
 def crash_for_01(process_run: Callable[..., RunResult]) -> Callable[..., RunResult]:
-    def process(acquisition: Acquisition, raw: Path, settings: Settings) -> RunResult:
+    def process(acquisition: Acquisition, *arguments: object) -> RunResult:
         if acquisition.name.get("sub") == "01":
             raise RuntimeError("wires crossed")
-        return process_run(acquisition, raw, settings)
+        return process_run(acquisition, *arguments)
 
     return process
 
@@ -276,12 +276,13 @@ def test_failures_of_different_kinds_are_code_1(tmp_path: Path) -> None:
     assert command.participant(dataset, tmp_path / "out").code == 1
 
 
-def test_no_inversion_recovery_is_no_input(tmp_path: Path) -> None:
+def test_images_of_no_known_sequence_are_no_input(tmp_path: Path) -> None:
     dataset = write_root(tmp_path / "data")
     write_image(dataset / "sub-01" / "anat" / "sub-01_T1w.nii.gz", np.ones(SHAPE, np.float32))
     answer = command.participant(dataset, tmp_path / "out")
     assert answer.code == 66
-    assert "sub-01: no inversion-recovery images (suffix IRT1) and no DICOM files; expected either" in answer.said
+    message = f"sub-01: no images with suffix {' or '.join(SEQUENCES)} and no DICOM files; expected either"
+    assert message in answer.said
 
 
 @pytest.mark.parametrize("make", ["nothing", "empty folders", "a description", "text files"])

@@ -135,7 +135,7 @@ def test_an_unknown_participant_is_an_error_of_selection(dataset: Path, tmp_path
 def test_an_unknown_session_is_an_error_of_selection(dataset: Path, tmp_path: Path) -> None:
     answer = command.participant(dataset, tmp_path / "out", "--session-label", "z")
     assert answer.code == 18
-    assert 'has IRT1 images, but none with {"session": ["z"]}' in answer.said
+    assert "sub-01: has IRT1 images, but none in session z; expected some. Check --session-label." in answer.said
 
 
 def test_participants_and_sessions_are_chosen_with_or_without_their_prefix(dataset: Path, tmp_path: Path) -> None:
