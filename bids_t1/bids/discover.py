@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     from bids import BIDSLayout
     from bids.layout import BIDSImageFile
 
-SEQUENCES = {"IRT1": "IRT1", "MP2RAGE": "MP2RAGE", "MP3RAGE": "MP2RAGE", "UNIT1": "MP2RAGE"}
+SEQUENCES = {"IRT1": "IRT1", "MP2RAGE": "MP2RAGE", "MP3RAGE": "MP2RAGE", "UNIT1": "MP2RAGE", "MEGRE": "MEGRE"}
 """Sequence of each suffix. MP3RAGE is no suffix of BIDS, which numbers any readouts of MP2RAGE by inv-, but in use."""
 
 WITHIN_A_RUN = {
     "IRT1": ("inv", "part"),
     "MP2RAGE": ("inv", "part", "echo", "flip"),
     "MP3RAGE": ("inv", "part", "echo", "flip"),
+    "MEGRE": ("echo", "part"),
 }
 """Entities that tell the images of one run apart, by suffix."""
 
@@ -192,7 +193,23 @@ def group_runs(files: Mapping[str, Sequence[RawFile]]) -> tuple[Acquisition, ...
             stem = _stem(file.name)
             for run in [run for run in runs if _is_of(file.name, run)] or [stem]:
                 runs.setdefault(run, []).append(file)
-    return tuple(Acquisition(stem, tuple(group), SEQUENCES[stem.suffix]) for stem, group in runs.items())
+    found = [Acquisition(stem, tuple(group), SEQUENCES[stem.suffix]) for stem, group in runs.items()]
+    return (*found, *(echoes for run in found if (echoes := _echoes_of_readout(run)) is not None))
+
+
+def _echoes_of_readout(run: Acquisition) -> Acquisition | None:
+    """Return the echoes of the last MP2RAGE readout that has several, as a multi-echo run of its own."""
+    if run.sequence != "MP2RAGE":
+        return None
+    echoes: dict[int, set[int]] = {}
+    for file in run.files:
+        if file.name.get("echo") is not None:
+            echoes.setdefault(file.name.index("inv") or 0, set()).add(file.name.index("echo") or 0)
+    several = [inv for inv, found in echoes.items() if len(found) > 1]
+    if not several:
+        return None
+    files = tuple(file for file in run.files if file.name.index("inv") == max(several))
+    return Acquisition(run.name, files, "MEGRE")
 
 
 def _stem(name: BidsName) -> BidsName:

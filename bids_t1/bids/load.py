@@ -27,24 +27,33 @@ PARTS: dict[frozenset[str], Kind] = {
 """What the ``part`` entities of a run make together, the most informative last."""
 
 
-def load_inversion_recovery(acquisition: Acquisition, protocol: Protocol | None = None) -> Series:
-    """Open the images of one inversion-recovery run, ordered by rising inversion time.
+def load_series(acquisition: Acquisition, varying: str, protocol: Protocol | None = None) -> Series:
+    """Open the images of one run, ordered by a rising time.
 
     Magnitude, real, real and imaginary, or magnitude and phase images; of several, the most informative are used.
     A protocol file may declare the scaling of phase images.
 
+    Parameters
+    ----------
+    acquisition
+        The run.
+    varying
+        Field that tells its images apart: InversionTime, or EchoTime.
+    protocol
+        What a user says where sidecars are silent.
+
     Raises
     ------
     InvalidInputError
-        If images are missing, unreadable, of different grids, or their inversion times missing or equal.
+        If images are missing, unreadable, of different grids, or their times missing or equal.
     """
     by_part: dict[str, list[RawFile]] = {}
     for file in acquisition.files:
         by_part.setdefault(file.name.get("part") or "", []).append(file)
     kind, parts = _choose_parts(acquisition, by_part)
-    ordered = [_by_inversion_time(by_part[part]) for part in parts]
-    _require_same_times(acquisition, parts, ordered)
-    reader = PartReader(None if protocol is None else protocol.of("IRT1"))
+    ordered = [_by_time(by_part[part], varying) for part in parts]
+    _require_same_times(acquisition, parts, ordered, varying)
+    reader = PartReader(None if protocol is None else protocol.of(acquisition.sequence))
     measurements = reader.stack(list(zip(*ordered, strict=True)))
     grid, warnings = common_grid(reader.grids)
     return Series(
@@ -74,30 +83,30 @@ def _choose_parts(acquisition: Acquisition, by_part: dict[str, list[RawFile]]) -
     return PARTS[parts], tuple(sorted(parts, key=("", "mag", "phase", "real", "imag").index))
 
 
-def _by_inversion_time(files: Sequence[RawFile]) -> list[RawFile]:
-    times = [(file.sidecar.seconds("InversionTime"), file) for file in files]
+def _by_time(files: Sequence[RawFile], varying: str) -> list[RawFile]:
+    times = [(file.sidecar.seconds(varying), file) for file in files]
     missing = [file.sidecar.name for time, file in times if time is None]
     if missing:
         raise InvalidInputError(
-            f"{', '.join(missing)}: InversionTime is missing; expected seconds in the sidecar of every image, or in "
+            f"{', '.join(missing)}: {varying} is missing; expected seconds in the sidecar of every image, or in "
             "one it inherits from. It is never guessed."
         )
     ordered = sorted(((time, file) for time, file in times if time is not None), key=lambda pair: pair[0])
     for (time, file), (next_time, next_file) in pairwise(ordered):
         if math.isclose(time, next_time, abs_tol=1e-6):
             raise InvalidInputError(
-                f"{file.name} and {next_file.name}: both have InversionTime {time:g} s; expected different ones. "
+                f"{file.name} and {next_file.name}: both have {varying} {time:g} s; expected different ones. "
                 "Tell repeated acquisitions apart with run-, or exclude one with --bids-filter-file."
             )
     return [file for _, file in ordered]
 
 
-def _require_same_times(acquisition: Acquisition, parts: Sequence[str], ordered: Sequence[list[RawFile]]) -> None:
-    times = [tuple(file.sidecar.seconds("InversionTime") for file in files) for files in ordered]
+def _require_same_times(
+    acquisition: Acquisition, parts: Sequence[str], ordered: Sequence[list[RawFile]], varying: str
+) -> None:
+    times = [tuple(file.sidecar.seconds(varying) for file in files) for files in ordered]
     if len(set(times)) > 1:
         found = "; ".join(
             f"part-{part}: {', '.join(map(str, found))} s" for part, found in zip(parts, times, strict=True)
         )
-        raise InvalidInputError(
-            f"{acquisition.name}: the parts have different inversion times ({found}); expected the same."
-        )
+        raise InvalidInputError(f"{acquisition.name}: the parts have different {varying} ({found}); expected the same.")

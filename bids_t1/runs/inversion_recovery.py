@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from scipy import stats
 
-from bids_t1.bids.load import load_inversion_recovery
+from bids_t1.bids.load import load_series
 from bids_t1.data.estimate import VoxelStatus, count_statuses
 from bids_t1.data.outputs import outputs_of
 from bids_t1.data.result import RunResult
@@ -42,7 +42,7 @@ REFERENCE = "Barral et al., Magn Reson Med 64:1057 (2010), doi:10.1002/mrm.22497
 def process(acquisition: Acquisition, raw: Path, settings: Settings) -> RunResult:
     """Fit one inversion-recovery run."""
     require_memory(acquisition, settings, times_images=2)
-    series = load_inversion_recovery(acquisition, settings.protocol)
+    series = load_series(acquisition, "InversionTime", settings.protocol)
     with naming(acquisition):
         model, notes = InversionRecovery.from_metadata(series.sidecars, ideal=settings.efficiency == "ideal")
     options = EstimationOptions(

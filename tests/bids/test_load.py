@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bids_t1.bids.discover import find
-from bids_t1.bids.load import load_inversion_recovery
+from bids_t1.bids.load import load_series
 from bids_t1.data.errors import InvalidInputError
 from tests.small_bids import (
     AFFINE,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 def load(dataset: Path) -> Series:
     (acquisition,) = find(dataset, "01").runs
-    return load_inversion_recovery(acquisition)
+    return load_series(acquisition, "InversionTime")
 
 
 def refused(dataset: Path, message: str) -> None:
@@ -105,7 +105,7 @@ def test_phase_that_is_not_in_radians_whatever_it_says_is_refused(tmp_path: Path
 def test_parts_with_different_times_are_refused(tmp_path: Path) -> None:
     images = write(write_root(tmp_path), parts=("real", "imag"))
     images[1].unlink()
-    refused(tmp_path, "sub-01_IRT1: the parts have different inversion times .part-real: 0.05, 0.3, .*; part-imag: 0.3")
+    refused(tmp_path, "sub-01_IRT1: the parts have different InversionTime .part-real: 0.05, 0.3, .*; part-imag: 0.3")
 
 
 def test_missing_times_are_named_and_not_guessed(tmp_path: Path) -> None:
