@@ -76,7 +76,7 @@ class Cycle:
         """Read the timing of a run; None where it is incomplete or no scanner could play it."""
         keys = ("InversionTimes", "FlipAngles", "RepetitionTimesExcitation")
         columns = [numbers_of(record.get(key)) for key in keys]
-        shots = record.get("NumberShots")
+        shots = record.get("NumberShotsPerReadout")
         pairs = [numbers_of(pair) for pair in shots] if isinstance(shots, Sequence) else []
         scalars = (
             record.get("RepetitionTimePreparation"),

@@ -46,7 +46,7 @@ FORMS = {
 """Forms of the input: what there was, and what is lost."""
 
 SHOWN = frozenset({
-    "InversionTimes", "FlipAngles", "RepetitionTimePreparation", "RepetitionTimesExcitation", "NumberShots",
+    "InversionTimes", "FlipAngles", "RepetitionTimePreparation", "RepetitionTimesExcitation", "NumberShotsPerReadout",
     "InversionEfficiency", "InversionEfficiencySlope", "TimingOrigins", "DataKind", "Scaling", "TransmitField",
     "TransmitFieldPrior", "T1Prior", "SearchRange", "NoiseSD", "RobustBeta",
 })  # fmt: skip
@@ -115,7 +115,7 @@ def _timing(run: RunResult) -> list[Origin]:
             _with_unit(record.get("RepetitionTimePreparation"), "s"),
         ),
         "RepetitionTimeExcitation": ("Excitation to excitation", _milliseconds(record)),
-        "NumberShots": ("Excitations before and after the k-space centre", _shots(record.get("NumberShots"))),
+        "NumberShots": ("Excitations before and after the k-space centre", _shots(record.get("NumberShotsPerReadout"))),
         "SlicePartialFourier": ("Slice partial Fourier", ""),
         "InversionEfficiency": ("Inversion efficiency", efficiency(record)),
     }

@@ -158,7 +158,8 @@ def _record(
         "FlipAngles": [round(math.degrees(angle), 6) for angle in model.flip_angles],
         "RepetitionTimePreparation": model.cycle_time,
         "RepetitionTimesExcitation": list(model.excitation_times),
-        "NumberShots": [list(pair) for pair in model.excitations],
+        # BIDS knows NumberShots as one number or pair: a list of pairs needs a name of its own.
+        "NumberShotsPerReadout": [list(pair) for pair in model.excitations],
         "InversionEfficiency": model.efficiency,
         "InversionEfficiencySlope": model.efficiency_slope or None,
         "TimingOrigins": timing.origins,

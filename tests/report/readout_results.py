@@ -34,7 +34,7 @@ class Protocol:
             "InversionTimes": list(self.inversion_times),
             "FlipAngles": list(self.flip_angles),
             "RepetitionTimesExcitation": [self.excitation_time] * n,
-            "NumberShots": [list(self.shots)] * n,
+            "NumberShotsPerReadout": [list(self.shots)] * n,
             "RepetitionTimePreparation": self.cycle,
             "InversionEfficiency": self.efficiency,
             "MagneticFieldStrength": self.field_strength,

@@ -208,8 +208,8 @@ def test_the_drawn_efficiency_follows_r1() -> None:
 @pytest.mark.parametrize(
     "key",
     [
-        "InversionTimes", "FlipAngles", "RepetitionTimesExcitation", "NumberShots", "RepetitionTimePreparation",
-        "InversionEfficiency", "InversionEfficiencySlope", "TimingOrigins", "DataKind", "Scaling", "TransmitField",
+        "InversionTimes", "FlipAngles", "RepetitionTimesExcitation", "NumberShotsPerReadout",
+        "RepetitionTimePreparation", "InversionEfficiency", "InversionEfficiencySlope", "TimingOrigins", "DataKind", "Scaling", "TransmitField",
         "TransmitFieldPrior", "T1Prior", "SearchRange", "NoiseSD", "RobustBeta",
     ],
 )  # fmt: skip
@@ -219,12 +219,12 @@ def test_a_strange_record_is_shown_and_not_fatal(key: str, value: object) -> Non
     assert all(isinstance(row.value, str) for row in section.origins)
     assert summarise_posterior(run).numbers
     assert write_methods(make_result(runs=(run,))).paragraphs
-    if key in {"InversionTimes", "RepetitionTimesExcitation", "NumberShots", "RepetitionTimePreparation"}:
+    if key in {"InversionTimes", "RepetitionTimesExcitation", "NumberShotsPerReadout", "RepetitionTimePreparation"}:
         assert section.timing == ""
 
 
 def test_a_run_without_timing_or_curve_says_so() -> None:
-    text = page_of(make_readout_run(record={"NumberShots": "absent"}, curve=None)).text
+    text = page_of(make_readout_run(record={"NumberShotsPerReadout": "absent"}, curve=None)).text
     assert "does not hold the whole timing" in text
     assert "The curve was not recorded" in text
 
