@@ -37,8 +37,8 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = Parser(
         prog="bids_t1",
-        description="Measure T1 from multi-TI inversion recovery and from MP2RAGE or MP3RAGE: DICOM or BIDS in, BIDS "
-        "derivatives and a page out.",
+        description="Measure T1 from multi-TI inversion recovery and from MP2RAGE or MP3RAGE, and T2* from multi-echo "
+        "gradient echo: DICOM or BIDS in, BIDS derivatives and a page out.",
         epilog="Exit codes: 0 all done, 1 some participant failed, 16 input invalid, 18 labels or filters select "
         "nothing, 64 usage, 66 no input, 73 cannot create output, 74 input/output error.",
     )
@@ -125,6 +125,22 @@ def _add_estimation(group: argparse._ArgumentGroup) -> None:
         default=(0.02, 6.0),
         metavar=("LOW", "HIGH"),
         help="search range of T1, over which the prior of MP2RAGE is uniform [s] (default: 0.02 6)",
+    )
+    group.add_argument(
+        "--t2star-range",
+        "--t2star_range",
+        nargs=2,
+        type=float,
+        default=(0.001, 1.0),
+        metavar=("LOW", "HIGH"),
+        help="search range of T2* [s] (default: 0.001 1)",
+    )
+    group.add_argument(
+        "--t2star-noise",
+        "--t2star_noise",
+        choices=("floor", "gaussian", "rician"),
+        default="rician",
+        help="noise of magnitudes of multi-echo images: as for --ir-noise (default: %(default)s)",
     )
     group.add_argument(
         "--device",
@@ -248,9 +264,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _settings(arguments: argparse.Namespace) -> Settings:
     """Check the arguments against each other and against the file system."""
-    low, high = arguments.t1_range
-    if not 0 < low < high < math.inf:
-        raise UsageError(f"--t1-range is {low:g} {high:g}; expected two positive times in seconds, the shorter first.")
+    for name in ("t1_range", "t2star_range"):
+        low, high = getattr(arguments, name)
+        if not 0 < low < high < math.inf:
+            raise UsageError(
+                f"--{name.replace('_', '-')} is {low:g} {high:g}; expected two positive times in seconds, the shorter "
+                "first."
+            )
     _check_mp2rage(arguments)
     database = arguments.bids_database_dir
     if database is not None and not (database / "layout_index.sqlite").is_file():
@@ -283,7 +303,9 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         ignore_transmit_map=arguments.no_b1,
         transmit_prior=tuple(arguments.b1_prior),
         noise_sd=arguments.noise_sd,
-        t1_range=(low, high),
+        t1_range=tuple(arguments.t1_range),
+        t2star_range=tuple(arguments.t2star_range),
+        t2star_noise=arguments.t2star_noise,
         device=arguments.device,
         skip_validation=arguments.skip_bids_validation,
         reports_only=arguments.reports_only,

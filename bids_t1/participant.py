@@ -19,7 +19,7 @@ from bids_t1.data.errors import (
 from bids_t1.dicom.convert import convert
 from bids_t1.dicom.record import Conversion
 from bids_t1.report.page import write_page
-from bids_t1.runs import inversion_recovery, mp2rage
+from bids_t1.runs import inversion_recovery, mp2rage, multi_echo_gre
 from bids_t1.runs.common import versions
 from bids_t1.storage import publishing
 
@@ -215,4 +215,6 @@ def _process_run(
     """Estimate the maps of one run with what knows its sequence."""
     if acquisition.sequence == "IRT1":
         return inversion_recovery.process(acquisition, raw, settings)
+    if acquisition.sequence == "MEGRE":
+        return multi_echo_gre.process(acquisition, raw, settings)
     return mp2rage.process(acquisition, raw, transmit_fields, settings)

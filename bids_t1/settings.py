@@ -44,6 +44,8 @@ class Settings:
     """Of one channel of MP2RAGE images; None: from the data."""
 
     t1_range: tuple[float, float]
+    t2star_range: tuple[float, float]
+    t2star_noise: Literal["floor", "gaussian", "rician"]
     device: str
     skip_validation: bool
     reports_only: bool

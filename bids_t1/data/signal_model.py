@@ -29,6 +29,11 @@ class SignalModel(Protocol):
         """Physical range of the second coefficient over the first; unused with one coefficient."""
         ...
 
+    @property
+    def changes_sign(self) -> bool:
+        """Whether the signal may be negative, so that magnitudes have lost something."""
+        ...
+
     def columns(self, time: Times) -> tuple[Columns, Columns]:
         """Return B and its derivative with respect to log T, at each T of `time` [s]."""
         ...

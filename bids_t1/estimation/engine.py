@@ -251,7 +251,7 @@ def _signals(plan: _Plan, images: torch.Tensor) -> Signals:
 
 
 def _solve(plan: _Plan, signals: Signals) -> Solution:
-    unsigned = plan.kind == "magnitude" or plan.options.restore_polarity
+    unsigned = (plan.kind == "magnitude" or plan.options.restore_polarity) and plan.model.changes_sign
     problem = Problem(model=plan.model, dictionary=plan.dictionary, prior=plan.prior, noise_sd=plan.noise.residual)
     solution = solve_unsigned(problem, signals) if unsigned else solve_signed(problem, signals)
     if plan.kind == "magnitude" and plan.options.noise == "rician" and plan.noise.residual > 0:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from scipy import stats
 from tqdm import tqdm
 
 from bids_t1.bids.load import size_in_memory
@@ -43,6 +44,11 @@ def if_valid(read: Callable[[str], float | None], key: str) -> float | None:
         return read(key)
     except InvalidInputError:
         return None
+
+
+def interval_factor(degrees_of_freedom: int) -> float | None:
+    """Return the number of SDs of a 95 % interval; None where there are no residuals."""
+    return float(stats.t.ppf(0.975, degrees_of_freedom)) if degrees_of_freedom > 0 else None
 
 
 def require_memory(acquisition: Acquisition, settings: Settings, *, times_images: float) -> None:

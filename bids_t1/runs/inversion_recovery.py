@@ -6,15 +6,13 @@ import logging
 import math
 from typing import TYPE_CHECKING
 
-from scipy import stats
-
 from bids_t1.bids.load import load_series
 from bids_t1.data.estimate import VoxelStatus, count_statuses
 from bids_t1.data.outputs import outputs_of
 from bids_t1.data.result import RunResult
 from bids_t1.estimation.engine import EstimationOptions, estimate
 from bids_t1.estimation.examples import choose_examples
-from bids_t1.runs.common import computing, if_valid, naming, require_memory, times, uris, versions
+from bids_t1.runs.common import computing, if_valid, interval_factor, naming, require_memory, times, uris, versions
 from bids_t1.sequences.inversion_recovery import InversionRecovery
 
 if TYPE_CHECKING:
@@ -117,7 +115,7 @@ def _record(
         "SearchRange": list(settings.t1_range),
         "NoiseSD": {"Background": fitted.noise.background, "Residual": fitted.noise.residual},
         "DegreesOfFreedom": fitted.degrees_of_freedom,
-        "IntervalFactor": _interval_factor(fitted.degrees_of_freedom),
+        "IntervalFactor": interval_factor(fitted.degrees_of_freedom),
         "Device": fitted.device,
         "EstimationSoftware": versions(),
     }
@@ -137,8 +135,3 @@ def _noise_handling(kind: Kind, fitted: Estimate, settings: Settings) -> str:
     if kind != "magnitude" or (settings.noise == "floor" and not fitted.noise.is_rician):
         return "gaussian"
     return settings.noise
-
-
-def _interval_factor(degrees_of_freedom: int) -> float | None:
-    """Return the number of SDs of a 95 % interval; None where there are no residuals."""
-    return float(stats.t.ppf(0.975, degrees_of_freedom)) if degrees_of_freedom > 0 else None

@@ -110,6 +110,11 @@ class InversionRecovery:
         """Range of kappa: loose, because a tight bound is a one-sided prior that biases T1."""
         return (0.5, 3.0)
 
+    @property
+    def changes_sign(self) -> bool:
+        """Before the zero crossing it is negative."""
+        return True
+
     def columns(self, time: Times) -> tuple[Columns, Columns]:
         """Return the columns of M0 and kappa M0 and their derivatives with respect to log T1."""
         ti = _over(self.inversion_times, time)

@@ -175,6 +175,10 @@ class Decay:
     def n_measurements(self) -> int:
         return len(self.echo_times)
 
+    @property
+    def changes_sign(self) -> bool:
+        return True
+
     def columns(self, time: Times) -> tuple[Columns, Columns]:
         relative = time.new_tensor(self.echo_times).reshape(-1, *(1 for _ in time.shape)) / time
         column = torch.exp(-relative)
