@@ -31,7 +31,7 @@ def echoes(signal_to_noise: float, *, air: bool = True, times: tuple[float, ...]
 
 @pytest.mark.parametrize("air", [True, False], ids=["with air", "without air"])
 @pytest.mark.parametrize("kind", ["magnitude", "complex"])
-def test_t2star_has_no_bias_and_honest_error_bars(kind: str, air: bool) -> None:  # noqa: FBT001
+def test_t2star_has_no_bias_and_honest_error_bars(kind: str, air: bool) -> None:
     true, images = echoes(30, air=air)
     model = MultiEchoGradientEcho(echo_times=TIMES)
     options = EstimationOptions(time_range=(0.001, 1.0), noise="rician", n_threads=2)
