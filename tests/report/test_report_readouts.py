@@ -209,8 +209,8 @@ def test_the_drawn_efficiency_follows_r1() -> None:
     "key",
     [
         "InversionTimes", "FlipAngles", "RepetitionTimesExcitation", "NumberShotsPerReadout",
-        "RepetitionTimePreparation", "InversionEfficiency", "InversionEfficiencySlope", "TimingOrigins", "DataKind", "Scaling", "TransmitField",
-        "TransmitFieldPrior", "T1Prior", "SearchRange", "NoiseSD", "RobustBeta",
+        "RepetitionTimePreparation", "InversionEfficiency", "InversionEfficiencySlope", "TimingOrigins",
+        "DataKind", "Scaling", "TransmitField", "TransmitFieldPrior", "T1Prior", "SearchRange", "NoiseSD", "RobustBeta",
     ],
 )  # fmt: skip
 def test_a_strange_record_is_shown_and_not_fatal(key: str, value: object) -> None:
