@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from bids_t1.data.acquisition import InputForm
     from bids_t1.data.estimate import PosteriorEstimate
 
     Array = NDArray[np.floating[Any]]
@@ -36,7 +37,7 @@ KNOWN = TransmitPrior(sd=0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """Truth and measurements of some voxels with an M0 of 1."""
+    """Truth and measurements of some voxels."""
 
     n_readouts: int
     truth: Array
@@ -85,15 +86,16 @@ def scene(  # noqa: PLR0913 - what a scene differs in
     noise_sd: float = 0.001,
     t1: tuple[float, float] = T1_RANGE,
     transmit: tuple[float, float] = (1.0, 1.0),
+    m0: tuple[float, float] = (1.0, 1.0),
     seed: int = 1,
 ) -> Scene:
-    """Draw T1 and transmit field uniformly, play every pulse, add a phase and complex Gaussian noise."""
+    """Draw T1, transmit field and M0 uniformly, play every pulse, add a phase and complex Gaussian noise."""
     rng = np.random.default_rng([seed, n_readouts, round(1e7 * noise_sd)])
     truth, field = rng.uniform(*t1, n_voxels), rng.uniform(*transmit, n_voxels)
     signal = rapid_gradient_echo_trains(
         truth, 1.0, protocol=protocol(n_readouts), transmit_field=field, inversion_efficiency=EFFICIENCY
     )
-    images = signal * np.exp(2j * np.pi * rng.random(n_voxels))
+    images = signal * np.exp(2j * np.pi * rng.random(n_voxels)) * rng.uniform(*m0, n_voxels)
     images += noise_sd * (rng.standard_normal(signal.shape) + 1j * rng.standard_normal(signal.shape))
     return Scene(
         n_readouts=n_readouts,
@@ -105,19 +107,29 @@ def scene(  # noqa: PLR0913 - what a scene differs in
 
 
 def estimate(
-    of: Scene, *, with_map: bool = True, prior: TransmitPrior = KNOWN, form: str = "complex", n_threads: int = 2
+    of: Scene, *, with_map: bool = True, prior: TransmitPrior = KNOWN, form: InputForm = "complex", n_threads: int = 2
 ) -> PosteriorEstimate:
-    """Estimate a scene, from its complex readouts or from UNI alone, with the noise that was added."""
-    field = of.transmit.astype(np.float32) if with_map else None
-    images = (
-        ReadoutImages(form="complex", readouts=of.readouts, transmit=field)
-        if form == "complex"
-        else ReadoutImages(form="UNIT1", uni=of.uni.astype(np.float32), transmit=field)
+    """Estimate a scene from one form of its images, with the noise that was added."""
+    images = ReadoutImages(
+        form=form,
+        readouts=_readouts(of, form),
+        uni=of.uni.astype(np.float32) if form.startswith("UNIT1") else None,
+        transmit=of.transmit.astype(np.float32) if with_map else None,
     )
     options = PosteriorOptions(
         time_range=T1_RANGE, transmit_prior=prior, noise_sd=of.noise_sd, device="cpu", n_threads=n_threads
     )
     return estimate_posterior(model(of.n_readouts), images, options)
+
+
+def _readouts(of: Scene, form: InputForm) -> NDArray[Any] | None:
+    """Return what a form holds of the readouts."""
+    if form == "complex":
+        return of.readouts
+    if form == "UNIT1":
+        return None
+    magnitudes: NDArray[Any] = np.abs(of.readouts)
+    return magnitudes[1:2] if form == "UNIT1 and last magnitude" else magnitudes
 
 
 @contextmanager

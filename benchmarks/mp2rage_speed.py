@@ -11,9 +11,12 @@ import sys
 import tempfile
 from pathlib import Path
 from time import perf_counter, process_time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.memory import MB, peak
+
+if TYPE_CHECKING:
+    from bids_t1.data.acquisition import InputForm
 
 # Linux lets a process begin with the peak of the one that started it: nothing heavy is imported before the child runs.
 
@@ -41,7 +44,7 @@ def measure_estimation(
     n_readouts: int = 2,
     with_map: bool = True,
     integrated: bool = False,
-    form: str = "complex",
+    form: InputForm = "complex",
 ) -> dict[str, float]:
     """Estimate a volume in which every voxel holds signal; the images themselves are counted in the peak."""
     from dataclasses import replace  # noqa: PLC0415 - see above
