@@ -14,21 +14,22 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-_SEQUENCES = ("IRT1", "MP2RAGE", "MP3RAGE")
+_SEQUENCES = ("IRT1", "MP2RAGE", "MP3RAGE", "MEGRE")
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Declare the arguments, their defaults and their help."""
     parser = Parser(
         prog="bids_t1_phantom",
-        description="Make a dataset of digital heads with known T1: inversion-recovery, MP2RAGE and MP3RAGE images "
-        "as BIDS or as the DICOM files of a scanner, and beside them the true maps. "
+        description="Make a dataset of digital heads with known T1 and T2*: inversion-recovery, MP2RAGE, MP3RAGE and "
+        "multi-echo gradient-echo images as BIDS or as the DICOM files of a scanner, and beside them the true maps. "
         "The same options and seed give the same bytes.",
     )
     parser.add_argument("out_dir", type=Path, help="folder to make; it must not exist, or be empty")
     _add_object(parser.add_argument_group("what is scanned"))
     _add_protocol(parser.add_argument_group("how it is scanned"))
     _add_readouts(parser.add_argument_group("MP2RAGE and MP3RAGE"))
+    _add_echoes(parser.add_argument_group("MEGRE"))
     _add_format(parser.add_argument_group("how it is written"))
     return parser
 
@@ -81,7 +82,8 @@ def _add_protocol(group: argparse._ArgumentGroup) -> None:
         default=[["IRT1"]],
         metavar="NAME",
         help="sequences to simulate, separated by spaces or commas: IRT1, inversion recovery with several inversion "
-        "times (default); MP2RAGE, two gradient-echo trains after one inversion, at 3 T; MP3RAGE, three, at 7 T",
+        "times (default); MP2RAGE, two gradient-echo trains after one inversion, at 3 T; MP3RAGE, three, at 7 T; "
+        "MEGRE, a spoiled gradient echo with several echoes, at 3 T",
     )
     group.add_argument(
         "--inversion-times",
@@ -186,6 +188,32 @@ def _add_readouts(group: argparse._ArgumentGroup) -> None:
     )
 
 
+def _add_echoes(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--echo-times",
+        type=float,
+        nargs="+",
+        default=None,
+        metavar="S",
+        help="echo times [s] (default: six from 0.004 to 0.024)",
+    )
+    group.add_argument(
+        "--megre-part",
+        choices=["mag", "polar", "complex"],
+        default="mag",
+        help="mag: magnitude (default); polar: magnitude and phase; complex: real and imaginary parts. DICOM files "
+        "hold magnitude and phase for both of the latter, Philips real and imaginary parts for complex",
+    )
+    group.add_argument(
+        "--megre-snr",
+        type=float,
+        default=50.0,
+        metavar="X",
+        help="signal of white matter at echo time 0 over the noise SD of one channel (real or imaginary); inf for no "
+        "noise (default: %(default)s)",
+    )
+
+
 def _add_format(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--format",
@@ -208,7 +236,14 @@ def _add_format(group: argparse._ArgumentGroup) -> None:
         "--one-series",
         action="store_true",
         help="all inversion times in ONE DICOM series instead of a series each; of MP2RAGE and "
-        "MP3RAGE with all their parts, but without the derived images",
+        "MP3RAGE with all their parts, but without the derived images; of MEGRE with all its parts",
+    )
+    group.add_argument(
+        "--echo-series",
+        choices=["one", "each"],
+        default="one",
+        help="DICOM series of MEGRE: one with all echoes (default), or one for each echo, as when echoes are scanned "
+        "one by one",
     )
     group.add_argument(
         "--layout",

@@ -10,6 +10,7 @@ import numpy as np
 
 from bids_t1.data.entities import BidsName
 from bids_t1.phantom.anatomy import Tissue
+from bids_t1.phantom.echo_scan import true_amplitude
 from bids_t1.storage import as_json
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from bids_t1.phantom.echo_scan import EchoProtocol
     from bids_t1.phantom.head import Grid, Head
     from bids_t1.phantom.scan import Protocol, Scan
 
@@ -48,8 +50,16 @@ Made by bids_t1_phantom; no person was scanned. {sequences} images of a head who
 ICBM 2009a nonlinear symmetric template (Fonov et al. 2011, doi 10.1016/j.neuroimage.2010.07.033). The signal is a
 pulse-by-pulse simulation of the magnetisation in its steady state. Every voxel holds one tissue and has one T1 and one
 transmit field B1+, which acts on the excitations of gradient-echo trains, not on spin echoes (IRT1). Noise is complex,
-Gaussian and white; its SD stands in the sidecar of the true M0. The truth is {truth}. Beside it, in {protocols}, is
-what images and headers do not tell of the protocol, with the inversion efficiency of the trains.
+Gaussian and white; its SD stands in the sidecar of the true M0. The truth is {truth}.{protocols}
+"""
+
+_README_PROTOCOLS = """\
+ Beside it, in {protocols}, is
+what images and headers do not tell of the protocol, with the inversion efficiency of the trains."""
+
+_README_ECHOES = """
+Multi-echo images decay with T2*, one in each voxel, from an amplitude that holds the T1 weighting of the steady state
+of the excitations: for MEGRE it is the map desc-truthMEGRE_M0map. Their phase grows with a smooth off-resonance.
 """
 
 
@@ -62,15 +72,19 @@ class Readme:
 
     sequences: tuple[str, ...] = ("IRT1",)
     protocols: tuple[str, ...] = ()
-    """Names of the protocol files in the folder of the truth; none where there is only IRT1."""
+    """Names of the protocol files in the folder of the truth; none where there is no MP2RAGE."""
+
+    has_echoes: bool = False
+    """Whether there are images that decay with T2*."""
 
     def text(self) -> str:
         """Return the README."""
-        if not self.protocols:
+        if self.sequences == ("IRT1",):
             return _README.format(truth=self.truth)
-        return _README_READOUTS.format(
-            sequences=" and ".join(self.sequences), truth=self.truth, protocols=" and ".join(self.protocols)
-        )
+        files = " and ".join(self.protocols)
+        protocols = _README_PROTOCOLS.format(protocols=files) if files else ""
+        text = _README_READOUTS.format(sequences=" and ".join(self.sequences), truth=self.truth, protocols=protocols)
+        return text + (_README_ECHOES if self.has_echoes else "")
 
 
 def write_root(folder: Path, readme: Readme) -> None:
@@ -172,6 +186,12 @@ class TruthOptions:
     transmit_field: bool = False
     """Whether there are images that depend on B1+."""
 
+    decay: bool = False
+    """Whether there are images that decay with T2*."""
+
+    echoes: EchoProtocol | None = None
+    """Multi-echo gradient echo, where it is scanned: its amplitude is not M0."""
+
 
 def noise_fields(noise_sd: float, snr: float, *, prefix: str = "") -> dict[str, object]:
     """Return what the sidecar of M0 says of the noise of one sequence."""
@@ -214,6 +234,21 @@ def _truth_maps(head: Head, options: TruthOptions) -> list[_TruthMap]:
     if options.transmit_field:
         maps.append(("truth", "TB1map", "fmap", head.transmit_field.astype(np.float32), {
             "Units": "arbitrary", "Description": "True transmit field B1+, achieved over nominal flip angle",
+        }))  # fmt: skip
+    return maps + _truth_of_echoes(head, options)
+
+
+def _truth_of_echoes(head: Head, options: TruthOptions) -> list[_TruthMap]:
+    maps: list[_TruthMap] = []
+    if options.decay:
+        maps.append(("truth", "T2starmap", "anat", head.t2_star.astype(np.float32), {
+            "Units": "s", "Description": "True T2*; NaN in air",
+        }))  # fmt: skip
+    if options.echoes is not None:
+        amplitude = true_amplitude(head, options.echoes)
+        maps.append(("truthMEGRE", "M0map", "anat", amplitude.astype(np.float32), {
+            "Units": "arbitrary",
+            "Description": "True signal of MEGRE at echo time 0, with the T1 weighting of its steady state; 0 in air",
         }))  # fmt: skip
     return maps
 

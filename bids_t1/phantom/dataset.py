@@ -23,6 +23,8 @@ from bids_t1.phantom.bids_writer import (
     write_truth_root,
 )
 from bids_t1.phantom.dicom_writer import DicomOptions, write_dicom
+from bids_t1.phantom.echo_scan import DEFAULT_ECHO_TIMES, EchoProtocol, EchoScan, acquire_echoes
+from bids_t1.phantom.echo_writer import ECHO_PARTS, write_echoes
 from bids_t1.phantom.head import HeadOptions, field_of, make_head
 from bids_t1.phantom.readout_scan import ReadoutScan, acquire_readouts, default_sequence
 from bids_t1.phantom.readout_writer import ReadoutOptions, protocol_name, write_b1_map, write_protocol, write_readouts
@@ -53,6 +55,12 @@ class Request:
     """MP2RAGE and MP3RAGE, where they are scanned."""
 
     readout_options: ReadoutOptions = field(default_factory=ReadoutOptions)
+    echoes: EchoProtocol | None = None
+    """Of the multi-echo gradient echo; None where it is not scanned."""
+
+    echo_part: str = "mag"
+    """Key of `ECHO_PARTS`."""
+
     b1_map: str = "none"
     """none, ratio or percent."""
 
@@ -100,19 +108,32 @@ class Request:
                 transmit=TransmitOptions(*arguments.b1_range),
             ),
             readouts=readouts,
+            echoes=EchoProtocol.build(tuple(arguments.echo_times or DEFAULT_ECHO_TIMES), arguments.megre_snr)
+            if "MEGRE" in sequences
+            else None,
+            echo_part=arguments.megre_part,
             readout_options=ReadoutOptions(form=arguments.mp2rage_form, uni_scale=arguments.uni_scale),
             b1_map=_b1_map(arguments, scanned=bool(readouts)),
             participants=arguments.participants,
             seed=arguments.seed,
             part=arguments.part,
-            dicom=_dicom_options(arguments, has_readouts=bool(readouts)),
+            dicom=_dicom_options(arguments, only_inversion_recovery=sequences == ["IRT1"]),
             layout=arguments.layout,
         )
 
     @property
     def sequences(self) -> tuple[str, ...]:
         """Names of what is scanned."""
-        return (*(("IRT1",) if self.protocol is not None else ()), *(sequence.name for sequence in self.readouts))
+        return (
+            *(("IRT1",) if self.protocol is not None else ()),
+            *(sequence.name for sequence in self.readouts),
+            *(("MEGRE",) if self.echoes is not None else ()),
+        )
+
+    @property
+    def decays(self) -> bool:
+        """Whether something that is scanned depends on T2*."""
+        return self.echoes is not None
 
     def readme(self, truth: str) -> Readme:
         """Return what a README says, with the place of the truth in the reader's words."""
@@ -120,6 +141,7 @@ class Request:
             truth=truth,
             sequences=self.sequences,
             protocols=tuple(protocol_name(sequence) for sequence in self.readouts),
+            has_echoes=self.decays,
         )
 
     def truth_options(self) -> TruthOptions:
@@ -130,8 +152,15 @@ class Request:
         for sequence in self.readouts:
             snr = 1 / sequence.noise if sequence.noise else math.inf
             noise |= noise_fields(sequence.noise_sd, snr, prefix=sequence.name if len(self.sequences) > 1 else "")
+        if self.echoes is not None:
+            prefix = "MEGRE" if len(self.sequences) > 1 else ""
+            noise |= noise_fields(self.echoes.noise_sd, self.echoes.snr, prefix=prefix)
         return TruthOptions(
-            noise=noise, inversion_recovery=self.protocol is not None, transmit_field=bool(self.readouts)
+            noise=noise,
+            inversion_recovery=self.protocol is not None,
+            transmit_field=bool(self.readouts) or self.echoes is not None,
+            decay=self.decays,
+            echoes=self.echoes,
         )
 
 
@@ -171,15 +200,17 @@ def _b1_map(arguments: Namespace, *, scanned: bool) -> str:
     return "ratio" if scanned and low != high and arguments.format == "bids" else "none"
 
 
-def _dicom_options(arguments: Namespace, *, has_readouts: bool) -> DicomOptions | None:
+def _dicom_options(arguments: Namespace, *, only_inversion_recovery: bool) -> DicomOptions | None:
     if arguments.format != "dicom":
         return None
-    if arguments.enhanced and has_readouts:
-        raise UsageError("enhanced files of MP2RAGE; expected IRT1 alone, or no --enhanced.")
+    if arguments.enhanced and not only_inversion_recovery:
+        raise UsageError("enhanced files of MP2RAGE or MEGRE; expected IRT1 alone, or no --enhanced.")
     return DicomOptions(
         vendor=arguments.vendor,
         enhanced=arguments.enhanced,
         one_series=arguments.one_series,
+        echo_part=arguments.megre_part,
+        echo_series=arguments.echo_series,
         nested=arguments.layout != "flat",
     )
 
@@ -241,6 +272,8 @@ def _write_bids(request: Request, data: Path, head: Head, participant: int) -> l
     for scan in _scans(request, head, participant):
         if isinstance(scan, ReadoutScan):
             images += write_readouts(data, scan, request.readout_options, participant=label)
+        elif isinstance(scan, EchoScan):
+            images += write_echoes(data, scan, participant=label, parts=ECHO_PARTS[request.echo_part])
         else:
             images += write_scan(data, scan, participant=label, parts=PARTS[request.part])
     if request.b1_map != "none":
@@ -255,14 +288,16 @@ def _write_dicom(request: Request, options: DicomOptions, folder: Path, head: He
     write_dicom(folder, scans, options, participant=f"{participant:02d}", part=request.part, seed=request.seed)
 
 
-def _scans(request: Request, head: Head, participant: int) -> list[Scan | ReadoutScan]:
+def _scans(request: Request, head: Head, participant: int) -> list[Scan | ReadoutScan | EchoScan]:
     """Scan one head with every sequence."""
-    scans: list[Scan | ReadoutScan] = []
+    scans: list[Scan | ReadoutScan | EchoScan] = []
     if request.protocol is not None:
         scans.append(acquire(head, request.protocol, seed=request.seed, participant=participant))
     scans += [
         acquire_readouts(head, sequence, seed=request.seed, participant=participant) for sequence in request.readouts
     ]
+    if request.echoes is not None:
+        scans.append(acquire_echoes(head, request.echoes, seed=request.seed, participant=participant))
     return scans
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import EnhancedMRImageStorage, ExplicitVRLittleEndian, MRImageStorage
 
 from bids_t1.data.errors import UsageError
+from bids_t1.phantom.dicom_series import Series, series_number, slices, to_rows
+from bids_t1.phantom.echo_dicom import plan_echoes
+from bids_t1.phantom.echo_scan import EchoScan
 from bids_t1.phantom.enhanced import add_functional_groups
 from bids_t1.phantom.headers import (
     Identity,
@@ -28,12 +30,9 @@ from bids_t1.phantom.readout_vendors import readout_vendor, repetition_time, sto
 from bids_t1.phantom.vendors import VENDORS, Frame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
-    from bids_t1.phantom.head import Grid
     from bids_t1.phantom.scan import Scan
     from bids_t1.phantom.vendors import Stored, Vendor
 
@@ -51,6 +50,12 @@ class DicomOptions:
     one_series: bool = False
     """All inversion times in one series, instead of a series each."""
 
+    echo_part: str = "mag"
+    """Of the multi-echo gradient echo: mag, polar or complex."""
+
+    echo_series: str = "one"
+    """Series of the multi-echo gradient echo: one for all echoes, or each its own."""
+
     nested: bool = True
     """A folder per series; False puts all files into one."""
 
@@ -62,15 +67,14 @@ class DicomOptions:
             raise UsageError("GE scanners write no enhanced files here; expected siemens or philips, or no --enhanced.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Series:
-    name: SeriesName
-    vendor: Vendor
-    frames: tuple[Frame, ...]
-
-
 def write_dicom(  # noqa: PLR0913 -- the last three are keywords
-    folder: Path, scans: Sequence[Scan | ReadoutScan], options: DicomOptions, *, participant: str, part: str, seed: int
+    folder: Path,
+    scans: Sequence[Scan | ReadoutScan | EchoScan],
+    options: DicomOptions,
+    *,
+    participant: str,
+    part: str,
+    seed: int,
 ) -> None:
     """Write what was scanned of one participant.
 
@@ -78,9 +82,9 @@ def write_dicom(  # noqa: PLR0913 -- the last three are keywords
     ----------
     folder : Path
         Where the files, or a folder per series, go.
-    scans : sequence of Scan or ReadoutScan
-        What to write, all on one grid. Stored values times their scale are the signal of the simulation: unscaled
-        for inversion recovery, scaled alike for all readouts of the other sequences.
+    scans : sequence of Scan, ReadoutScan or EchoScan
+        What to write. Stored values times their scale are the signal of the simulation: unscaled for inversion
+        recovery, scaled alike for all images of each other sequence.
     options : DicomOptions
         Vendor and kind of file.
     participant : str
@@ -91,10 +95,12 @@ def write_dicom(  # noqa: PLR0913 -- the last three are keywords
         Identifiers derive from it and from the participant.
     """
     identity = Identity(participant=participant, seed=seed)
-    plans: list[_Series] = []
+    plans: list[Series] = []
     for scan in scans:
         if isinstance(scan, ReadoutScan):
             plans += _plan_readouts(scan, options, len(plans))
+        elif isinstance(scan, EchoScan):
+            plans += plan_echoes(scan, options, len(plans))
         else:
             plans += _plan(scan, options, part)
     count = 0
@@ -105,16 +111,11 @@ def write_dicom(  # noqa: PLR0913 -- the last three are keywords
         groups = [series.frames] if options.enhanced else [(frame,) for frame in series.frames]
         for instance, frames in enumerate(groups, start=1):
             count += 1
-            dataset = _dataset(series, frames, instance, scans[0].grid, identity, enhanced=options.enhanced)
+            dataset = _dataset(series, frames, instance, identity, enhanced=options.enhanced)
             dataset.save_as(target / f"IM_{count:04d}.dcm", enforce_file_format=True)
 
 
-def _number(vendor: Vendor, rank: int) -> int:
-    """Return the number of a series by its rank, from 0, in the examination."""
-    return (rank + 3) * vendor.series_step + (vendor.series_step > 1)
-
-
-def _plan(scan: Scan, options: DicomOptions, part: str) -> list[_Series]:
+def _plan(scan: Scan, options: DicomOptions, part: str) -> list[Series]:
     """Sort frames into series: by inversion time unless all share one, by part where the vendor does."""
     vendor = VENDORS[options.vendor]
     parts = vendor.parts[part]
@@ -123,7 +124,7 @@ def _plan(scan: Scan, options: DicomOptions, part: str) -> list[_Series]:
     stored = {(part, time): vendor.store(views[part][time], part) for part in parts for time in times}
     measurements = [tuple(times)] if options.one_series else [(time,) for time in times]
     shares = [parts] if vendor.parts_share_series else [(part,) for part in parts]
-    plans: list[_Series] = []
+    plans: list[Series] = []
     for group in measurements:
         description = _misleading_description(scan, group[0], one_series=options.one_series)
         for share in shares:
@@ -131,14 +132,14 @@ def _plan(scan: Scan, options: DicomOptions, part: str) -> list[_Series]:
                 frame
                 for time in group
                 for part in share
-                for frame in _frames(_first_frame(scan, stored[part, time], part, time), scan.grid)
+                for frame in slices(_first_frame(scan, stored[part, time], part, time), scan.grid)
             ]
-            name = SeriesName(number=_number(vendor, len(plans)), description=description, protocol=description)
-            plans.append(_Series(name=name, vendor=vendor, frames=tuple(frames)))
+            name = SeriesName(number=series_number(vendor, len(plans)), description=description, protocol=description)
+            plans.append(Series(name=name, vendor=vendor, frames=tuple(frames), grid=scan.grid))
     return plans
 
 
-def _plan_readouts(scan: ReadoutScan, options: DicomOptions, rank: int) -> list[_Series]:
+def _plan_readouts(scan: ReadoutScan, options: DicomOptions, rank: int) -> list[Series]:
     """Sort frames into series: by readout and part, or all readouts in one; derived images by themselves."""
     vendor = readout_vendor(options.vendor, scan.sequence)
     readouts = range(len(scan.sequence.protocol.inversion_times))
@@ -155,14 +156,14 @@ def _plan_readouts(scan: ReadoutScan, options: DicomOptions, rank: int) -> list[
         frames = [
             frame
             for part, readout in group
-            for frame in _frames(_first_readout_frame(scan, vendor, stored[part][readout], part, readout), scan.grid)
+            for frame in slices(_first_readout_frame(scan, vendor, stored[part][readout], part, readout), scan.grid)
         ]
         name = SeriesName(
-            number=_number(vendor, index),
+            number=series_number(vendor, index),
             description=vendor.describe(*group[0]),
             protocol=scan.sequence.protocol_name,
         )
-        plans.append(_Series(name=name, vendor=vendor, frames=tuple(frames)))
+        plans.append(Series(name=name, vendor=vendor, frames=tuple(frames), grid=scan.grid))
     return plans
 
 
@@ -214,33 +215,16 @@ def _first_readout_frame(scan: ReadoutScan, vendor: Vendor, stored: Stored, part
     )
 
 
-def _frames(first: Frame, grid: Grid) -> Iterator[Frame]:
-    """All slices of an image whose lowest is given."""
-    for index in range(grid.shape[2]):
-        yield replace(
-            first,
-            pixels=to_rows(first.stored.pixels[:, :, index]),
-            slice_number=index + 1,
-            position=position(grid, index),
-        )
-
-
-def to_rows(plane: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Turn (x, y), which grow right and forward, into (row, column), which grow back and left."""
-    return np.ascontiguousarray(plane[::-1, ::-1].T)
-
-
-def _dataset(  # noqa: PLR0913
-    series: _Series,
+def _dataset(
+    series: Series,
     frames: tuple[Frame, ...],
     instance: int,
-    grid: Grid,
     identity: Identity,
     *,
     enhanced: bool,
 ) -> FileDataset:
     """One file."""
-    vendor, number = series.vendor, series.name.number
+    vendor, number, grid = series.vendor, series.name.number, series.grid
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = EnhancedMRImageStorage if enhanced else MRImageStorage
     meta.MediaStorageSOPInstanceUID = identity.uid("instance", number, instance)

@@ -53,6 +53,21 @@ T1 = MappingProxyType(
 )
 """Mean T1 of each tissue [s]."""
 
+T2_STAR = MappingProxyType(
+    {
+        # Round numbers for 3 T; iron shortens that of deep grey matter.
+        Tissue.GREY_MATTER: 0.060,
+        Tissue.WHITE_MATTER: 0.048,
+        Tissue.FLUID: 0.5,
+        Tissue.BONE: 0.005,
+        Tissue.SOFT_TISSUE: 0.030,
+        Tissue.DEEP_GREY_MATTER: 0.035,
+        Tissue.FAT: 0.030,
+        Tissue.EYE: 0.4,
+    }
+)
+"""Mean T2* of each tissue [s]."""
+
 _WATER = MappingProxyType(
     {
         Tissue.GREY_MATTER: 1.17,
@@ -102,6 +117,12 @@ class Head:
     phase: NDArray[np.float64]
     """Phase of the transverse magnetisation at the echo [rad]."""
 
+    t2_star: NDArray[np.float64]
+    """Decay time of a gradient echo [s]; NaN in air."""
+
+    off_resonance: NDArray[np.float64]
+    """Smooth part of the static field, as a frequency [Hz]."""
+
     brain: NDArray[np.bool_]
     """Brain with its fluid."""
 
@@ -127,7 +148,7 @@ class HeadOptions:
     """Added to kappa in some tissues, as magnetisation transfer does."""
 
     t1_spread: float = 0.03
-    """Standard deviation of T1 within a tissue, and of its mean between participants, relative."""
+    """Standard deviation of T1 and T2* within a tissue, and of their means between participants, relative."""
 
     transmit: TransmitOptions = field(default_factory=TransmitOptions)
     """Range of B1+, which gradient-echo trains feel; the spin echoes of inversion recovery do not."""
@@ -180,6 +201,7 @@ def make_head(atlas: Atlas, options: HeadOptions, *, seed: int, participant: int
     receive = 1 + 0.06 * _smooth_field(points, rng, spacing=70.0)
     efficiency = options.efficiency_mean + options.efficiency_sd * _smooth_field(points, rng, spacing=40.0)
     efficiency += _look_up(tissue, {kind: options.efficiency_offset.get(kind, 0.0) for kind in T1})
+    t2_star, off_resonance = _decay(points, tissue, options, seed=[seed, participant, 5])
     return Head(
         grid=grid,
         tissue=tissue,
@@ -187,9 +209,21 @@ def make_head(atlas: Atlas, options: HeadOptions, *, seed: int, participant: int
         m0=water * np.clip(receive, 0.7, 1.3),
         inversion_efficiency=np.clip(efficiency, 0.0, 2.0),
         phase=1.0 + 0.012 * (points[1] + 10) + 1.2 * _smooth_field(points, rng, spacing=60.0),
+        t2_star=t2_star,
+        off_resonance=off_resonance,
         brain=np.isin(tissue, [kind for kind in Tissue if kind.in_brain]),
         transmit_field=field_of(points, options.transmit, seed=seed, participant=participant),
     )
+
+
+def _decay(
+    points: NDArray[np.float64], tissue: NDArray[np.uint8], options: HeadOptions, *, seed: list[int]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return T2* and off-resonance, from a stream of their own like that of the transmit field."""
+    rng = np.random.default_rng(seed)
+    means = {kind: mean * (1 + options.t1_spread * rng.standard_normal()) for kind, mean in T2_STAR.items()}
+    texture = 1 + options.t1_spread * np.clip(_smooth_field(points, rng, spacing=22.0), -2.5, 2.5)
+    return _look_up(tissue, means) * texture, 15.0 * _smooth_field(points, rng, spacing=80.0)
 
 
 def field_of(

@@ -139,7 +139,7 @@ def stamp_classic(dataset: Dataset, frame: Frame, vendor: Vendor, grid: Grid) ->
     dataset.EchoTime = decimal(frame.echo_time * 1000)
     dataset.FlipAngle = decimal(frame.flip_angle)
     dataset.EchoTrainLength = 1
-    dataset.EchoNumbers = 1
+    dataset.EchoNumbers = frame.echo_number
     dataset.NumberOfAverages = "1"
     dataset.ImagedNucleus = "1H"
     dataset.ImagingFrequency = decimal(_FREQUENCY * frame.magnetic_field_strength)

@@ -140,7 +140,11 @@ def acquire(head: Head, protocol: Protocol, *, seed: int, participant: int = 1) 
 
 
 def receive(
-    signal: NDArray[np.float64], phase: NDArray[np.float64], *, noise_sd: float, rng: np.random.Generator
+    signal: NDArray[np.floating] | NDArray[np.complexfloating],
+    phase: NDArray[np.float64],
+    *,
+    noise_sd: float,
+    rng: np.random.Generator,
 ) -> NDArray[np.complex64]:
     """Give signals (measurement, x, y, z) the phase of the object [rad], and complex white noise."""
     images = np.empty(signal.shape, dtype=np.complex64)

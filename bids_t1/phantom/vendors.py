@@ -83,6 +83,12 @@ class Frame:
     acquisition_type: str = "2D"
     """2D or 3D."""
 
+    echo_number: int = 1
+    """From 1."""
+
+    comment: str | None = None
+    """What the scanner says of the image, where it does."""
+
 
 class Vendor(Protocol):
     """One vendor's habits."""

@@ -1,0 +1,50 @@
+"""Series of DICOM images: what they hold, their numbers, and the slices of their volumes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bids_t1.phantom.headers import position
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from bids_t1.phantom.head import Grid
+    from bids_t1.phantom.headers import SeriesName
+    from bids_t1.phantom.vendors import Frame, Vendor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """Images that a scanner keeps together."""
+
+    name: SeriesName
+    vendor: Vendor
+    frames: tuple[Frame, ...]
+    grid: Grid
+
+
+def series_number(vendor: Vendor, rank: int) -> int:
+    """Return the number of a series by its rank, from 0, in the examination."""
+    return (rank + 3) * vendor.series_step + (vendor.series_step > 1)
+
+
+def slices(first: Frame, grid: Grid) -> Iterator[Frame]:
+    """All slices of an image whose lowest is given."""
+    for index in range(grid.shape[2]):
+        yield replace(
+            first,
+            pixels=to_rows(first.stored.pixels[:, :, index]),
+            slice_number=index + 1,
+            position=position(grid, index),
+        )
+
+
+def to_rows(plane: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Turn (x, y), which grow right and forward, into (row, column), which grow back and left."""
+    return np.ascontiguousarray(plane[::-1, ::-1].T)

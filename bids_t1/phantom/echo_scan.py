@@ -1,0 +1,137 @@
+"""A head goes through a multi-echo gradient echo (MEGRE): complex images that decay with T2*."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bids_t1.data.errors import UsageError
+from bids_t1.phantom.anatomy import Tissue
+from bids_t1.phantom.gradient_echo import echoes, spoiled_gradient_echo
+from bids_t1.phantom.head import T1, WHITE_MATTER_M0
+from bids_t1.phantom.scan import Images, receive
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from bids_t1.phantom.head import Head
+
+DEFAULT_ECHO_TIMES = (0.004, 0.008, 0.012, 0.016, 0.020, 0.024)
+"""Six echoes, evenly spaced [s]."""
+
+_STREAM = 6
+"""Random numbers of this sequence: its noise does not depend on what else is scanned."""
+
+_REWINDER = 0.004
+"""Least time from the last echo to the next excitation [s]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EchoProtocol:
+    """A spoiled gradient echo with several echoes per excitation."""
+
+    echo_times: tuple[float, ...] = DEFAULT_ECHO_TIMES
+    """From excitation to echo [s]."""
+
+    repetition_time: float = 0.040
+    """From one excitation to the next [s]."""
+
+    flip_angle: float = 15.0
+    """Nominal [degree]."""
+
+    snr: float = 50.0
+    """Amplitude of average white matter at echo time 0 over the noise SD of one channel, real or imaginary."""
+
+    magnetic_field_strength: float = 3.0
+    """[T]."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no scanner can play.
+
+        Raises
+        ------
+        UsageError
+            If echo times or SNR cannot be.
+        """
+        refuse_echo_times(self.echo_times)
+        if self.repetition_time < self.echo_times[-1] + _REWINDER:
+            raise UsageError(
+                f"last echo at {self.echo_times[-1]:g} s with a repetition time of {self.repetition_time:g} s; "
+                f"expected at least {_REWINDER:g} s between them."
+            )
+        if not self.snr > 0:
+            raise UsageError(f"SNR {self.snr}; expected a number above 0, or inf for no noise.")
+
+    @classmethod
+    def build(cls, echo_times: tuple[float, ...], snr: float) -> EchoProtocol:
+        """Return a protocol whose repetition time has room for all echoes: 40 ms, or more for late ones."""
+        refuse_echo_times(echo_times)
+        needed = math.ceil(1000 * (echo_times[-1] + 4 * _REWINDER)) / 1000
+        return cls(echo_times=echo_times, repetition_time=max(0.040, needed), snr=snr)
+
+    @property
+    def noise_sd(self) -> float:
+        """Standard deviation of the noise in the real, and in the imaginary, channel [units of M0]."""
+        white_matter = self.amplitude(np.array(T1[Tissue.WHITE_MATTER]), np.array(WHITE_MATTER_M0), np.array(1.0))
+        return float(white_matter) / self.snr
+
+    def amplitude(
+        self, t1: NDArray[np.float64], m0: NDArray[np.float64], transmit_field: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return the signal at echo time 0, with the T1 weighting of the steady state: what a perfect fit calls M0."""
+        (signal,) = spoiled_gradient_echo(
+            t1,
+            m0,
+            flip_angles=[self.flip_angle],
+            repetition_times=[self.repetition_time],
+            transmit_field=transmit_field,
+        )
+        return np.asarray(signal)
+
+
+def refuse_echo_times(echo_times: tuple[float, ...]) -> None:
+    """Refuse echo times that are none.
+
+    Raises
+    ------
+    UsageError
+        If they are not in order, or not in seconds.
+    """
+    if not echo_times or any(not 0 < time < 1 for time in echo_times) or tuple(sorted(set(echo_times))) != echo_times:
+        raise UsageError(
+            f"echo times {', '.join(f'{time:g}' for time in echo_times)}; expected rising numbers above 0 and below 1 "
+            "second. Divide ms by 1000."
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EchoScan(Images):
+    """Images of one run, array (echo, x, y, z)."""
+
+    protocol: EchoProtocol
+
+
+def acquire_echoes(head: Head, protocol: EchoProtocol, *, seed: int, participant: int = 1) -> EchoScan:
+    """Scan a head: simulate the echoes of each voxel, add its phase and complex Gaussian noise."""
+    rng = np.random.default_rng([seed, participant, _STREAM])
+    matter = head.m0 > 0
+    signal = np.zeros((len(protocol.echo_times), *head.grid.shape), dtype=complex)
+    signal[:, matter] = echoes(
+        protocol.amplitude(head.t1[matter], head.m0[matter], head.transmit_field[matter]),
+        protocol.echo_times,
+        t2_star=head.t2_star[matter],
+        off_resonance=head.off_resonance[matter],
+    )
+    images = receive(signal, head.phase, noise_sd=protocol.noise_sd, rng=rng)
+    return EchoScan(grid=head.grid, protocol=protocol, images=images, reference_phase=head.phase)
+
+
+def true_amplitude(head: Head, protocol: EchoProtocol) -> NDArray[np.float64]:
+    """Return the signal at echo time 0 of each voxel, array (x, y, z) [units of M0]; 0 in air."""
+    matter = head.m0 > 0
+    amplitude = np.zeros(head.grid.shape)
+    amplitude[matter] = protocol.amplitude(head.t1[matter], head.m0[matter], head.transmit_field[matter])
+    return amplitude
