@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import signal
 import sys
 from collections import Counter
 from contextlib import suppress
@@ -18,9 +19,11 @@ from bids_t1.data.errors import (
     BidsT1Error,
     CannotCreateOutputError,
     NoInputError,
+    Stopped,
     UsageError,
 )
 from bids_t1.settings import Settings
+from bids_t1.storage import sweep
 
 if TYPE_CHECKING:
     import argparse
@@ -40,7 +43,8 @@ def build_parser() -> argparse.ArgumentParser:
         description="Measure T1 from multi-TI inversion recovery and from MP2RAGE or MP3RAGE, and T2* from multi-echo "
         "gradient echo: DICOM or BIDS in, BIDS derivatives and a page out.",
         epilog="Exit codes: 0 all done, 1 some participant failed, 16 input invalid, 18 labels or filters select "
-        "nothing, 64 usage, 66 no input, 73 cannot create output, 74 input/output error.",
+        "nothing, 64 usage, 66 no input, 73 cannot create output, 74 input/output error, "
+        "75 stopped from outside.",
     )
     parser.add_argument("bids_dir", type=Path, help="BIDS dataset, or folder of DICOM files; only read")
     parser.add_argument("out_dir", type=Path, help="folder for the derivatives")
@@ -239,6 +243,12 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--reports-only", "--reports_only", action="store_true", help="only make the pages again")
     group.add_argument(
+        "--force",
+        action="store_true",
+        help="process again what is finished: by default a participant with the same input, options and version, and "
+        "whole outputs, is left as it is",
+    )
+    group.add_argument(
         "--stop-on-first-crash",
         "--stop_on_first_crash",
         action="store_true",
@@ -251,15 +261,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     arguments = build_parser().parse_args(argv)
     _configure_logging(arguments.verbose)
+    signal.signal(signal.SIGTERM, _stop)
     try:
         settings = _settings(arguments)
         return _run(settings)
     except BidsT1Error as error:
         LOG.error("%s", error)  # noqa: TRY400 - an expected failure is its message
         return error.exit_code
+    except Stopped as stopped:
+        LOG.error("stopped; what was finished is kept, the same command goes on with the rest")  # noqa: TRY400
+        return stopped.exit_code
     except KeyboardInterrupt:
         LOG.error("interrupted; what was finished is kept")  # noqa: TRY400
         return 130
+
+
+def _stop(_signal: int, _frame: object) -> None:
+    """End what is going on, cleaning up on the way."""
+    raise Stopped
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
@@ -309,6 +328,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         device=arguments.device,
         skip_validation=arguments.skip_bids_validation,
         reports_only=arguments.reports_only,
+        force=arguments.force,
         stop_on_first_crash=arguments.stop_on_first_crash,
         n_processes=arguments.nprocs,
         n_threads=arguments.omp_nthreads or max(1, _processors() // arguments.nprocs),
@@ -379,6 +399,7 @@ def _run(settings: Settings) -> int:
             f"{error.filename}: cannot be made ({error.strerror}); expected a folder that can be written. "
             "Choose another out_dir or --work-dir."
         ) from error
+    sweep(settings.out_dir)
     outcomes = process_all(work, settings)
     if settings.work_dir.parent == settings.out_dir:
         with suppress(OSError):  # not empty: something is being worked on there

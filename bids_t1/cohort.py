@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import multiprocessing
+import os
+import signal
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from bids_t1.bids import discover
-from bids_t1.data.errors import BidsT1Error, InputOutputError, NoInputError, UsageError
+from bids_t1.data.errors import BidsT1Error, InputOutputError, NoInputError, Stopped, UsageError
 from bids_t1.dicom.sources import find_sources
 from bids_t1.estimation.chunks import choose_device
 from bids_t1.participant import Outcome, Work, process_participant
@@ -116,15 +118,36 @@ def process_all(work: Sequence[Work], settings: Settings) -> tuple[Outcome, ...]
         initializer=_start_process,
         initargs=(LOG.getEffectiveLevel(),),
     ) as pool:
-        pending = [(item, pool.submit(_process_one, item, settings)) for item in work]
-        outcomes = tuple(_until_crash(((item, partial(_await, item, future)) for item, future in pending), settings))
-        pool.shutdown(cancel_futures=True)
-    return outcomes
+        try:
+            pending = [(item, pool.submit(_process_apart, item, settings)) for item in work]
+            awaited = ((item, partial(_await, item, future)) for item, future in pending)
+            return tuple(_until_crash(awaited, settings))
+        except KeyboardInterrupt:
+            for child in multiprocessing.active_children():
+                child.terminate()
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _start_process(level: int) -> None:
     torch.set_num_threads(1)  # the engine has threads of its own
-    logging.basicConfig(format="%(message)s", level=level)
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process tells the others
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    logging.getLogger("bids_t1").setLevel(level)
+
+
+def _stop(_signal: int, _frame: object) -> None:
+    raise Stopped
+
+
+def _process_apart(work: Work, settings: Settings) -> Outcome:
+    """Process one participant in a process of its own, which ends where it is stopped, after cleaning up."""
+    try:
+        return _process_one(work, settings)
+    except Stopped as stopped:
+        os._exit(stopped.exit_code)  # an executor would go on with the next participant
 
 
 def _until_crash(jobs: Iterable[tuple[Work, Callable[[], Outcome]]], settings: Settings) -> Iterator[Outcome]:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bids_t1 import resume
 from bids_t1.bids import discover, results, write
 from bids_t1.data.entities import BidsName
 from bids_t1.data.errors import (
@@ -69,10 +70,18 @@ def process_participant(work: Work, settings: Settings) -> Outcome:
     """Convert, find, fit, write and report one participant; expected failures are returned, not raised."""
     n_runs = 0
     failures: list[BidsT1Error] = []
-    if not settings.reports_only:
+    digest = resume.fingerprint(work.participant, [source.folder for source in work.sources], settings)
+    finished = None if settings.force else resume.finished_runs(work.participant, digest, settings)
+    if finished is not None:
+        LOG.info(
+            "sub-%s: finished before with the same input, options and version; left as it is (--force does it again)",
+            work.participant,
+        )
+        n_runs = finished
+    elif not settings.reports_only:
         labels = set()
         for session in _sessions(work, settings):
-            n_fitted, failed = _process_session(work.participant, session, settings)
+            n_fitted, failed = _process_session(work.participant, session, digest, settings)
             n_runs += n_fitted
             failures += failed
             labels.add(session.label)
@@ -178,7 +187,9 @@ def _source_datasets(settings: Settings) -> dict[str, Path]:
     return named | ({"converted": converted} if converted.is_dir() and converted != settings.bids_dir else {})
 
 
-def _process_session(participant: str, session: _Session, settings: Settings) -> tuple[int, list[BidsT1Error]]:
+def _process_session(
+    participant: str, session: _Session, digest: str, settings: Settings
+) -> tuple[int, list[BidsT1Error]]:
     """Fit every run of a session and write what succeeded, together, in one step; return how many runs did."""
     raw = raw_dataset(settings, converted=session.conversion is not None)
     runs: list[RunResult] = []
@@ -188,10 +199,10 @@ def _process_session(participant: str, session: _Session, settings: Settings) ->
             runs.append(_process_run(acquisition, raw, session.transmit_fields, settings))
         except BidsT1Error as error:
             failures.append(error)
+    published = Path(BidsName.build({"sub": participant, "ses": session.label}, "T1map").folder("."))
     if runs:
         write.describe_derivatives(settings.out_dir, _source_datasets(settings))
-        labels = {"sub": participant, "ses": session.label}
-        with publishing(settings.out_dir, Path(BidsName.build(labels, "T1map").folder("."))) as folder:
+        with publishing(settings.out_dir, published) as folder:
             for run in runs:
                 write.write_run(folder, run)
     for failure in failures:
@@ -204,6 +215,9 @@ def _process_session(participant: str, session: _Session, settings: Settings) ->
         "series": [] if conversion is None else [asdict(series) for series in conversion.series],
         "versions": versions(),
         "command": settings.command,
+        "fingerprint": digest,
+        "all_sessions": not settings.sessions,
+        "outputs": resume.checksums(settings.out_dir, settings.out_dir / published) if runs else {},
     }
     write.write_log(results.log_path(settings.out_dir, participant, session.label), log)
     return len(runs), failures

@@ -49,6 +49,9 @@ class Settings:
     device: str
     skip_validation: bool
     reports_only: bool
+    force: bool
+    """Whether finished participants are processed again."""
+
     stop_on_first_crash: bool
     n_processes: int
     n_threads: int

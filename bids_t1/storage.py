@@ -6,7 +6,8 @@ import json
 import os
 import shutil
 import tempfile
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
 
 BIDS_VERSION = "1.10.0"
 """Version of BIDS that datasets written here follow."""
+
+
+SCRATCH = ".bids_t1-"
+"""Beginning of the names of folders that are being filled."""
+
+ABANDONED = 2 * 24 * 3600
+"""Age from which such a folder belongs to nobody [s]."""
 
 
 def as_json(content: Any) -> str:
@@ -50,6 +58,14 @@ def write_whole(path: Path, text: str) -> None:
             unfinished.unlink(missing_ok=True)
 
 
+def sweep(root: Path) -> None:
+    """Remove what processes that were killed left unfinished, once it is so old that nobody can be working on it."""
+    for scratch in root.glob(f"{SCRATCH}*"):
+        with suppress(OSError):
+            if time.time() - scratch.stat().st_mtime > ABANDONED:
+                shutil.rmtree(scratch, ignore_errors=True)
+
+
 @contextmanager
 def publishing(root: Path, folder: Path) -> Iterator[Path]:
     """Give an empty folder to fill; it becomes ``root/folder`` by one rename when all went well.
@@ -67,7 +83,7 @@ def publishing(root: Path, folder: Path) -> Iterator[Path]:
     final = root / folder
     try:
         root.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".bids_t1-{'-'.join(folder.parts)}-", dir=root))
+        scratch = Path(tempfile.mkdtemp(prefix=f"{SCRATCH}{'-'.join(folder.parts)}-", dir=root))
     except OSError as error:
         raise CannotCreateOutputError(
             f"{root}: cannot be written ({error.strerror}). Check the output folder."

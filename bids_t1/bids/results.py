@@ -26,6 +26,16 @@ def log_path(out_dir: Path, participant: str, session: str | None) -> Path:
     return out_dir / "logs" / f"{label}.json"
 
 
+def log_paths(out_dir: Path, participant: str) -> list[Path]:
+    """Return the logs there are of a participant, that outside of sessions first."""
+    of_sessions = (out_dir / "logs").glob(f"sub-{participant}_ses-*.json")
+    paths = [
+        log_path(out_dir, participant, None),
+        *sorted(path for path in of_sessions if path.suffixes == [".json"]),  # beside records of conversions
+    ]
+    return [path for path in paths if path.is_file()]
+
+
 def read_result(out_dir: Path, participant: str) -> ParticipantResult | None:
     """Read back all sessions of a participant, or None where none was written.
 
@@ -34,12 +44,8 @@ def read_result(out_dir: Path, participant: str) -> ParticipantResult | None:
     InputOutputError
         If a log or map cannot be read.
     """
-    of_sessions = (out_dir / "logs").glob(f"sub-{participant}_ses-*.json")
-    paths = [
-        log_path(out_dir, participant, None),
-        *sorted(path for path in of_sessions if path.suffixes == [".json"]),  # beside records of conversions
-    ]
-    logs = [_read_log(path) for path in paths if path.is_file()]
+    paths = log_paths(out_dir, participant)
+    logs = [_read_log(path) for path in paths]
     if not logs:
         return None
     try:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import nibabel as nib
+import numpy as np
 
 from bids_t1 import __version__
 from bids_t1.data.estimate import VoxelStatus
@@ -93,6 +94,18 @@ def _status_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def _summary(run: RunResult) -> dict[str, object]:
+    """Return the few numbers of a run that a table of many participants shows."""
+    values = run.maps["time"][np.isfinite(run.maps["time"])]
+    sds = run.maps["time_sd"][np.isfinite(run.maps["time_sd"])]
+    quartiles = [round(float(value), 6) for value in np.percentile(values, (25, 50, 75))] if len(values) else None
+    return {
+        "Voxels": len(values),
+        "Quartiles": quartiles,
+        "MedianSD": round(float(np.median(sds)), 6) if len(sds) else None,
+    }
+
+
 def write_log(path: Path, log: Mapping[str, object]) -> None:
     """Write what was done for a participant or session, for machines and for the report."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -107,6 +120,7 @@ def log_of_run(run: RunResult) -> dict[str, object]:
         "record": dict(run.record),
         "maps": sorted(run.maps),
         "status_counts": dict(run.status_counts),
+        "summary": _summary(run),
         "examples": [asdict(example) for example in run.examples],
         "warnings": list(run.warnings),
         "curve": None if run.curve is None else asdict(run.curve),

@@ -47,3 +47,9 @@ class InputOutputError(BidsT1Error):
     """A read or write that failed underneath, such as a full disk."""
 
     exit_code = 74
+
+
+class Stopped(KeyboardInterrupt):
+    """A request to stop from outside, such as a scheduler's warning that time is up; nothing catches it on the way."""
+
+    exit_code: ClassVar[int] = 75

@@ -58,10 +58,13 @@ def for_each_chunk(
         fill(chunk)
         return chunk.stop - chunk.start
 
-    with ThreadPoolExecutor(n_threads) as pool:
+    pool = ThreadPoolExecutor(n_threads)
+    try:
         for n_done in pool.map(work, range(0, n_voxels, CHUNK)):
             if progress is not None:
                 progress(n_done)
+    finally:
+        pool.shutdown(cancel_futures=True)  # of a run that is stopped, chunks not yet begun are left
 
 
 def _keep_freed_memory() -> None:
