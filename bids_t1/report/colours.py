@@ -76,7 +76,12 @@ def colour_table(view: View, limits: tuple[float, float]) -> NDArray[np.uint8]:
 
 def is_recommended(row: Output) -> bool:
     """Whether a map has the colours that Fuderer et al. 2025 recommend for its quantity."""
-    return (row.suffix, row.view.colour_map) in {("T1map", "lipari"), ("R1map", "lipari_r")}
+    return (row.suffix, row.view.colour_map) in {
+        ("T1map", "lipari"),
+        ("R1map", "lipari_r"),
+        ("T2starmap", "navia"),
+        ("R2starmap", "navia_r"),
+    }
 
 
 def log_like(share: NDArray[np.float64], limits: tuple[float, float]) -> NDArray[np.float64]:

@@ -103,6 +103,49 @@ OLSSON = Work(
     "NMR in Biomedicine 38(7) (2025)",
     "10.1002/nbm.70067",
 )
+YARNYKH = Work(
+    "Yarnykh VL",
+    "Actual flip-angle imaging in the pulsed steady state: a method for rapid three-dimensional mapping of the "
+    "transmitted radiofrequency field",
+    "Magnetic Resonance in Medicine 57:192-200 (2007)",
+    "10.1002/mrm.21120",
+)
+INSKO = Work(
+    "Insko EK, Bolinger L",
+    "Mapping of the radiofrequency field",
+    "Journal of Magnetic Resonance, Series A 103:82-85 (1993)",
+    "10.1006/jmra.1993.1133",
+)
+CHUNG = Work(
+    "Chung S, Kim D, Breton E, Axel L",
+    "Rapid B1+ mapping using a preconditioning RF pulse with TurboFLASH readout",
+    "Magnetic Resonance in Medicine 64:439-446 (2010)",
+    "10.1002/mrm.22423",
+)
+EGGENSCHWILER = Work(
+    "Eggenschwiler F, Kober T, Magill AW, Gruetter R, Marques JP",
+    "SA2RAGE: a new sequence for fast B1+-mapping",
+    "Magnetic Resonance in Medicine 67:1609-1619 (2012)",
+    "10.1002/mrm.23145",
+)
+JIRU = Work(
+    "Jiru F, Klose U",
+    "Fast 3D radiofrequency field mapping using echo-planar imaging",
+    "Magnetic Resonance in Medicine 56:1375-1379 (2006)",
+    "10.1002/mrm.21083",
+)
+LUTTI = Work(
+    "Lutti A, Hutton C, Finsterbusch J, Helms G, Weiskopf N",
+    "Optimization and validation of methods for mapping of the radiofrequency transmit field at 3T",
+    "Magnetic Resonance in Medicine 64:229-238 (2010)",
+    "10.1002/mrm.22421",
+)
+FERNANDEZ_SEARA = Work(
+    "Fernandez-Seara MA, Wehrli FW",
+    "Postprocessing technique to correct for background gradients in image-based R2* measurements",
+    "Magnetic Resonance in Medicine 44:358-366 (2000)",
+    "10.1002/1522-2594(200009)44:3<358::AID-MRM3>3.0.CO;2-I",
+)
 
 
 @dataclass(slots=True)

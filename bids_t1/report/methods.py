@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bids_t1.data.outputs import outputs_of
-from bids_t1.report import colours, literature, readout_methods, wording
+from bids_t1.report import colours, echo_methods, literature, readout_methods, wording
+from bids_t1.report.fit_methods import noise_of_magnitudes
 from bids_t1.report.literature import References
+from bids_t1.report.quantity import T1, quantity_of
 from bids_t1.report.record import times_of
 
 if TYPE_CHECKING:
@@ -35,17 +37,16 @@ class Methods:
     shows_uni: bool
     """Whether the equation of UNI is shown."""
 
+    shows_decay: bool
+    """Whether the equation of the decay is shown."""
+
 
 def write_methods(result: ParticipantResult) -> Methods:
     """Write the methods of all runs, at least one; runs that were treated alike share their text."""
     references = References()
     paragraphs = [_preparation(result, references)]
     for run in result.runs:
-        of_run = (
-            readout_methods.paragraphs_of(run, references)
-            if run.sequence in readout_methods.SEQUENCES
-            else _paragraphs_of(run, references)
-        )
+        of_run = _paragraphs_of(run, references)
         paragraphs += [paragraph for paragraph in of_run if paragraph and paragraph not in paragraphs]
     models = (str(run.record["EfficiencyModel"]) for run in result.runs if "EfficiencyModel" in run.record)
     return Methods(
@@ -54,10 +55,15 @@ def write_methods(result: ParticipantResult) -> Methods:
         references=tuple(references.works),
         models=tuple(dict.fromkeys(models)),
         shows_uni=any(run.sequence in readout_methods.SEQUENCES for run in result.runs),
+        shows_decay=any(run.sequence in echo_methods.SEQUENCES for run in result.runs),
     )
 
 
 def _paragraphs_of(run: RunResult, references: References) -> tuple[str, ...]:
+    if run.sequence in readout_methods.SEQUENCES:
+        return readout_methods.paragraphs_of(run, references)
+    if run.sequence in echo_methods.SEQUENCES:
+        return echo_methods.paragraphs_of(run, references)
     return (_acquisition(run), _model(run, references), _fit(run, references), _uncertainty(run))
 
 
@@ -70,8 +76,9 @@ def _preparation(result: ParticipantResult, references: References) -> str:
         else ""
     )
     standard = references.cite(literature.BIDS, literature.QMRI_BIDS)
+    measured = wording.listed(list(dict.fromkeys(quantity_of(run.sequence).name for run in result.runs)))
     return (
-        f"{converted}T1 maps were computed with {program}. Data and results are organised by the Brain "
+        f"{converted}Maps of {measured} were computed with {program}. Data and results are organised by the Brain "
         f"Imaging Data Structure and its conventions for quantitative MRI {standard}."
     )
 
@@ -135,7 +142,7 @@ def _fit(run: RunResult, references: References) -> str:
         f"For a given T1 the other unknowns follow from linear least squares (variable projection "
         f"{numbers}); T1 was searched{where} and refined to the continuous optimum."
     )
-    return " ".join(filter(None, (text, _signs(run, references), _noise(run, references))))
+    return " ".join(filter(None, (text, _signs(run, references), noise_of_magnitudes(run, references))))
 
 
 def _signs(run: RunResult, references: References) -> str:
@@ -161,24 +168,6 @@ def _signs(run: RunResult, references: References) -> str:
             return ""
 
 
-def _noise(run: RunResult, references: References) -> str:
-    if run.record.get("DataKind") != "magnitude":
-        return ""
-    match run.record.get("NoiseHandling"):
-        case "floor":
-            return (
-                "The variance of the noise, measured in the background, was subtracted from the squared "
-                f"magnitudes {references.cite(literature.GUDBJARTSSON)}."
-            )
-        case "rician":
-            works = references.cite(literature.GUDBJARTSSON, literature.VARADHAN)
-            return f"The fit maximises the Rician likelihood of the magnitudes, by majorisation {works}."
-        case "gaussian":
-            return "The noise of the magnitudes was taken as Gaussian."
-        case _:
-            return ""
-
-
 def _uncertainty(run: RunResult) -> str:
     degrees = run.record.get("DegreesOfFreedom")
     freedom = f" with {wording.counted(degrees, 'degree')} of freedom" if isinstance(degrees, int) else ""
@@ -196,14 +185,17 @@ def _rows(result: ParticipantResult) -> list[Output]:
 
 def _pictures(result: ParticipantResult, references: References) -> str:
     text = "Maps are shown voxel by voxel, without interpolation."
-    recommended = dict.fromkeys(row.suffix.removesuffix("map") for row in _rows(result) if colours.is_recommended(row))
+    recommended = dict.fromkeys(
+        row.suffix.removesuffix("map").replace("star", "*") for row in _rows(result) if colours.is_recommended(row)
+    )
     if recommended:
         text += (
             f" The colours of {wording.listed(list(recommended))} are those recommended for relaxometry, along a curve "
             "that is linear up to 1/e of the upper limit and logarithmic above "
             f"{references.cite(literature.FUDERER)}."
         )
-    if any(literature.reference_bands(run.record.get("MagneticFieldStrength")) for run in result.runs):
+    fields = [run.record.get("MagneticFieldStrength") for run in result.runs if quantity_of(run.sequence) is T1]
+    if any(map(literature.reference_bands, fields)):
         text += (
             " Reference bands of the histograms are means ± SD of four participants "
             f"{references.cite(literature.WRIGHT)}."

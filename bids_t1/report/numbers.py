@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from bids_t1.data.estimate import VoxelStatus
 from bids_t1.report import wording
+from bids_t1.report.quantity import quantity_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,38 +36,53 @@ class Summary:
 
 
 def trusted(run: RunResult) -> NDArray[np.bool_]:
-    """Tell voxels whose T1 counts in medians and histogram: those with a value and without low confidence."""
-    t1 = run.maps.get("time", np.full(run.grid.shape, np.nan))
+    """Tell voxels that count in medians and histogram: those with a value and without low confidence."""
+    times = run.maps.get("time", np.full(run.grid.shape, np.nan))
     status = run.maps.get("status", np.zeros(run.grid.shape, np.uint8))
-    counts: NDArray[np.bool_] = np.isfinite(t1) & (status != VoxelStatus.LOW_CONFIDENCE)
+    counts: NDArray[np.bool_] = np.isfinite(times) & (status != VoxelStatus.LOW_CONFIDENCE)
     return counts
+
+
+BENDS = {
+    "IRT1": "motion, partial volume, magnetisation transfer",
+    "MEGRE": "differences of the magnetic field across the voxel, motion, partial volume, several pools of water",
+}
+"""What makes the curve another one than that of the model, by sequence."""
+
+DEPHASING = (
+    " T2* is that of the voxel as it was imaged: where the field changes across it, near the sinuses and the ear "
+    "canals and most along its longest edge, spins lose their common phase, and T2* is shorter than that of the "
+    "tissue. Nothing was corrected for this."
+)
 
 
 def summarise(run: RunResult) -> Summary:
     """Return the numbers of a run that was fitted curve by curve."""
+    name = quantity_of(run.sequence).name
     factor, degrees = (run.record.get(key) for key in ("IntervalFactor", "DegreesOfFreedom"))
     interval = f"{factor:.2f}" if isinstance(factor, int | float) else ""
     freedom = wording.counted(degrees, "degree") if isinstance(degrees, int) else "known degrees"
     of_interval = (
-        f" The SD is that of one voxel's T1, from the scatter of its own measurements about the curve. A 95 % interval "
-        f"is T1 ± {interval} SD: Student's t with {freedom} of freedom, because that scatter is itself known from few "
-        "measurements. It covers the scatter about the curve, not what bends or shifts the curve as a whole: motion, "
-        "partial volume, magnetisation transfer."
+        f" The SD is that of one voxel's {name}, from the scatter of its own measurements about the curve. A 95 % "
+        f"interval is {name} ± {interval} SD: Student's t with {freedom} of freedom, because that scatter is itself "
+        "known from few measurements. It covers the scatter about the curve, not what bends or shifts the curve as a "
+        f"whole: {BENDS.get(run.sequence, BENDS['IRT1'])}."
         if interval
         else ""
     )
+    limit = DEPHASING if run.sequence == "MEGRE" else ""
     return Summary(
         numbers=(
-            _median_t1(run, "Median T1 of fitted voxels"),
+            _median_time(run, f"Median {name} of fitted voxels"),
             Number(
-                label="Median SD of T1",
+                label=f"Median SD of {name}",
                 value=_median(run, "time_sd"),
                 remarks=(f"95 % interval: ± {interval} SD" if interval else "of a single voxel",),
             ),
             _share_with_estimate(run, "Voxels fitted"),
         ),
         note="These numbers are of every fitted voxel, fluid and tissue outside the brain included: no brain mask was "
-        f"applied.{of_interval}",
+        f"applied.{limit}{of_interval}",
     )
 
 
@@ -80,7 +97,7 @@ def summarise_posterior(run: RunResult) -> Summary:
         two_modes = int((run.maps["two_modes"] > 0).sum())
     return Summary(
         numbers=(
-            _median_t1(run, "Median T1"),
+            _median_time(run, "Median T1"),
             Number(label="Median SD of T1", value=_median(run, "time_sd"), remarks=(_width(run),)),
             _share_with_estimate(run, "Voxels with an estimate"),
             _share("Two T1 fit the data", two_modes, n_estimates, "marked in a map below"),
@@ -103,17 +120,18 @@ def _covered(run: RunResult) -> str:
     return "It covers the noise of the images."
 
 
-def _median_t1(run: RunResult, label: str) -> Number:
-    t1 = run.maps["time"][trusted(run)] if "time" in run.maps else np.empty(0)
-    lower, median, upper = np.percentile(t1, (25, 50, 75)) if t1.size else (np.nan,) * 3
-    quartiles = f"{lower:.3f} to {upper:.3f} s" if t1.size else "not available"
-    return Number(label=label, value=wording.seconds(float(median)), remarks=(f"middle half {quartiles}",))
+def _median_time(run: RunResult, label: str) -> Number:
+    quantity = quantity_of(run.sequence)
+    times = run.maps["time"][trusted(run)] if "time" in run.maps else np.empty(0)
+    lower, median, upper = map(float, np.percentile(times, (25, 50, 75)) if times.size else (np.nan,) * 3)
+    quartiles = f"{quantity.written(lower, unit=False)} to {quantity.written(upper)}" if times.size else "not available"
+    return Number(label=label, value=quantity.written(median), remarks=(f"middle half {quartiles}",))
 
 
 def _median(run: RunResult, quantity: str) -> str:
     values = run.maps.get(quantity, np.full(run.grid.shape, np.nan))[trusted(run)]
     values = values[np.isfinite(values)]
-    return wording.seconds(float(np.median(values)) if values.size else float("nan"))
+    return quantity_of(run.sequence).written(float(np.median(values)) if values.size else math.nan)
 
 
 def _width(run: RunResult) -> str:
@@ -121,7 +139,8 @@ def _width(run: RunResult) -> str:
         return "of a single voxel"
     width = (run.maps["upper"] - run.maps["lower"])[trusted(run)]
     width = width[np.isfinite(width)]
-    return f"median width of the 95 % interval {wording.seconds(float(np.median(width)))}" if width.size else ""
+    written = quantity_of(run.sequence).written(float(np.median(width))) if width.size else ""
+    return f"median width of the 95 % interval {written}" if written else ""
 
 
 def _n_estimates(run: RunResult) -> int:

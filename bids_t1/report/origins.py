@@ -91,6 +91,11 @@ def voxels_without_map(run: RunResult) -> int | None:
     return count if isinstance(count, int) else 0
 
 
+def sources_of(field: Mapping[str, object]) -> str:
+    """Return the names of the files a transmit field was made from, without their folders."""
+    return ", ".join(source.split("/")[-1] for source in str(field.get("Source", "not recorded")).split(", "))
+
+
 def _images(run: RunResult) -> list[Origin]:
     rows = []
     if (kind := run.record.get("DataKind")) is not None:
@@ -134,13 +139,12 @@ def _transmit(run: RunResult) -> list[Origin]:
     if isinstance(field, Mapping):
         count = voxels_without_map(run)
         gaps = f"; not known in {wording.grouped(count)} voxels" if count else ""
-        source = str(field.get("Source", "not recorded")).split("/")[-1]
         scaling = plain(field.get("Scaling", "not recorded"))
-        rows.append(Origin(label="Transmit field B1+", value=f"map {source}{gaps}", origin=scaling))
+        rows.append(Origin(label="Transmit field B1+", value=f"map {sources_of(field)}{gaps}", origin=scaling))
     if prior is not None:
         mean, sd, limits = prior
         within = f", from {limits[0]:g} to {limits[-1]:g}" if limits else ""
-        value = f"normal, {wording.plus_minus(mean, sd)}{within}" if sd else f"{mean:g} everywhere"
+        value = f"normal, {wording.plus_minus(mean, sd)}{within}" if sd else f"{mean:g}, taken as exact"
         why = "where the map has no value" if rows else "no map of B1+ was used"
         rows.append(Origin(label="Prior of B1+", value=value, origin=f"assumed: {why}", is_assumed=True))
     return rows

@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from bids_t1.data.errors import CannotCreateOutputError
 from bids_t1.report import wording
 from bids_t1.report.methods import write_methods
+from bids_t1.report.quantity import QUANTITIES, T1
 from bids_t1.report.run_section import TITLES, describe_run
 from bids_t1.storage import write_whole
 
@@ -57,19 +58,25 @@ def render_page(result: ParticipantResult) -> str:
     environment.filters["counted"] = wording.counted
     environment.filters["typeset"] = wording.typeset
     environment.filters["without_folders"] = wording.without_folders
+    sections = [describe_run(run, number) for number, run in enumerate(result.runs, 1)]
+    quantities = [quantity for quantity in QUANTITIES if quantity in {section.quantity for section in sections}]
     sessions = dict.fromkeys(run.name.get("ses") for run in result.runs)
     return environment.get_template("page.html.j2").render(
         result=result,
         sessions=[session for session in sessions if session is not None],
-        runs=[describe_run(run, number) for number, run in enumerate(result.runs, 1)],
+        runs=sections,
+        quantities=quantities,
+        measured=wording.listed([quantity.name for quantity in quantities]) or T1.name,
         methods=write_methods(result) if result.runs else None,
         methods_of=_methods_of(result),
+        cautioned=[section for section in sections if section.cautions],
+        n_cautions=sum(len(section.cautions) for section in sections),
         n_warnings=len(result.warnings) + sum(len(run.warnings) for run in result.runs),
     )
 
 
 def _methods_of(result: ParticipantResult) -> str:
-    """Return the ways in which T1 was measured, for the head of the page."""
+    """Return the sequences of the runs, for the head of the page."""
     names = dict.fromkeys(TITLES.get(run.sequence, run.sequence) for run in result.runs)
     names = dict.fromkeys(name if name.isupper() else name.lower() for name in names)
     return f", from {wording.listed(list(names))}" if names else ""

@@ -1,4 +1,4 @@
-"""The histogram of T1, and measurements with their fitted curves."""
+"""The histogram of a relaxation time, and measurements with their fitted curves."""
 
 from __future__ import annotations
 
@@ -19,16 +19,11 @@ if TYPE_CHECKING:
 
     from bids_t1.data.result import Example
     from bids_t1.report.literature import ReferenceBand
-
-HISTOGRAM_END = 5.0
-"""T1 up to which the histogram goes; free fluid in the head has about 4 to 4.5 s [s]."""
-
-BIN_WIDTH = 0.025
-COARSE_BIN_WIDTH = 0.1
-"""Widths of the bins, for many and for few voxels [s]."""
+    from bids_t1.report.quantity import Quantity
 
 FEW_VOXELS = 5000
 MAX_EXAMPLES = 8
+TICKS_OF_DECADES = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 
 HISTOGRAM_HEIGHT = 3.1
 PANEL_HEIGHT = 3.3
@@ -36,37 +31,44 @@ PANEL_MARGINS = {"left": 0.72, "right": 0.12, "bottom": 0.5, "top": 0.58}
 """Around the axes of one voxel, for ticks, labels and a power of ten [inch]."""
 
 
-def draw_histogram(t1: NDArray[np.floating], bands: Sequence[ReferenceBand]) -> str:
-    """Draw how often each T1 occurs, as a data URI.
+def draw_histogram(fitted: NDArray[np.floating], quantity: Quantity, bands: Sequence[ReferenceBand]) -> str:
+    """Draw how often each value occurs, as a data URI.
 
     Parameters
     ----------
-    t1
-        Fitted values [s], at least one.
+    fitted
+        Values [s], at least one.
+    quantity
+        What they are.
     bands
-        Reference values to shade.
+        Reference values to shade [s].
     """
-    width = BIN_WIDTH if t1.size > FEW_VOXELS else COARSE_BIN_WIDTH
-    edges = np.arange(0, HISTOGRAM_END + width / 2, width)
-    counts, _ = np.histogram(t1, edges)
+    width = quantity.bin_widths[0 if fitted.size > FEW_VOXELS else 1]
+    edges = np.arange(0, quantity.histogram_end + width / 2, width)
+    counts, _ = np.histogram(fitted * quantity.per_second, edges)
     with mpl.rc_context(SETTINGS):
         figure = Figure(figsize=(WIDTH, HISTOGRAM_HEIGHT))
-        axes = figure.add_axes((0.075, 0.16, 0.915, 0.69))
+        axes = figure.add_axes((0.075, 0.16, 0.905, 0.69))
         for band, colour in zip(bands, (GREEN, PURPLE), strict=False):
             axes.axvspan(band.mean - band.sd, band.mean + band.sd, color=colour, alpha=0.22, linewidth=0)
             label = f"{band.tissue}\n{band.mean:.2f} ± {band.sd:.2f} s"
             above = axes.get_xaxis_transform()
             axes.text(band.mean, 1.02, label, ha="center", va="bottom", transform=above, fontsize=8)
         axes.stairs(counts, edges, fill=True, color=BLUE, alpha=0.75)
-        axes.set(xlim=(0, HISTOGRAM_END), xlabel="T1 [s]", ylabel=f"voxels per {1000 * width:g} ms")
+        bin_width = f"{1000 * width / quantity.per_second:g} ms"
+        axes.set(
+            xlim=(0, quantity.histogram_end),
+            xlabel=f"{quantity.name} [{quantity.unit}]",
+            ylabel=f"voxels per {bin_width}",
+        )
         axes.set_ylim(bottom=0)
         axes.locator_params(axis="y", nbins=4, integer=True)
         axes.yaxis.set_major_formatter(lambda count, _: wording.grouped(round(count)))
-        axes.set_xticks(np.arange(0, HISTOGRAM_END + 0.1, 0.5))
+        axes.set_xticks(np.arange(0, quantity.histogram_end + quantity.tick / 2, quantity.tick))
         return svg(figure)
 
 
-def draw_curves(examples: Sequence[Example]) -> str:
+def draw_curves(examples: Sequence[Example], quantity: Quantity) -> str:
     """Draw the measurements of some voxels, the model through them and what it leaves, as a data URI."""
     shown = examples[:MAX_EXAMPLES]
     n_columns = 3 if len(shown) in {1, 2, 3, 5, 6} else 4
@@ -75,8 +77,8 @@ def draw_curves(examples: Sequence[Example]) -> str:
         figure = Figure(figsize=(WIDTH, PANEL_HEIGHT * n_rows))
         for number, example in enumerate(shown):
             upper, lower = _add_panel(figure, divmod(number, n_columns), n_rows, n_columns)
-            _draw_curve(upper, example)
-            _draw_residuals(lower, example)
+            _draw_curve(upper, example, quantity)
+            _draw_residuals(lower, example, quantity)
         return svg(figure)
 
 
@@ -103,12 +105,14 @@ def _add_panel(figure: Figure, place: tuple[int, int], n_rows: int, n_columns: i
     return upper, lower
 
 
-def _draw_curve(axes: Axes, example: Example) -> None:
+def _draw_curve(axes: Axes, example: Example, quantity: Quantity) -> None:
+    times, values = curve(example)
     axes.axhline(0, color=LINES, linewidth=0.7)
-    axes.plot(*curve(example), color=BLUE, linewidth=1.4)
-    axes.plot(example.times, example.measured, "o", color=ORANGE, markersize=4)
+    axes.plot(times * quantity.per_second, values, color=BLUE, linewidth=1.4)
+    axes.plot(np.multiply(example.times, quantity.per_second), example.measured, "o", color=ORANGE, markersize=4)
+    estimate, sd = quantity.written(example.estimate, unit=False), quantity.written(example.sd)
     axes.set_title(
-        f"T1 = {example.estimate:.3f} ± {example.sd:.3f} s\nvoxel {', '.join(map(str, example.voxel))}",
+        f"{quantity.name} = {estimate} ± {sd}\nvoxel {', '.join(map(str, example.voxel))}",
         loc="left",
     )
     axes.set_ylabel("signal")
@@ -116,26 +120,26 @@ def _draw_curve(axes: Axes, example: Example) -> None:
     axes.ticklabel_format(axis="y", scilimits=(-3, 4))
 
 
-def _draw_residuals(axes: Axes, example: Example) -> None:
+def _draw_residuals(axes: Axes, example: Example, quantity: Quantity) -> None:
     """Draw what the model leaves, on its own scale: a pattern here is more than noise."""
+    times = np.multiply(example.times, quantity.per_second)
     residuals = np.subtract(example.measured, example.fitted)
     axes.axhline(0, color=LINES, linewidth=0.7)
-    axes.vlines(example.times, 0, residuals, color=ORANGE, linewidth=1.2)
-    axes.plot(example.times, residuals, "o", color=ORANGE, markersize=2.5)
+    axes.vlines(times, 0, residuals, color=ORANGE, linewidth=1.2)
+    axes.plot(times, residuals, "o", color=ORANGE, markersize=2.5)
     largest = float(np.max(np.abs(residuals), initial=0.0))
     axes.set(
-        xscale="log",
-        xlabel="inversion time [s]",
+        xlabel=f"{quantity.time_axis} [{quantity.unit}]",
         ylabel="residual",
         ylim=(-1.4 * largest or -1, 1.4 * largest or 1),
     )
-    ticks = [
-        t
-        for t in (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
-        if 0.8 * min(example.times) <= t <= 1.25 * max(example.times)
-    ]
-    axes.set_xticks(ticks, labels=[f"{tick:g}" for tick in ticks])
-    axes.minorticks_off()
+    if quantity.is_logarithmic:
+        axes.set_xscale("log")
+        ticks = [t for t in TICKS_OF_DECADES if 0.8 * times.min() <= t <= 1.25 * times.max()]
+        axes.set_xticks(ticks, labels=[f"{tick:g}" for tick in ticks])
+        axes.minorticks_off()
+    else:
+        axes.set_xlim(left=0)
     axes.locator_params(axis="y", nbins=3)
     axes.ticklabel_format(axis="y", scilimits=(-3, 4))
 
@@ -156,10 +160,11 @@ def curve(example: Example) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return dense, coefficients[0] + coefficients[1] * np.exp(-dense / example.estimate)
 
 
-def describe_curves(examples: Sequence[Example]) -> str:
+def describe_curves(examples: Sequence[Example], quantity: Quantity) -> str:
     """Say what the curves show, for readers who cannot see them."""
     voxels = (
-        f"voxel {', '.join(map(str, e.voxel))}: T1 {wording.seconds(e.estimate)}, SD {wording.seconds(e.sd)}"
+        f"voxel {', '.join(map(str, e.voxel))}: {quantity.name} {quantity.written(e.estimate)}, "
+        f"SD {quantity.written(e.sd)}"
         for e in examples[:MAX_EXAMPLES]
     )
-    return "Measured signals and fitted curves over inversion time. " + "; ".join(voxels)
+    return f"Measured signals and fitted curves over {quantity.time_axis}. " + "; ".join(voxels)

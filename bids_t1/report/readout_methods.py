@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bids_t1.report import literature, wording
+from bids_t1.report import literature, transmit, wording
 from bids_t1.report.cycle import Cycle, numbers_of
 from bids_t1.report.origins import efficiency, prior_of, voxels_without_map
 
@@ -34,7 +34,7 @@ LIKELIHOODS = {
 
 def paragraphs_of(run: RunResult, references: References) -> tuple[str, ...]:
     """Return acquisition, signal model, estimation and uncertainty of a run; empty ones where nothing is known."""
-    return (_acquisition(run), _model(run, references), _estimation(run), _summaries(run, references))
+    return (_acquisition(run), _model(run, references), _estimation(run, references), _summaries(run, references))
 
 
 def _acquisition(run: RunResult) -> str:
@@ -77,13 +77,13 @@ def _model(run: RunResult, references: References) -> str:
     )
 
 
-def _estimation(run: RunResult) -> str:
+def _estimation(run: RunResult, references: References) -> str:
     limits = numbers_of(run.record.get("SearchRange"))
     where = f" between {wording.number(limits[0])} and {wording.number(limits[-1])} s" if limits else ""
     shape = run.record.get("T1Prior")
     prior = f"T1 had a {shape} prior{where}." if isinstance(shape, str) else ""
     likelihood = LIKELIHOODS.get(str(run.record.get("DataKind")), "")
-    return " ".join(filter(None, (likelihood, _noise(run), prior, _transmit(run))))
+    return " ".join(filter(None, (likelihood, _noise(run), prior, _transmit(run, references))))
 
 
 def _noise(run: RunResult) -> str:
@@ -95,9 +95,9 @@ def _noise(run: RunResult) -> str:
             return ""
 
 
-def _transmit(run: RunResult) -> str:
+def _transmit(run: RunResult, references: References) -> str:
     prior, n_without = prior_of(run), voxels_without_map(run)
-    measured = "" if n_without is None else "The transmit field B1+ was that of a measured map."
+    measured = "" if n_without is None else _measured(run, references)
     if prior is None or n_without == 0:
         return measured
     mean, sd, limits = prior
@@ -110,6 +110,22 @@ def _transmit(run: RunResult) -> str:
     if measured:
         return f"{measured} Where the map has no value, B1+ {how}."
     return f"No map of the transmit field B1+ was used: it {how}."
+
+
+def _measured(run: RunResult, references: References) -> str:
+    """Say how B1+ was measured and where it was continued."""
+    method, extrapolated = transmit.method_of(run), transmit.extrapolated_share(run)
+    text = (
+        f"The transmit field B1+ was measured with {method.name} {references.cite(*method.works)}."
+        if method
+        else "The transmit field B1+ was that of a measured map."
+    )
+    if extrapolated and extrapolated[0]:
+        text += (
+            f" In {wording.percent(*extrapolated)} of the fitted voxels it was not measured but continued from their "
+            "neighbourhood."
+        )
+    return text
 
 
 def _summaries(run: RunResult, references: References) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bids_t1.report import readout_plots, signal_curve, wording
+from bids_t1.report import readout_plots, signal_curve, transmit, wording
 from bids_t1.report.cycle import Cycle
 from bids_t1.report.origins import Origin, list_origins, prior_of, voxels_without_map
 
@@ -15,13 +15,16 @@ if TYPE_CHECKING:
 TITLES = {"MP2RAGE": "MP2RAGE", "MP3RAGE": "MP3RAGE"}
 
 ORDER = (
-    "uni", "robust_uni", "time_sd", "lower", "upper", "two_modes", "confidence", "transmit", "mean", "point", "rate",
+    "uni", "robust_uni", "time_sd", "lower", "upper", "two_modes", "confidence", "mean", "point", "rate",
     "amplitude",
 )  # fmt: skip
 """Maps beside T1, those that tell most first."""
 
 TYPICAL_T1 = 1.5
 """Grey matter, roughly: for an example of what a wrong B1+ does [s]."""
+
+MUCH_EXTRAPOLATED = 0.05
+"""Share of fitted voxels with extrapolated B1+ from which the page cautions."""
 
 SHORT_T1 = 0.1
 """Shorter than any tissue that a head shows: a curve that is flat below needs no remark [s]."""
@@ -60,9 +63,6 @@ SIGN_LOST = (
 class ReadoutSection:
     """What the template shows of such a run beside what every run has."""
 
-    cautions: tuple[str, ...]
-    """What a reader has to know before using the numbers."""
-
     timing: str
     timing_alt: str
     curve: str
@@ -75,7 +75,6 @@ def describe_readouts(run: RunResult) -> ReadoutSection:
     """Draw and describe what is particular to these sequences."""
     cycle, curve = Cycle.from_record(run.record), run.curve
     return ReadoutSection(
-        cautions=_cautions(run),
         timing=readout_plots.draw_cycle(cycle) if cycle else "",
         timing_alt=readout_plots.describe_cycle(cycle) if cycle else "",
         curve=readout_plots.draw_signal_curve(curve) if curve else "",
@@ -87,15 +86,31 @@ def describe_readouts(run: RunResult) -> ReadoutSection:
 
 def why_missing(run: RunResult, quantity: str) -> str:
     """Return why a run lacks a map, or nothing where that is not known."""
-    if quantity == "transmit":
+    if quantity in {transmit.MAP, transmit.EXTRAPOLATED}:
         return "no map of B1+ was used" if "TransmitField" not in run.record else ""
     return REASONS.get(quantity, {}).get(str(run.record.get("DataKind")), "")
 
 
-def _cautions(run: RunResult) -> tuple[str, ...]:
+def cautions_of(run: RunResult) -> tuple[str, ...]:
+    """Return what a reader has to know before using the numbers."""
     by_form = {"UNIT1": UNIT1_ALONE, "magnitudes": SIGN_LOST}
-    found = (_about_transmit(run), by_form.get(str(run.record.get("DataKind")), ""), _about_efficiency(run))
+    found = (
+        _about_transmit(run),
+        _about_extrapolation(run),
+        by_form.get(str(run.record.get("DataKind")), ""),
+        _about_efficiency(run),
+    )
     return tuple(map(wording.typeset, filter(None, found)))
+
+
+def _about_extrapolation(run: RunResult) -> str:
+    found = transmit.extrapolated_share(run)
+    if found is None or found[0] < MUCH_EXTRAPOLATED * found[1]:
+        return ""
+    return (
+        f"In {wording.percent(*found)} of the fitted voxels B1+ was not measured but continued from its neighbourhood: "
+        "there the 95 % interval takes it as exact. A picture below shows where."
+    )
 
 
 def _about_transmit(run: RunResult) -> str:
@@ -105,7 +120,8 @@ def _about_transmit(run: RunResult) -> str:
     mean, sd, limits = prior
     within = f" (from {limits[0]:g} to {limits[-1]:g})" if limits else ""
     if n_without is None:
-        start, example = "No map of the transmit field B1+ was used.", _example(run)
+        start = "No map of the transmit field B1+ was used."
+        example = _example(run) if mean == signal_curve.NOMINAL else ""  # the curve is read at nominal B1+
     else:
         voxels = "1 voxel" if n_without == 1 else f"{wording.grouped(n_without)} voxels"
         start, example = f"The map of the transmit field B1+ has no value in {voxels}.", ""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bids_t1.report import wording
+from bids_t1.report.quantity import quantity_of
 
 if TYPE_CHECKING:
     from bids_t1.data.result import RunResult
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 LABELS = {
     "InversionTimes": "Inversion times TI",
     "RepetitionTimes": "Repetition times TR",
+    "EchoTimes": "Echo times TE",
+    "RepetitionTime": "Repetition time TR",
+    "FlipAngle": "Flip angle",
     "EchoTime": "Echo time TE",
     "MagneticFieldStrength": "Field strength",
     "Manufacturer": "Manufacturer of the scanner",
@@ -22,7 +26,7 @@ LABELS = {
     "PolarityRestored": "Signs restored by the fit",
     "EfficiencyModel": "Inversion efficiency",
     "NoiseHandling": "Noise of magnitudes",
-    "SearchRange": "Search range of T1",
+    "SearchRange": "Search range",
     "NoiseSD": "Noise SD, in units of the images",
     "DegreesOfFreedom": "Degrees of freedom",
     "IntervalFactor": "95 % interval, in SDs",
@@ -54,9 +58,15 @@ INNER_LABELS = {
 }
 """Names inside of nested values."""
 
-_OF_THE_SCAN = frozenset({"InversionTimes", "RepetitionTimes", "EchoTime", "MagneticFieldStrength", "Manufacturer"})
+MEANINGS_OF_ECHOES = {"complex": "complex: real part after the phase, linear in time, was taken off"}
+"""What kinds of data mean where they are something else for multi-echo images."""
+
+_OF_THE_SCAN = frozenset({
+    "InversionTimes", "RepetitionTimes", "EchoTimes", "RepetitionTime", "FlipAngle", "EchoTime",
+    "MagneticFieldStrength", "Manufacturer",
+})  # fmt: skip
 _SHOWN_ELSEWHERE = frozenset({"Description", "Units", "SkullStripped", "EstimationSoftware"})
-_UNITS = {"MagneticFieldStrength": "T", "EchoTime": "s"}
+_UNITS = {"MagneticFieldStrength": " T", "EchoTime": " s", "RepetitionTime": " s", "FlipAngle": "°"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +85,25 @@ def record_rows(run: RunResult, elsewhere: frozenset[str] = frozenset()) -> tupl
     if run.record.get("DataKind", "magnitude") != "magnitude":
         known = [key for key in known if key != "NoiseHandling"]  # says what was done to magnitudes
     others = [key for key in run.record if key not in LABELS and key not in _SHOWN_ELSEWHERE | elsewhere]
-    rows = [
-        Row(LABELS.get(key, wording.spelt_out(key)), wording.without_folders(_value(key, run.record[key])))
-        for key in (*known, *others)
-    ]
+    rows = [Row(_label(run, key), wording.without_folders(_value_in(run, key))) for key in (*known, *others)]
     place = sum(key in _OF_THE_SCAN for key in known)
     return (*rows[:place], Row("Matrix", f"{shape} voxels"), Row("Voxel size", f"{sizes} mm"), *rows[place:])
+
+
+def _label(run: RunResult, key: str) -> str:
+    label = LABELS.get(key, wording.spelt_out(key))
+    return f"{label} of {quantity_of(run.sequence).name}" if key == "SearchRange" else label
+
+
+def _value_in(run: RunResult, key: str) -> str:
+    value = run.record[key]
+    if key == "DataKind" and run.sequence == "MEGRE" and str(value) in MEANINGS_OF_ECHOES:
+        return MEANINGS_OF_ECHOES[str(value)]
+    if key == "SearchRange" and len(limits := times_of(run.record, key)) == 2:  # noqa: PLR2004 -- a range
+        quantity = quantity_of(run.sequence)
+        lower, upper = (wording.number(limit * quantity.per_second) for limit in limits)
+        return f"{lower} to {upper} {quantity.unit}"
+    return _value(key, value)
 
 
 def times_of(record: Mapping[str, object], key: str) -> tuple[float, ...]:
@@ -100,10 +123,10 @@ def _value(key: str, value: object) -> str:
         return wording.times(times_of({key: value}, key))
     if key == "RepetitionTimes":
         return repetition_times(times_of({key: value}, key))
-    if key == "SearchRange" and len(limits := times_of({key: value}, key)) == 2:  # noqa: PLR2004 -- a range
-        return f"{wording.number(limits[0])} to {wording.number(limits[1])} s"
+    if key == "EchoTimes" and (echoes := times_of({key: value}, key)):
+        return ", ".join(wording.number(1000 * time) for time in echoes) + " ms"
     unit = _UNITS.get(key)
-    return f"{plain(value)} {unit}" if unit and isinstance(value, int | float) else plain(value)
+    return f"{plain(value)}{unit}" if unit and isinstance(value, int | float) else plain(value)
 
 
 def repetition_times(times: tuple[float, ...]) -> str:

@@ -9,10 +9,11 @@ import numpy as np
 
 from bids_t1.data.estimate import VoxelStatus
 from bids_t1.data.outputs import Output, outputs_of
-from bids_t1.report import colours, literature, origins, plots, readouts, wording
+from bids_t1.report import colours, literature, origins, plots, readouts, transmit, wording
 from bids_t1.report.mosaic import MapFigure, draw_map, draw_marks, draw_status
 from bids_t1.report.numbers import Summary, summarise, summarise_posterior, trusted
 from bids_t1.report.orientation import Layout, lay_out
+from bids_t1.report.quantity import T1, Quantity, quantity_of
 from bids_t1.report.record import Row, record_rows
 
 if TYPE_CHECKING:
@@ -21,22 +22,29 @@ if TYPE_CHECKING:
     from bids_t1.data.result import RunResult
     from bids_t1.report.literature import ReferenceBand
     from bids_t1.report.readouts import ReadoutSection
+    from bids_t1.report.transmit import TransmitSection
 
 N_SLICES = 18
-"""Slices of the T1 map: three rows of six."""
+"""Slices of the main map: three rows of six."""
 
 N_SLICES_OF_OTHERS = 3
 
 MAIN, STATUS, TWO_MODES = "time", "status", "two_modes"
 """Quantities with a place of their own on the page, or drawn in another way."""
 
-TITLES = {"IRT1": "Inversion recovery", **readouts.TITLES}
+TITLES = {"IRT1": "Inversion recovery", "MEGRE": "Multi-echo gradient echo", **readouts.TITLES}
 
-OF_CURVES = frozenset({
-    VoxelStatus.POLARITY_UNDECIDED, VoxelStatus.RATIO_AT_BOUND, VoxelStatus.BELOW_RANGE, VoxelStatus.ABOVE_RANGE
-})  # fmt: skip
+OF_INVERSIONS = frozenset({VoxelStatus.POLARITY_UNDECIDED, VoxelStatus.RATIO_AT_BOUND})
+OF_CURVES = OF_INVERSIONS | {VoxelStatus.BELOW_RANGE, VoxelStatus.ABOVE_RANGE}
 OF_POSTERIORS = frozenset({VoxelStatus.TWO_MODES, VoxelStatus.AT_PRIOR_LIMIT, VoxelStatus.LOW_CONFIDENCE})
-"""Statuses that only fits of inversion-recovery curves, and only posteriors of MP2RAGE, can give."""
+"""Statuses that only fits of inversion-recovery curves, only fits of curves, and only posteriors of MP2RAGE give."""
+
+IMPOSSIBLE = {
+    "IRT1": OF_POSTERIORS,
+    "MEGRE": OF_POSTERIORS | OF_INVERSIONS,
+    **dict.fromkeys(readouts.TITLES, OF_CURVES),
+}
+"""Statuses that the runs of a sequence cannot have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +59,7 @@ class StatusRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Histogram:
-    """The histogram of T1 and what it says."""
+    """The histogram of a relaxation time and what it says."""
 
     source: str
     alt: str
@@ -69,7 +77,11 @@ class RunSection:
     anchor: str
     title: str
     name: str
+    quantity: Quantity
     warnings: tuple[str, ...]
+    cautions: tuple[str, ...]
+    """What a reader has to know before using the numbers."""
+
     summary: Summary
     layout: Layout
     main: MapFigure | None
@@ -86,12 +98,15 @@ class RunSection:
     readouts: ReadoutSection | None
     """What only MP2RAGE and MP3RAGE have."""
 
+    transmit: TransmitSection | None
+    """The transmit field, where a map of it was used."""
+
     record: tuple[Row, ...]
 
 
 def describe_run(run: RunResult, number: int) -> RunSection:
     """Draw and describe one run."""
-    of_readouts = run.sequence in readouts.TITLES
+    of_readouts, quantity = run.sequence in readouts.TITLES, quantity_of(run.sequence)
     shown = trusted(run)
     layout = lay_out(run.grid, shown, n_slices=N_SLICES)
     few = layout.fewer(N_SLICES_OF_OTHERS)
@@ -102,7 +117,9 @@ def describe_run(run: RunResult, number: int) -> RunSection:
         anchor=f"run-{number}",
         title=title_of(run),
         name=str(run.name),
+        quantity=quantity,
         warnings=tuple(map(wording.without_folders, run.warnings)),
+        cautions=readouts.cautions_of(run) if of_readouts else (),
         summary=summarise_posterior(run) if of_readouts else summarise(run),
         layout=layout,
         main=drawn.pop(MAIN, None),
@@ -111,40 +128,65 @@ def describe_run(run: RunResult, number: int) -> RunSection:
         status=draw_status(status, run.maps[STATUS], few, file_of(run, status)) if status else None,
         status_rows=_status_rows(run),
         histogram=_histogram(run, run.maps[MAIN][shown] if MAIN in run.maps else np.empty(0)),
-        curves=plots.draw_curves(run.examples) if run.examples else "",
-        curves_alt=plots.describe_curves(run.examples),
+        curves=plots.draw_curves(run.examples, quantity) if run.examples else "",
+        curves_alt=plots.describe_curves(run.examples, quantity),
         n_curves_left_out=max(0, len(run.examples) - plots.MAX_EXAMPLES),
         readouts=readouts.describe_readouts(run) if of_readouts else None,
+        transmit=transmit.describe_transmit(run, _draw_transmit(run, layout)) if of_readouts else None,
         record=record_rows(run, origins.SHOWN if of_readouts else frozenset()),
     )
 
 
 def _draw_maps(run: RunResult, layout: Layout, few: Layout) -> dict[str, MapFigure]:
-    """Draw all maps but the status, in the order in which they are shown."""
+    """Draw all maps but those with a place of their own, in the order in which they are shown."""
     rows = {row.quantity: row for row in outputs_of(run.sequence)}
     order = [*dict.fromkeys((MAIN, *readouts.ORDER)), *rows] if run.sequence in readouts.TITLES else rows
+    elsewhere = {STATUS, transmit.MAP, transmit.EXTRAPOLATED}
     return {
         quantity: _draw_two_modes(run, rows[quantity], few)
         if quantity == TWO_MODES
-        else draw_map(
-            rows[quantity], run.maps[quantity], layout if quantity == MAIN else few, file_of(run, rows[quantity])
-        )
+        else _draw(run, rows[quantity], layout if quantity == MAIN else few)
         for quantity in dict.fromkeys(order)
-        if quantity in rows and quantity in run.maps and quantity != STATUS
+        if quantity in rows and quantity in run.maps and quantity not in elsewhere
     }
+
+
+def _draw(run: RunResult, row: Output, layout: Layout) -> MapFigure:
+    shown, values = quantity_of(run.sequence).shown(row, run.maps[row.quantity])
+    return draw_map(shown, values, layout, file_of(run, row))
 
 
 def _draw_two_modes(run: RunResult, row: Output, few: Layout) -> MapFigure:
     """Mark voxels with two modes over UNI, or over T1 where there is none."""
     marked = run.maps[TWO_MODES] > 0
-    where = few
-    if marked.any():  # anywhere, not only in the slices that other maps show
-        every_slice = lay_out(run.grid, trusted(run) | marked, n_slices=max(run.grid.shape))
-        where = every_slice.with_most(marked, N_SLICES_OF_OTHERS)
+    where = _with_most(run, marked) if marked.any() else few  # anywhere, not only in the slices of other maps
     under = next((quantity for quantity in ("uni", MAIN) if quantity in run.maps), TWO_MODES)
+    return _draw_marks_over(run, row, under, where)
+
+
+def _draw_transmit(run: RunResult, layout: Layout) -> tuple[MapFigure, ...]:
+    """Draw the transmit field, and in the same slices where it was extrapolated."""
+    rows = {row.quantity: row for row in outputs_of(run.sequence)}
+    if transmit.MAP not in run.maps:
+        return ()
+    where, marked = layout.fewer(N_SLICES_OF_OTHERS), run.maps.get(transmit.EXTRAPOLATED)
+    field = _draw(run, rows[transmit.MAP], where)
+    if marked is None:
+        return (field,)
+    return (field, _draw_marks_over(run, rows[transmit.EXTRAPOLATED], transmit.MAP, where))
+
+
+def _draw_marks_over(run: RunResult, row: Output, under: str, where: Layout) -> MapFigure:
+    """Mark the voxels of a mask over another map in shades of grey."""
     view = next(other.view for other in outputs_of(run.sequence) if other.quantity == under)
     background = colours.indices(run.maps[under], colours.limits_of(view, run.maps[under]))
-    return draw_marks(row, marked, background, where, file_of(run, row))
+    return draw_marks(row, run.maps[row.quantity] > 0, background, where, file_of(run, row))
+
+
+def _with_most(run: RunResult, marked: NDArray[np.bool_]) -> Layout:
+    """Return the slices that hold most marked voxels."""
+    every_slice = lay_out(run.grid, trusted(run) | marked, n_slices=max(run.grid.shape))
+    return every_slice.with_most(marked, N_SLICES_OF_OTHERS)
 
 
 def _missing(run: RunResult, row: Output) -> str:
@@ -166,7 +208,7 @@ def file_of(run: RunResult, row: Output) -> str:
 def _status_rows(run: RunResult) -> tuple[StatusRow, ...]:
     """Return the legend: statuses that occur first, in the order of their codes."""
     total = sum(run.status_counts.values())
-    impossible = OF_CURVES if run.sequence in readouts.TITLES else OF_POSTERIORS
+    impossible = IMPOSSIBLE.get(run.sequence, frozenset())
     counts = {
         status: count
         for status in VoxelStatus
@@ -186,16 +228,17 @@ def _status_rows(run: RunResult) -> tuple[StatusRow, ...]:
 def _histogram(run: RunResult, fitted: NDArray[np.floating]) -> Histogram | None:
     if not fitted.size:
         return None
-    bands = literature.reference_bands(run.record.get("MagneticFieldStrength"))
+    quantity = quantity_of(run.sequence)
+    bands = literature.reference_bands(run.record.get("MagneticFieldStrength")) if quantity is T1 else ()
     n_low = run.status_counts.get(VoxelStatus.LOW_CONFIDENCE.name, 0)
-    n_beyond = int((fitted > plots.HISTOGRAM_END).sum())
-    lower, median, upper = np.percentile(fitted, (25, 50, 75))
+    n_beyond = int((fitted > quantity.histogram_end / quantity.per_second).sum())
+    lower, median, upper = (quantity.written(float(value)) for value in np.percentile(fitted, (25, 50, 75)))
     return Histogram(
-        source=plots.draw_histogram(fitted, bands),
-        alt=f"Histogram of T1 in {wording.grouped(fitted.size)} fitted voxels: median {median:.3f} s, "
-        f"half of them between {lower:.3f} and {upper:.3f} s",
+        source=plots.draw_histogram(fitted, quantity, bands),
+        alt=f"Histogram of {quantity.name} in {wording.grouped(fitted.size)} fitted voxels: median {median}, "
+        f"half of them between {lower} and {upper}",
         of="fitted voxels without low confidence" if n_low else "fitted voxels",
-        beyond=f"{wording.percent(n_beyond, fitted.size)} of them lie above {plots.HISTOGRAM_END:g} s."
+        beyond=f"{wording.percent(n_beyond, fitted.size)} of them lie above {quantity.histogram_end:g} {quantity.unit}."
         if n_beyond
         else "",
         bands=bands,

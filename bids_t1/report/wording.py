@@ -39,11 +39,6 @@ def _signed(text: str) -> str:
     return text.replace("-", "\N{MINUS SIGN}")
 
 
-def seconds(value: float) -> str:
-    """Write a T1 or its SD to the millisecond [s]."""
-    return "not available" if math.isnan(value) else f"{value:.3f} s"
-
-
 def percent(part: int, whole: int) -> str:
     """Write a share so that neither 'almost none' reads 0 % nor 'almost all' reads 100 %."""
     if not whole:
@@ -86,6 +81,7 @@ def spelt_out(key: str) -> str:
 def typeset(text: str) -> str:
     """Set formulas and ranges with their proper signs, and keep numbers and units on one line."""
     text = text.replace(" - ", " \N{MINUS SIGN} ").replace("(-", "(\N{MINUS SIGN}")
+    text = re.sub(r"(?<=\s)-(?=\d)", "\N{MINUS SIGN}", text)
     text = text.replace(" x ", " \N{MULTIPLICATION SIGN} ")
     text = re.sub(r"(?<=\d)-(?=\d)", "\N{EN DASH}", text)
     return _NUMBER_AND_UNIT.sub("\N{NO-BREAK SPACE}", text)

@@ -21,19 +21,14 @@ from bids_t1.report.readout_plots import draw_cycle
 from bids_t1.report.readouts import describe_readouts
 from bids_t1.report.run_section import describe_run
 from bids_t1.report.signal_curve import plateau_end, read_as, shared_ranges
-from tests.report.reader import Reader
+from bids_t1.report.transmit import describe_transmit
+from tests.report.pages import page_of, readout_run
 from tests.report.readout_results import MAP, MONOTONE, ORIGINS, PRIOR, THREE, make_readout_run
 from tests.report.report_results import make_result, make_run
 
 FORMS = ("complex", "UNIT1 and magnitudes", "UNIT1 and last magnitude", "UNIT1", "magnitudes")
 TURNING = replace(MONOTONE, inversion_times=(0.5, 1.3), flip_angles=(7.0, 5.0), shots=(40.0, 60.0), cycle=3.0)
 TWO_OF_THREE = replace(THREE, inversion_times=(1.010, 3.310), flip_angles=(4.0, 4.0))
-
-
-def page_of(*runs: RunResult) -> Reader:
-    reader = Reader(render_page(make_result(runs=runs)))
-    reader.text = re.sub(r"\s+", " ", reader.text.replace("\N{NO-BREAK SPACE}", " "))
-    return reader
 
 
 def methods_of(run: RunResult) -> str:
@@ -44,7 +39,7 @@ def methods_of(run: RunResult) -> str:
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("transmit", [True, False])
 def test_every_map_is_shown_or_named_as_missing(form: str, transmit: bool) -> None:
-    run = make_readout_run(form=form, transmit=transmit)
+    run = readout_run(form=form, transmit=transmit)
     text = page_of(run).text
     missing = text[text.index("Not made in this run:") :] if "Not made in this run:" in text else ""
     for row in outputs_of("MP2RAGE"):
@@ -67,23 +62,34 @@ def test_every_map_is_shown_or_named_as_missing(form: str, transmit: bool) -> No
     ],
 )
 def test_what_each_form_of_input_loses_is_said(form: str, lost: str, likelihood: str) -> None:
-    run = make_readout_run(form=form)
+    run = readout_run(form=form)
     assert lost in page_of(run).text
     assert likelihood in methods_of(run)
 
 
 def test_without_a_b1_map_the_page_says_first_that_t1_carries_its_uncertainty() -> None:
-    text = page_of(make_readout_run(transmit=False)).text
+    text = page_of(readout_run(transmit=False)).text
     assert "B1+, which was allowed to be 1 ± 0.2 (from 0.4 to 1.6): the SD and the 95 % interval include it" in text
     assert text.index("No map of the transmit field B1+ was used") < text.index("Median T1")
     assert "It covers the noise of the images and the unknown B1+." in text
-    assert "No map of the transmit field" not in page_of(make_readout_run(transmit=True)).text
+    assert "No map of the transmit field" not in page_of(readout_run(transmit=True)).text
 
 
 def test_b1_that_was_taken_as_nominal_is_not_said_to_be_in_the_interval() -> None:
     text = page_of(make_readout_run(transmit=False, record={"TransmitFieldPrior": {**PRIOR, "SD": 0.0}})).text
     assert "It was taken as 1: T1 is wrong where it is not" in text
     assert "the unknown B1+" not in text
+
+
+def test_the_example_of_a_wrong_b1_is_given_only_where_b1_was_taken_as_nominal() -> None:
+    # The curve is read at nominal B1+: for another assumed field its numbers would be wrong.
+    changes: dict[str, Any] = {"protocol": TWO_OF_THREE, "transmit": False}
+    assert "looks like that of" in page_of(make_readout_run(**changes)).text
+    other = make_readout_run(**changes, record={"TransmitFieldPrior": {**PRIOR, "Mean": 0.9, "SD": 0.0}})
+    assert "It was taken as 0.9" in page_of(other).text
+    assert "looks like that of" not in page_of(other).text
+    rows = {row.label: row.value for row in list_origins(other)}
+    assert rows["Prior of B1+"] == "0.9, taken as exact"
 
 
 def test_gaps_of_a_b1_map_are_counted() -> None:
@@ -94,19 +100,19 @@ def test_gaps_of_a_b1_map_are_counted() -> None:
 
 
 def test_what_a_wrong_b1_does_is_shown_by_an_example_of_this_protocol() -> None:
-    text = page_of(make_readout_run(protocol=TWO_OF_THREE, transmit=False)).text
+    text = page_of(readout_run(protocol=TWO_OF_THREE, transmit=False)).text
     assert "UNI of T1 = 1.5 s looks like that of 1.58 s where B1+ is 0.7 and 1.39 s where B1+ is 1.3" in text
 
 
 def test_unit1_alone_warns_of_its_noise_and_of_air() -> None:
     caution = "The noise was taken as the same everywhere"
-    assert caution in page_of(make_readout_run(form="UNIT1")).text
-    assert "has values of T1 that mean nothing" in page_of(make_readout_run(form="UNIT1")).text
-    assert caution not in page_of(make_readout_run(form="UNIT1 and magnitudes")).text
+    assert caution in page_of(readout_run(form="UNIT1")).text
+    assert "has values of T1 that mean nothing" in page_of(readout_run(form="UNIT1")).text
+    assert caution not in page_of(readout_run(form="UNIT1 and magnitudes")).text
 
 
 def test_an_efficiency_by_default_is_a_caution_and_a_given_one_is_not() -> None:
-    assert "the default of 0.96 was taken" in page_of(make_readout_run()).text
+    assert "the default of 0.96 was taken" in page_of(readout_run()).text
     given = {"TimingOrigins": {**ORIGINS, "InversionEfficiency": "option --inversion-efficiency"}}
     text = page_of(make_readout_run(record=given)).text
     assert "Before you use these numbers" not in text
@@ -114,14 +120,14 @@ def test_an_efficiency_by_default_is_a_caution_and_a_given_one_is_not() -> None:
 
 
 def test_the_interval_is_credible_and_no_multiple_of_the_sd() -> None:
-    text = page_of(make_readout_run()).text
+    text = page_of(readout_run()).text
     assert "credible interval: given the data, the noise and the priors" in text
     assert "Student" not in text
     assert not re.search(r"± [\d.]+ SD", text)
 
 
 def test_each_value_is_shown_with_its_origin() -> None:
-    rows = {row.label: row for row in list_origins(make_readout_run(transmit=False))}
+    rows = {row.label: row for row in list_origins(readout_run(transmit=False))}
     assert (rows["Inversion times TI"].value, rows["Inversion times TI"].origin) == ("0.7, 2.5 s", "sidecar")
     assert rows["Flip angles"].value == "4, 5°"
     assert rows["Excitation to excitation"].value == "6.9 ms"
@@ -139,7 +145,7 @@ def test_an_efficiency_that_depends_on_r1_is_written_out_and_cited() -> None:
     rows = {row.label: row.value for row in list_origins(run)}
     assert rows["Inversion efficiency"].replace("\N{NO-BREAK SPACE}", " ").replace("\N{MINUS SIGN}", "-") == written
     assert literature.OLSSON in write_methods(make_result(runs=(run,))).references
-    assert literature.OLSSON not in write_methods(make_result(runs=(make_readout_run(),))).references
+    assert literature.OLSSON not in write_methods(make_result(runs=(readout_run(),))).references
 
 
 @pytest.mark.parametrize(
@@ -165,10 +171,10 @@ def test_the_methods_say_what_was_done(changes: dict[str, Any], said: str, unsai
 
 
 def test_three_readouts_are_named_and_drawn() -> None:
-    reader = page_of(make_readout_run(protocol=THREE))
+    reader = page_of(readout_run(protocol=THREE))
     assert "T1 in the brain, from MP3RAGE" in reader.text
     assert "S is that of the first two readouts; the others entered as well." in reader.text
-    assert "nothing else entered" in page_of(make_readout_run(protocol=THREE, form="UNIT1")).text
+    assert "nothing else entered" in page_of(readout_run(protocol=THREE, form="UNIT1")).text
     alt = next(image["alt"] or "" for image in reader.all("img") if "Timing diagram" in (image["alt"] or ""))
     assert "readout 3 from 4.935 to 6.285 s, flip angle 4°, k-space centre at 5.610 s" in alt
     assert "delays without pulses 0.335, 0.950, 0.950, 1.965 s" in alt
@@ -214,12 +220,17 @@ def test_the_drawn_efficiency_follows_r1() -> None:
     ],
 )  # fmt: skip
 def test_a_strange_record_is_shown_and_not_fatal(key: str, value: object) -> None:
-    run = make_readout_run((4, 4, 1), record={key: value}, curve=None)
+    of_timing = {"InversionTimes", "RepetitionTimesExcitation", "NumberShotsPerReadout", "RepetitionTimePreparation"}
+    undrawn = (
+        {} if key in of_timing else {"NumberShotsPerReadout": "absent"}
+    )  # drawing takes long and reads the timing only
+    run = make_readout_run((4, 4, 1), record={**undrawn, key: value}, curve=None)
     section = describe_readouts(run)
     assert all(isinstance(row.value, str) for row in section.origins)
     assert summarise_posterior(run).numbers
     assert write_methods(make_result(runs=(run,))).paragraphs
-    if key in {"InversionTimes", "RepetitionTimesExcitation", "NumberShotsPerReadout", "RepetitionTimePreparation"}:
+    assert (describe_transmit(run, ()) is None) == (key == "TransmitField" and not isinstance(value, dict))
+    if key in of_timing:
         assert section.timing == ""
 
 
@@ -236,7 +247,7 @@ def test_a_curve_that_turns_is_marked_where_two_t1_share_one_s() -> None:
     first, last = ranges[-1]
     assert first < lowest < last == pytest.approx(6.0)
     assert TURNING.uni(np.array([first]))[0] == pytest.approx(uni[-1], abs=0.01)
-    text = page_of(make_readout_run(protocol=TURNING, form="UNIT1")).text
+    text = page_of(readout_run(protocol=TURNING, form="UNIT1")).text
     assert f"{first:.2f} to 6.00 s; there S alone cannot tell" in text
     assert "two modes are marked" not in text
 
@@ -263,9 +274,7 @@ def test_no_misreading_is_given_where_s_is_shared() -> None:
 def test_a_plateau_at_short_t1_is_told() -> None:
     end = plateau_end(THREE.curve())
     assert float(np.ptp(THREE.uni(np.linspace(0.02, end - 0.05, 50)))) < 0.006
-    assert (
-        f"Below T1 of {end:.2f} s S hardly changes. No two T1 share" in page_of(make_readout_run(protocol=THREE)).text
-    )
+    assert f"Below T1 of {end:.2f} s S hardly changes. No two T1 share" in page_of(readout_run(protocol=THREE)).text
 
 
 def test_two_modes_are_counted_and_shown_on_slices_that_hold_them() -> None:
@@ -284,7 +293,7 @@ def test_two_modes_are_counted_and_shown_on_slices_that_hold_them() -> None:
 
 
 def test_the_mark_is_no_shade_of_the_picture_below() -> None:
-    run = make_readout_run()
+    run = readout_run()
     clear = {**run.maps, "two_modes": np.zeros_like(run.maps["two_modes"])}
     marked = {**clear, "two_modes": np.ones_like(run.maps["two_modes"])}
     figures = [
@@ -312,7 +321,7 @@ def test_voxels_of_low_confidence_are_left_out_of_medians_and_histogram() -> Non
 
 
 def test_pages_are_well_formed_described_and_in_order() -> None:
-    reader = page_of(make_run(), make_readout_run(transmit=False), make_readout_run(protocol=THREE, form="magnitudes"))
+    reader = page_of(make_run(), readout_run(transmit=False), readout_run(protocol=THREE, form="magnitudes"))
     assert reader.open == []
     assert "T1 in the brain, from inversion recovery, MP2RAGE and MP3RAGE" in reader.text
     images = reader.all("img")

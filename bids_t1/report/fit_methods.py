@@ -1,0 +1,30 @@
+"""Sentences of the methods section that hold for every fit of curves, whatever the sequence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bids_t1.report import literature
+
+if TYPE_CHECKING:
+    from bids_t1.data.result import RunResult
+    from bids_t1.report.literature import References
+
+
+def noise_of_magnitudes(run: RunResult, references: References) -> str:
+    """Say how the noise of magnitudes was treated; nothing for other data."""
+    if run.record.get("DataKind") != "magnitude":
+        return ""
+    match run.record.get("NoiseHandling"):
+        case "floor":
+            return (
+                "The variance of the noise, measured in the background, was subtracted from the squared "
+                f"magnitudes {references.cite(literature.GUDBJARTSSON)}."
+            )
+        case "rician":
+            works = references.cite(literature.GUDBJARTSSON, literature.VARADHAN)
+            return f"The fit maximises the Rician likelihood of the magnitudes, by majorisation {works}."
+        case "gaussian":
+            return "The noise of the magnitudes was taken as Gaussian."
+        case _:
+            return ""
