@@ -1,10 +1,11 @@
-"""Which images of an examination are a multi-TI inversion recovery or an MP2RAGE, and what the others are."""
+"""Which images of an examination measure T1, T2* or the transmit field, and what the others are."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from bids_t1.dicom.echoes import may_be_echo, take_echoes
 from bids_t1.dicom.plan import Kept, Plan
 from bids_t1.dicom.readouts import take_readouts
 from bids_t1.dicom.refusals import (
@@ -18,6 +19,7 @@ from bids_t1.dicom.refusals import (
     wrong_unit,
 )
 from bids_t1.dicom.repetitions import one_reconstruction, runs
+from bids_t1.dicom.transmit_fields import take_transmit_fields
 from bids_t1.dicom.volumes import Volume, assemble, times_of
 
 if TYPE_CHECKING:
@@ -30,18 +32,25 @@ FEWEST_TIMES = 3
 
 
 def classify(slices: Sequence[Slice]) -> Plan:
-    """Find the inversion-recovery and MP2RAGE sets among all slices of one participant's session.
+    """Find the sets of each method among all slices of one participant's session.
 
     An inversion-recovery set is at least three distinct inversion times in images of the same geometry and
     sequence, in one or several series, each image with its own inversion; of an MP2RAGE set, all images follow
-    one inversion. Names only refuse, or support what nothing in the headers speaks against; the inversion time
-    is always that of the header.
+    one inversion. A multi-echo set is at least three echo times of gradient echoes without inversion. Names only
+    refuse, or support what nothing in the headers speaks against; times are always those of the header.
     """
     plan = Plan()
     by_series: dict[SeriesKey, list[Slice]] = defaultdict(list)
     for piece in slices:
         by_series[piece.series].append(piece)
-    candidates = [volume for series, pieces in by_series.items() for volume in _candidates(series, pieces, plan)]
+    rest = {
+        series: pieces
+        for series, pieces in take_transmit_fields(by_series, plan).items()
+        if not _is_refused(series, pieces, plan)
+    }
+    candidates = [volume for series, pieces in rest.items() for volume in _candidates(series, pieces, plan)]
+    echoes = {series: [piece for piece in pieces if may_be_echo(piece)] for series, pieces in rest.items()}
+    take_echoes({series: pieces for series, pieces in echoes.items() if pieces}, plan)
     volumes = take_readouts(candidates, plan)
     sets: list[list[Volume]] = []
     all_times = times_of(volumes)
@@ -51,14 +60,18 @@ def classify(slices: Sequence[Slice]) -> Plan:
     return plan
 
 
-def _candidates(series: SeriesKey, pieces: list[Slice], plan: Plan) -> list[Volume]:
-    """Return the volumes of one series that may belong to a set."""
+def _is_refused(series: SeriesKey, pieces: list[Slice], plan: Plan) -> bool:
+    """Tell whether a series is left out as a whole, whatever its times."""
     refusal = next((piece.refusal for piece in pieces if piece.refusal), None) or name_refusal(series)
     if refusal is not None:
         plan.skipped.append((series, refusal))
-        return []
+    return refusal is not None
+
+
+def _candidates(series: SeriesKey, pieces: list[Slice], plan: Plan) -> list[Volume]:
+    """Return the volumes of one series that may belong to a set with inversions."""
     wanted = [piece for piece in pieces if _may_belong(piece)]
-    unwanted = [piece for piece in pieces if not _may_belong(piece)]
+    unwanted = [piece for piece in pieces if not _may_belong(piece) and not may_be_echo(piece)]
     if any(piece.product == "T1 map" for piece in unwanted):
         plan.skipped.append((series, SCANNER_T1_MAP))
     elif unwanted:

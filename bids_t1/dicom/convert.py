@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,9 @@ _OPTIONS = ("-b", "y", "-ba", "y", "-c", "", "-g", "i", "-p", "y", "-z", "n")
 """A sidecar without names; no image comments; no defaults of the user's home; Philips signal and not display
 values; no compression, because the header is corrected before."""
 
+_OPTIONS_OF_MAPS = tuple("n" if before == "-p" else word for before, word in pairwise(("", *_OPTIONS)))
+"""Values as the Philips console displays them: those of computed maps have a unit (rordenlab/dcm2niix#743)."""
+
 _SHOWN_OF_LOG = 5
 """Last lines of dcm2niix that an error repeats."""
 
@@ -59,7 +63,7 @@ def convert(  # noqa: PLR0913 - three folders, three words about whose they are,
     previous: Conversion | None = None,
     protocol: Protocol = _NO_PROTOCOL,
 ) -> Conversion:
-    """Convert the multi-TI inversion recovery and MP2RAGE among one participant's scanner files to raw BIDS.
+    """Convert what measures T1, T2* and the transmit field among one participant's scanner files to raw BIDS.
 
     ``raw_dir/sub-X[/ses-Y]`` appears complete or not at all, and replaces what was there. It is left alone,
     and ``previous`` returned, where that record describes the same source and its files are still there.
@@ -82,7 +86,8 @@ def convert(  # noqa: PLR0913 - three folders, three words about whose they are,
     Raises
     ------
     NoInputError
-        If there is no DICOM file, or none of the images is a multi-TI inversion recovery or an MP2RAGE.
+        If there is no DICOM file, or none of the images is of an inversion recovery, an MP2RAGE or a multi-echo
+        gradient echo; maps of the transmit field alone measure nothing.
     InvalidInputError
         If no DICOM file can be read, dcm2niix cannot convert an image, or the protocol file does not fit.
     CannotCreateOutputError
@@ -101,16 +106,16 @@ def convert(  # noqa: PLR0913 - three folders, three words about whose they are,
     found = survey(source_folder)
     plan = classify([piece for content in found.contents for piece in content.slices])
     series = series_records(found, plan)
-    if not plan.kept:
+    if all(image.datatype == "fmap" for image in plan.kept):
         raise nothing_usable(source_folder, series)
     describe(raw_dir)
-    anat = Path(BidsName.build(labels, "IRT1").folder("anat"))
-    with publishing(raw_dir, anat.parent) as folder:
-        names = _write_images(plan, labels, folder / "anat", _Conditions(work_dir, found.identifying, table))
+    home = Path(BidsName.build(labels, "IRT1").folder("anat")).parent
+    with publishing(raw_dir, home) as folder:
+        names = _write_images(plan, labels, folder, _Conditions(work_dir, found.identifying, table))
     warnings = collect_warnings(found, plan)
     for warning in warnings:
-        LOG.warning("%s: %s", anat.parent, warning)
-    written = tuple((anat / name).as_posix() for name in names)
+        LOG.warning("%s: %s", home, warning)
+    written = tuple((home / name).as_posix() for name in names)
     return Conversion(digest=digest, written=written, series=series, warnings=warnings)
 
 
@@ -125,8 +130,9 @@ class _Conditions:
 
 
 def _write_images(plan: Plan, labels: dict[str, str | None], folder: Path, conditions: _Conditions) -> list[str]:
-    """Convert each volume and write it with its sidecar; return the names written."""
-    folder.mkdir()
+    """Convert each volume and write it with its sidecar; return the names written, with their datatype."""
+    for datatype in sorted({image.datatype for image in plan.kept}):
+        (folder / datatype).mkdir()
     conditions.work_dir.mkdir(parents=True, exist_ok=True)
     names: list[str] = []
     lacking: set[str] = set()
@@ -134,12 +140,13 @@ def _write_images(plan: Plan, labels: dict[str, str | None], folder: Path, condi
         name = BidsName.build(labels | image.entities, image.suffix)
         sidecar = name.having({}, extension=".json")
         with tempfile.TemporaryDirectory(prefix="dicom-", dir=conditions.work_dir) as scratch:
-            metadata = _convert_volume(image, folder / str(name), Path(scratch), conditions.identifying)
-        if image.suffix != "IRT1":
+            target = folder / image.datatype / str(name)
+            metadata = _convert_volume(image, target, Path(scratch), conditions.identifying)
+        if image.suffix in {"MP2RAGE", "UNIT1"}:
             metadata = completed(metadata, image, conditions.table)
         lacking |= set(missing(metadata) if image.suffix == "MP2RAGE" else ())
-        (folder / str(sidecar)).write_text(as_json(metadata), encoding="utf-8")
-        names += [str(name), str(sidecar)]
+        target.with_name(str(sidecar)).write_text(as_json(metadata), encoding="utf-8")
+        names += [f"{image.datatype}/{name}", f"{image.datatype}/{sidecar}"]
     if lacking:
         plan.warn(
             f"MP2RAGE: {', '.join(sorted(lacking))} missing in the DICOM headers, and not given by a protocol file for "
@@ -157,7 +164,8 @@ def _convert_volume(image: Kept, target: Path, scratch: Path, identifying: froze
     source.mkdir()
     made.mkdir()
     lay_out(image.volume, source)
-    path = _run_dcm2niix(source, made, where=where, identifying=identifying)
+    options = _OPTIONS_OF_MAPS if image.suffix == "TB1map" else _OPTIONS
+    path = _run_dcm2niix(source, made, options, where=where, identifying=identifying)
     nifti = Nifti(path)
     if not _has_shape(nifti.shape, (*piece.matrix, len(image.volume.slices))):
         raise InvalidInputError(
@@ -208,10 +216,11 @@ def dcm2niix_binary() -> str:
     return found
 
 
-def _run_dcm2niix(source: Path, made: Path, *, where: str, identifying: frozenset[str]) -> Path:
+def _run_dcm2niix(
+    source: Path, made: Path, options: tuple[str, ...], *, where: str, identifying: frozenset[str]
+) -> Path:
     """Convert a folder that holds one volume and return the image."""
-    options = ["-f", "image", "-o", str(made), *_OPTIONS, str(source)]
-    command = [dcm2niix_binary(), *options]
+    command = [dcm2niix_binary(), "-f", "image", "-o", str(made), *options, str(source)]
     try:
         done = subprocess.run(  # noqa: S603 - no shell, and every argument is ours
             command, capture_output=True, text=True, errors="replace", timeout=_TIMEOUT, check=False

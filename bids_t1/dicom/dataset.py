@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _README = """\
-Inversion-recovery and MP2RAGE images converted from DICOM by bids_t1 with dcm2niix.
+Images of T1, T2* and the transmit field converted from DICOM by bids_t1 with dcm2niix.
 Times and angles come from the DICOM headers; those that ProtocolFields lists from the user's protocol file.
 Names, dates and identifiers of the participants are left out.
 """
@@ -27,7 +27,7 @@ def describe(raw_dir: Path) -> None:
         If the folder cannot be written.
     """
     description = {
-        "Name": "Images for T1 measurement converted from DICOM",
+        "Name": "Images for T1 and T2* measurement converted from DICOM",
         "BIDSVersion": BIDS_VERSION,
         "DatasetType": "raw",
         "GeneratedBy": [

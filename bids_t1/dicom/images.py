@@ -13,7 +13,7 @@ from pydicom import config, dcmread
 from bids_t1.dicom.files import open_plain
 from bids_t1.dicom.header import DAMAGE, Header, frame_count
 from bids_t1.dicom.privacy import identifying_words
-from bids_t1.dicom.vendors import STANDARD, Component, Product, Readouts, first, vendor_of
+from bids_t1.dicom.vendors import STANDARD, Component, Product, Readouts, TransmitImage, first, vendor_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,6 +72,9 @@ class Slice:
     shared_inversion: bool
     """Something hints that several readouts follow one inversion."""
 
+    transmit: TransmitImage | None
+    """Which image of a transmit field this is, where the scanner says so."""
+
     refusal: str | None
     """Why a vendor rule says that this is no separate inversion recovery."""
 
@@ -80,6 +83,16 @@ class Slice:
     echo_time: float | None
     flip_angle: float | None
     """Excitation flip angle [degree]."""
+
+    saturation_angle: float | None
+    """Nominal flip angle of the pulse whose achieved angle the image shows [degree]."""
+
+    repetition_times: tuple[float, ...]
+    """Delays between excitations that alternate [s]; empty where they do not, or are not told."""
+
+    echo_number: int | None
+    b_value: float
+    """Diffusion weighting [s/mm2]."""
 
     field_strength: float | None
     """Static field [T]."""
@@ -223,6 +236,7 @@ def _slice(path: Path, header: Header, series: SeriesKey) -> Slice:
         component=component,
         derived=_is_derived(image_type),
         product=product,
+        transmit=first(vendor.transmit, header),
         readouts=first(vendor.readouts, header),
         shared_inversion=hint is True,
         refusal=first(vendor.refusal, header),
@@ -230,8 +244,12 @@ def _slice(path: Path, header: Header, series: SeriesKey) -> Slice:
         repetition_time=_seconds(header.number("RepetitionTime")),
         echo_time=_seconds(header.number("EchoTime") or header.number("EffectiveEchoTime")),
         flip_angle=header.number("FlipAngle") or None,
+        saturation_angle=first(vendor.saturation_angle, header),
+        repetition_times=first(vendor.repetition_times, header) or (),
+        echo_number=_whole(header.number("EchoNumbers")),
+        b_value=header.number("DiffusionBValue") or 0.0,
         field_strength=_tesla(header.number("MagneticFieldStrength")),
-        sequence=_sequence(header),
+        sequence=_sequence(header) | ({"EP"} if first(vendor.echo_planar, header) else set()),
         sequence_name=header.text("SequenceName") or header.text("PulseSequenceName"),
         dimensions=header.text("MRAcquisitionType").upper(),
         reconstruction=tuple(sorted(words & {"ND", "NORM", "DIS2D", "DIS3D", "FIL", "FM"})),
@@ -262,6 +280,10 @@ def _is_derived(image_type: tuple[str, ...]) -> bool:
         "MEAN",
         "ADC",
         "SUB",
+        "SWI",
+        "MNIP",
+        "B0",
+        "B0 MAP",
     }
     return image_type[:2] == ("DERIVED", "SECONDARY") or bool(made_of_others & set(image_type))
 
@@ -271,6 +293,8 @@ def _sequence(header: Header) -> frozenset[str]:
     codes = set(header.words("ScanningSequence"))
     pulses = header.text("EchoPulseSequence").upper()
     codes |= {"SPIN": {"SE"}, "GRADIENT": {"GR"}, "BOTH": {"SE", "GR"}}.get(pulses, set())
+    if header.text("EchoPlanarPulseSequence").upper() == "YES":
+        codes.add("EP")
     if header.text("InversionRecovery").upper() == "YES":
         codes.add("IR")
     return frozenset(codes - {"RM", "NONE"})

@@ -27,10 +27,13 @@ _CLOCK = re.compile(r"(?:\d{8})?(\d{2})(\d{2})(\d{2}(?:\.\d+)?)")
 
 
 def groups(volumes: Sequence[Volume]) -> list[list[Volume]]:
-    """Group volumes that one protocol may have made: the same slices, sequence, repetition time and name."""
+    """Group volumes that one protocol may have made: the same slices, sequence, repetition time and name.
+
+    Those of another echo time belong to it if they were acquired at once: echoes of the same readouts.
+    """
     found: list[list[Volume]] = []
     for volume in sorted(volumes, key=lambda volume: volume.started):
-        home = next((group for group in found if _same_protocol(group[0], volume)), None)
+        home = next((group for group in found if _joins(group, volume)), None)
         if home is None:
             found.append([volume])
         else:
@@ -38,10 +41,22 @@ def groups(volumes: Sequence[Volume]) -> list[list[Volume]]:
     return found
 
 
+def _joins(group: Sequence[Volume], volume: Volume) -> bool:
+    return _same_protocol(group[0], volume) and (
+        any(other.plays_like(volume) for other in group) or any(_at_once(other, volume) for other in group)
+    )
+
+
+def _at_once(first: Volume, second: Volume) -> bool:
+    """Tell whether two volumes were acquired at once: in one series, or beginning at the same time."""
+    starts = known_start(first), known_start(second)
+    return first.one.series == second.one.series or (starts[0] is not None and starts[0] == starts[1])
+
+
 def _same_protocol(first: Volume, second: Volume) -> bool:
     a, b = first.one, second.one
     return (
-        first.plays_like(second)
+        first.echoes_like(second)
         and a.series.protocol == b.series.protocol
         and _close(a.repetition_time, b.repetition_time)
         and (a.readouts and a.readouts.inversion_times) == (b.readouts and b.readouts.inversion_times)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from bids_t1.dicom.images import SeriesKey
     from bids_t1.dicom.volumes import Volume
 
-Suffix = Literal["IRT1", "MP2RAGE", "UNIT1"]
+Suffix = Literal["IRT1", "MP2RAGE", "UNIT1", "MEGRE", "TB1TFL", "TB1AFI", "TB1DAM", "TB1map"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +19,8 @@ class Kept:
     """A volume to convert, with the entities of its BIDS name."""
 
     volume: Volume
-    inversion: int | None
-    """Rank of the inversion time, from 1; None for what was computed of several."""
+    inversion: int | None = None
+    """Rank of the inversion time, from 1; None where there is none, or for what was computed of several."""
 
     run: int | None = None
     """Set where the whole set was acquired several times."""
@@ -35,12 +35,29 @@ class Kept:
     times: tuple[float, ...] = ()
     """Inversion times of all readouts after one inversion [s]; empty where it has one readout or they are unknown."""
 
+    echo: int | None = None
+    """Rank of the echo time, from 1, where there are several echoes of one excitation."""
+
+    flip: int | None = None
+    """Rank of the flip angle, from 1, where images differ by it."""
+
+    label: str | None = None
+    """What tells the images of one transmit field apart: anat and famp, tr1 and tr2."""
+
+    repetition_time: float | None = None
+    """Delay to the next excitation [s], where it is not that of the header."""
+
+    @property
+    def datatype(self) -> Literal["anat", "fmap"]:
+        """Return the folder of the image within its participant or session."""
+        return "fmap" if self.suffix.startswith("TB1") else "anat"
+
     @property
     def entities(self) -> dict[str, str | None]:
         """Return the entities of the name, by key."""
-        numbers = {"run": self.run, "inv": self.inversion}
+        numbers = {"run": self.run, "echo": self.echo, "flip": self.flip, "inv": self.inversion}
         written = {key: None if number is None else str(number) for key, number in numbers.items()}
-        return {"rec": self.reconstruction, **written, "part": self.part}
+        return {"acq": self.label, "rec": self.reconstruction, **written, "part": self.part}
 
 
 @dataclass(slots=True)

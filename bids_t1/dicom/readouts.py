@@ -9,8 +9,8 @@ from bids_t1.dicom import names
 from bids_t1.dicom.one_inversion import MOST_READOUTS, after_one_inversion, computed_of, groups, readout_times
 from bids_t1.dicom.plan import Kept
 from bids_t1.dicom.refusals import T1_STAR, known_start, wrong_unit
-from bids_t1.dicom.repetitions import distortion, one_reconstruction, other_reconstruction, runs
-from bids_t1.dicom.volumes import times_of
+from bids_t1.dicom.repetitions import distortion, one_reconstruction, other_reconstruction, runs, told
+from bids_t1.dicom.volumes import echo_rank, echo_times_of, times_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,16 +47,24 @@ def take_readouts(candidates: Sequence[Volume], plan: Plan) -> list[Volume]:
     others: list[Volume] = []
     acquisitions: list[_Acquisition] = []
     for group in groups([volume for volume in candidates if volume.one.product is None]):
-        own = [uni for uni in unis if computed_of(uni, group[0])]
+        own = [uni for uni in unis if any(computed_of(uni, readout) for readout in group)]
         if not after_one_inversion(group, own):
             others.extend(group)
             continue
         unis = [uni for uni in unis if not any(uni is taken for taken in own)]
-        acquisitions.extend(_acquisitions(group, own, plan))
+        acquisitions.extend(_acquisitions(group, _of_first_echo(own, plan), plan))
     for alike in groups(unis):
         acquisitions.extend(_computed_alone(alike))
     _name(acquisitions, plan)
     return others
+
+
+def _of_first_echo(unis: list[Volume], plan: Plan) -> list[Volume]:
+    """Keep the UNI images of the first echo: names of BIDS have no place for the others, and T1 is the same."""
+    times = echo_times_of(unis)
+    later = [uni for uni in unis if (echo_rank(uni, times) or 1) > 1]
+    plan.skip(later, "UNI image of a later echo; that of the first one is kept")
+    return [uni for uni in unis if not any(uni is other for other in later)]
 
 
 def _acquisitions(group: list[Volume], unis: list[Volume], plan: Plan) -> list[_Acquisition]:
@@ -78,15 +86,15 @@ def _repetitions(volumes: list[Volume], plan: Plan) -> list[list[Volume]]:
         by_start.setdefault(known_start(volume), []).append(volume)
     whole = [alike for alike in by_start.values() if _kinds(alike) == _kinds(volumes)]
     if None in by_start or not whole:
-        return runs(volumes, plan)
+        return runs(volumes, plan, told)
     for alike in by_start.values():
         if not any(alike is taken for taken in whole):
             plan.skip(alike, "part of an MP2RAGE that was acquired again as a whole")
-    return [run for alike in whole for run in runs(alike, plan)]
+    return [run for alike in whole for run in runs(alike, plan, told)]
 
 
-def _kinds(volumes: Sequence[Volume]) -> set[tuple[float | None, str]]:
-    return {(volume.one.inversion_time, volume.one.component) for volume in volumes}
+def _kinds(volumes: Sequence[Volume]) -> set[tuple[str, str]]:
+    return {(told(volume), volume.one.component) for volume in volumes}
 
 
 def _refusal(group: list[Volume], times: tuple[float, ...], *, computed: bool) -> str | None:
@@ -166,6 +174,10 @@ def _differ(first: _Acquisition, second: _Acquisition) -> bool:
 def _readouts(acquisition: _Acquisition, run: int | None) -> list[Kept]:
     only_magnitude = {volume.one.component for volume in acquisition.readouts} == {"mag"}
     several = len(acquisition.times) > 1
+    echoes = {
+        time: echo_times_of(volume for volume in acquisition.readouts if volume.one.inversion_time == time)
+        for time in times_of(acquisition.readouts)
+    }
     return [
         Kept(
             volume,
@@ -174,6 +186,7 @@ def _readouts(acquisition: _Acquisition, run: int | None) -> list[Kept]:
             part=None if only_magnitude else volume.one.component,
             suffix="MP2RAGE",
             times=acquisition.times if several else (),
+            echo=echo_rank(volume, echoes[volume.one.inversion_time or 0.0]),
         )
         for volume in acquisition.readouts
     ]

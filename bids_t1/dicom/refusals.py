@@ -1,4 +1,4 @@
-"""What images are when they are not a multi-TI inversion recovery, in words for the user."""
+"""What images are when they measure nothing that is wanted, in words for the user."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ if TYPE_CHECKING:
 
 _NAMES = (
     (names.MP2RAGE, "called MP2RAGE, but neither an inversion time nor an image type tells what it shows"),
-    (re.compile(r"(?<![a-z0-9])(b1|tfl_b1map|afi|dream|bloch.?siegert|sa2rage)", re.IGNORECASE),
-     "looks like a B1 map, which this version does not convert"),
-    (re.compile(r"megre|multi.?echo|me.?gre|t2.?star|swi|qsm|field.?map", re.IGNORECASE),
-     "looks like a multi-echo gradient echo or field map, which this version does not convert"),
+    (re.compile(r"(?<![a-z0-9])(b1|afi|dream|bloch.?siegert|sa2rage)", re.IGNORECASE),
+     "looks like a B1 map, and nothing in its headers tells how to read it: no document of its scaling was found"),
+    (names.FIELD_MAP, "looks like a field map"),
     (re.compile(r"locali[sz]er|scout|survey", re.IGNORECASE), "looks like a localiser"),
 )  # fmt: skip
 
@@ -56,12 +55,14 @@ def without_inversion_time(series: SeriesKey, slices: Sequence[Slice]) -> str:
     for pattern, reason in _NAMES:
         if pattern.search(series.description) or pattern.search(series.protocol):
             return reason
-    n_echoes = len({piece.echo_time for piece in slices})
-    if n_echoes > 1:
-        return f"looks like a multi-echo sequence ({n_echoes} echo times), which this version does not convert"
+    if any("EP" in piece.sequence or piece.b_value for piece in slices):
+        return "echo planar or diffusion images, as of a time series: not a multi-echo gradient echo"
     if any("IR" in piece.sequence for piece in slices):
         return "inversion recovery without a plausible inversion time; expected ms in (0018,0082) or (0018,9079)"
-    return "no inversion time: not an inversion recovery"
+    n_echoes = len({piece.echo_time for piece in slices})
+    if n_echoes > 1 and any("SE" in piece.sequence for piece in slices):
+        return f"{n_echoes} echo times of spin echoes, which measure T2 and not T2*"
+    return "no inversion time, and one echo time: neither an inversion recovery nor a multi-echo gradient echo"
 
 
 def too_few_times(times: Sequence[float]) -> str:

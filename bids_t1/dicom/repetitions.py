@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from bids_t1.dicom.volumes import times_of
-
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bids_t1.dicom.plan import Plan
     from bids_t1.dicom.volumes import Volume
 
@@ -21,6 +21,23 @@ def distortion(volume: Volume) -> frozenset[str]:
     return _DISTORTION & set(volume.one.reconstruction)
 
 
+def told(volume: Volume) -> str:
+    """Say by what an image differs from the others of its set."""
+    one = volume.one
+    inversion = [] if one.inversion_time is None else [f"inversion time {one.inversion_time * 1000:g} ms"]
+    return ", ".join([*inversion, *([told_echo(volume)] if one.echo_time is not None else [])])
+
+
+def told_inversion(volume: Volume) -> str:
+    """Say by what an image differs from the others where all have one echo time."""
+    return f"inversion time {(volume.one.inversion_time or 0.0) * 1000:g} ms"
+
+
+def told_echo(volume: Volume) -> str:
+    """Say by what an image differs from the others where none has an inversion."""
+    return f"echo time {round((volume.one.echo_time or 0.0) * 1000, 1):g} ms"
+
+
 def one_reconstruction(family: list[Volume], plan: Plan) -> list[Volume]:
     """Keep one reconstruction of each part where the scanner stored several, such as filtered and not."""
     kept: list[Volume] = []
@@ -31,7 +48,7 @@ def one_reconstruction(family: list[Volume], plan: Plan) -> list[Volume]:
             if volume.one.component == part:
                 variants[volume.one.reconstruction].append(volume)
         # the most complete one; among equals the one that overlaps with the other parts, then the first stored
-        ranks = {key: (len(times_of(held)), others.count(distortion(held[0]))) for key, held in variants.items()}
+        ranks = {key: (len(set(map(told, held))), others.count(distortion(held[0]))) for key, held in variants.items()}
         best = variants[max(ranks, key=lambda key: ranks[key])]
         kept.extend(best)
         for volumes in variants.values():
@@ -45,15 +62,18 @@ def other_reconstruction(volume: Volume) -> str:
     return f"another reconstruction ({', '.join(volume.one.reconstruction)}) of the same images"
 
 
-def runs(volumes: list[Volume], plan: Plan) -> list[list[Volume]]:
-    """Split a set into its complete repetitions; of a time repeated alone, the later images are kept."""
-    stacks: dict[tuple[float, str], list[Volume]] = defaultdict(list)
+def runs(volumes: list[Volume], plan: Plan, tell: Callable[[Volume], str] = told_inversion) -> list[list[Volume]]:
+    """Split a set into its complete repetitions; of a time repeated alone, the later images are kept.
+
+    `tell` says in words by what an image differs from the others of one repetition.
+    """
+    stacks: dict[tuple[str, str], list[Volume]] = defaultdict(list)
     for volume in sorted(volumes, key=lambda volume: volume.started):
-        stacks[volume.one.inversion_time or 0.0, volume.one.component].append(volume)
+        stacks[tell(volume), volume.one.component].append(volume)
     n_runs = min(len(stack) for stack in stacks.values())
     for (time, _), stack in stacks.items():
         surplus = stack[: len(stack) - n_runs]
         if surplus:
-            plan.skip(surplus, f"inversion time {time * 1000:g} ms was repeated; the later image is used")
-            plan.warn(f"inversion time {time * 1000:g} ms was acquired {len(stack)} times: the last is used")
+            plan.skip(surplus, f"{time} was repeated; the later image is used")
+            plan.warn(f"{time} was acquired {len(stack)} times: the last is used")
     return [[stack[len(stack) - n_runs + run] for stack in stacks.values()] for run in range(n_runs)]

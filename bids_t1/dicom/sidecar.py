@@ -45,11 +45,27 @@ def complete(
     kept = {key: value for key, value in converted.items() if key in _FROM_DCM2NIIX}
     kept |= {key: scrub(str(kept[key]), words) for key in _TYPED_BY_OPERATORS if key in kept}
     piece = image.volume.one
-    header = _separate_inversion(piece) if image.suffix == "IRT1" else timing(image)
+    header = _timing(image)
     header |= {"EchoTime": piece.echo_time, "Units": _units(image, in_radians=in_radians)}
     if image.suffix == "UNIT1" and image.reconstruction is None:
         header["UNIT1Scaling"] = piece.uni_scaling
     return kept | {key: value for key, value in header.items() if value is not None}
+
+
+def _timing(image: Kept) -> dict[str, Any]:
+    """Return times and angles of an image by what it measures."""
+    piece = image.volume.one
+    if image.suffix == "IRT1":
+        return _separate_inversion(piece)
+    if image.suffix in {"MP2RAGE", "UNIT1"}:
+        return timing(image)
+    angles_map = image.label == "famp"
+    return {
+        "RepetitionTimeExcitation" if image.suffix == "TB1AFI" else "RepetitionTime": image.repetition_time
+        or piece.repetition_time,
+        "FlipAngle": piece.saturation_angle if angles_map else piece.flip_angle,
+        "MagneticFieldStrength": piece.field_strength,
+    }
 
 
 def _separate_inversion(piece: Slice) -> dict[str, Any]:
@@ -75,8 +91,9 @@ def _between_inversions(piece: Slice) -> bool:
 
 
 def _units(image: Kept, *, in_radians: bool) -> str | None:
-    if image.suffix == "UNIT1":
-        return "arbitrary"
+    units = {"UNIT1": "arbitrary", "TB1map": "percent"}.get(image.suffix)
+    if units is not None or image.label == "famp":
+        return units or "0.1 degree"
     if image.volume.one.component != "phase":
         return None
     return "rad" if in_radians else "arbitrary"

@@ -11,6 +11,7 @@ from bids_t1.data.result import SeriesNote
 from bids_t1.dicom.files import is_dicom, walk
 from bids_t1.dicom.images import FileContent, UnreadableError, read_file
 from bids_t1.dicom.privacy import scrub
+from bids_t1.dicom.volumes import echo_times_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -98,35 +99,56 @@ def _outcomes(found: Survey, plan: Plan) -> dict[SeriesKey, list[str]]:
 
 def _kept_as(images: list[Kept]) -> list[str]:
     """Say what the images of one series were kept as."""
-    separate = [image for image in images if image.suffix == "IRT1"]
-    others = [_kept_of_mp2rage(image) for image in images if image.suffix != "IRT1"]
-    return [*([_kept_separate(separate)] if separate else []), *sorted(others)]
+    told = []
+    for suffix, tell in (("IRT1", _kept_separate), ("MEGRE", _kept_echoes)):
+        alike = [image for image in images if image.suffix == suffix]
+        told.extend([tell(alike)] if alike else [])
+    readouts = [_kept_of_mp2rage(image) for image in images if image.suffix in {"MP2RAGE", "UNIT1"}]
+    fields = [_kept_of_field(image) for image in images if image.datatype == "fmap"]
+    return [*told, *sorted(readouts), *sorted(fields)]
+
+
+def _kept_of_field(image: Kept) -> str:
+    return f"kept as {' '.join(_named(image))}, an image of the transmit field"
+
+
+def _named(image: Kept) -> list[str]:
+    return [image.suffix, *(f"{key}-{value}" for key, value in image.entities.items() if value is not None)]
 
 
 def _kept_of_mp2rage(image: Kept) -> str:
-    entities = [image.suffix, *(f"{key}-{value}" for key, value in image.entities.items() if value is not None)]
     time = image.volume.one.inversion_time
     note = "" if time is None or image.inversion is None else f", inversion time {time * 1000:g} ms"
     if image.reconstruction is not None:
         note = "; its regularisation changes T1, which is never measured from it"
-    return f"kept as {' '.join(entities)}{note}"
+    return f"kept as {' '.join(_named(image))}{note}"
 
 
 def _kept_separate(images: list[Kept]) -> str:
     times = sorted({image.volume.one.inversion_time or 0.0 for image in images})
+    return f"{_kept_alike(images)}, inversion time {', '.join(f'{time * 1000:g}' for time in times)} ms"
+
+
+def _kept_echoes(images: list[Kept]) -> str:
+    times = echo_times_of(image.volume for image in images)
+    return f"{_kept_alike(images)}, echo time {', '.join(f'{time * 1000:g}' for time in times)} ms"
+
+
+def _kept_alike(images: list[Kept]) -> str:
     runs = sorted({image.run for image in images if image.run is not None})
     parts = sorted({image.part for image in images if image.part is not None})
-    entities = [*(f"run-{run}" for run in runs), *(f"part-{part}" for part in parts), "IRT1"]
-    return f"kept as {' '.join(entities)}, inversion time {', '.join(f'{time * 1000:g}' for time in times)} ms"
+    entities = [*(f"run-{run}" for run in runs), *(f"part-{part}" for part in parts), images[0].suffix]
+    return f"kept as {' '.join(entities)}"
 
 
 def nothing_usable(folder: Path, series: Iterable[SeriesNote]) -> NoInputError:
-    """Return the error for a folder without inversion recovery and MP2RAGE, saying what each series is."""
+    """Return the error for a folder in which nothing can be measured, saying what each series is."""
     found = "\n".join(f"  series {entry.number} {entry.description}: {entry.outcome}" for entry in series)
     return NoInputError(
-        f"{folder}: no inversion recovery with at least 3 inversion times was found, and no MP2RAGE; expected images "
-        "of the same geometry and sequence, each inversion time with its own inversion, or the readouts or the UNI "
-        f"image of an MP2RAGE. Series there:\n{found}"
+        f"{folder}: no inversion recovery with at least 3 inversion times was found, no MP2RAGE and no multi-echo "
+        "gradient echo; expected images of the same geometry and sequence, each inversion time with its own inversion, "
+        "or the readouts or the UNI image of an MP2RAGE, or at least 3 echoes without inversion. "
+        f"Series there:\n{found}"
     )
 
 
@@ -138,7 +160,7 @@ def _gain_warnings(plan: Plan) -> list[str]:
             gains[image.suffix, image.run].add(image.volume.one.gain)
     different = [sorted(found) for found in gains.values() if len(found) > 1]
     return [
-        f"receiver gains differ between inversion times ({'; '.join(found)}): intensities may not be comparable"
+        f"receiver gains differ within an acquisition ({'; '.join(found)}): intensities may not be comparable"
         for found in different
     ]
 

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 from bids_t1.dicom.geometry import along_normal, close, has_place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from bids_t1.dicom.images import Slice
 
 _ECHO_TOLERANCE = 0.0005
 """Echo times closer than this belong to one echo [s]."""
+
+_SAME_ECHO = 0.0001
+"""Echo times of one scan that are closer than this are one: headers round them [s]."""
 
 _POSITION_TOLERANCE = 0.1
 """Slices closer than this lie in the same place [mm]."""
@@ -53,31 +56,40 @@ class Volume:
             and close(self.slices[-1].position, other.slices[-1].position, _POSITION_TOLERANCE)
         )
 
-    def plays_like(self, other: Volume) -> bool:
-        """Tell whether another volume shows the same slices with the same sequence, at any time and flip angle."""
+    def echoes_like(self, other: Volume) -> bool:
+        """Tell whether another volume shows the same slices with the same sequence, at any echo."""
         a, b = self.one, other.one
         return (
             self.lies_with(other)
             and (a.sequence, a.dimensions) == (b.sequence, b.dimensions)
             and _stem(a.sequence_name) == _stem(b.sequence_name)
-            and abs((a.echo_time or 0) - (b.echo_time or 0)) < _ECHO_TOLERANCE
         )
+
+    def plays_like(self, other: Volume) -> bool:
+        """Tell whether another volume shows the same slices with the same sequence, at any time and flip angle."""
+        apart = abs((self.one.echo_time or 0) - (other.one.echo_time or 0))
+        return self.echoes_like(other) and apart < _ECHO_TOLERANCE
+
+    def turns_like(self, other: Volume) -> bool:
+        """Tell whether another volume was excited with the same flip angle."""
+        return abs((self.one.flip_angle or 0) - (other.one.flip_angle or 0)) < _FLIP_TOLERANCE
 
     def fits(self, other: Volume) -> bool:
         """Tell whether another volume shows the same slices with the same sequence at any inversion time."""
-        flip_angles = (self.one.flip_angle or 0, other.one.flip_angle or 0)
-        return self.plays_like(other) and abs(flip_angles[0] - flip_angles[1]) < _FLIP_TOLERANCE
+        return self.plays_like(other) and self.turns_like(other)
 
 
-def assemble(slices: Iterable[Slice]) -> tuple[list[Volume], list[tuple[Slice, str]]]:
-    """Put the slices of one series together.
+def assemble(
+    slices: Iterable[Slice], apart: Callable[[Slice], object] = lambda _: None
+) -> tuple[list[Volume], list[tuple[Slice, str]]]:
+    """Put the slices of one series together; those for which `apart` differs are of different volumes.
 
     Also return a slice and the reason for each group of slices that makes no volume. A place that was
     imaged several times belongs to several volumes, in the order of acquisition.
     """
     groups: dict[tuple[object, ...], list[Slice]] = defaultdict(list)
     for piece in slices:
-        groups[_same_volume(piece)].append(piece)
+        groups[*_same_volume(piece), apart(piece)].append(piece)
     volumes: list[Volume] = []
     failures: list[tuple[Slice, str]] = []
     for group in groups.values():
@@ -95,6 +107,22 @@ def assemble(slices: Iterable[Slice]) -> tuple[list[Volume], list[tuple[Slice, s
 def times_of(volumes: Iterable[Volume]) -> tuple[float, ...]:
     """Return the distinct inversion times of volumes, rising [s]."""
     return tuple(sorted({volume.one.inversion_time for volume in volumes if volume.one.inversion_time is not None}))
+
+
+def echo_times_of(volumes: Iterable[Volume]) -> tuple[float, ...]:
+    """Return the distinct echo times of volumes, rising [s]; of those that are the same up to rounding, the first."""
+    found: list[float] = []
+    for time in sorted({volume.one.echo_time for volume in volumes if volume.one.echo_time is not None}):
+        if not found or time - found[-1] >= _SAME_ECHO:
+            found.append(time)
+    return tuple(found)
+
+
+def echo_rank(volume: Volume, times: Sequence[float]) -> int | None:
+    """Return the rank, from 1, of a volume's echo time among several; None where there is one."""
+    if len(times) < 2:  # noqa: PLR2004 - a rank among one says nothing
+        return None
+    return min(range(len(times)), key=lambda index: abs(times[index] - (volume.one.echo_time or 0.0))) + 1
 
 
 def _stem(sequence_name: str) -> str:

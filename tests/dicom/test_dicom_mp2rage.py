@@ -352,9 +352,21 @@ def test_readouts_after_a_saturation_are_not_taken(tmp_path: Path, key: str) -> 
     assert "SA2RAGE by its name: a B1 map" in reasons(tmp_path)
 
 
-def test_later_echoes_are_not_taken_for_readouts(tmp_path: Path) -> None:
+def test_echoes_of_a_readout_are_numbered_by_echo_time(tmp_path: Path) -> None:
     write_mp2rage(tmp_path, siemens(), parts="M")
-    write_volume(tmp_path, 2500, siemens() | {"EchoTime": 6.1}, series=9)
+    for series, time in ((10, 9.3), (9, 6.1)):
+        write_volume(tmp_path, 2500, siemens() | {"EchoTime": time}, series=series)
+        write_volume(tmp_path, None, UNI | {"EchoTime": time}, series=series + 10)
+    write_volume(tmp_path, None, UNI, series=30)
+    found = {image.echo: image.volume.one.echo_time for image in plan_of(tmp_path).kept if image.echo is not None}
+    assert found == {1: 0.0029, 2: 0.0061, 3: 0.0093}
+    assert names(tmp_path) == ["UNIT1", *(f"echo-{echo}_inv-2_MP2RAGE" for echo in (1, 2, 3)), "inv-1_MP2RAGE"]
+
+
+def test_another_echo_time_acquired_later_is_no_echo_of_the_readouts(tmp_path: Path) -> None:
+    write_mp2rage(tmp_path, siemens(), parts="M")
+    later = siemens() | {"EchoTime": 6.1, "AcquisitionTime": "113000"}
+    write_volume(tmp_path, 2500, later, series=9)
     assert names(tmp_path) == ["inv-1_MP2RAGE", "inv-2_MP2RAGE"]
 
 

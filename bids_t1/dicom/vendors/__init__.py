@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bids_t1.dicom.vendors.ge import GE
 from bids_t1.dicom.vendors.philips import PHILIPS
-from bids_t1.dicom.vendors.rule import Component, Product, Readouts, Rule, Vendor, first
+from bids_t1.dicom.vendors.rule import Component, Product, Readouts, Rule, TransmitImage, Vendor, first
 from bids_t1.dicom.vendors.siemens import SIEMENS
 from bids_t1.dicom.vendors.standard import STANDARD
 
@@ -15,7 +15,18 @@ if TYPE_CHECKING:
 
 VENDORS = (SIEMENS, PHILIPS, GE)
 
-__all__ = ["STANDARD", "VENDORS", "Component", "Product", "Readouts", "Rule", "Vendor", "first", "vendor_of"]
+__all__ = [
+    "STANDARD",
+    "VENDORS",
+    "Component",
+    "Product",
+    "Readouts",
+    "Rule",
+    "TransmitImage",
+    "Vendor",
+    "first",
+    "vendor_of",
+]
 
 
 def vendor_of(header: Header) -> Vendor:

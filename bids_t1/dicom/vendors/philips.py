@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bids_t1.dicom.header import Private
-from bids_t1.dicom.vendors.rule import Component, Rule, Vendor
+from bids_t1.dicom.vendors.rule import Component, Rule, TransmitImage, Vendor
 from bids_t1.dicom.vendors.standard import called_mp2rage, plausible
 
 if TYPE_CHECKING:
@@ -16,6 +16,12 @@ SCALE_SLOPE = Private(0x2005, "Philips MR Imaging DD 001", 0x0E)
 
 IMAGE_TYPE = Private(0x2005, "Philips MR Imaging DD 001", 0x11)
 """Private image type of the scanner: M, P, R or I."""
+
+EPI_FACTOR = Private(0x2001, "Philips Imaging DD 001", 0x13)
+"""Private number of lines of k-space after one excitation."""
+
+_B1_MAP = frozenset({"B1", "B1 MAP", "B1_MAP", "M_B1"})
+"""Words of the image type of a B1 map."""
 
 _PRIVATE: dict[str, Component] = {"M": "mag", "P": "phase", "R": "real", "I": "imag"}
 
@@ -67,6 +73,15 @@ def _radian(header: Header) -> float | None:
     return 1.0 if header.number(SCALE_SLOPE) is not None and header.number("RescaleIntercept") else None
 
 
+def _b1_map(header: Header) -> TransmitImage | None:
+    words = {*header.words("ImageType")[2:], *header.words("FrameType")[2:], *header.words(IMAGE_TYPE)}
+    return "B1 map" if words & _B1_MAP else None
+
+
+def _several_lines(header: Header) -> bool | None:
+    return (header.number(EPI_FACTOR) or 1) > 1 or None
+
+
 PHILIPS = Vendor(
     name="Philips",
     manufacturers=("philips",),
@@ -88,6 +103,11 @@ PHILIPS = Vendor(
         # precise scaling: (stored RS + RI) / (RS SS) = stored / 651.74 - 3.14
         Rule("Chenevert 2014, doi:10.1016/j.tranon.2014.03.001 and dcm2niix -p y: phase in radians", _radian),
     ),
+    transmit=(
+        # The words follow those of B0 maps, which are B0 and B0 MAP.
+        Rule("rordenlab/dcm2niix#743: B1 map in % beside both images; #455: words of computed maps", _b1_map),
+    ),
+    echo_planar=(Rule("Philips' private dictionary, (2001,1013) EPI Factor", _several_lines),),
     caveat=(
         Rule(
             "Chenevert 2014, doi:10.1016/j.tranon.2014.03.001: display values differ from signal by scan",

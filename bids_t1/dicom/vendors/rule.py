@@ -16,6 +16,9 @@ Component = Literal["mag", "phase", "real", "imag"]
 Product = Literal["UNIT1", "denoised UNIT1", "T1 map"]
 """What the scanner itself computes of the readouts of MP2RAGE."""
 
+TransmitImage = Literal["flip angles", "anatomy of flip angles", "B1 map"]
+"""What an image of a transmit field shows, where the scanner says so."""
+
 T = TypeVar("T")
 
 
@@ -92,6 +95,18 @@ class Vendor:
 
     shared_inversion: tuple[Rule[bool], ...] = ()
     """Hints that several readouts follow one inversion, believed where nothing in the images speaks against it."""
+
+    transmit: tuple[Rule[TransmitImage], ...] = ()
+    """Which image of a transmit field this is."""
+
+    saturation_angle: tuple[Rule[float], ...] = ()
+    """Nominal flip angle of the pulse whose achieved angle an image shows [degree]."""
+
+    repetition_times: tuple[Rule[tuple[float, ...]], ...] = ()
+    """Delays between excitations that alternate, in their order [s]."""
+
+    echo_planar: tuple[Rule[bool], ...] = ()
+    """Tells that many lines of k-space follow one excitation, where the public attributes do not."""
 
     words: tuple[Rule[tuple[str, ...]], ...] = ()
     """Image type in the vendor's own words, beside the public one."""

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from bids_t1.dicom import names
 from bids_t1.dicom.header import Private
-from bids_t1.dicom.vendors.rule import Component, Product, Readouts, Rule, Vendor
-from bids_t1.dicom.vendors.siemens_protocol import read_protocol
+from bids_t1.dicom.vendors.rule import Component, Product, Readouts, Rule, TransmitImage, Vendor
+from bids_t1.dicom.vendors.siemens_protocol import plays_b1_map, read_protocol
 
 if TYPE_CHECKING:
     from bids_t1.dicom.header import Header
@@ -29,8 +29,16 @@ _UNI = frozenset({"UNI", "UNIFORM"})
 
 _TWELVE_BITS = 12
 
+_PAIR = 2
+
 _ROUNDED_SHOTS = 0.5
 """A turbo factor is a whole number, and partial Fourier may ask for a fraction of an excitation."""
+
+_FLIP_ANGLES = "FLIP ANGLE MAP"
+"""Word of the image type, or the image comment, of a map of flip angles."""
+
+_LARGEST_EXCITATION = 30.0
+"""A turbo gradient echo excites with less than this, and the pulse before it that is measured turns more [degree]."""
 
 _COMPONENTS: dict[str, Component] = {"M": "mag", "P": "phase", "R": "real", "I": "imag"}
 
@@ -129,6 +137,27 @@ def _phase(header: Header) -> float | None:
     return math.pi / _HALF_RANGE if header.number("RescaleIntercept") == -_HALF_RANGE else None
 
 
+def _flip_angle_image(header: Header) -> TransmitImage | None:
+    words = {*header.words("ImageType"), *header.words("FrameType"), *header.words(XA_IMAGE_TYPE)}
+    if _FLIP_ANGLES in words or _FLIP_ANGLES in header.text("ImageComments").upper():
+        return "flip angles"
+    called = [header.text(key) for key in ("SeriesDescription", "ProtocolName", "PulseSequenceName")]
+    if any(names.TFL_B1_MAP.search(name) for name in called) or plays_b1_map(header):
+        return "anatomy of flip angles"
+    return None
+
+
+def _saturation_angle(header: Header) -> float | None:
+    angle = header.number("FlipAngle")
+    return angle if angle is not None and angle >= _LARGEST_EXCITATION else None
+
+
+def _alternating_times(header: Header) -> tuple[float, ...] | None:
+    called = (header.text("SeriesDescription"), header.text("ProtocolName"))
+    protocol = read_protocol(header) if any(names.AFI.search(name) for name in called) else None
+    return None if protocol is None or len(protocol.repetition_times) < _PAIR else protocol.repetition_times
+
+
 SIEMENS = Vendor(
     name="Siemens",
     manufacturers=("siemens",),
@@ -151,6 +180,17 @@ SIEMENS = Vendor(
         Rule("rordenlab/dcm2niix#675: ImageType UNI, on XA UNIFORM; bids-specification#1890: UNI-DEN", _uni),
     ),
     readouts=(Rule("rordenlab/dcm2niix#1031: contrasts and partitions of the protocol in the header", _readouts),),
+    transmit=(
+        # Two series of one scan: an ordinary image, and ten times the achieved angle in degrees.
+        Rule("hMRI-group/hMRI-toolbox hmri_run_b1map.m; image type FLIP ANGLE MAP of tfl_b1map", _flip_angle_image),
+    ),
+    saturation_angle=(
+        # VB has the angle of the saturation there; later versions that of the excitation, and the other one nowhere.
+        Rule("spinal-cord-7t/coil-qc-code#18: what (0018,1314) of a flip angle map means", _saturation_angle),
+    ),
+    repetition_times=(
+        Rule("rordenlab/dcm2niix#918, hMRI-group/hMRI-toolbox#62: alTR has both delays of AFI", _alternating_times),
+    ),
     words=(Rule("rordenlab/dcm2niix#675 and #881: ImageTypeText, (0021,1175) of XA", _image_type),),
     uni_scaling=(
         Rule("JosePMarques/MP2RAGE-related-scripts#1: S from -1/2 to 1/2 is stored as 0..4095", _uni_scaling),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bids_t1.dicom.header import Private
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from bids_t1.dicom.header import Header
 
@@ -27,13 +27,16 @@ _WITHOUT_CREATOR = "00291020"
 _BEGIN, _END = "### ASCCONV BEGIN", "### ASCCONV END ###"
 
 _WANTED = re.compile(
-    r"^[ \t]*((?:lContrasts|lInvContrasts|ucDenoiseUniform|alTI\[\d+\]|adFlipAngleDegree\[\d+\]|"
+    r"^[ \t]*((?:lContrasts|lInvContrasts|ucDenoiseUniform|alTI\[\d+\]|alTR\[\d+\]|adFlipAngleDegree\[\d+\]|"
     r"sKSpace\.(?:lPartitions|ucSlicePartialFourier|unReordering|Reordering3D)|"
     r"sFastImaging\.(?:lTurboFactor|lEchoSpacing))"
     r"[ \t]*=[ \t]*-?(?:0x[0-9a-f]+|[0-9.]+(?:e[-+]?[0-9]+)?))[ \t]*(?:#.*)?\r?$",
     re.IGNORECASE | re.MULTILINE,
 )
 """The lines that are read: numbers only, so that no free text, which may name a person, comes any further."""
+
+_B1_MAP = re.compile(r'^[ \t]*tSequenceFileName[ \t]*=[ \t]*"+[^"\r\n]*tfl_b1map"+', re.IGNORECASE | re.MULTILINE)
+"""The sequence's file name, of which only one value is asked for."""
 
 _MICROSECOND = 1e-6
 
@@ -46,7 +49,7 @@ _LINEAR = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiemensProtocol:
-    """The numbers of a protocol that MP2RAGE is made of; None where the protocol lacks them."""
+    """The numbers of a protocol that MP2RAGE is made of, and those of AFI; None where the protocol lacks them."""
 
     n_readouts: int
     """Readouts after one inversion."""
@@ -73,17 +76,27 @@ class SiemensProtocol:
     denoised: bool
     """A denoised UNI image was asked for."""
 
+    repetition_times: tuple[float, ...] = ()
+    """[s], in the order in which they alternate."""
+
 
 def read_protocol(header: Header) -> SiemensProtocol | None:
     """Return the protocol of an image, or None where its header holds none that can be read."""
+    fields = next((found for text in _texts(header) if (found := _fields(text))), None)
+    return None if fields is None else _protocol(fields)
+
+
+def plays_b1_map(header: Header) -> bool:
+    """Tell whether the protocol is that of tfl_b1map, which an image of other contrasts does not say elsewhere."""
+    return any(_B1_MAP.search(text) is not None for text in _texts(header))
+
+
+def _texts(header: Header) -> Iterator[str]:
+    """Yield what may hold a protocol."""
     for place in (CSA_SERIES, XA_PROTOCOL, _WITHOUT_CREATOR):
         content = header.value(place)
         if content is not None:
-            text = content.decode("latin-1") if isinstance(content, bytes) else str(content)
-            fields = _fields(text)
-            if fields:
-                return _protocol(fields)
-    return None
+            yield content.decode("latin-1") if isinstance(content, bytes) else str(content)
 
 
 def _fields(text: str) -> Mapping[str, Any]:
@@ -125,6 +138,7 @@ def _protocol(fields: Mapping[str, Any]) -> SiemensProtocol:
         turbo_factor=fast.get("lTurboFactor"),
         echo_spacing=spacing * _MICROSECOND if spacing else None,
         denoised=bool(fields.get("ucDenoiseUniform")),
+        repetition_times=tuple(round(time * _MICROSECOND, 7) for time in fields.get("alTR", ()) if time),
     )
 
 
