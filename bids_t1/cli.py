@@ -48,7 +48,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("bids_dir", type=Path, help="BIDS dataset, or folder of DICOM files; only read")
     parser.add_argument("out_dir", type=Path, help="folder for the derivatives")
-    parser.add_argument("analysis_level", choices=("participant",), help="what to do: each participant by itself")
+    parser.add_argument(
+        "analysis_level",
+        choices=("participant", "group"),
+        help="what to do: each participant by itself, or tables and a page of all that were processed",
+    )
     parser.add_argument("--version", action="version", version=f"bids_t1 {version('bids_t1')}")
     _add_selection(parser.add_argument_group("what to process"))
     _add_estimation(parser.add_argument_group("how to estimate"))
@@ -264,7 +268,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _stop)
     try:
         settings = _settings(arguments)
-        return _run(settings)
+        return _run_group(settings) if arguments.analysis_level == "group" else _run(settings)
     except BidsT1Error as error:
         LOG.error("%s", error)  # noqa: TRY400 - an expected failure is its message
         return error.exit_code
@@ -405,6 +409,15 @@ def _run(settings: Settings) -> int:
         with suppress(OSError):  # not empty: something is being worked on there
             settings.work_dir.rmdir()
     return _summarise(outcomes, settings)
+
+
+def _run_group(settings: Settings) -> int:
+    """Bring the results of all participants together."""
+    from bids_t1.group import process_group  # noqa: PLC0415 - heavy imports wait for right arguments
+
+    page = process_group(settings)
+    LOG.warning("bids_t1: open %s", page)
+    return 0
 
 
 def _summarise(outcomes: Sequence[Outcome], settings: Settings) -> int:

@@ -60,10 +60,15 @@ def describe_derivatives(out_dir: Path, sources: Mapping[str, Path]) -> None:
         "SourceDatasets": [{"URL": link} for link in links.values()],
         "DatasetLinks": links,
     }
-    ignored = ["*.html", *sorted({f"*_{row.suffix}.*" for row in OUTPUTS if not row.in_bids})]
     write_whole(out_dir / "dataset_description.json", as_json(description))
-    write_whole(out_dir / ".bidsignore", "".join(f"{pattern}\n" for pattern in ignored))
+    describe_ignored(out_dir)
     write_whole(out_dir / "README", README.format(version=__version__))
+
+
+def describe_ignored(out_dir: Path) -> None:
+    """Write which files of the derivatives BIDS has no names for."""
+    ignored = ["*.html", "group_*", *sorted({f"*_{row.suffix}.*" for row in OUTPUTS if not row.in_bids})]
+    write_whole(out_dir / ".bidsignore", "".join(f"{pattern}\n" for pattern in ignored))
 
 
 def write_run(folder: Path, run: RunResult) -> None:

@@ -102,3 +102,47 @@ class ParticipantResult:
 
     command: str
     """The command line, paths left out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapSummary:
+    """One map in the table of all participants."""
+
+    participant: str
+    session: str | None
+    name: str
+    """File name of the map."""
+
+    sequence: str
+    n_voxels: int
+    """Voxels with an estimate."""
+
+    quartiles: tuple[float, float, float] | None
+    """25 %, 50 % and 75 % quantile of the relaxation time over these voxels [s]."""
+
+    median_sd: float | None
+    """[s]."""
+
+    n_warnings: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParticipantSummary:
+    """One participant in the table of all participants."""
+
+    participant: str
+    status: str
+    """``done``, ``with failures`` or ``not processed``."""
+
+    n_maps: int
+    failures: tuple[str, ...]
+    version: str
+    """Of the program that processed it; empty where none did."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupResult:
+    """All participants of a dataset: what was found, measured, and what failed."""
+
+    participants: tuple[ParticipantSummary, ...]
+    maps: tuple[MapSummary, ...]

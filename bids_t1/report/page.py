@@ -7,6 +7,7 @@ nothing, so it opens offline and in strict viewers, and the same result gives th
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -47,21 +48,11 @@ def write_page(result: ParticipantResult, out_dir: Path) -> Path:
 
 def render_page(result: ParticipantResult) -> str:
     """Return the page of one participant as HTML."""
-    # Series descriptions and messages come from outside: everything is escaped.
-    environment = Environment(
-        loader=PackageLoader("bids_t1.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["counted"] = wording.counted
-    environment.filters["typeset"] = wording.typeset
-    environment.filters["without_folders"] = wording.without_folders
     sections = [describe_run(run, number) for number, run in enumerate(result.runs, 1)]
     quantities = [quantity for quantity in QUANTITIES if quantity in {section.quantity for section in sections}]
     sessions = dict.fromkeys(run.name.get("ses") for run in result.runs)
-    return environment.get_template("page.html.j2").render(
+    template = page_environment().get_template("page.html.j2")
+    return template.render(
         result=result,
         sessions=[session for session in sessions if session is not None],
         runs=sections,
@@ -73,6 +64,43 @@ def render_page(result: ParticipantResult) -> str:
         n_cautions=sum(len(section.cautions) for section in sections),
         n_warnings=len(result.warnings) + sum(len(run.warnings) for run in result.runs),
     )
+
+
+@cache
+def render_page(result: ParticipantResult) -> str:
+    """Return the page of one participant as HTML."""
+    sections = [describe_run(run, number) for number, run in enumerate(result.runs, 1)]
+    quantities = [quantity for quantity in QUANTITIES if quantity in {section.quantity for section in sections}]
+    sessions = dict.fromkeys(run.name.get("ses") for run in result.runs)
+    return template("page.html.j2").render(
+        result=result,
+        sessions=[session for session in sessions if session is not None],
+        runs=sections,
+        quantities=quantities,
+        measured=wording.listed([quantity.name for quantity in quantities]) or T1.name,
+        methods=write_methods(result) if result.runs else None,
+        methods_of=_methods_of(result),
+        cautioned=[section for section in sections if section.cautions],
+        n_cautions=sum(len(section.cautions) for section in sections),
+        n_warnings=len(result.warnings) + sum(len(run.warnings) for run in result.runs),
+    )
+
+
+@cache
+def template(name: str) -> Template:
+    """Return a page without its contents; compiling it takes as long as filling it."""
+    # Series descriptions and messages come from outside: everything is escaped.
+    environment = Environment(
+        loader=PackageLoader("bids_t1.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["counted"] = wording.counted
+    environment.filters["typeset"] = wording.typeset
+    environment.filters["without_folders"] = wording.without_folders
+    return environment.get_template(name)
 
 
 def _methods_of(result: ParticipantResult) -> str:

@@ -1,0 +1,127 @@
+"""All participants of one folder of derivatives: read from their logs, written as tables."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+from bids_t1.bids.results import log_paths
+from bids_t1.data.entities import BidsName
+from bids_t1.data.result import GroupResult, MapSummary, ParticipantSummary
+from bids_t1.storage import as_json, write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+MAPS = {
+    "participant_id": "Participant.",
+    "session_id": "Session; n/a where there are none.",
+    "map": "File of the map of T1, or of T2* (T2starmap).",
+    "sequence": "IRT1, MP2RAGE, MP3RAGE or MEGRE.",
+    "voxels": "Number of voxels with an estimate.",
+    "quartile_1": "25 % quantile over these voxels, fluid and tissue outside the brain included [s].",
+    "median": "Median over these voxels [s].",
+    "quartile_3": "75 % quantile over these voxels [s].",
+    "median_sd": "Median of the standard deviation of a single voxel [s].",
+    "warnings": "Number of warnings; the page of the participant has them.",
+}
+"""Columns of group_maps.tsv."""
+
+PARTICIPANTS = {
+    "participant_id": "Participant.",
+    "status": "done, with failures, or not processed.",
+    "maps": "Number of runs with maps.",
+    "failures": "What could not be processed and why.",
+    "version": "Version of bids_t1 that processed the participant.",
+}
+"""Columns of group_participants.tsv."""
+
+
+def read_group(out_dir: Path, participants: Iterable[str]) -> GroupResult:
+    """Read what became of participants; those without a readable log count as not processed."""
+    summaries: list[ParticipantSummary] = []
+    maps: list[MapSummary] = []
+    for participant in participants:
+        logs = [log for path in log_paths(out_dir, participant) if (log := _read(path)) is not None]
+        failures = tuple(str(failure) for log in logs for failure in log["failures"])
+        found = [_map(participant, run) for log in logs for run in log["runs"]]
+        summaries.append(
+            ParticipantSummary(
+                participant=participant,
+                status="not processed" if not logs else "with failures" if failures else "done",
+                n_maps=len(found),
+                failures=failures,
+                version=logs[-1]["versions"]["bids_t1"] if logs else "",
+            )
+        )
+        maps += found
+    return GroupResult(participants=tuple(summaries), maps=tuple(maps))
+
+
+def participants_with_logs(out_dir: Path) -> set[str]:
+    """Return the labels of participants that were processed into a folder of derivatives."""
+    names = (path.name.split(".")[0].split("_")[0] for path in (out_dir / "logs").glob("sub-*.json"))
+    return {name.removeprefix("sub-") for name in names}
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """Read a log; one of another version, or cut short, is that of nothing."""
+    try:
+        log: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        complete = {"runs", "failures", "versions"} <= log.keys() and all("summary" in run for run in log["runs"])
+    except (OSError, ValueError, AttributeError, TypeError):
+        return None
+    return log if complete else None
+
+
+def _map(participant: str, run: Mapping[str, Any]) -> MapSummary:
+    summary = run["summary"]
+    quartiles = summary["Quartiles"]
+    return MapSummary(
+        participant=participant,
+        session=BidsName.parse(run["name"]).get("ses"),
+        name=run["name"],
+        sequence=run["sequence"],
+        n_voxels=summary["Voxels"],
+        quartiles=None if quartiles is None else (quartiles[0], quartiles[1], quartiles[2]),
+        median_sd=summary["MedianSD"],
+        n_warnings=len(run["warnings"]),
+    )
+
+
+def write_tables(out_dir: Path, group: GroupResult) -> None:
+    """Write a table of maps and a table of participants, each with a description of its columns."""
+    maps = [
+        (
+            f"sub-{one.participant}",
+            one.session and f"ses-{one.session}",
+            one.name,
+            one.sequence,
+            one.n_voxels,
+            *(one.quartiles or (None,) * 3),
+            one.median_sd,
+            one.n_warnings,
+        )
+        for one in group.maps
+    ]
+    participants = [
+        (f"sub-{one.participant}", one.status, one.n_maps, " | ".join(one.failures) or None, one.version or None)
+        for one in group.participants
+    ]
+    for name, columns, rows in (("maps", MAPS, maps), ("participants", PARTICIPANTS, participants)):
+        write_whole(out_dir / f"group_{name}.tsv", _table(list(columns), rows))
+        described = {column: {"Description": description} for column, description in columns.items()}
+        write_whole(out_dir / f"group_{name}.json", as_json(described))
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Write tab-separated values, n/a where there is none; line breaks and tabs become spaces."""
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, escapechar="\\")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow("n/a" if value is None else " ".join(str(value).replace('"', "'").split()) for value in row)
+    return text.getvalue()

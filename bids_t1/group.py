@@ -1,0 +1,44 @@
+"""The level ``group``: tables and a page of all participants, from what each of them left."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from bids_t1.bids import discover, write
+from bids_t1.bids.group import participants_with_logs, read_group, write_tables
+from bids_t1.data.errors import NoInputError
+from bids_t1.report.group_page import write_group_page
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bids_t1.settings import Settings
+
+LOG = logging.getLogger(__name__)
+
+
+def process_group(settings: Settings) -> Path:
+    """Write the tables and the page of all participants, and return the page.
+
+    Raises
+    ------
+    NoInputError
+        If no participant was processed into out_dir.
+    NothingSelectedError
+        If a participant asked for is not there.
+    """
+    processed = participants_with_logs(settings.out_dir)
+    if not processed:
+        raise NoInputError(
+            f"{settings.out_dir}: holds no results of participants; expected some. Run the level participant first."
+        )
+    known = sorted(processed | set(discover.participants(settings.bids_dir)))
+    group = read_group(settings.out_dir, discover.require(known, settings.participants, "participant"))
+    write.describe_ignored(settings.out_dir)
+    write_tables(settings.out_dir, group)
+    missing = [one.participant for one in group.participants if one.status != "done"]
+    LOG.info("group: %d participants, %d maps", len(group.participants), len(group.maps))
+    if missing:
+        LOG.warning("group: not done, or with failures: %s", ", ".join(missing))
+    return write_group_page(group, settings.out_dir)
