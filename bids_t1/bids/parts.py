@@ -67,8 +67,9 @@ class PartReader:
             return combined
         phase, scale = phase_in_radians(files[1], second, self.protocol)
         self.phase_origins.append(scale.origin)
-        combined.real = first.values * np.cos(phase)
-        combined.imag = first.values * np.sin(phase)
+        with np.errstate(invalid="ignore"):  # infinity times zero is NaN: the estimate marks either
+            combined.real = first.values * np.cos(phase)
+            combined.imag = first.values * np.sin(phase)
         return combined
 
     def volume(self, file: RawFile) -> Volume:
