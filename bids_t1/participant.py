@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bids_t1.bids.discover import Found
-    from bids_t1.data.acquisition import Acquisition, RawFile
+    from bids_t1.data.acquisition import Acquisition, TransmitImages
     from bids_t1.data.result import RunResult
     from bids_t1.dicom.sources import DicomSource
     from bids_t1.settings import Settings
@@ -61,7 +61,7 @@ class _Session:
 
     label: str | None
     acquisitions: tuple[Acquisition, ...] = ()
-    transmit_fields: tuple[RawFile, ...] = ()
+    transmit_fields: tuple[TransmitImages, ...] = ()
     conversion: Conversion | None = None
     failures: tuple[BidsT1Error, ...] = ()
 
@@ -224,7 +224,7 @@ def _process_session(
 
 
 def _process_run(
-    acquisition: Acquisition, raw: Path, transmit_fields: tuple[RawFile, ...], settings: Settings
+    acquisition: Acquisition, raw: Path, transmit_fields: tuple[TransmitImages, ...], settings: Settings
 ) -> RunResult:
     """Estimate the maps of one run with what knows its sequence."""
     if acquisition.sequence == "IRT1":

@@ -10,7 +10,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from bids_t1.bids.uni import is_denoised
-from bids_t1.data.acquisition import Acquisition, RawFile
+from bids_t1.data.acquisition import Acquisition, RawFile, TransmitImages
 from bids_t1.data.entities import BidsName
 from bids_t1.data.errors import InvalidInputError, NothingSelectedError, UsageError
 from bids_t1.data.sidecar import Sidecar
@@ -33,7 +33,17 @@ WITHIN_A_RUN = {
 }
 """Entities that tell the images of one run apart, by suffix."""
 
-TRANSMIT_FIELD = "TB1map"
+TRANSMIT_FIELDS = {
+    "TB1map": (),
+    "TB1TFL": ("anat", "famp"),
+    "TB1AFI": ("tr1", "tr2"),
+    "TB1DAM": (),
+    "TB1SRGE": (),
+    "TB1EPI": (),
+}
+"""Suffixes of measurements of the transmit field, and how acq- of their images begins where it tells them apart."""
+
+WITHIN_A_MEASUREMENT = ("flip", "inv", "echo", "part")
 
 NOT_RAW = ("sourcedata", "derivatives", "code", "models", r"\.[^/]+")
 """Folders at the root of a dataset that hold no raw images of it."""
@@ -44,8 +54,8 @@ class Found:
     """What a raw dataset holds of one participant."""
 
     runs: tuple[Acquisition, ...]
-    transmit_fields: tuple[RawFile, ...]
-    """Maps of the relative transmit field, of all sessions."""
+    transmit_fields: tuple[TransmitImages, ...]
+    """Measurements of the transmit field, of all sessions."""
 
 
 def participants(dataset: Path) -> tuple[str, ...]:
@@ -116,7 +126,7 @@ def find(
         If a filter names an entity pybids does not know, or chooses participants or the suffix.
     """
     filters = filters or {}
-    for suffix in (*SEQUENCES, TRANSMIT_FIELD):
+    for suffix in (*SEQUENCES, *TRANSMIT_FIELDS):
         _require_own(filters.get(suffix, {}), participant, suffix)
     folder = dataset / f"sub-{participant}"
     there = [suffix for suffix in SEQUENCES if _has_images(folder, f"*_{suffix}.nii*")]
@@ -132,8 +142,13 @@ def find(
             f"sub-{participant}: has {', '.join(there)} images, but none in session {', '.join(sessions)}; expected "
             "some. Check --session-label."
         )
-    fields = _Choice(TRANSMIT_FIELD, (), filters.get(TRANSMIT_FIELD, {}))
-    return Found(group_runs(files), tuple(_images(layout, dataset, participant, fields)))
+    of_fields = [
+        file
+        for suffix in TRANSMIT_FIELDS
+        if _has_images(folder, f"*_{suffix}.nii*")
+        for file in _images(layout, dataset, participant, _Choice(suffix, (), filters.get(suffix, {})))
+    ]
+    return Found(group_runs(files), group_transmit_images(of_fields))
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +210,23 @@ def group_runs(files: Mapping[str, Sequence[RawFile]]) -> tuple[Acquisition, ...
                 runs.setdefault(run, []).append(file)
     found = [Acquisition(stem, tuple(group), SEQUENCES[stem.suffix]) for stem, group in runs.items()]
     return (*found, *(echoes for run in found if (echoes := _echoes_of_readout(run)) is not None))
+
+
+def group_transmit_images(files: Sequence[RawFile]) -> tuple[TransmitImages, ...]:
+    """Put images into measurements of the transmit field: those whose names differ in nothing but their role in it."""
+    groups: dict[BidsName, list[RawFile]] = {}
+    for file in files:
+        groups.setdefault(_stem_of_measurement(file.name), []).append(file)
+    return tuple(TransmitImages(stem, stem.suffix, tuple(group)) for stem, group in groups.items())
+
+
+def _stem_of_measurement(name: BidsName) -> BidsName:
+    """Return the name of the measurement an image belongs to: acq-tr1Test and acq-tr2Test are of acq-Test."""
+    run, acquisition = name.index("run"), name.get("acq")
+    for role in TRANSMIT_FIELDS[name.suffix]:
+        acquisition = None if acquisition is None else acquisition.removeprefix(role) or None
+    within: dict[str, str | None] = dict.fromkeys(WITHIN_A_MEASUREMENT)
+    return name.having({**within, "acq": acquisition, "run": None if run is None else str(run)}, extension="")
 
 
 def _echoes_of_readout(run: Acquisition) -> Acquisition | None:

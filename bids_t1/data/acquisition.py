@@ -42,6 +42,19 @@ class Acquisition:
     """IRT1; MP2RAGE for any number of readouts, with the UNIT1 images that belong to them or stand alone; or MEGRE."""
 
 
+@dataclass(frozen=True, slots=True)
+class TransmitImages:
+    """The images of one measurement of the transmit field, not yet opened: a map, or what a map is computed from."""
+
+    name: BidsName
+    """Name shared by the images: without what tells them apart, and without extension."""
+
+    suffix: str
+    """TB1map, TB1TFL, TB1AFI, TB1DAM, TB1SRGE or TB1EPI: how it was measured."""
+
+    files: tuple[RawFile, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Series:
     """The loaded images of one run, ordered by rising inversion time."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from bids_t1.data.acquisition import Acquisition, InputForm, RawFile, ReadoutSeries, TransmitField
+    from bids_t1.data.acquisition import Acquisition, InputForm, ReadoutSeries, TransmitField, TransmitImages
     from bids_t1.data.estimate import PosteriorEstimate
     from bids_t1.sequences.mp2rage import Mp2rage
     from bids_t1.sequences.mp2rage_timing import Timing
@@ -51,7 +51,9 @@ CURVE_TRANSMIT = (0.7, 0.85, 1.0, 1.15, 1.3)
 CURVE_POINTS = 300
 
 
-def process(acquisition: Acquisition, raw: Path, transmit_fields: Sequence[RawFile], settings: Settings) -> RunResult:
+def process(
+    acquisition: Acquisition, raw: Path, transmit_fields: Sequence[TransmitImages], settings: Settings
+) -> RunResult:
     """Estimate the posterior of T1 of one run."""
     require_memory(acquisition, settings, times_images=6)
     series = load_readouts(acquisition, settings.protocol)
@@ -109,7 +111,9 @@ def process(acquisition: Acquisition, raw: Path, transmit_fields: Sequence[RawFi
     )
 
 
-def _transmit_field(candidates: Sequence[RawFile], series: ReadoutSeries, settings: Settings) -> TransmitField | None:
+def _transmit_field(
+    candidates: Sequence[TransmitImages], series: ReadoutSeries, settings: Settings
+) -> TransmitField | None:
     """Return the map of the transmit field to use: the one given, none where so asked, else that of the dataset."""
     if settings.transmit_map is not None:
         return load_given_transmit_field(settings.transmit_map, series.grid)
@@ -124,7 +128,7 @@ def _transmit_prior(settings: Settings) -> TransmitPrior:
 
 
 def _doubts(counts: dict[str, int], n_estimates: int, estimate: PosteriorEstimate) -> tuple[str, ...]:
-    """Warn of what a reader of the map must know."""
+    """Warn of what is wrong in much of the map; what form of input and record imply, the page says by itself."""
     doubts = []
     share = int(estimate.two_modes.sum()) / max(1, n_estimates)
     if share > MANY_TWO_MODES:
@@ -135,10 +139,6 @@ def _doubts(counts: dict[str, int], n_estimates: int, estimate: PosteriorEstimat
     low = counts[VoxelStatus.LOW_CONFIDENCE.name] / max(1, n_estimates)
     if low > MANY_TWO_MODES:
         doubts.append(f"In {low:.0%} of the fitted voxels the data are no likelier than under noise alone.")
-    if estimate.transmit is None:
-        doubts.append(
-            "No map of the transmit field B1+ was used: T1 carries its uncertainty, which the interval holds."
-        )
     return tuple(doubts)
 
 

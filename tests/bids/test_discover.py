@@ -279,11 +279,33 @@ def test_transmit_fields_of_all_sessions_come_with_their_metadata(tmp_path: Path
     write_json(tmp_path / "TB1map.json", {"Units": "percent"})
     found = discover.find(tmp_path, "01", sessions=["b"])
     assert [str(run.name) for run in found.runs] == ["sub-01_ses-b_MP2RAGE"]
-    assert [file.path.name for file in found.transmit_fields] == [
-        "sub-01_ses-a_TB1map.nii.gz",
-        "sub-01_ses-b_TB1map.nii.gz",
-    ]
-    assert {file.sidecar.text("Units") for file in found.transmit_fields} == {"percent"}
+    files = [file for images in found.transmit_fields for file in images.files]
+    assert [file.path.name for file in files] == ["sub-01_ses-a_TB1map.nii.gz", "sub-01_ses-b_TB1map.nii.gz"]
+    assert {file.sidecar.text("Units") for file in files} == {"percent"}
+
+
+def test_images_of_one_measurement_of_the_transmit_field_belong_together(tmp_path: Path) -> None:
+    write_readouts(write_root(tmp_path), readouts())
+    names = {
+        "sub-01_TB1TFL": ["_acq-anat", "_acq-famp"],
+        "sub-01_acq-Test_run-2_TB1TFL": ["_acq-anatTest_run-02", "_acq-fampTest_run-02"],
+        "sub-01_TB1AFI": ["_acq-tr1", "_acq-tr2"],
+        "sub-01_run-1_TB1DAM": ["_run-1_flip-1", "_run-1_flip-2"],
+        "sub-01_run-2_TB1DAM": ["_run-2_flip-1", "_run-2_flip-2"],
+        "sub-01_TB1SRGE": [f"_flip-{n}_inv-{n}_part-{part}" for n in (1, 2) for part in ("mag", "phase")],
+        "sub-01_acq-x_TB1EPI": [f"_acq-x_echo-{echo}_flip-{flip:02d}" for echo in (1, 2) for flip in (1, 2)],
+        "sub-01_acq-trx_TB1map": ["_acq-trx"],
+    }
+    for name, members in names.items():
+        for member in members:
+            write_image(tmp_path / f"sub-01/fmap/sub-01{member}_{name.rpartition('_')[2]}.nii.gz", T1)
+    found = {str(images.name): images for images in discover.find(tmp_path, "01").transmit_fields}
+    assert set(found) == set(names)
+    for name, images in found.items():
+        suffix = name.rpartition("_")[2]
+        assert images.suffix == suffix
+        files = sorted(file.path.name for file in images.files)
+        assert files == sorted(f"sub-01{member}_{suffix}.nii.gz" for member in names[name])
 
 
 def test_each_suffix_has_its_own_filter(tmp_path: Path) -> None:
@@ -300,7 +322,7 @@ def test_each_suffix_has_its_own_filter(tmp_path: Path) -> None:
         "sub-01_acq-b_IRT1",
         "sub-01_acq-a_MP2RAGE",
     ]
-    assert [str(file.name) for file in found.transmit_fields] == ["sub-01_acq-b_TB1map.nii.gz"]
+    assert [str(images.name) for images in found.transmit_fields] == ["sub-01_acq-b_TB1map"]
 
 
 @pytest.mark.parametrize("suffix", ["MP2RAGE", "UNIT1", "TB1map"])

@@ -71,7 +71,7 @@ def given(
 )
 def test_each_declared_unit_gives_the_same_field(tmp_path: Path, factor: float, fields: dict[str, object]) -> None:
     field = given(tmp_path, (factor * RATIO).astype(np.float32), fields=fields)
-    np.testing.assert_allclose(field.values, RATIO, rtol=1e-5)
+    np.testing.assert_allclose(field.values, RATIO, rtol=1e-6)
     assert field.values.dtype == np.float32
     assert f"median {np.median(RATIO):.3f}" in field.scaling
     assert field.warnings == ()
@@ -95,14 +95,25 @@ def test_a_unit_that_is_not_that_of_the_values_is_refused(
         given(tmp_path, (factor * RATIO).astype(np.float32), fields=fields)
 
 
-def test_zeros_and_nan_are_missing_and_no_field(tmp_path: Path) -> None:
+def test_zeros_are_no_field_and_filled_only_near_known_voxels(tmp_path: Path) -> None:
+    data = np.full(SHAPE, 0.9, np.float32)
+    data[:10] = 0
+    data[15, 10, 4] = np.nan
+    field = given(tmp_path, data)
+    assert np.isnan(field.values[:5]).all()  # voxels of 2 mm: more than 10 mm from the edge
+    np.testing.assert_allclose(field.values[6:], 0.9, rtol=1e-5)
+    assert field.extrapolated.dtype == np.uint8
+    assert not field.extrapolated[:5].any()
+    assert field.extrapolated[6:10].all()
+    assert field.extrapolated[15, 10, 4] == 1
+    assert field.extrapolated[10:].sum() == 1
+    assert "holes filled and edges continued up to 10 mm" in field.scaling
+
+
+def test_what_is_measured_of_a_map_is_left_as_it_is(tmp_path: Path) -> None:
     data = RATIO.copy()
-    data[:8] = 0
-    data[8, 0, 0] = np.nan
-    values = given(tmp_path, data).values
-    assert np.isnan(values[:8]).all()
-    assert np.isnan(values[8, 0, 0])
-    assert np.isnan(values).sum() == 8 * 20 * 8 + 1
+    data[:10] = 0
+    np.testing.assert_array_equal(given(tmp_path, data).values[10:], RATIO[10:])
 
 
 @pytest.mark.parametrize("data", [np.zeros(SHAPE), np.full(SHAPE, np.nan)])
@@ -133,13 +144,39 @@ def test_a_linear_field_is_exact_on_another_grid(tmp_path: Path, angle: float) -
     np.testing.assert_allclose(field.values, linear(AFFINE, SHAPE), rtol=1e-5)
 
 
-def test_holes_do_not_pull_their_neighbours_down(tmp_path: Path) -> None:
+def test_large_holes_stay_and_do_not_pull_their_neighbours_down(tmp_path: Path) -> None:
     affine = rotated(0.1)
     data = np.full((16, 16, 12), 0.9, np.float32)
-    data[5:8, 5:8, 4:7] = 0
-    values = given(tmp_path, data, affine).values
-    assert np.isnan(values).any()
-    np.testing.assert_allclose(values[np.isfinite(values)], 0.9, rtol=1e-5)
+    data[2:8, 2:8, 1:7] = 0
+    field = given(tmp_path, data, affine)
+    assert np.isnan(field.values).any()
+    assert field.extrapolated.any()
+    assert not (np.isnan(field.values) & (field.extrapolated == 1)).any()
+    np.testing.assert_allclose(field.values[np.isfinite(field.values)], 0.9, rtol=1e-5)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_map_shifted_by_half_the_image_is_unknown_on_the_other_half(tmp_path: Path, axis: int) -> None:
+    affine = AFFINE.copy()
+    half = SHAPE[axis] // 2
+    affine[axis, 3] += half * AFFINE[axis, axis]
+    field = given(tmp_path, linear(affine, SHAPE), affine)
+    known = np.isfinite(np.moveaxis(field.values, axis, 0))
+    assert not known[:half].any()
+    assert known[half:].all()
+    moved = np.moveaxis(field.values, axis, 0)[half:]
+    np.testing.assert_allclose(moved, np.moveaxis(linear(AFFINE, SHAPE), axis, 0)[half:], rtol=1e-5)
+    assert field.warnings == ("b1.nii.gz: covers 50% of the image; B1+ is not known elsewhere.",)
+
+
+def test_a_map_of_5_mm_serves_a_run_of_0_8_mm(tmp_path: Path) -> None:
+    affine, fine = np.diag([5.0, 5.0, 5.0, 1.0]), np.diag([0.8, 0.8, 0.8, 1.0])
+    fine[:3, 3] = 3.3
+    path = tmp_path / "b1.nii.gz"
+    write_image(path, linear(affine, (9, 9, 9)).astype(np.float32), affine)
+    field = load_given_transmit_field(path, Grid((40, 42, 44), fine))
+    np.testing.assert_allclose(field.values, linear(fine, (40, 42, 44)), rtol=1e-5)
+    assert field.warnings == ()
 
 
 def test_a_map_of_a_part_says_how_much_it_covers(tmp_path: Path) -> None:
@@ -196,7 +233,7 @@ def test_sessions_do_not_lend_each_other_maps(tmp_path: Path) -> None:
     shared = write_map(tmp_path)
     field = loaded(tmp_path, 0)
     assert field is not None
-    assert field.source == shared
+    assert field.sources == (shared,)
 
 
 def test_of_several_equal_maps_the_first_run_is_taken_and_said(tmp_path: Path) -> None:
@@ -205,11 +242,11 @@ def test_of_several_equal_maps_the_first_run_is_taken_and_said(tmp_path: Path) -
         write_map(tmp_path, entities=f"_run-{run}")
     field = loaded(tmp_path)
     assert field is not None
-    assert field.source.name == "sub-01_run-2_TB1map.nii.gz"
+    assert field.sources[0].name == "sub-01_run-2_TB1map.nii.gz"
     (warning,) = field.warnings
     assert warning == (
-        "sub-01_run-2_TB1map.nii.gz: taken as the transmit field of sub-01_MP2RAGE; sub-01_run-10_TB1map.nii.gz would "
-        "do as well. IntendedFor or --bids-filter-file chooses."
+        "sub-01_run-2_TB1map: taken as the transmit field of sub-01_MP2RAGE; sub-01_run-10_TB1map would do as well. "
+        "IntendedFor or --bids-filter-file chooses."
     )
 
 
