@@ -22,6 +22,8 @@ from bids_t1.storage import write_whole
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from jinja2 import Template
+
     from bids_t1.data.result import ParticipantResult
 
 
@@ -46,27 +48,6 @@ def write_page(result: ParticipantResult, out_dir: Path) -> Path:
     return page
 
 
-def render_page(result: ParticipantResult) -> str:
-    """Return the page of one participant as HTML."""
-    sections = [describe_run(run, number) for number, run in enumerate(result.runs, 1)]
-    quantities = [quantity for quantity in QUANTITIES if quantity in {section.quantity for section in sections}]
-    sessions = dict.fromkeys(run.name.get("ses") for run in result.runs)
-    template = page_environment().get_template("page.html.j2")
-    return template.render(
-        result=result,
-        sessions=[session for session in sessions if session is not None],
-        runs=sections,
-        quantities=quantities,
-        measured=wording.listed([quantity.name for quantity in quantities]) or T1.name,
-        methods=write_methods(result) if result.runs else None,
-        methods_of=_methods_of(result),
-        cautioned=[section for section in sections if section.cautions],
-        n_cautions=sum(len(section.cautions) for section in sections),
-        n_warnings=len(result.warnings) + sum(len(run.warnings) for run in result.runs),
-    )
-
-
-@cache
 def render_page(result: ParticipantResult) -> str:
     """Return the page of one participant as HTML."""
     sections = [describe_run(run, number) for number, run in enumerate(result.runs, 1)]
