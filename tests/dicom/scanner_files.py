@@ -53,6 +53,18 @@ MP2RAGE: dict[str, Any] = {
 """What the readouts of a Siemens MP2RAGE share. Nothing in it but the protocol says that it is one."""
 
 UNI: dict[str, Any] = {**MP2RAGE, "ImageType": ["DERIVED", "PRIMARY", "M", "ND", "UNI"], "FlipAngle": 4}
+ECHO: dict[str, Any] = {
+    **SIEMENS,
+    "ScanningSequence": "GR",
+    "SequenceName": "*fl3d6",
+    "MRAcquisitionType": "3D",
+    "RepetitionTime": 40,
+    "FlipAngle": 15,
+    "ProtocolName": "gre_t2star",
+    "AcquisitionTime": "101112.25",
+}
+"""What the echoes of a Siemens gradient echo share."""
+
 CSA_SERIES = (0x0029, "SIEMENS CSA HEADER", 0x20, "OB")
 GE_IMAGE_TYPE = (0x0043, "GEMS_PARM_01", 0x2F, "SS")
 PHILIPS_SCALE = (0x2005, "Philips MR Imaging DD 001", 0x0E, "FL")
@@ -150,6 +162,25 @@ def write_set(
     for index, time in enumerate(times):
         series = first_series if one_series else first_series + index
         write_volume(folder, time, attributes, series=series, value=100 * (index + 1))
+
+
+def write_echoes(
+    folder: Path,
+    attributes: dict[Any, Any] = ECHO,
+    *,
+    times: tuple[float, ...] = (5, 10, 20),
+    parts: str = "M",
+    first_series: int = 1,
+) -> None:
+    """Write a multi-echo gradient echo, a series for each part; echo times in ms, magnitudes of 300, 200, 100."""
+    for rank, time in enumerate(times):
+        for part in parts:
+            typed = {"ImageType": ["ORIGINAL", "PRIMARY", part, "ND"]}
+            scaled = {"RescaleSlope": 2, "RescaleIntercept": -4096} if part == "P" else {}
+            series = first_series + parts.index(part)
+            value = 4000 if part == "P" else 100 * (len(times) - rank)
+            echo = {"EchoTime": time, "EchoNumbers": rank + 1}
+            write_volume(folder, None, attributes | typed | scaled | echo, series=series, value=value)
 
 
 def asc_conv(lines: dict[str, object]) -> bytes:
@@ -256,6 +287,9 @@ def _frame(frame: dict[str, Any]) -> Dataset:
     group.MRImageFrameTypeSequence = [Dataset()]
     group.MRImageFrameTypeSequence[0].FrameType = frame.get("type", ["ORIGINAL", "PRIMARY", "OTHER", "NONE"])
     group.MRImageFrameTypeSequence[0].ComplexImageComponent = frame.get("component", "MAGNITUDE")
+    if "echo" in frame:
+        group.MREchoSequence = [Dataset()]
+        group.MREchoSequence[0].EffectiveEchoTime = frame["echo"]
     if frame["time"] is not None:
         group.MRModifierSequence = [Dataset()]
         group.MRModifierSequence[0].InversionRecovery = "YES"

@@ -37,6 +37,9 @@ _ROUNDED_SHOTS = 0.5
 _FLIP_ANGLES = "FLIP ANGLE MAP"
 """Word of the image type, or the image comment, of a map of flip angles."""
 
+_TURBO = "tfl2d"
+"""In the sequence name of turbo gradient echoes of single slices, which tfl_b1map is made of."""
+
 _LARGEST_EXCITATION = 30.0
 """A turbo gradient echo excites with less than this, and the pulse before it that is measured turns more [degree]."""
 
@@ -47,9 +50,13 @@ def _frame_type(header: Header) -> Component | None:
     return next((_COMPONENTS[word] for word in header.words(XA_IMAGE_TYPE)[2:3] if word in _COMPONENTS), None)
 
 
-def _single_shot_inversion(header: Header) -> str | None:
+def _sequence_names(header: Header) -> list[str]:
     called = (header.text("SequenceName"), header.text("PulseSequenceName"), header.text(XA_SEQUENCE_NAME))
-    if not any(name.lstrip("*").lower().startswith("tfi2d1") for name in called):
+    return [name.lstrip("*").lower() for name in called]
+
+
+def _single_shot_inversion(header: Header) -> str | None:
+    if not any(name.startswith("tfi2d1") for name in _sequence_names(header)):
         return None
     return (
         "Look-Locker type: single-shot SSFP readouts (sequence tfi2d1), as in MOLLI; "
@@ -142,7 +149,8 @@ def _flip_angle_image(header: Header) -> TransmitImage | None:
     if _FLIP_ANGLES in words or _FLIP_ANGLES in header.text("ImageComments").upper():
         return "flip angles"
     called = [header.text(key) for key in ("SeriesDescription", "ProtocolName", "PulseSequenceName")]
-    if any(names.TFL_B1_MAP.search(name) for name in called) or plays_b1_map(header):
+    turbo = any(_TURBO in name for name in _sequence_names(header))
+    if any(names.TFL_B1_MAP.search(name) for name in called) or (turbo and plays_b1_map(header)):
         return "anatomy of flip angles"
     return None
 
