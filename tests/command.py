@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import hashlib
 import io
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pydicom import dcmread
+
 from bids_t1.cli import main
 from bids_t1.phantom.__main__ import main as make_phantom
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 PHANTOM = ("--resolution", "4", "--slices", "1", "--inversion-times", "0.05", "0.2", "0.5", "1.2", "2.5", "4.5")
@@ -72,6 +75,32 @@ def listing(folder: Path, *, times: bool = False) -> dict[str, tuple[str, int]]:
         )
         for path in sorted(folder.rglob("*"))
     }
+
+
+IDENTIFYING = (
+    "PatientName", "PatientID", "PatientBirthDate", "AccessionNumber", "InstitutionName", "StudyInstanceUID",
+    "StationName", "ReferringPhysicianName", "StudyDate",
+)  # fmt: skip
+"""Keywords of DICOM headers."""
+
+
+def secrets_of(dicom_dir: Path) -> set[str]:
+    """Return what the header of a scanner file says of patient, place and day."""
+    header = dcmread(next(dicom_dir.rglob("*.dcm")))
+    secrets = {str(header[key].value) for key in IDENTIFYING if header.get(key)}
+    assert "PHANTOM^PRIVACY" in str(secrets)
+    assert len(secrets) >= 3
+    return secrets
+
+
+def betrayed(folder: Path, secrets: Iterable[str]) -> list[str]:
+    """Return the files that hold a secret, in content or name."""
+    found = []
+    for path in sorted(folder.rglob("*")):
+        content = path.read_bytes() if path.is_file() else b""
+        content = gzip.decompress(content) if path.suffix == ".gz" else content
+        found += [f"{secret} in {path}" for secret in secrets if secret.encode() in content or secret in path.name]
+    return found
 
 
 def leftovers(folder: Path) -> list[str]:

@@ -102,8 +102,9 @@ def test_intervals_of_poorer_forms_cover_the_truth_too(form: str, tissue: str, f
     truth, measured = truth_of(done.bids_dir), Measured.read(done.out_dir, sequence_of(form))
     where = truth.voxels(tissue, measured)
     assert where.sum() > 100
-    # UNI alone knows no amplitude, and where two T1 explain a voxel intervals hold both: wide, or nearly nominal.
-    assert truth.coverage(tissue, measured) > 0.95 - 5 * sampling_error(where.sum())
+    # M0 of magnitudes has a prior learned from the image, which is not exact in every tissue.
+    nominal = 0.93 if form == "mag" else 0.95
+    assert truth.coverage(tissue, measured) > nominal - 4 * sampling_error(where.sum())
 
 
 @pytest.mark.parametrize("tissue", TISSUES)

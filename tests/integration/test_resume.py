@@ -1,0 +1,172 @@
+"""What is finished is left as it is, what is not is done again, and a request to stop leaves nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.command import listing, participant, phantom, run
+from tests.small_bids import change_json, write_root, write_run
+from tests.validator import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+LEFT = "left as it is"
+
+
+@pytest.fixture
+def done(tmp_path: Path) -> tuple[Path, Path]:
+    bids_dir, out_dir = tmp_path / "bids", tmp_path / "out"
+    write_run(write_root(bids_dir))
+    assert participant(bids_dir, out_dir).code == 0
+    return bids_dir, out_dir
+
+
+def test_a_finished_participant_is_left_as_it_is(done: tuple[Path, Path]) -> None:
+    before = listing(done[1] / "sub-01", times=True)
+    again = participant(*done)
+    assert again.code == 0
+    assert LEFT in again.said
+    assert "1 runs of 1 participants without failure" in again.said
+    assert listing(done[1] / "sub-01", times=True) == before
+
+
+def change_something(what: str, bids_dir: Path, out_dir: Path) -> None:
+    a_map = next((out_dir / "sub-01").rglob("*R1map.nii.gz"))
+    log = out_dir / "logs" / "sub-01.json"
+    match what:
+        case "map removed":
+            a_map.unlink()
+        case "map cut short":
+            a_map.write_bytes(a_map.read_bytes()[:-10])
+        case "image changed":
+            os.utime(next(bids_dir.rglob("*inv-1*IRT1.nii.gz")), (1, 1))
+        case "metadata inherited":
+            (bids_dir / "IRT1.json").write_text('{"EchoTime": 0.01}')
+        case "log cut short":
+            log.write_text(log.read_text()[:100])
+
+
+@pytest.mark.parametrize(
+    "what", ["map removed", "map cut short", "image changed", "metadata inherited", "log cut short"]
+)
+def test_anything_that_changed_is_done_again(done: tuple[Path, Path], what: str) -> None:
+    change_something(what, *done)
+    again = participant(*done)
+    assert again.code == 0
+    assert LEFT not in again.said
+    assert LEFT in participant(*done).said
+
+
+@pytest.mark.parametrize("options", [("--force",), ("--ir-efficiency", "ideal"), ("--t1-range", "0.1", "5")])
+def test_other_options_are_another_result(done: tuple[Path, Path], options: tuple[str, ...]) -> None:
+    assert LEFT not in participant(*done, *options).said
+
+
+@pytest.mark.parametrize("options", [("--omp-nthreads", "1"), ("--mem-mb", "9000"), ("-v",)])
+def test_options_that_change_no_result_do_nothing_again(done: tuple[Path, Path], options: tuple[str, ...]) -> None:
+    assert LEFT in participant(*done, *options).said
+
+
+def test_a_participant_that_failed_is_tried_again(tmp_path: Path) -> None:
+    bids_dir, out_dir = tmp_path / "bids", tmp_path / "out"
+    write_run(write_root(bids_dir))
+    broken = next(bids_dir.rglob("*inv-2*IRT1.json"))
+    right = broken.read_text()
+    change_json(broken, InversionTime=300)
+    assert participant(bids_dir, out_dir).code == 16
+    assert LEFT not in participant(bids_dir, out_dir).said
+    broken.write_text(right)
+    assert participant(bids_dir, out_dir).code == 0
+
+
+def start(bids_dir: Path, out_dir: Path, *options: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "bids_t1", str(bids_dir), str(out_dir), "participant", "--device", "cpu", *options]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def wait_for(ready: Callable[[], bool], seconds: float = 90) -> None:
+    for _ in range(int(seconds / 0.05)):
+        if ready():
+            return
+        time.sleep(0.05)
+    pytest.fail("nothing happened")
+
+
+@pytest.mark.parametrize("n_processes", ["1", "2"])
+def test_a_request_to_stop_ends_cleanly_and_the_same_line_goes_on(tmp_path: Path, n_processes: str) -> None:
+    bids_dir, out_dir = phantom(tmp_path / "bids", "--participants", "4", "--slices", "20"), tmp_path / "out"
+    process = start(bids_dir, out_dir, "--nprocs", n_processes, "--ir-noise", "rician")
+    wait_for((out_dir / "logs").is_dir)
+    time.sleep(1.0)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 75, said
+    assert "Traceback" not in said
+    assert not list(out_dir.glob(".bids_t1-*"))
+    assert not [path for path in out_dir.rglob("*") if path.name.startswith(".sub")]
+    for log in (out_dir / "logs").glob("sub-*.json"):
+        assert json.loads(log.read_text())["runs"]
+    resumed = participant(bids_dir, out_dir, "--ir-noise", "rician")
+    assert resumed.code == 0
+    assert "4 runs of 4 participants" in resumed.said
+    assert errors(out_dir) == []
+
+
+def test_eight_processes_on_one_folder_give_what_one_gives(tmp_path: Path) -> None:
+    bids_dir = phantom(tmp_path / "bids", "--participants", "8")
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    assert participant(bids_dir, alone).code == 0
+    processes = [
+        start(bids_dir, together, "--participant-label", f"{number:02d}", "--omp-nthreads", "1")
+        for number in range(1, 9)
+    ]
+    said = [process.communicate(timeout=300)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0] * 8, said
+    logs = {f"logs/sub-{number:02d}.json" for number in range(1, 9)}  # they hold the command
+    pages = {f"sub-{number:02d}.html" for number in range(1, 9)}
+    expected, found = listing(alone), listing(together)
+    assert {name: value for name, value in found.items() if name not in logs | pages | {"logs", ".work"}} == {
+        name: value for name, value in expected.items() if name not in logs | pages | {"logs", ".work"}
+    }
+    assert errors(together) == []
+
+
+def test_group_brings_participants_together(tmp_path: Path) -> None:
+    bids_dir, out_dir = tmp_path / "bids", tmp_path / "out"
+    for label in ("01", "02", "03"):
+        write_run(write_root(bids_dir), label)
+    change_json(next((bids_dir / "sub-02").rglob("*inv-2*IRT1.json")), InversionTime=300)
+    assert participant(bids_dir, out_dir, "--participant-label", "01", "02").code == 1
+    assert run(bids_dir, out_dir, "group").code == 0
+    rows = [line.split("\t") for line in (out_dir / "group_participants.tsv").read_text().splitlines()]
+    assert [row[:3] for row in rows[1:]] == [
+        ["sub-01", "done", "1"],
+        ["sub-02", "with failures", "0"],
+        ["sub-03", "not processed", "0"],
+    ]
+    assert "InversionTime is 300" in rows[2][3]
+    (header, only) = [line.split("\t") for line in (out_dir / "group_maps.tsv").read_text().splitlines()]
+    line = dict(zip(header, only, strict=True))
+    assert line["map"] == "sub-01_desc-IRT1_T1map.nii.gz"
+    assert 1.0 < float(line["median"]) < 1.4
+    described = json.loads((out_dir / "group_maps.json").read_text())
+    assert list(described) == header
+    page = (out_dir / "group.html").read_text()
+    assert "sub-01.html" in page
+    assert "InversionTime is 300" in page
+    assert errors(out_dir) == []
+
+
+def test_group_with_one_participant_is_fine_and_with_none_is_no_input(done: tuple[Path, Path], tmp_path: Path) -> None:
+    assert run(*done, "group").code == 0
+    assert run(done[0], tmp_path / "empty", "group").code == 66
