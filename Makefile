@@ -12,8 +12,8 @@ TORCH_INDEX := $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL))
 
 example: $(VENV)/.installed
 	rm -rf $(EXAMPLE)
-	$(BIN)/bids_t1_phantom $(EXAMPLE)/dicom --format dicom --layout participants --resolution 3
-	$(BIN)/bids_t1 $(EXAMPLE)/dicom $(EXAMPLE)/derivatives participant
+	$(BIN)/bids_t1_phantom $(EXAMPLE)/dicom --format dicom --resolution 3 --sequences IRT1 MP2RAGE
+	$(BIN)/bids_t1 $(EXAMPLE)/dicom $(EXAMPLE)/derivatives participant --protocol $(EXAMPLE)/dicom_truth/protocol.toml
 	@echo "The page: $(EXAMPLE)/derivatives/sub-01.html"
 
 test: $(VENV)/.installed-test
