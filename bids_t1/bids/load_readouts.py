@@ -28,11 +28,6 @@ Parts = dict[str, "RawFile"]
 
 COMPLEX_PAIRS = (("real", "imag"), ("mag", "phase"))
 
-SIGN_LOST = (
-    "There are magnitudes only: the sign of the first readout is lost, so that many voxels have two possible T1, "
-    "between which the evenness of M0 decides where it can. Phase images or UNIT1 would tell."
-)
-
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
@@ -113,7 +108,7 @@ def _plan(acquisition: Acquisition) -> _Plan:
             return _Plan("UNIT1 and last magnitude", second, uni, warnings)
         return _Plan("UNIT1", (), uni, warnings)
     if all_magnitudes:
-        return _Plan("magnitudes", magnitudes, None, (*warnings, SIGN_LOST))
+        return _Plan("magnitudes", magnitudes, None, warnings)
     if unis:
         raise InvalidInputError(
             f"{', '.join(str(file.name) for file in unis)}: is a denoised UNI (UNI-DEN), and there is nothing else to "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ import numpy as np
 
 from bids_t1.report import literature, wording
 from bids_t1.report.numbers import Number
-from bids_t1.report.origins import sources_of
+from bids_t1.report.origins import prior_of, sources_of
 from bids_t1.report.record import plain
 
 if TYPE_CHECKING:
@@ -115,8 +116,14 @@ def _numbers(run: RunResult) -> tuple[Number, ...]:
     numbers = [_median(known)]
     if (found := extrapolated_share(run)) is not None:
         numbers.append(_share("Extrapolated", *found, "continued from their neighbourhood, not measured"))
-    numbers.append(_share("Not known", inside.size - known.size, inside.size, "integrated over the prior of B1+"))
+    numbers.append(_share("Not known", inside.size - known.size, inside.size, _instead(run)))
     return tuple(numbers)
+
+
+def _instead(run: RunResult) -> str:
+    """Say what entered where B1+ is not known."""
+    mean, sd, _ = prior_of(run) or (math.nan, math.nan, ())
+    return f"where it was taken as {mean:g}" if sd == 0 else "where it was integrated over its prior"
 
 
 def _median(known: NDArray[np.floating]) -> Number:

@@ -86,6 +86,17 @@ def test_numbers_of_b1_are_those_of_fitted_voxels() -> None:
     assert numbers["Median B1+"].remarks[1] == "0.90 to 0.90 in all of them"
     assert numbers["Extrapolated"].value == "25.0 %"
     assert numbers["Not known"].value == "50.0 %"
+    assert numbers["Not known"].remarks[0].endswith("where it was integrated over its prior")
+
+
+def test_a_field_that_was_taken_as_exact_where_it_is_not_known_is_not_said_to_be_integrated_over() -> None:
+    run = extrapolated_run(0.0)
+    values = np.full(SHAPE, np.nan, np.float32)
+    record = {**run.record, "TransmitFieldPrior": {"Mean": 0.9, "SD": 0.0, "Range": [0.9, 0.9]}}
+    section = describe_transmit(replace(run, record=record, maps={**run.maps, "transmit": values}), ())
+    assert section is not None
+    assert section.numbers[0].value == "not available"
+    assert section.numbers[-1].remarks[0].endswith("where it was taken as 0.9")
 
 
 def test_extrapolation_is_drawn_on_the_slices_of_the_map_and_counted() -> None:
