@@ -29,7 +29,8 @@ def test_t1_is_not_named_where_t2_star_is_meant() -> None:
     program = reader.text.replace("bids_t1", "").replace("with T1 weighting", "")
     assert not re.search(r"\bT1\b", program)
     assert not any("T1" in (image["alt"] or "") for image in reader.all("img"))
-    plotted = [drawn(image["src"] or "") for image in reader.all("img") if (image.get("class") or "").startswith("plot")]
+    plots_shown = (image for image in reader.all("img") if image.get("class") == "plot wide")
+    plotted = [drawn(image["src"] or "") for image in plots_shown]
     assert len(plotted) == 2
     assert not any("T1" in picture for picture in plotted)
 
