@@ -133,10 +133,10 @@ def _incomplete_relaxation(images: TransmitImages, files: Sequence[RawFile]) -> 
 
 
 def _of_actual_flip_angle(images: TransmitImages) -> MeasuredField:
-    files = list(_by_role(images, lambda file: (file.name.get("acq") or "")[:3], ("tr1", "tr2")).values())
+    files = list(_by_role(images, _role_of_acquisition(3), ("acq-tr1", "acq-tr2")).values())
     _require(images, files, ("FlipAngle", "RepetitionTimeExcitation"))
-    times = [_number(file, "RepetitionTimeExcitation") for file in files]
-    method = ActualFlipAngle(flip_angle=_common(files, "FlipAngle"), repetition_times=(times[0], times[1]))
+    times = _pair(files, "RepetitionTimeExcitation")
+    method = ActualFlipAngle(flip_angle=_common(files, "FlipAngle"), repetition_times=times)
     stacked = _Images(files)
     first, second = stacked.magnitudes
     return stacked.field(
