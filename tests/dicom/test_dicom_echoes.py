@@ -12,6 +12,7 @@ import pytest
 from bids_t1.dicom.classify import classify
 from bids_t1.dicom.convert import convert
 from bids_t1.dicom.survey import series_records, survey
+from bids_t1.phantom.__main__ import main as make_phantom
 from tests import validator
 from tests.dicom.scanner_files import (
     ECHO,
@@ -221,3 +222,35 @@ def test_a_series_of_one_echo_is_told_what_it_is(tmp_path: Path) -> None:
     write_volume(tmp_path, None, PHILIPS | {"ScanningSequence": "GR"}, series=1)
     (note,) = series_records(survey(tmp_path), plan_of(tmp_path))
     assert note.outcome.endswith("neither an inversion recovery nor a multi-echo gradient echo")
+
+
+@pytest.mark.parametrize(("vendor", "echo_series"), [("siemens", "each"), ("philips", "one"), ("ge", "one")])
+def test_converted_echoes_of_each_vendor_decay_as_the_phantom_does(
+    tmp_path: Path, vendor: str, echo_series: str
+) -> None:
+    """Ranks, times and scales at once: T2* of the complex images is the true one."""
+    source, raw_dir = tmp_path / "scans", tmp_path / "raw"
+    size = ["--sequences", "MEGRE", "--resolution", "8", "--slices", "3", "--layout", "flat"]
+    written = ["--megre-part", "complex", "--megre-snr", "inf", "--echo-series", echo_series]
+    written += ["--echo-times", "0.004", "0.014", "0.024"]
+    make_phantom([str(source), *size, *written, "--format", "dicom", "--vendor", vendor])
+    run(source, raw_dir)
+    assert validator.errors(raw_dir) == []
+
+    def image(rank: int, part: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+        path = raw_dir / "sub-01" / "anat" / f"sub-01_echo-{rank}_part-{part}_MEGRE.nii.gz"
+        return np.asarray(nib.nifti1.Nifti1Image.from_filename(path).get_fdata())
+
+    polar = vendor == "siemens"
+    first, last = (
+        image(rank, "mag") * np.exp(1j * image(rank, "phase"))
+        if polar
+        else image(rank, "real") + 1j * image(rank, "imag")
+        for rank in (1, 3)
+    )
+    (path,) = (tmp_path / "scans_truth").rglob("*T2starmap.nii.gz")
+    truth = np.asarray(nib.nifti1.Nifti1Image.from_filename(path).get_fdata())
+    tissue = (truth > 0.02) & (truth < 0.2)
+    assert tissue.sum() > 100
+    decay = np.abs(last[tissue]) / np.abs(first[tissue])
+    assert float(np.median(np.abs(-0.02 / np.log(decay) / truth[tissue] - 1))) < 0.01
