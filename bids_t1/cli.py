@@ -265,7 +265,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     arguments = build_parser().parse_args(argv)
     _configure_logging(arguments.verbose)
-    signal.signal(signal.SIGTERM, _stop)
+    before = signal.signal(signal.SIGTERM, _stop)
     try:
         settings = _settings(arguments)
         return _run_group(settings) if arguments.analysis_level == "group" else _run(settings)
@@ -278,6 +278,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         LOG.error("interrupted; what was finished is kept")  # noqa: TRY400
         return 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _stop(_signal: int, _frame: object) -> None:

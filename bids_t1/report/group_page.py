@@ -82,5 +82,5 @@ def _far_from_others(medians: np.ndarray) -> np.ndarray:
         return np.zeros(len(medians), bool)
     centre = np.median(finite)
     spread = np.median(np.abs(finite - centre)) / MAD_OF_NORMAL
-    far: np.ndarray = np.abs(medians - centre) > FAR * spread
-    return far & (spread > 0)
+    far: np.ndarray = (np.abs(medians - centre) > FAR * spread) & (spread > 0)
+    return far

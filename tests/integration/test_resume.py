@@ -104,7 +104,7 @@ def wait_for(ready: Callable[[], bool], seconds: float = 90) -> None:
 
 @pytest.mark.parametrize("n_processes", ["1", "2"])
 def test_a_request_to_stop_ends_cleanly_and_the_same_line_goes_on(tmp_path: Path, n_processes: str) -> None:
-    bids_dir, out_dir = phantom(tmp_path / "bids", "--participants", "4", "--slices", "20"), tmp_path / "out"
+    bids_dir, out_dir = phantom(tmp_path / "bids", "--participants", "3", "--slices", "16"), tmp_path / "out"
     process = start(bids_dir, out_dir, "--nprocs", n_processes, "--ir-noise", "rician")
     wait_for((out_dir / "logs").is_dir)
     time.sleep(1.0)
@@ -118,27 +118,34 @@ def test_a_request_to_stop_ends_cleanly_and_the_same_line_goes_on(tmp_path: Path
         assert json.loads(log.read_text())["runs"]
     resumed = participant(bids_dir, out_dir, "--ir-noise", "rician")
     assert resumed.code == 0
-    assert "4 runs of 4 participants" in resumed.said
+    assert "3 runs of 3 participants" in resumed.said
     assert errors(out_dir) == []
 
 
-def test_eight_processes_on_one_folder_give_what_one_gives(tmp_path: Path) -> None:
-    bids_dir = phantom(tmp_path / "bids", "--participants", "8")
-    alone, together = tmp_path / "alone", tmp_path / "together"
+@pytest.mark.parametrize(
+    ("n_processes", "n_times"), [(3, 1), pytest.param(8, 10, marks=pytest.mark.slow)], ids=["few", "many"]
+)
+def test_processes_on_one_folder_give_what_one_gives(tmp_path: Path, n_processes: int, n_times: int) -> None:
+    bids_dir = phantom(tmp_path / "bids", "--participants", str(n_processes))
+    alone = tmp_path / "alone"
     assert participant(bids_dir, alone).code == 0
-    processes = [
-        start(bids_dir, together, "--participant-label", f"{number:02d}", "--omp-nthreads", "1")
-        for number in range(1, 9)
-    ]
-    said = [process.communicate(timeout=300)[1] for process in processes]
-    assert [process.returncode for process in processes] == [0] * 8, said
-    logs = {f"logs/sub-{number:02d}.json" for number in range(1, 9)}  # they hold the command
-    pages = {f"sub-{number:02d}.html" for number in range(1, 9)}
-    expected, found = listing(alone), listing(together)
-    assert {name: value for name, value in found.items() if name not in logs | pages | {"logs", ".work"}} == {
-        name: value for name, value in expected.items() if name not in logs | pages | {"logs", ".work"}
+    labels = [f"{number:02d}" for number in range(1, n_processes + 1)]
+    # logs hold the command, and pages show it
+    aside = {
+        "logs",
+        ".work",
+        *(f"logs/sub-{label}.json" for label in labels),
+        *(f"sub-{label}.html" for label in labels),
     }
-    assert errors(together) == []
+    expected = {name: value for name, value in listing(alone).items() if name not in aside}
+    for repetition in range(n_times):
+        together = tmp_path / f"together-{repetition}"
+        options = ("--omp-nthreads", "1", "--participant-label")
+        processes = [start(bids_dir, together, *options, label) for label in labels]
+        said = [process.communicate(timeout=300)[1] for process in processes]
+        assert [process.returncode for process in processes] == [0] * n_processes, said
+        assert {name: value for name, value in listing(together).items() if name not in aside} == expected
+        assert errors(together) == []
 
 
 def test_group_brings_participants_together(tmp_path: Path) -> None:
