@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bids_t1.bids.transmit_grid import coverage, mask_on_grid, on_grid
+from bids_t1.bids.transmit_grid import coverage, on_grid
 from bids_t1.bids.transmit_measurement import METHODS, measure, read_map
 from bids_t1.bids.transmit_smoothing import REACH, SMOOTHING, continued, head_of, smoothed
 from bids_t1.bids.transmit_units import PLAUSIBLE, is_plausible
@@ -146,9 +146,7 @@ def _make(measured: MeasuredField, method: str, grid: Grid, warnings: tuple[str,
     values, extrapolated = continued(values, measured.grid.voxel_sizes)
     if extrapolated.any():
         reading += f"; holes filled and edges continued up to {REACH:g} mm from what was measured"
-    field = on_grid(values, measured.grid, grid)
-    beyond = mask_on_grid(extrapolated, measured.grid, grid)
-    beyond[np.isnan(field)] = 0
+    field, beyond = on_grid(values, extrapolated, measured.grid, grid)
     return TransmitField(
         values=field,
         extrapolated=beyond,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -63,9 +64,21 @@ def continued(values: np.ndarray, voxel_sizes: Sequence[float]) -> tuple[np.ndar
     known = np.isfinite(values)
     if known.all() or not known.any():
         return values, np.zeros(values.shape, np.uint8)
-    mean, weight = _neighbourhood(values, known, [REACH / REACH_PER_SD / size for size in voxel_sizes], REACH_PER_SD)
-    filled = ~known & (weight >= LEAST_WEIGHT)
-    return np.where(filled, mean, values), filled.astype(np.uint8)
+    near = _around(known, [math.ceil(REACH / size) for size in voxel_sizes])
+    sds = [REACH / REACH_PER_SD / size for size in voxel_sizes]
+    mean, weight = _neighbourhood(values[near], known[near], sds, REACH_PER_SD)
+    whole, filled = values.copy(), np.zeros(values.shape, np.uint8)
+    filled[near] = ~known[near] & (weight >= LEAST_WEIGHT)
+    np.copyto(whole[near], mean, where=filled[near] == 1)
+    return whole, filled
+
+
+def _around(known: np.ndarray, margins: Sequence[int]) -> tuple[slice, ...]:
+    """Return the box around known voxels, with margins: a head fills a third of its image."""
+    box = ndimage.find_objects(known.astype(np.uint8))[0]
+    return tuple(
+        slice(max(0, extent.start - margin), extent.stop + margin) for extent, margin in zip(box, margins, strict=True)
+    )
 
 
 def _neighbourhood(

@@ -187,10 +187,10 @@ def dataset(tmp_path: Path) -> Path:
 
 
 def loaded(dataset: Path) -> TransmitField:
-    files = [
-        RawFile(path, BidsName.parse(path.name), Sidecar(sidecar(path).name, json.loads(sidecar(path).read_text())))
-        for path in sorted((dataset / "sub-01" / "fmap").glob("*.nii.gz"))
-    ]
+    files = []
+    for path in sorted((dataset / "sub-01" / "fmap").glob("*.nii.gz")):
+        fields = json.loads(sidecar(path).read_text()) if sidecar(path).exists() else {}
+        files.append(RawFile(path, BidsName.parse(path.name), Sidecar(sidecar(path).name, fields)))
     field = load_transmit_field(group_transmit_images(files), only_run(dataset), GRID)
     assert field is not None
     return field
