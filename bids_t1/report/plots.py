@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import matplotlib as mpl
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 FEW_VOXELS = 5000
 MAX_EXAMPLES = 8
+SUPERSCRIPTS = str.maketrans("-0123456789", "\N{SUPERSCRIPT MINUS}⁰¹²³⁴⁵⁶⁷⁸⁹")
 TICKS_OF_DECADES = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 
 HISTOGRAM_HEIGHT = 3.1
@@ -108,29 +110,33 @@ def _add_panel(figure: Figure, place: tuple[int, int], n_rows: int, n_columns: i
 def _draw_curve(axes: Axes, example: Example, quantity: Quantity) -> None:
     times, values = curve(example)
     axes.axhline(0, color=LINES, linewidth=0.7)
-    axes.plot(times * quantity.per_second, values, color=BLUE, linewidth=1.4)
-    axes.plot(np.multiply(example.times, quantity.per_second), example.measured, "o", color=ORANGE, markersize=4)
+    factor, power = _power_of_ten(np.concatenate([values, example.measured]))
+    axes.plot(times * quantity.per_second, values / factor, color=BLUE, linewidth=1.4)
+    measured = np.divide(example.measured, factor)
+    axes.plot(np.multiply(example.times, quantity.per_second), measured, "o", color=ORANGE, markersize=4)
     estimate, sd = quantity.written(example.estimate, unit=False), quantity.written(example.sd)
     axes.set_title(
         f"{quantity.name} = {estimate} ± {sd}\nvoxel {', '.join(map(str, example.voxel))}",
         loc="left",
     )
-    axes.set_ylabel("signal")
+    axes.set_ylabel(f"signal{power}")
     axes.locator_params(axis="y", nbins=4)
-    axes.ticklabel_format(axis="y", scilimits=(-3, 4))
+    axes.ticklabel_format(axis="y", style="plain", useOffset=False)
 
 
 def _draw_residuals(axes: Axes, example: Example, quantity: Quantity) -> None:
     """Draw what the model leaves, on its own scale: a pattern here is more than noise."""
     times = np.multiply(example.times, quantity.per_second)
     residuals = np.subtract(example.measured, example.fitted)
+    factor, power = _power_of_ten(residuals)
+    residuals /= factor
     axes.axhline(0, color=LINES, linewidth=0.7)
     axes.vlines(times, 0, residuals, color=ORANGE, linewidth=1.2)
     axes.plot(times, residuals, "o", color=ORANGE, markersize=2.5)
     largest = float(np.max(np.abs(residuals), initial=0.0))
     axes.set(
         xlabel=f"{quantity.time_axis} [{quantity.unit}]",
-        ylabel="residual",
+        ylabel=f"residual{power}",
         ylim=(-1.4 * largest or -1, 1.4 * largest or 1),
     )
     if quantity.is_logarithmic:
@@ -141,7 +147,16 @@ def _draw_residuals(axes: Axes, example: Example, quantity: Quantity) -> None:
     else:
         axes.set_xlim(left=0)
     axes.locator_params(axis="y", nbins=3)
-    axes.ticklabel_format(axis="y", scilimits=(-3, 4))
+    axes.ticklabel_format(axis="y", style="plain", useOffset=False)
+
+
+def _power_of_ten(values: NDArray[np.floating]) -> tuple[float, str]:
+    """Return what to divide values by so that ticks are short, and how the label of the axis says so."""
+    largest = float(np.max(np.abs(values), initial=0.0))
+    exponent = math.floor(math.log10(largest)) if largest else 0
+    if -2 <= exponent <= 3:  # noqa: PLR2004 -- 0.01 to 9999 are short as they are
+        return 1.0, ""
+    return 10.0**exponent, f" / 10{str(exponent).translate(SUPERSCRIPTS)}"
 
 
 def curve(example: Example) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

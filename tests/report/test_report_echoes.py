@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -88,6 +89,19 @@ def test_decays_are_drawn_against_echo_times() -> None:
     times, values = plots.curve(USUAL.examples[0])
     assert values == pytest.approx(900 * np.exp(-times / 0.018), rel=1e-6)
     assert "T2* 18.0 ms, SD 0.4 ms" in plots.describe_curves(USUAL.examples, T2_STAR)
+
+
+@pytest.mark.parametrize(("scale", "label"), [(1.0, "signal"), (1e-6, "signal / 10⁻⁴"), (1e4, "signal / 10⁶")])
+def test_large_and_small_units_leave_short_ticks(scale: float, label: str) -> None:
+    example = USUAL.examples[0]
+    scaled = replace(
+        example,
+        measured=tuple(scale * value for value in example.measured),
+        fitted=tuple(scale * value for value in example.fitted),
+    )
+    words = re.findall(r">([^<>]+)</text>", drawn(plots.draw_curves((scaled,), T2_STAR)))
+    assert label in words
+    assert max(len(word) for word in words if re.fullmatch(r"[\d.\N{MINUS SIGN}]+", word)) <= 5
 
 
 def test_only_statuses_that_a_decay_can_have_are_listed() -> None:
