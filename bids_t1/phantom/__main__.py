@@ -29,6 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_object(parser.add_argument_group("what is scanned"))
     _add_protocol(parser.add_argument_group("how it is scanned"))
     _add_readouts(parser.add_argument_group("MP2RAGE and MP3RAGE"))
+    _add_field(parser.add_argument_group("transmit field B1+"))
     _add_echoes(parser.add_argument_group("MEGRE"))
     _add_format(parser.add_argument_group("how it is written"))
     return parser
@@ -172,6 +173,9 @@ def _add_readouts(group: argparse._ArgumentGroup) -> None:
         metavar="F",
         help="fraction of the partitions of MP2RAGE that are played: 0.5 to 1 in eighths (default: %(default)s)",
     )
+
+
+def _add_field(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--b1-range",
         type=float,
@@ -182,9 +186,35 @@ def _add_readouts(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--b1-map",
-        choices=["none", "ratio", "percent"],
+        choices=["none", "ratio", "percent", "thousand", "angle", "afi", "dam", "tfl", "sa2rage", "epi"],
         default=None,
-        help="B1+ map of BIDS datasets, where 1 (ratio) or 100 (percent) is nominal (default: ratio, none if flat)",
+        help="how it is measured (default: ratio beside MP2RAGE, none if flat and in DICOM). A map, where 1 (ratio), "
+        "100 (percent) or 1000 (thousand) is nominal, or of achieved angles in degrees (angle); or images of actual "
+        "flip-angle imaging (afi), of the double-angle method (dam), of Siemens' tfl_b1map (tfl), of Sa2RAGE "
+        "(sa2rage), or spin and stimulated echoes (epi). In DICOM: tfl and afi of Siemens",
+    )
+    group.add_argument(
+        "--b1-resolution",
+        type=float,
+        default=4.0,
+        metavar="MM",
+        help="edge of the cubic voxels of the map or the images [mm] (default: %(default)s)",
+    )
+    group.add_argument(
+        "--b1-shift",
+        type=float,
+        default=0.0,
+        metavar="MM",
+        help="move their field of view towards the top of the head, or away from it if negative; what they hold stays "
+        "where it belongs [mm] (default: %(default)s)",
+    )
+    group.add_argument(
+        "--b1-noise",
+        type=float,
+        default=0.0005,
+        metavar="X",
+        help="noise SD of one channel (real or imaginary) of the images over the M0 of white matter; maps have none "
+        "(default: %(default)s)",
     )
 
 

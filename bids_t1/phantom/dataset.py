@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import shutil
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,18 +26,25 @@ from bids_t1.phantom.bids_writer import (
 from bids_t1.phantom.dicom_writer import DicomOptions, write_dicom
 from bids_t1.phantom.echo_scan import DEFAULT_ECHO_TIMES, EchoProtocol, EchoScan, acquire_echoes
 from bids_t1.phantom.echo_writer import ECHO_PARTS, write_echoes
+from bids_t1.phantom.field_scan import FieldOptions, FieldScan, acquire_field
+from bids_t1.phantom.field_writer import UNITS, write_b1_map, write_measurement
 from bids_t1.phantom.head import HeadOptions, field_of, make_head
 from bids_t1.phantom.readout_scan import ReadoutScan, acquire_readouts, default_sequence
-from bids_t1.phantom.readout_writer import ReadoutOptions, protocol_name, write_b1_map, write_protocol, write_readouts
-from bids_t1.phantom.scan import DEFAULT_INVERSION_TIMES, Protocol, acquire
+from bids_t1.phantom.readout_writer import ReadoutOptions, protocol_name, write_protocol, write_readouts
+from bids_t1.phantom.scan import DEFAULT_INVERSION_TIMES, Protocol, Scan, acquire
 from bids_t1.phantom.transmit import TransmitOptions
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
+    from bids_t1.phantom.field_scan import TransmitField
     from bids_t1.phantom.head import Head
     from bids_t1.phantom.readout_scan import ReadoutSequence
-    from bids_t1.phantom.scan import Scan
+
+    AnyScan = Scan | ReadoutScan | EchoScan | FieldScan
+
+_DICOM_FIELDS = frozenset({("siemens", "tfl"), ("siemens", "afi")})
+"""Measurements of the transmit field that are written as scanner files."""
 
 _TRUTH = Path("derivatives", "truth")
 _DICOM_FOLDERS = {"participants": "sub-{}/dicom", "sourcedata": "sourcedata/sub-{}", "flat": "."}
@@ -54,15 +62,15 @@ class Request:
     readouts: tuple[ReadoutSequence, ...] = ()
     """MP2RAGE and MP3RAGE, where they are scanned."""
 
-    readout_options: ReadoutOptions = field(default_factory=ReadoutOptions)
+    readout_options: ReadoutOptions = dataclasses.field(default_factory=ReadoutOptions)
     echoes: EchoProtocol | None = None
     """Of the multi-echo gradient echo; None where it is not scanned."""
 
     echo_part: str = "mag"
     """Key of `ECHO_PARTS`."""
 
-    b1_map: str = "none"
-    """none, ratio or percent."""
+    field: FieldOptions = dataclasses.field(default_factory=FieldOptions)
+    """How the transmit field is measured."""
 
     participants: int = 1
     seed: int = 0
@@ -113,7 +121,7 @@ class Request:
             else None,
             echo_part=arguments.megre_part,
             readout_options=ReadoutOptions(form=arguments.mp2rage_form, uni_scale=arguments.uni_scale),
-            b1_map=_b1_map(arguments, scanned=bool(readouts)),
+            field=_field(arguments, scanned=bool(readouts)),
             participants=arguments.participants,
             seed=arguments.seed,
             part=arguments.part,
@@ -158,7 +166,7 @@ class Request:
         return TruthOptions(
             noise=noise,
             inversion_recovery=self.protocol is not None,
-            transmit_field=bool(self.readouts) or self.echoes is not None,
+            transmit_field=bool(self.readouts) or self.echoes is not None or self.field.kind != "none",
             decay=self.decays,
             echoes=self.echoes,
         )
@@ -187,17 +195,19 @@ def _readouts(arguments: Namespace, sequences: list[str]) -> tuple[ReadoutSequen
     )
 
 
-def _b1_map(arguments: Namespace, *, scanned: bool) -> str:
+def _field(arguments: Namespace, *, scanned: bool) -> FieldOptions:
     """Choose the B1+ map: unless told otherwise there is one where a field that matters is not flat."""
-    if arguments.format == "dicom" and arguments.b1_map not in {None, "none"}:
-        raise UsageError(
-            f"a B1+ map ({arguments.b1_map}) among DICOM files; expected --format bids, or --b1-map none. "
-            "The true field is in the folder of the truth."
-        )
-    if arguments.b1_map is not None:
-        return str(arguments.b1_map)
     low, high = arguments.b1_range
-    return "ratio" if scanned and low != high and arguments.format == "bids" else "none"
+    usual = "ratio" if scanned and low != high and arguments.format == "bids" else "none"
+    kind = usual if arguments.b1_map is None else str(arguments.b1_map)
+    if arguments.format == "dicom" and not (kind == "none" or (arguments.vendor, kind) in _DICOM_FIELDS):
+        raise UsageError(
+            f"B1+ ({kind}) among DICOM files of {arguments.vendor}; expected --format bids, --b1-map none, or tfl or "
+            "afi of siemens. The true field is in the folder of the truth."
+        )
+    return FieldOptions(
+        kind=kind, resolution=arguments.b1_resolution, shift=arguments.b1_shift, noise=arguments.b1_noise
+    )
 
 
 def _dicom_options(arguments: Namespace, *, only_inversion_recovery: bool) -> DicomOptions | None:
@@ -272,13 +282,14 @@ def _write_bids(request: Request, data: Path, head: Head, participant: int) -> l
     for scan in _scans(request, head, participant):
         if isinstance(scan, ReadoutScan):
             images += write_readouts(data, scan, request.readout_options, participant=label)
+        elif isinstance(scan, FieldScan):
+            images += write_measurement(data, scan, participant=label)
         elif isinstance(scan, EchoScan):
             images += write_echoes(data, scan, participant=label, parts=ECHO_PARTS[request.echo_part])
         else:
             images += write_scan(data, scan, participant=label, parts=PARTS[request.part])
-    if request.b1_map != "none":
-        measured = partial(field_of, options=request.head.transmit, seed=request.seed, participant=participant)
-        images.append(write_b1_map(data, head, measured, participant=label, percent=request.b1_map == "percent"))
+    if request.field.kind in UNITS:
+        images.append(write_b1_map(data, head, request.field, _field_of(request, participant), participant=label))
     return [f"bids:raw:{path.as_posix()}" for path in images]
 
 
@@ -288,9 +299,9 @@ def _write_dicom(request: Request, options: DicomOptions, folder: Path, head: He
     write_dicom(folder, scans, options, participant=f"{participant:02d}", part=request.part, seed=request.seed)
 
 
-def _scans(request: Request, head: Head, participant: int) -> list[Scan | ReadoutScan | EchoScan]:
+def _scans(request: Request, head: Head, participant: int) -> list[AnyScan]:
     """Scan one head with every sequence."""
-    scans: list[Scan | ReadoutScan | EchoScan] = []
+    scans: list[AnyScan] = []
     if request.protocol is not None:
         scans.append(acquire(head, request.protocol, seed=request.seed, participant=participant))
     scans += [
@@ -298,7 +309,15 @@ def _scans(request: Request, head: Head, participant: int) -> list[Scan | Readou
     ]
     if request.echoes is not None:
         scans.append(acquire_echoes(head, request.echoes, seed=request.seed, participant=participant))
+    if request.field.protocol is not None:
+        field = _field_of(request, participant)
+        scans.append(acquire_field(head, request.field, field, seed=request.seed, participant=participant))
     return scans
+
+
+def _field_of(request: Request, participant: int) -> TransmitField:
+    """Return the true field as a function of the place."""
+    return partial(field_of, options=request.head.transmit, seed=request.seed, participant=participant)
 
 
 def _refuse_if_used(folder: Path) -> None:

@@ -13,6 +13,8 @@ from bids_t1.phantom.dicom_series import Series, series_number, slices, to_rows
 from bids_t1.phantom.echo_dicom import plan_echoes
 from bids_t1.phantom.echo_scan import EchoScan
 from bids_t1.phantom.enhanced import add_functional_groups
+from bids_t1.phantom.field_dicom import plan_field
+from bids_t1.phantom.field_scan import FieldScan
 from bids_t1.phantom.headers import (
     Identity,
     SeriesName,
@@ -69,7 +71,7 @@ class DicomOptions:
 
 def write_dicom(  # noqa: PLR0913 -- the last three are keywords
     folder: Path,
-    scans: Sequence[Scan | ReadoutScan | EchoScan],
+    scans: Sequence[Scan | ReadoutScan | EchoScan | FieldScan],
     options: DicomOptions,
     *,
     participant: str,
@@ -82,7 +84,7 @@ def write_dicom(  # noqa: PLR0913 -- the last three are keywords
     ----------
     folder : Path
         Where the files, or a folder per series, go.
-    scans : sequence of Scan, ReadoutScan or EchoScan
+    scans : sequence of Scan, ReadoutScan, EchoScan or FieldScan
         What to write. Stored values times their scale are the signal of the simulation: unscaled for inversion
         recovery, scaled alike for all images of each other sequence.
     options : DicomOptions
@@ -101,6 +103,8 @@ def write_dicom(  # noqa: PLR0913 -- the last three are keywords
             plans += _plan_readouts(scan, options, len(plans))
         elif isinstance(scan, EchoScan):
             plans += plan_echoes(scan, options, len(plans))
+        elif isinstance(scan, FieldScan):
+            plans += plan_field(scan, len(plans))
         else:
             plans += _plan(scan, options, part)
     count = 0

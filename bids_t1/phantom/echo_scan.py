@@ -10,7 +10,7 @@ import numpy as np
 
 from bids_t1.data.errors import UsageError
 from bids_t1.phantom.anatomy import Tissue
-from bids_t1.phantom.gradient_echo import echoes, spoiled_gradient_echo
+from bids_t1.phantom.gradient_echo import echoes, spoiled_pulses
 from bids_t1.phantom.head import T1, WHITE_MATTER_M0
 from bids_t1.phantom.scan import Images, receive
 
@@ -82,11 +82,11 @@ class EchoProtocol:
         self, t1: NDArray[np.float64], m0: NDArray[np.float64], transmit_field: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """Return the signal at echo time 0, with the T1 weighting of the steady state: what a perfect fit calls M0."""
-        (signal,) = spoiled_gradient_echo(
+        (signal,) = spoiled_pulses(
             t1,
             m0,
             flip_angles=[self.flip_angle],
-            repetition_times=[self.repetition_time],
+            delays=[self.repetition_time],
             transmit_field=transmit_field,
         )
         return np.asarray(signal)

@@ -1,4 +1,4 @@
-"""Gradient echoes pulse by pulse: excitations repeated to the steady state, and what the echoes lose."""
+"""Spoiled pulses one by one, repeated to the steady state, and what gradient echoes lose until they are read."""
 
 from __future__ import annotations
 
@@ -9,34 +9,35 @@ import numpy as np
 from bids_t1.data.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
 _STEADY = 1e-12
 """Largest change from one cycle to the next, relative to M0, that counts as none."""
 
-_MAX_CYCLES = 50_000
+_MAX_PULSES = 200_000
 _CHECKED = 50
-"""Cycles between two looks at whether anything still changes."""
+"""Pulses between two looks at whether anything still changes; at least one cycle."""
 
 _BLOCK = 8192
 """Voxels stepped together: few enough that their magnetisation stays in the processor's cache."""
 
 
-def spoiled_gradient_echo(
+def spoiled_pulses(  # noqa: PLR0913 -- one argument per physical parameter of the experiment
     t1: ArrayLike,
     m0: ArrayLike,
     *,
     flip_angles: Sequence[float],
-    repetition_times: Sequence[float],
+    delays: Sequence[float],
     transmit_field: ArrayLike = 1.0,
+    read: Sequence[int] | None = None,
 ) -> NDArray[np.float64]:
-    """Signal right after each excitation of a cycle of pulses, in the steady state of the cycle.
+    """Signal right after pulses of a cycle, in the steady state of the cycle.
 
     Each pulse turns Mz by its flip angle times the transmit field; what it tips is spoiled, and the rest relaxes until
-    the next pulse. One pulse is the ordinary spoiled gradient echo; two with different times are actual flip-angle
-    imaging.
+    the next pulse. One pulse is the ordinary spoiled gradient echo, two with different delays are actual flip-angle
+    imaging, and a large one before many small ones is a train after a saturation.
 
     Parameters
     ----------
@@ -45,15 +46,17 @@ def spoiled_gradient_echo(
         field.
     flip_angles : sequence (pulse)
         Nominal [degree].
-    repetition_times : sequence (pulse)
-        From each pulse to the next [s].
+    delays : sequence (pulse)
+        From each pulse to the next, from the last one to the first of the next cycle [s].
     transmit_field : array (*voxels)
         Achieved over nominal flip angle.
+    read : sequence of int, optional
+        Which pulses to return; all unless given.
 
     Returns
     -------
     array (pulse, *voxels)
-        In the units of `m0`.
+        In the units of `m0`; negative where Mz was.
 
     Raises
     ------
@@ -63,43 +66,54 @@ def spoiled_gradient_echo(
     voxels = np.broadcast_arrays(*(np.asarray(each, dtype=float) for each in (t1, transmit_field, m0)))
     shape = voxels[0].shape
     relaxation, field, equilibrium = (each.ravel() for each in voxels)
-    angles = np.deg2rad(np.asarray(flip_angles, dtype=float))
-    signal = np.empty((len(angles), equilibrium.size))
+    pulses = list(zip(flip_angles, delays, strict=True))
+    wanted = list(range(len(pulses)) if read is None else read)
+    signal = np.empty((len(wanted), equilibrium.size))
     for start in range(0, equilibrium.size, _BLOCK):
         block = slice(start, start + _BLOCK)
-        decays = [np.exp(-time / relaxation[block]) for time in repetition_times]
-        signal[:, block] = _steady_cycle(angles[:, None] * field[block], decays)
+        signal[:, block] = _steady_cycle(pulses, relaxation[block], field[block], wanted)
     return np.asarray((signal * equilibrium).reshape(-1, *shape))
 
 
-def _steady_cycle(angles: NDArray[np.float64], decays: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+def _steady_cycle(
+    pulses: Sequence[tuple[float, float]], t1: NDArray[np.float64], field: NDArray[np.float64], wanted: Sequence[int]
+) -> NDArray[np.float64]:
     """Repeat the pulses until they no longer change the magnetisation; return the last signals for M0 = 1."""
-    pairs = [(np.cos(angle) * decay, 1 - decay) for angle, decay in zip(angles, decays, strict=True)]
-    longitudinal = np.ones_like(angles[0])
-    for _ in range(_MAX_CYCLES // _CHECKED):
-        for _ in range(_CHECKED):
+    # Pulse and relaxation together: Mz becomes Mz cos(angle) exp(-delay/T1) + 1 - exp(-delay/T1).
+    effects = {
+        (angle, delay): (np.cos(np.deg2rad(angle) * field) * np.exp(-delay / t1), -np.expm1(-delay / t1))
+        for angle, delay in pulses
+    }
+    longitudinal = np.ones_like(t1)
+    n_unseen = max(1, _CHECKED // len(pulses))
+    for _ in range(_MAX_PULSES // (n_unseen * len(pulses))):
+        for _ in range(n_unseen):
             before = longitudinal.copy()
-            for remaining, recovered in pairs:
+            for pulse in pulses:
+                remaining, recovered = effects[pulse]
                 longitudinal *= remaining
                 longitudinal += recovered
         if np.all(np.abs(longitudinal - before) <= _STEADY):
-            return _signals(longitudinal, angles, pairs)
+            return _signals(pulses, effects, longitudinal, field)[list(wanted)]
     raise InvalidInputError(
-        f"no steady state after {_MAX_CYCLES} cycles; expected repetition times that are not so much shorter than T1, "
-        "or larger flip angles."
+        f"no steady state after {_MAX_PULSES} pulses; expected delays that are not so much shorter than T1, or larger "
+        "flip angles."
     )
 
 
 def _signals(
+    pulses: Sequence[tuple[float, float]],
+    effects: Mapping[tuple[float, float], tuple[NDArray[np.float64], NDArray[np.float64]]],
     longitudinal: NDArray[np.float64],
-    angles: NDArray[np.float64],
-    pairs: list[tuple[NDArray[np.float64], NDArray[np.float64]]],
+    field: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    signals = []
-    for angle, (remaining, recovered) in zip(angles, pairs, strict=True):
-        signals.append(longitudinal * np.sin(angle))
+    """Play one more cycle and read after each pulse."""
+    signals = np.empty((len(pulses), longitudinal.size))
+    for signal, pulse in zip(signals, pulses, strict=True):
+        signal[...] = longitudinal * np.sin(np.deg2rad(pulse[0]) * field)
+        remaining, recovered = effects[pulse]
         longitudinal = longitudinal * remaining + recovered
-    return np.stack(signals)
+    return signals
 
 
 def echoes(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from bids_t1.phantom.siemens_protocol import series_header
+from bids_t1.phantom.siemens_protocol import protocol_text, series_header
 from bids_t1.phantom.vendors import GE, LARGEST_DOUBLE, LETTERS, Philips, Siemens, Stored, Vendor, integers
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class SiemensReadouts(Siemens):
 
     def __init__(self, sequence: ReadoutSequence) -> None:
         self._protocol_name = sequence.protocol_name
-        self._series_header = series_header(sequence)
+        self._series_header = series_header(protocol_text(sequence))
 
     def describe(self, part: str, readout: int) -> str:
         """Return the name of a series: rordenlab/dcm2niix#675, bids-standard/bids-specification#1890."""

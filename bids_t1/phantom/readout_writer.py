@@ -1,4 +1,4 @@
-"""MP2RAGE and MP3RAGE as BIDS: readouts and UNIT1 in the forms that laboratories have, the B1+ map, the protocol."""
+"""MP2RAGE and MP3RAGE as BIDS: readouts and UNIT1 in the forms that laboratories have, and the protocol."""
 
 from __future__ import annotations
 
@@ -9,23 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bids_t1.data.entities import BidsName
-from bids_t1.phantom.anatomy import Tissue
 from bids_t1.phantom.bids_writer import write_image
-from bids_t1.phantom.head import Grid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from bids_t1.phantom.head import Head
     from bids_t1.phantom.readout_scan import ReadoutScan, ReadoutSequence
-
-    TransmitField = Callable[[NDArray[np.float64]], NDArray[np.float64]]
-
-B1_RESOLUTION = 4.0
-"""Edge of the cubic voxels of a measured B1+ map [mm]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,57 +182,3 @@ def write_protocol(folder: Path, sequence: ReadoutSequence) -> None:
 
 def _one_or_all(values: tuple[float, ...]) -> float | list[float]:
     return values[0] if len(set(values)) == 1 else list(values)
-
-
-def write_b1_map(folder: Path, head: Head, field: TransmitField, *, participant: str, percent: bool) -> Path:
-    """Write a measured B1+ map: coarse, on axes of its own, and 0 in air, where nothing is measured.
-
-    Parameters
-    ----------
-    folder : Path
-        Root of the dataset.
-    head : Head
-        Where there is air, and what the map has to cover.
-    field : callable
-        From scanner coordinates (3, x, y, z) [mm] to the relative transmit field there.
-    participant : str
-        Label without ``sub-``.
-    percent : bool
-        Whether 100 is nominal, instead of 1.
-
-    Returns
-    -------
-    Path
-        The image, below `folder`.
-    """
-    grid = _coarse_grid(head.grid)
-    values = field(grid.points())
-    values = np.where(_in_air(head, grid), 0.0, values * (100 if percent else 1))
-    name = BidsName.build({"sub": participant}, "TB1map")
-    sidecar: dict[str, object] = {
-        "Modality": "MR",
-        "Units": "percent" if percent else "arbitrary",
-        "Description": "Achieved over nominal flip angle" + (" in percent" if percent else "") + "; 0 in air",
-    }
-    return write_image(folder / name.folder("fmap"), name, values.astype(np.float32), grid, sidecar).relative_to(folder)
-
-
-def _coarse_grid(grid: Grid) -> Grid:
-    """Return voxels along the axes of the scanner that cover an oblique grid."""
-    corners = np.array(np.meshgrid(*[(-0.5, size - 0.5) for size in grid.shape])).reshape(3, -1)
-    placed = grid.affine[:3, :3] @ corners + grid.affine[:3, 3:]
-    low, high = placed.min(axis=1), placed.max(axis=1)
-    width, depth, height = (int(size) for size in np.ceil((high - low) / B1_RESOLUTION))
-    affine = np.diag([B1_RESOLUTION] * 3 + [1.0])
-    shape = (width, depth, height)
-    affine[:3, 3] = (low + high) / 2 - B1_RESOLUTION * (np.array(shape) - 1) / 2
-    return Grid(shape=shape, affine=affine)
-
-
-def _in_air(head: Head, grid: Grid) -> NDArray[np.bool_]:
-    """Say of each voxel whether the nearest voxel of the head is air."""
-    to_index = np.linalg.inv(head.grid.affine)
-    indices = np.tensordot(to_index[:3, :3], grid.points(), axes=1) + to_index[:3, 3].reshape(3, 1, 1, 1)
-    limits = np.reshape(head.grid.shape, (3, 1, 1, 1)) - 1
-    nearest = np.clip(np.rint(indices).astype(int), 0, limits)
-    return np.asarray(head.tissue[tuple(nearest)] == Tissue.AIR)

@@ -10,15 +10,17 @@ import struct
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bids_t1.phantom.readout_scan import ReadoutSequence
 
 _PARTIAL_FOURIER = {0.5: 0x1, 0.625: 0x2, 0.75: 0x4, 0.875: 0x8, 1.0: 0x10}
 _OFF = 0x10
 
 
-def series_header(sequence: ReadoutSequence) -> bytes:
-    """Return the value of (0029,1020): one element, MrPhoenixProtocol, in the CSA2 layout."""
-    text = protocol_text(sequence).encode("latin-1") + b"\0"
+def series_header(protocol: str) -> bytes:
+    """Return the value of (0029,1020): one element, MrPhoenixProtocol with this text, in the CSA2 layout."""
+    text = protocol.encode("latin-1") + b"\0"
     size = len(text)
     element = struct.pack("<64si4siii", b"MrPhoenixProtocol", 1, b"UN\0\0", 0, 1, 77)
     item = struct.pack("<4i", size, size, 77, size) + text + b"\0" * (-size % 4)
@@ -26,7 +28,7 @@ def series_header(sequence: ReadoutSequence) -> bytes:
 
 
 def protocol_text(sequence: ReadoutSequence) -> str:
-    """Return the protocol as the scanner notes it, between ``ASCCONV BEGIN`` and ``ASCCONV END``."""
+    """Return the protocol of gradient-echo trains after one inversion."""
     protocol = sequence.protocol
     partial_fourier = _PARTIAL_FOURIER[protocol.slice_partial_fourier]
     values: dict[str, object] = {
@@ -46,5 +48,10 @@ def protocol_text(sequence: ReadoutSequence) -> str:
         # The same in every protocol seen, so nothing follows from it: rordenlab/dcm2niix#127.
         "sFastImaging.lEchoTrainDuration": 700,
     }
+    return as_text(values)
+
+
+def as_text(values: Mapping[str, object]) -> str:
+    """Return a protocol as the scanner notes it, between ``ASCCONV BEGIN`` and ``ASCCONV END``."""
     lines = "\n".join(f"{key}\t = \t{value}" for key, value in values.items())
     return f"<XProtocol> \n{{\n}}\n### ASCCONV BEGIN ###\n{lines}\n### ASCCONV END ###"

@@ -86,9 +86,6 @@ class Frame:
     echo_number: int = 1
     """From 1."""
 
-    comment: str | None = None
-    """What the scanner says of the image, where it does."""
-
 
 class Vendor(Protocol):
     """One vendor's habits."""

@@ -16,7 +16,7 @@ from bids_t1.data.errors import UsageError
 from bids_t1.phantom.__main__ import main
 from bids_t1.phantom.anatomy import Atlas, Tissue
 from bids_t1.phantom.echo_scan import DEFAULT_ECHO_TIMES, EchoProtocol, EchoScan, acquire_echoes, true_amplitude
-from bids_t1.phantom.gradient_echo import spoiled_gradient_echo
+from bids_t1.phantom.gradient_echo import spoiled_pulses
 from bids_t1.phantom.head import Head, HeadOptions, make_head
 from tests import validator
 
@@ -56,9 +56,7 @@ def _scan(head: Head, snr: float) -> EchoScan:
 @pytest.mark.parametrize("angle", [2.0, 15.0, 80.0])
 def test_one_pulse_reaches_the_ernst_steady_state(repetition_time: float, angle: float) -> None:
     t1, field = np.array([0.1, 0.84, 4.0]), np.array([0.5, 1.0, 1.5])
-    (signal,) = spoiled_gradient_echo(
-        t1, 3.0, flip_angles=[angle], repetition_times=[repetition_time], transmit_field=field
-    )
+    (signal,) = spoiled_pulses(t1, 3.0, flip_angles=[angle], delays=[repetition_time], transmit_field=field)
     turn, decay = np.deg2rad(angle) * field, np.exp(-repetition_time / t1)
     np.testing.assert_allclose(signal, 3 * np.sin(turn) * (1 - decay) / (1 - np.cos(turn) * decay), rtol=1e-7)
 
