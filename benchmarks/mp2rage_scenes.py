@@ -10,7 +10,7 @@ from unittest import mock
 
 import numpy as np
 
-from bids_t1.estimation import posterior
+from bids_t1.estimation import posterior, posterior_group
 from bids_t1.estimation.posterior import PosteriorOptions, ReadoutImages, TransmitPrior, estimate_posterior
 from bids_t1.phantom import readouts
 from bids_t1.phantom.simulate import rapid_gradient_echo_trains
@@ -139,8 +139,8 @@ def every_voxel() -> Iterator[None]:
     UNI alone tells background by the neighbours of a voxel; in a list of voxels there are none.
     """
     with (
-        mock.patch.object(posterior, "FALSE_SIGNAL", 1 - 1e-12),
-        mock.patch.object(posterior, "MIN_SIGNAL_TO_NOISE", 0.0),
+        mock.patch.object(posterior_group, "FALSE_SIGNAL", 1 - 1e-12),
+        mock.patch.object(posterior_group, "MIN_SIGNAL_TO_NOISE", 0.0),
         mock.patch.object(posterior, "looks_like_noise", lambda uni: np.zeros(uni.shape, dtype=bool)),
     ):
         yield

@@ -11,7 +11,7 @@ import torch
 
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.estimate import VoxelStatus
-from bids_t1.estimation import chunks, posterior
+from bids_t1.estimation import chunks, posterior, posterior_group
 from bids_t1.estimation.posterior import PosteriorOptions, ReadoutImages, TransmitPrior, estimate_posterior
 from bids_t1.sequences.mp2rage import Mp2rage
 from tests.estimation.readout_scenes import Scene, estimate_scene, make_scene
@@ -28,8 +28,8 @@ NOMINAL = torch.tensor(1.0, dtype=torch.float64)
 @pytest.fixture
 def every_voxel_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave no voxel out for its low signal: that would be a selection among the truths."""
-    monkeypatch.setattr(posterior, "FALSE_SIGNAL", 1 - 1e-12)
-    monkeypatch.setattr(posterior, "MIN_SIGNAL_TO_NOISE", 0.0)
+    monkeypatch.setattr(posterior_group, "FALSE_SIGNAL", 1 - 1e-12)
+    monkeypatch.setattr(posterior_group, "MIN_SIGNAL_TO_NOISE", 0.0)
 
 
 @pytest.mark.parametrize(
