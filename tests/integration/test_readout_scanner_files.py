@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 SCANNERS = {
     "siemens": (),
-    "siemens in one series": ("--one-series",),
-    "philips": ("--vendor", "philips"),
+    "siemens in one series": ("--one-series", "--slice-partial-fourier", "0.75"),
+    "philips": ("--vendor", "philips", "--sequences", "IRT1,MP2RAGE"),
     "ge": ("--vendor", "ge"),
 }
 FIELD = ("--b1-range", "1", "1")
@@ -34,7 +34,10 @@ POLAR = {f"inv-{number}_part-{part}_MP2RAGE" for number in (1, 2) for part in ("
 KEPT = {
     "siemens": {*POLAR, "UNIT1", "rec-denoised_UNIT1"},
     "siemens in one series": {*POLAR, "UNIT1", "rec-denoised_UNIT1"},
-    "philips": {f"inv-{number}_part-{part}_MP2RAGE" for number in (1, 2) for part in ("real", "imag")},
+    "philips": {
+        *(f"inv-{number}_part-{part}_MP2RAGE" for number in (1, 2) for part in ("real", "imag")),
+        *(f"inv-{number}_IRT1" for number in range(1, 7)),
+    },
     "ge": {f"inv-{number}_MP2RAGE" for number in (1, 2)},
 }
 FORMS = {"siemens": "complex", "siemens in one series": "complex", "philips": "complex", "ge": "magnitudes"}
@@ -103,6 +106,18 @@ def test_derived_images_of_the_scanner_are_kept_apart_or_left_out_with_a_reason(
     assert outcomes["T1_Images"].startswith("skipped: computed from other images: a T1 map of the scanner")
     assert "a T1 map of the scanner" in (out_dir / "sub-01.html").read_text()
     assert not [source for source in t1_sidecar(out_dir)["Sources"] if "UNIT1" in source]
+
+
+def test_partial_fourier_is_read_from_the_header(convert: Convert) -> None:
+    written = t1_sidecar(convert("siemens in one series").out_dir)
+    assert written["NumberShotsPerReadout"] == [[44, 88], [44, 88]]
+    assert written["TimingOrigins"]["NumberShots"] == "sidecar"
+
+
+def test_inversion_recovery_among_the_files_is_measured_too(convert: Convert) -> None:
+    done = convert("philips")
+    assert "2 runs of 1 participants without failure" in done.answer.said
+    assert (done.out_dir / "sub-01" / "anat" / "sub-01_desc-IRT1_T1map.nii.gz").is_file()
 
 
 def test_values_of_the_protocol_file_are_told_from_those_of_the_header(convert: Convert) -> None:
