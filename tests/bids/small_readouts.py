@@ -89,7 +89,7 @@ def only_run(dataset: Path) -> Acquisition:
         name = BidsName.parse(path.name)
         fields = json.loads(sidecar(path).read_text()) if sidecar(path).exists() else {}
         files.setdefault(name.suffix, []).append(RawFile(path, name, Sidecar(sidecar(path).name, fields)))
-    (run,) = group_runs(files)
+    (run,) = (run for run in group_runs(files) if run.sequence == "MP2RAGE")
     return run
 
 

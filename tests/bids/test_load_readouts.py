@@ -73,18 +73,27 @@ def test_unit1_joins_the_magnitudes(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("kept", [2, 3])
-def test_unit1_joins_the_magnitude_of_a_later_readout(tmp_path: Path, kept: int) -> None:
-    images = write_readouts(write_root(tmp_path), readouts(3), (None,))
+def keep_one(dataset: Path, kept: int) -> None:
+    """Write three readouts, take all but one away, and add UNIT1."""
+    images = write_readouts(write_root(dataset), readouts(3), (None,))
     for number, image in enumerate(images, 1):
         if number != kept:
             image.unlink()
-    write_uni(tmp_path, stored_uni(uni_of(readouts())))
+    write_uni(dataset, stored_uni(uni_of(readouts())))
+
+
+def test_unit1_joins_the_magnitude_of_the_second_readout(tmp_path: Path) -> None:
+    keep_one(tmp_path, 2)
     series = load(tmp_path)
     assert (series.form, series.warnings) == ("UNIT1 and last magnitude", ())
     assert series.readouts is not None
-    np.testing.assert_allclose(series.readouts, np.abs(readouts(3))[[kept - 1]], rtol=1e-5)
-    assert [metadata.seconds("InversionTime") for metadata in series.sidecars] == [TIMES[kept - 1]]
+    np.testing.assert_allclose(series.readouts, np.abs(readouts(3))[[1]], rtol=1e-5)
+    assert [metadata.seconds("InversionTime") for metadata in series.sidecars] == [TIMES[1]]
+
+
+def test_a_third_readout_says_nothing_about_the_pair_of_unit1(tmp_path: Path) -> None:
+    keep_one(tmp_path, 3)
+    assert load(tmp_path).form == "UNIT1"
 
 
 @pytest.mark.parametrize("with_first", [False, True])
