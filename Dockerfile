@@ -48,7 +48,7 @@ RUN venv/bin/pip install --no-cache-dir --constraint constraints.txt wheels/*.wh
 
 ARG VERSION=0.1.0
 ENV BIDS_T1_CONTAINER=docker:bids_t1:${VERSION} \
-    MPLCONFIGDIR=/tmp/matplotlib \
+    MPLCONFIGDIR=/dev/shm/matplotlib \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONNOUSERSITE=1 \
     TEMPLATEFLOW_HOME=/opt/templateflow

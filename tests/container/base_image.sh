@@ -24,6 +24,7 @@ mmdebstrap --quiet --variant=minbase --include=ca-certificates --aptopt='Acquire
     --customize-hook='chroot "$1" update-ca-certificates' \
     --customize-hook='rm -f "$1/etc/apt/sources.list"; cp -a /etc/apt/sources.list.d/debian.sources "$1/etc/apt/sources.list.d/"' \
     --customize-hook='echo "Acquire::Check-Valid-Until \"false\";" > "$1/etc/apt/apt.conf.d/99snapshot"' \
+    --customize-hook='echo "APT::Keep-Downloaded-Packages \"false\"; Dir::Cache::pkgcache \"\"; Dir::Cache::srcpkgcache \"\";" >> "$1/etc/apt/apt.conf.d/99snapshot"' \
     --customize-hook="cp '$pip_conf' \"\$1/etc/pip.conf\"; chmod 644 \"\$1/etc/pip.conf\"" \
     --customize-hook="mkdir -p \"\$1$links\"" \
     --customize-hook='rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/*' \
