@@ -173,6 +173,16 @@ def _add_readouts(group: argparse._ArgumentGroup) -> None:
         metavar="F",
         help="fraction of the partitions of MP2RAGE that are played: 0.5 to 1 in eighths (default: %(default)s)",
     )
+    group.add_argument(
+        "--mp2rage-echoes",
+        type=float,
+        nargs="+",
+        default=None,
+        metavar="S",
+        help="several echo times of the second readout of MP2RAGE, below 0.031, of which the first one is also that of "
+        "the first readout [s]; BIDS only, with a protocol of its own that has room for them, and images that decay "
+        "with T2* (default: one echo, without decay)",
+    )
 
 
 def _add_field(group: argparse._ArgumentGroup) -> None:

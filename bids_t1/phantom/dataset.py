@@ -141,7 +141,7 @@ class Request:
     @property
     def decays(self) -> bool:
         """Whether something that is scanned depends on T2*."""
-        return self.echoes is not None
+        return self.echoes is not None or any(sequence.protocol.later_echo_times for sequence in self.readouts)
 
     def readme(self, truth: str) -> Readme:
         """Return what a README says, with the place of the truth in the reader's words."""
@@ -183,12 +183,15 @@ def _inversion_recovery(arguments: Namespace) -> Protocol:
 
 def _readouts(arguments: Namespace, sequences: list[str]) -> tuple[ReadoutSequence, ...]:
     names = [name for name in ("MP2RAGE", "MP3RAGE") if name in sequences]
+    if arguments.mp2rage_echoes and (arguments.format == "dicom" or "MP2RAGE" not in names):
+        raise UsageError("--mp2rage-echoes; expected --format bids with MP2RAGE among the sequences.")
     return tuple(
         default_sequence(
             name,
             inversion_efficiency=arguments.mp2rage_efficiency,
             noise=arguments.mp2rage_noise,
             slice_partial_fourier=arguments.slice_partial_fourier,
+            echo_times=tuple(arguments.mp2rage_echoes or ()),
             label=name.lower() if len(names) > 1 else None,
         )
         for name in names

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bids_t1.data.errors import UsageError
+from bids_t1.phantom.echo_scan import refuse_echo_times
+from bids_t1.phantom.gradient_echo import echoes
 from bids_t1.phantom.head import WHITE_MATTER_M0
-from bids_t1.phantom.readouts import MP2RAGE, MP3RAGE, ReadoutProtocol
+from bids_t1.phantom.readouts import MP2RAGE, MP3RAGE, MULTI_ECHO_MP2RAGE, ReadoutProtocol
 from bids_t1.phantom.scan import Images, receive
 from bids_t1.phantom.simulate import rapid_gradient_echo_trains
 
@@ -68,20 +70,28 @@ class ReadoutSequence:
         return WHITE_MATTER_M0 * self.noise
 
 
-def default_sequence(
+def default_sequence(  # noqa: PLR0913 -- one argument per option of the sequence
     name: str,
     *,
     inversion_efficiency: float | None = None,
     noise: float = 0.0005,
     slice_partial_fourier: float = 1.0,
+    echo_times: tuple[float, ...] = (),
     label: str | None = None,
 ) -> ReadoutSequence:
     """Return MP2RAGE or MP3RAGE as the phantom plays it; None: the efficiency that goes with the protocol.
 
-    Slice partial Fourier is for MP2RAGE only.
+    Slice partial Fourier and several echoes are for MP2RAGE only.
+
+    Raises
+    ------
+    UsageError
+        If echo times are impossible, or slice partial Fourier is.
     """
     protocol, usual_efficiency = {"MP2RAGE": (MP2RAGE, 0.96), "MP3RAGE": (MP3RAGE, 0.84)}[name]
     if name == "MP2RAGE":
+        if echo_times:
+            protocol = _multi_echo(echo_times)
         protocol = protocol.with_slice_partial_fourier(slice_partial_fourier)
     return ReadoutSequence(
         name=name,
@@ -92,11 +102,26 @@ def default_sequence(
     )
 
 
+def _multi_echo(echo_times: tuple[float, ...]) -> ReadoutProtocol:
+    refuse_echo_times(echo_times)
+    first, *later = echo_times
+    longest = MULTI_ECHO_MP2RAGE.spacings[1]
+    if not later or echo_times[-1] >= longest or first >= MULTI_ECHO_MP2RAGE.spacings[0]:
+        raise UsageError(
+            f"echo times {', '.join(f'{time:g}' for time in echo_times)} s of MP2RAGE; expected two or more, the first "
+            f"before {MULTI_ECHO_MP2RAGE.spacings[0]:g} s and the last before {longest:g} s, when the next excitation "
+            "comes."
+        )
+    return replace(MULTI_ECHO_MP2RAGE, echo_time=first, later_echo_times=tuple(later))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadoutScan(Images):
-    """Images of one run, array (readout, x, y, z)."""
+    """Images of one run, array (readout, x, y, z): of each readout the first echo."""
 
     sequence: ReadoutSequence
+    later_echoes: Images | None = None
+    """The other echoes of the second readout, array (echo, x, y, z), where it has several."""
 
     def uni(self) -> NDArray[np.float64]:
         """UNI of the first two readouts, Re(conj(g1) g2) / (|g1|^2 + |g2|^2), array (x, y, z), from -1/2 to 1/2."""
@@ -139,5 +164,25 @@ def acquire_readouts(head: Head, sequence: ReadoutSequence, *, seed: int, partic
         transmit_field=head.transmit_field[matter],
         inversion_efficiency=sequence.inversion_efficiency,
     )
+    if sequence.protocol.later_echo_times:
+        return _with_echoes(head, sequence, signal, rng)
     images = receive(signal, head.phase, noise_sd=sequence.noise_sd, rng=rng)
     return ReadoutScan(grid=head.grid, sequence=sequence, images=images, reference_phase=head.phase)
+
+
+def _with_echoes(
+    head: Head, sequence: ReadoutSequence, signal: NDArray[np.float64], rng: np.random.Generator
+) -> ReadoutScan:
+    """Let the readouts decay from their excitations to all echoes; the first echo comes after the same time in both."""
+    protocol = sequence.protocol
+    matter = head.m0 > 0
+    decayed = np.zeros((1 + len(protocol.echo_times), *head.grid.shape), dtype=complex)
+    for target, readout, times in ((slice(0, 1), 0, protocol.echo_times[:1]), (slice(1, None), 1, protocol.echo_times)):
+        decayed[target, matter] = echoes(
+            signal[readout][matter], times, t2_star=head.t2_star[matter], off_resonance=head.off_resonance[matter]
+        )
+    images = receive(decayed, head.phase, noise_sd=sequence.noise_sd, rng=rng)
+    later = Images(grid=head.grid, images=images[2:], reference_phase=head.phase)
+    return ReadoutScan(
+        grid=head.grid, sequence=sequence, images=images[:2], reference_phase=head.phase, later_echoes=later
+    )

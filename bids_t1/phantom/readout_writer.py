@@ -12,7 +12,7 @@ from bids_t1.data.entities import BidsName
 from bids_t1.phantom.bids_writer import write_image
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -96,11 +96,11 @@ def write_readouts(folder: Path, scan: ReadoutScan, options: ReadoutOptions, *, 
     target = folder / base.folder("anat")
     written = []
     for label, view in form.parts.items():
-        for index, image in enumerate(scan.part(view)):
+        for index, echo, image in _images(scan, view):
             if form.last_only and index != 1:
                 continue
-            name = base.having({"inv": str(index + 1), "part": label})
-            sidecar = readout_metadata(scan.sequence, index)
+            name = base.having({"inv": str(index + 1), "echo": None if echo is None else str(echo + 1), "part": label})
+            sidecar = readout_metadata(scan.sequence, index, echo or 0)
             if label == "phase":
                 sidecar["Units"] = "rad"
             written.append(write_image(target, name, image, scan.grid, sidecar))
@@ -115,8 +115,18 @@ def write_readouts(folder: Path, scan: ReadoutScan, options: ReadoutOptions, *, 
     return [path.relative_to(folder) for path in written]
 
 
-def readout_metadata(sequence: ReadoutSequence, index: int) -> dict[str, object]:
-    """Return the sidecar of one readout: everything that BIDS requires of MP2RAGE."""
+def _images(scan: ReadoutScan, view: str) -> Iterator[tuple[int, int | None, NDArray[np.float32]]]:
+    """Yield readout, echo and values of each image; the echo is None where the readout has only one."""
+    for index, image in enumerate(scan.part(view)):
+        has_echoes = scan.later_echoes is not None and index == 1
+        yield index, 0 if has_echoes else None, image
+    if scan.later_echoes is not None:
+        for echo, image in enumerate(scan.later_echoes.part(view), start=1):
+            yield 1, echo, image
+
+
+def readout_metadata(sequence: ReadoutSequence, index: int, echo: int = 0) -> dict[str, object]:
+    """Return the sidecar of one readout and echo, both from 0: everything that BIDS requires of MP2RAGE."""
     protocol = sequence.protocol
     return {
         **_scanner(sequence),
@@ -126,7 +136,7 @@ def readout_metadata(sequence: ReadoutSequence, index: int) -> dict[str, object]
         "RepetitionTimeExcitation": protocol.spacings[index],
         "RepetitionTimePreparation": protocol.cycle_time,
         "NumberShots": [protocol.n_before, protocol.n_after],
-        "EchoTime": protocol.echo_time,
+        "EchoTime": protocol.echo_times[echo],
     }
 
 

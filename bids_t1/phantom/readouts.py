@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from bids_t1.data.errors import InvalidInputError, UsageError
 
@@ -40,7 +41,10 @@ class ReadoutProtocol:
     """Excitations from that of the centre of k-space on."""
 
     echo_time: float = 0.0029
-    """From an excitation to its echo [s]."""
+    """From an excitation to its echo, the only or the first one [s]."""
+
+    later_echo_times: tuple[float, ...] = ()
+    """Of the second readout, if it has several echoes [s]; then images decay with T2*."""
 
     slice_partial_fourier: float = 1.0
     """Fraction of the partitions that are played; what is missing is missing before the centre."""
@@ -60,6 +64,13 @@ class ReadoutProtocol:
         for time in (self.cycle_time, *self.inversion_times, *self.excitation_times, self.echo_time):
             if not time > 0:
                 raise InvalidInputError(f"{time} s is no time of a protocol; expected seconds above 0.")
+        if any(second <= first for first, second in pairwise(self.echo_times)) or (
+            self.later_echo_times and self.echo_times[-1] >= self.spacings[1]
+        ):
+            raise InvalidInputError(
+                f"echo times {self.echo_times} s of a readout with an excitation every {self.spacings[1]:g} s; "
+                "expected rising ones that end before the next excitation."
+            )
         for angle in self.flip_angles:
             if not 0 < angle <= _FULL_CIRCLE:
                 raise InvalidInputError(f"flip angle {angle}; expected degrees above 0, up to {_FULL_CIRCLE:g}.")
@@ -106,6 +117,11 @@ class ReadoutProtocol:
         """Number of partitions of the image, played or not."""
         return round((self.n_before + self.n_after) / self.slice_partial_fourier)
 
+    @property
+    def echo_times(self) -> tuple[float, ...]:
+        """All echoes of the second readout [s]."""
+        return (self.echo_time, *self.later_echo_times)
+
     def with_slice_partial_fourier(self, fraction: float) -> ReadoutProtocol:
         """Leave out the first partitions: N (fraction - 1/2) stay before the centre, N/2 after it.
 
@@ -138,6 +154,20 @@ MP2RAGE = ReadoutProtocol(
     n_after=88,
 )
 """A common protocol at 3 T."""
+
+MULTI_ECHO_MP2RAGE = ReadoutProtocol(
+    cycle_time=8.25,
+    inversion_times=(0.67, 3.738),
+    excitation_times=(0.0062, 0.031),
+    flip_angles=(4.0, 4.0),
+    n_before=80,
+    n_after=80,
+    echo_time=0.003,
+)
+"""A protocol with room for several echoes in the second readout, as Metere et al. 2017 and Caan et al. 2019 play it.
+
+doi 10.1371/journal.pone.0169265 and 10.1002/hbm.24490; theirs are at 7 T, relaxation times here are those of 3 T.
+"""
 
 MP3RAGE = ReadoutProtocol(
     cycle_time=8.25,
