@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 HEAD_SHARE = 0.15
 """Of the signal of the bright half, below which a voxel holds noise or air."""
 
+SPECK_SHARE = 0.01
+"""Of the largest connected part, below which another one is noise; dark bone parts scalp from brain."""
+
 SMOOTHING = 6.0
 """Full width at half maximum of the Gaussian that smooths a measured field [mm]: such fields bend over centimetres."""
 
@@ -32,7 +35,7 @@ That of a flat edge at the full reach; a few single voxels have less.
 
 
 def head_of(signal: np.ndarray) -> np.ndarray:
-    """Return where there is signal: the largest connected part above a share of the bright voxels."""
+    """Return where there is signal: connected parts above a share of the bright voxels, without specks of noise."""
     signal = np.nan_to_num(np.asarray(signal, np.float32), nan=0.0, posinf=0.0, neginf=0.0)
     bright = signal[signal > signal.mean()]
     if not bright.size:
@@ -40,8 +43,8 @@ def head_of(signal: np.ndarray) -> np.ndarray:
     labels, _ = ndimage.label(signal > HEAD_SHARE * np.median(bright))
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
-    largest: np.ndarray = labels == sizes.argmax()
-    return largest
+    head: np.ndarray = (sizes >= SPECK_SHARE * sizes.max())[labels] & (labels > 0)
+    return head
 
 
 def smoothed(values: np.ndarray, voxel_sizes: Sequence[float]) -> np.ndarray:

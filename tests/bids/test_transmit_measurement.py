@@ -244,6 +244,16 @@ def test_air_inside_the_head_is_not_taken_for_tissue() -> None:
     assert not head[~HEAD].any()
 
 
+def test_scalp_is_of_the_head_though_dark_bone_parts_it_from_the_brain() -> None:
+    signal = magnitude(np.ones(SHAPE), 3)
+    away = radius(AFFINE, SHAPE)
+    bone = (away > 0.7) & (away < 0.85)
+    signal[bone] = magnitude(np.zeros(SHAPE), 4)[bone]
+    head = head_of(signal)
+    assert head[HEAD & ~bone].mean() > 0.98
+    assert head[bone | ~HEAD].mean() < 0.05
+
+
 def test_a_map_of_the_scanner_comes_before_what_is_computed(dataset: Path) -> None:
     write(dataset, "TB1AFI")
     write(dataset, "TB1DAM")
