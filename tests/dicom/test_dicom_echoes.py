@@ -184,6 +184,15 @@ def test_other_reconstructions_and_other_scans_do_not_disturb(tmp_path: Path) ->
     assert "another reconstruction (DIS2D, NORM)" in " ".join(reason for _, reason in plan_of(tmp_path).skipped)
 
 
+def test_the_reconstruction_with_all_echoes_is_kept(tmp_path: Path) -> None:
+    filtered = ECHO | {"ImageType": ["ORIGINAL", "PRIMARY", "M", "NORM", "DIS2D"]}
+    for time in (5, 10):
+        write_volume(tmp_path, None, filtered | {"EchoTime": time}, series=1)
+    write_echoes(tmp_path, first_series=2)
+    assert names(tmp_path) == ECHOES
+    assert {image.volume.one.series.number for image in plan_of(tmp_path).kept} == {2}
+
+
 def test_converted_echoes_have_their_times_and_radians(tmp_path: Path) -> None:
     source, raw_dir = tmp_path / "dicom", tmp_path / "raw"
     write_echoes(source, parts="MP")

@@ -137,6 +137,14 @@ def test_an_angle_that_no_excitation_has_is_that_of_the_saturation(tmp_path: Pat
     assert record.warnings == ()
 
 
+def test_the_image_that_was_corrected_like_the_map_goes_with_it(tmp_path: Path) -> None:
+    corrected = {"ImageType": ["ORIGINAL", "PRIMARY", "M", "DIS2D"]}
+    write_volume(tmp_path, None, TURBO | corrected, series=1)
+    write_volume(tmp_path, None, TURBO, series=2)
+    write_volume(tmp_path, None, TURBO | {"ImageType": ["ORIGINAL", "PRIMARY", "FLIP ANGLE MAP", "DIS2D"]}, series=3)
+    assert {image.label: image.volume.one.series.number for image in plan_of(tmp_path).kept} == {"anat": 1, "famp": 3}
+
+
 def test_repeated_maps_are_runs_with_their_own_images(tmp_path: Path) -> None:
     for series in (1, 11):
         write_volume(tmp_path, None, TURBO, series=series)
