@@ -123,7 +123,7 @@ def echoes(
     t2_star: NDArray[np.float64],
     off_resonance: NDArray[np.float64],
 ) -> NDArray[np.complex128]:
-    """Let transverse magnetisation decay and precess until each echo.
+    """Let transverse magnetisation decay and turn until each echo.
 
     Parameters
     ----------
