@@ -88,7 +88,7 @@ def test_wrong_options_are_an_error_of_usage(dataset: Path, tmp_path: Path, opti
 
 
 def test_an_unknown_level_and_missing_arguments_are_errors_of_usage(tmp_path: Path) -> None:
-    assert command.run(tmp_path, tmp_path / "out", "group").code == 64
+    assert command.run(tmp_path, tmp_path / "out", "session").code == 64
     assert command.run(tmp_path).code == 64
     assert command.run("--help").code == 0
     assert command.run("--version").said.startswith("bids_t1 ")
