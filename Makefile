@@ -8,7 +8,7 @@ TORCH ?= torch==2.13.0+cpu
 TORCH_INDEX_URL ?= https://download.pytorch.org/whl/cpu
 TORCH_INDEX := $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL))
 
-.PHONY: example test lint clean
+.PHONY: example test container-test lint clean
 
 example: $(VENV)/.installed
 	rm -rf $(EXAMPLE)
@@ -18,6 +18,11 @@ example: $(VENV)/.installed
 
 test: $(VENV)/.installed-test
 	$(BIN)/pytest --cov -n auto
+
+# As root on Debian: docs/hpc.md tells what it installs, and how long it takes.
+container-test: $(VENV)/.installed-test
+	tests/container/prepare.sh
+	$(BIN)/pytest -m container -v tests/container
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check

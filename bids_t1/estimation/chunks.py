@@ -36,6 +36,7 @@ def for_each_chunk(
     fill: Callable[[slice], None],
     *,
     n_threads: int,
+    size: int = 1,
     progress: Callable[[int], object] | None = None,
 ) -> None:
     """Fill the maps of all voxels, some chunks at a time, each in a thread of its own.
@@ -48,19 +49,21 @@ def for_each_chunk(
         Computes one chunk and stores its maps.
     n_threads
         Chunks computed side by side; with more than one, set PyTorch's own threads to one.
+    size
+        Number of chunks taken as one.
     progress
         Called with the number of voxels just done.
     """
     _keep_freed_memory()
 
     def work(start: int) -> int:
-        chunk = slice(start, min(start + CHUNK, n_voxels))
+        chunk = slice(start, min(start + size * CHUNK, n_voxels))
         fill(chunk)
         return chunk.stop - chunk.start
 
     pool = ThreadPoolExecutor(n_threads)
     try:
-        for n_done in pool.map(work, range(0, n_voxels, CHUNK)):
+        for n_done in pool.map(work, range(0, n_voxels, size * CHUNK)):
             if progress is not None:
                 progress(n_done)
     finally:

@@ -57,6 +57,10 @@ class Likelihood(Protocol):
         """Add to the noise what the direction of the signals differs between neighbouring planes and nodes."""
         ...
 
+    def near(self, alternatives: Alternatives, planes: Between, nodes: Tensor) -> Tensor:
+        """Return the log likelihood at some nodes of each voxel, (voxel, node), in double precision."""
+        ...
+
     def every(self, stride: int) -> Likelihood:
         """Return the likelihood at every so many nodes only."""
         ...
@@ -68,7 +72,10 @@ class ProductLikelihood:
 
     table: ReadoutTable
     factors: Tensor
-    """Factors of the products, of 1 and of the weight, (plane, statistic, node)."""
+    """Factors of the products, of 1 and of the weight, (plane, statistic, node), in double precision."""
+
+    rounded: Tensor
+    """The same in single precision."""
 
     @classmethod
     def build(
@@ -80,20 +87,22 @@ class ProductLikelihood:
         every plane, it would favour weak fields, at which any data need a larger amplitude. Free of scale, the prior
         is flat in the logarithm of the amplitude, and the term with log |s|^2 is zero.
         """
-        directions = table.directions
+        directions = table.directions.double()
+        directions = directions / directions.norm(dim=1, keepdim=True)
         n = directions.shape[1]
         squares = [directions[:, index].square() - 1 for index in range(n)]
         crosses = [2 * directions[:, j] * directions[:, k] for j, k in combinations(range(n), 2)]
-        norms = table.norms if reference is None else table.norms[reference].expand_as(table.norms)
+        norms = table.norms.double() if reference is None else table.norms[reference].double().expand_as(table.norms)
         amplitude = torch.zeros_like(norms) if free_of_scale else -2 * torch.log(norms)
-        return cls(table, torch.stack([*squares, *crosses, amplitude, torch.ones_like(amplitude)], dim=1))
+        factors = torch.stack([*squares, *crosses, amplitude, torch.ones_like(amplitude)], dim=1)
+        return cls(table, factors, factors.float())
 
     def at(self, alternatives: Alternatives, planes: Between) -> Posteriors:
         """Return the log likelihood between two planes, summed over the alternatives with their weights."""
         if planes.lower == planes.upper:
-            likelihoods = [one @ self.factors[planes.lower] for one in alternatives]
+            likelihoods = [one @ self.rounded[planes.lower] for one in alternatives]
         else:
-            factors = torch.cat([self.factors[planes.lower], self.factors[planes.upper]])
+            factors = torch.cat([self.rounded[planes.lower], self.rounded[planes.upper]])
             share = planes.share[:, None]
             likelihoods = [torch.cat([(1 - share) * one, share * one], dim=1) @ factors for one in alternatives]
         return likelihoods[0] if len(likelihoods) == 1 else torch.logsumexp(torch.stack(likelihoods), dim=0)
@@ -110,7 +119,16 @@ class ProductLikelihood:
 
     def every(self, stride: int) -> ProductLikelihood:
         """Return the likelihood at every so many nodes only."""
-        return ProductLikelihood(self.table, self.factors[..., ::stride].contiguous())
+        coarse = self.factors[..., ::stride].contiguous()
+        return ProductLikelihood(self.table, coarse, coarse.float())
+
+    def near(self, alternatives: Alternatives, planes: Between, nodes: Tensor) -> Tensor:
+        """Return the log likelihood at some nodes of each voxel, (voxel, node), in double precision."""
+        factors = self.factors[planes.lower][:, nodes]  # (statistic, voxel, node)
+        if planes.upper != planes.lower:
+            factors = torch.lerp(factors, self.factors[planes.upper][:, nodes], planes.share.double()[None, :, None])
+        likelihoods = [torch.einsum("vs,svn->vn", one.double(), factors) for one in alternatives]
+        return torch.logsumexp(torch.stack(likelihoods), dim=0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,6 +152,17 @@ class UniLikelihood:
         amplitude = statistics[:, 1:]
         factor = torch.rsqrt(1 + (amplitude * self.table.norms.median() * spread).square() / 12)
         return (torch.cat([statistics[:, :1], amplitude * factor], dim=1),)
+
+    def near(self, alternatives: Alternatives, planes: Between, nodes: Tensor) -> Tensor:
+        """Return the log likelihood at some nodes of each voxel, (voxel, node), in double precision."""
+        (statistics,) = alternatives
+        uni, amplitude = statistics.double()[:, :1], statistics.double()[:, 1:]
+        on_planes = []
+        for plane in (planes.lower, planes.upper):
+            norm = amplitude * self.table.norms[plane].double()[nodes]
+            first, second = (self.table.directions[plane][k].double()[nodes] for k in (0, 1))
+            on_planes.append(log_density_of_uni(uni, first * norm, second * norm))
+        return torch.lerp(on_planes[0], on_planes[1], planes.share.double()[:, None])
 
     def every(self, stride: int) -> UniLikelihood:
         """Return the likelihood at every so many nodes only."""

@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 
 __all__ = ["PosteriorOptions", "ReadoutImages", "TransmitPrior", "estimate_posterior"]
 
+CHUNKS_TOGETHER = 4
+"""Voxels are put into groups of one transmit field: the more there are at a time, the larger the groups."""
+
 PRIOR_STEP = 0.06
 """Distance of the transmit fields that are integrated over."""
 
@@ -162,6 +165,7 @@ def estimate_posterior(
         n_voxels,
         lambda chunk: _fill(plan, maps, chunk),
         n_threads=options.n_threads if plan.device.type == "cpu" else 1,
+        size=CHUNKS_TOGETHER,
         progress=progress,
     )
     arrays = {name: getattr(maps, name).numpy().reshape(images.shape) for name in _Maps.__slots__}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -256,7 +257,13 @@ def estimate_group(plan: Plan, voxels: Loaded, group: Group) -> dict[str, Tensor
     """Return the maps of some voxels by name."""
     readouts, uni = of_group(voxels, group)
     statistics = statistics_of(plan, readouts, uni)
-    summary = summarise(log_density_of(group, statistics, readouts), group.field.likelihood.table)
+    field = group.field
+    is_known = field.log_prior is None and field.amplitude_prior is None
+    summary = summarise(
+        log_density_of(group, statistics, readouts),
+        field.likelihood.table,
+        partial(field.likelihood.near, statistics, group.planes) if is_known else None,
+    )
     measured = _Measured.of(plan, group, summary, readouts, uni)
     status = _status(plan, summary, measured)
     values = {

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from bids_t1.data.shapes import Posteriors, VoxelMask, Voxels
@@ -57,19 +59,33 @@ class Summary:
     """Whether the maximum is the first or last node."""
 
 
-def summarise(log_density: Posteriors, table: ReadoutTable) -> Summary:
+def summarise(
+    log_density: Posteriors, table: ReadoutTable, precisely: Callable[[Tensor], Tensor] | None = None
+) -> Summary:
     """Describe posteriors given as log density of the relaxation time at each node; the input is overwritten.
 
     Where a posterior is narrower than the nodes it is normal, and its curvature at the maximum describes it.
+
+    Parameters
+    ----------
+    log_density
+        In single precision, (voxel, node).
+    table
+        The nodes.
+    precisely
+        Returns the log density at nodes (voxel, node) in double precision: the differences of three neighbours tell
+        where between nodes the maximum lies, and drown in the rounding of large numbers.
     """
     last = log_density.shape[1] - 1
     highest, peak = log_density.max(dim=1)
     at_limit = (peak == 0) | (peak == last)
     inner = peak.clamp(1, last - 1)
-    around = [log_density.gather(1, (inner + step)[:, None]).squeeze(1) for step in (-1, 0, 1)]
+    neighbours = torch.stack([inner - 1, inner, inner + 1], dim=1)
+    around = (log_density.gather(1, neighbours) if precisely is None else precisely(neighbours)).unbind(1)
     curvature = (2 * around[1] - around[0] - around[2]).clamp_min(TINY)
     shift = ((around[2] - around[0]) / (2 * curvature)).clamp(-0.5, 0.5)
     node = torch.where(at_limit, peak.to(shift.dtype), inner + shift)
+    curvature = curvature.float()
     log_density.sub_(highest[:, None])
     modes = _Modes.of(log_density)
     weights = log_density.clamp_min_(NEGLIGIBLE).exp_().mul_(table.widths)
@@ -79,7 +95,8 @@ def summarise(log_density: Posteriors, table: ReadoutTable) -> Summary:
     time_sd = (mean_square - mean.square()).clamp_min(0.0).sqrt()
     lower, upper = (_quantile(table, weights, cumulative, probability) for probability in QUANTILES)
     two_modes = modes.both_matter(cumulative)
-    time = at_node(table.times, node)
+    time = at_node(table.times.double(), node).float()
+    node = node.float()
     narrow = (curvature > 1) & ~two_modes & ~at_limit
     reach = Z / curvature.sqrt()
     low, high = at_node(table.times, node - reach), at_node(table.times, node + reach)

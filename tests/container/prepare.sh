@@ -14,6 +14,9 @@ if ! command -v "${commands[@]}" > /dev/null || [ "$(command -v "${commands[@]}"
     apt install -qq -y --no-install-recommends \
         podman buildah runc mmdebstrap uidmap slurm-wlm munge squashfuse squashfs-tools fuse-overlayfs
 fi
+# Jobs and containers are those of an ordinary user.
+if ! id bids_t1 > /dev/null 2>&1; then useradd --no-create-home --home-dir /nonexistent bids_t1; fi
+
 if apptainer --version 2> /dev/null; then exit 0; fi
 
 # Apptainer is in unstable only, and wants its newer C library: both go to folders of their own, and the system's stay.

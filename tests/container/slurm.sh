@@ -68,7 +68,7 @@ start() {
     fi
     slurmctld
     wait_for controller_is_up
-    slurmd
+    "$(dirname "$(realpath "$0")")/with_fuse.sh" slurmd
     wait_for node_is_idle
 }
 
