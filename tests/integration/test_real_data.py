@@ -12,7 +12,7 @@ import pytest
 from bids_t1.data.estimate import VoxelStatus
 from tests import command
 from tests.real_data import real_data
-from tests.small_bids import change_json, open_image, sidecar, write_root, write_run
+from tests.small_bids import change_json, open_image, sidecar, write_image, write_json, write_root, write_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,3 +99,23 @@ def test_white_matter_of_a_brain_has_its_known_t1(brain: Brain) -> None:
     counts, edges = np.histogram(1000 * t1[np.isfinite(t1)], bins=np.arange(600, 1800, 20))
     peak = edges[np.argmax(counts)] + 10
     assert 860 <= peak <= 910
+
+
+@pytest.mark.parametrize("part", ["mag", "polar"])
+def test_t2star_of_a_real_brain_is_the_published_one(tmp_path: Path, part: str) -> None:
+    folder = real_data("megre_crop")
+    magnitude, phase = (np.asanyarray(open_image(folder / f"{name}.nii.gz").dataobj) for name in ("magnitude", "phase"))
+    phase = phase * (np.pi / np.abs(phase).max())  # stored scaled to +-0.00367, as the data say of themselves
+    anat = write_root(tmp_path / "bids") / "sub-01" / "anat"
+    for echo in range(3):
+        images = {"part-mag_": magnitude} | ({"part-phase_": phase} if part == "polar" else {})
+        for label, values in images.items():
+            path = anat / f"sub-01_echo-{echo + 1}_{label}MEGRE.nii.gz"
+            write_image(path, values[..., echo].astype(np.float32))
+            write_json(sidecar(path), {"EchoTime": 0.004 * (echo + 1)} | ({"Units": "rad"} if "phase" in label else {}))
+    assert command.participant(tmp_path / "bids", tmp_path / "out").code == 0
+    t2_star = read(tmp_path / "out", "MEGRE_T2starmap")
+    assert np.isfinite(t2_star).mean() > 0.9
+    assert abs(1000 * np.nanmedian(t2_star) - 30.6) < 1.0
+    described = json.loads((tmp_path / "out/sub-01/anat/sub-01_desc-MEGRE_T2starmap.json").read_text())
+    assert described["DataKind"] == {"mag": "magnitude", "polar": "complex"}[part]
