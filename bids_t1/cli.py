@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bids_t1.arguments import Parser
+from bids_t1.cgroup import memory_of_job
 from bids_t1.data.entities import strip_label
 from bids_t1.data.errors import (
     BidsT1Error,
@@ -228,7 +229,8 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
         "--mem_mb",
         type=int,
         metavar="MB",
-        help="memory a run may need; one that needs more is refused before it starts (default: no limit)",
+        help="memory a run may need; one that needs more is refused before it starts (default: what the job or "
+        "container is allowed, shared by the processes)",
     )
     group.add_argument(
         "--random-seed",
@@ -338,7 +340,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         stop_on_first_crash=arguments.stop_on_first_crash,
         n_processes=arguments.nprocs,
         n_threads=arguments.omp_nthreads or max(1, _processors() // arguments.nprocs),
-        memory_mb=arguments.mem_mb,
+        memory_mb=arguments.mem_mb or _share_of_job(arguments.nprocs),
         command=_command(arguments),
     )
 
@@ -372,6 +374,12 @@ def _processors() -> int:
     allotted = len(os.sched_getaffinity(0))
     by_scheduler = os.environ.get("SLURM_CPUS_PER_TASK", "")
     return min(allotted, int(by_scheduler)) if by_scheduler.isdecimal() else allotted
+
+
+def _share_of_job(n_processes: int) -> int | None:
+    """Return the memory that each process may take of what the job is allowed [MB]; None: no limit."""
+    allowed = memory_of_job()
+    return None if allowed is None else max(1, allowed // n_processes)
 
 
 def _command(arguments: argparse.Namespace) -> str:

@@ -68,7 +68,8 @@ def require_memory(acquisition: Acquisition, settings: Settings, *, times_images
     needed = (times_images * size_in_memory(acquisition) + PROGRAM) / 1e6
     if needed > settings.memory_mb:
         raise InputOutputError(
-            f"{acquisition.name}: needs {needed:.0f} MB, --mem-mb allows {settings.memory_mb}. Give it more."
+            f"{acquisition.name}: needs {needed:.0f} MB, and may take {settings.memory_mb} (--mem-mb, else the limit "
+            "of the job). Give it more."
         )
 
 

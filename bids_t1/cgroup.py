@@ -1,0 +1,46 @@
+"""What the kernel allows this job: the limits that schedulers and containers set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+UNLIMITED = 2**60
+"""Limits from here on are none [bytes]."""
+
+
+def memory_of_job(root: Path = Path("/")) -> int | None:
+    """Return the memory that this process and its siblings may take together [MB]; None where there is no limit.
+
+    Control groups of version 2 and 1, from the group of this process up to the top; inside of a container the top is
+    the container's own.
+
+    Parameters
+    ----------
+    root
+        Root of the file system.
+    """
+    try:
+        groups = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    limits = [limit for group in groups for file in _files(root, group) if (limit := _limit(file)) is not None]
+    return min(limits) // 10**6 if limits else None
+
+
+def _files(root: Path, group: str) -> list[Path]:
+    """Return where the limits of a line of /proc/self/cgroup may stand."""
+    _, controllers, path = group.split(":", 2)
+    if controllers and "memory" not in controllers.split(","):
+        return []
+    top = root / "sys/fs/cgroup" / ("memory" if controllers else "")
+    name = "memory.limit_in_bytes" if controllers else "memory.max"
+    inner = top / path.lstrip("/")
+    return [folder / name for folder in (inner, *inner.parents) if folder.is_relative_to(top)]
+
+
+def _limit(file: Path) -> int | None:
+    try:
+        text = file.read_text(encoding="utf-8").strip()
+    except OSError:
+        return None
+    return int(text) if text.isdecimal() and int(text) < UNLIMITED else None
