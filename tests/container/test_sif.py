@@ -34,7 +34,7 @@ def test_sif_passes_the_test_it_carries(sif: Path) -> None:
 def test_contained_sif_makes_the_maps_of_the_plain_command(
     sif: Path, phantom: Path, plain: Path, out_dir: Path
 ) -> None:
-    measured("SIF, small phantom", succeed(*contained(sif, phantom, out_dir), "/data", "/out", "participant"))
+    measured("SIF, four small phantoms", succeed(*contained(sif, phantom, out_dir), "/data", "/out", "participant"))
     assert_same_maps(out_dir, plain)
     described = json.loads((out_dir / "dataset_description.json").read_text(encoding="utf-8"))
     assert described["GeneratedBy"][0]["Container"]["Type"] == "apptainer"

@@ -34,13 +34,14 @@ def wait_until(done: Callable[[], bool], seconds: float = 300) -> None:
 class Cluster:
     """A scheduler, a folder of jobs in it, and the line that submits them."""
 
-    def __init__(self, folder: Path, phantom: Path, environment: dict[str, str]) -> None:
+    def __init__(self, user: str, folder: Path, phantom: Path, environment: dict[str, str]) -> None:
+        self.user = user
         self.folder = folder
         self.phantom = phantom
         self.environment = environment
 
     def command(self, *words: str | Path) -> Answer:
-        return succeed("runuser", "-u", "bids_t1", "--", *words, cwd=self.folder, env=self.environment)
+        return succeed("runuser", "-u", self.user, "--", *words, cwd=self.folder, env=self.environment)
 
     def submit(self) -> str:
         """Submit all participants; return the identifier of the array."""
@@ -58,14 +59,16 @@ class Cluster:
 
 @pytest.fixture(params=["plain", "sif"])
 def cluster(request: pytest.FixtureRequest, place: Path, phantom: Path, slurm: dict[str, str]) -> Iterator[Cluster]:
-    """Return a folder of an ordinary user, from which jobs run the plain command or the SIF."""
+    """Return a folder from which jobs run the plain command as root, who may own it, or the SIF as an ordinary user."""
     folder = place / "jobs"
     folder.mkdir()
-    shutil.chown(folder, "bids_t1", "bids_t1")
+    user = "root"
     environment = {**slurm, "BIDS_T1_CPUS": "1"}
     if request.param == "sif":
+        user = "bids_t1"
         environment["BIDS_T1_SIF"] = str(request.getfixturevalue("sif"))
-    yield Cluster(folder, phantom, environment)
+    shutil.chown(folder, user)
+    yield Cluster(user, folder, phantom, environment)
     shutil.rmtree(folder)
 
 
