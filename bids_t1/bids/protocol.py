@@ -49,6 +49,8 @@ _NUMBERS: Mapping[str, Mapping[str, _Field]] = {
         "PhaseScaling": _PHASE_SCALING,
     },
     "IRT1": {"PhaseScaling": _PHASE_SCALING},
+    "MEGRE": {"PhaseScaling": _PHASE_SCALING},
+    "TB1TFL": {"FlipAngle": _Field(lambda value: 0 < value <= 360, "degrees, above 0, at most 360", 1)},  # noqa: PLR2004
 }
 """Fields by table; every sequence lists those that it reads."""
 

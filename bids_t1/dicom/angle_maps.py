@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 NO_ANGLE = (
     "TB1TFL: the header of the flip angle map does not tell the nominal angle of its saturation pulse (its FlipAngle "
-    "is that of the excitation), and FlipAngle is left open; expected by every use of the map. Write the angle, in "
-    "degrees, as FlipAngle into the sidecar of acq-famp_TB1TFL"
+    "is that of the excitation), and FlipAngle is left open; expected by every use of the map. Give the angle, in "
+    "degrees, as FlipAngle in a table [TB1TFL] of a file for --protocol"
 )
 
 NO_MAP = "image of tfl_b1map without a flip angle map of the same slices"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -119,7 +119,16 @@ def _transmit_field(
         return load_given_transmit_field(settings.transmit_map, series.grid)
     if settings.ignore_transmit_map:
         return None
-    return load_transmit_field(candidates, series.acquisition, series.grid)
+    completed = [
+        replace(
+            images,
+            files=tuple(
+                replace(file, sidecar=settings.protocol.complete(file.sidecar, images.suffix)) for file in images.files
+            ),
+        )
+        for images in candidates
+    ]
+    return load_transmit_field(completed, series.acquisition, series.grid)
 
 
 def _transmit_prior(settings: Settings) -> TransmitPrior:

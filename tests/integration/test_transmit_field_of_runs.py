@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import pytest
 
 from tests import command
 from tests.integration.readouts import TISSUES, Measured, read, sampling_error, t1_sidecar, truth_of
-from tests.small_bids import open_image, sidecar, write_image, write_json
+from tests.small_bids import change_json, open_image, sidecar, write_image, write_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,6 +114,22 @@ def test_every_unit_of_the_map_gives_the_same_t1(corrected: Finished, tmp_path: 
     assert np.abs(other.t1 - ratio.t1)[ratio.known].max() < 1e-5
     scalings = {t1_sidecar(out_dir)["TransmitField"]["Scaling"] for out_dir in (corrected.out_dir, tmp_path / "out")}
     assert len(scalings) == 2
+
+
+def test_the_nominal_angle_of_a_flip_angle_map_may_come_from_the_protocol_file(tmp_path: Path) -> None:
+    data = command.phantom(tmp_path / "data", *SCAN, "--b1-map", "tfl")
+    assert command.participant(data, tmp_path / "told").code == 0
+    famp = next(data.rglob("*acq-famp*_TB1TFL.json"))
+    angle = json.loads(famp.read_text())["FlipAngle"]
+    change_json(famp, FlipAngle=None)
+    refused = command.participant(data, tmp_path / "untold")
+    assert refused.code == 16
+    assert "FlipAngle" in refused.said
+    protocol = tmp_path / "protocol.toml"
+    protocol.write_text(f"[TB1TFL]\nFlipAngle = {angle}\n")
+    assert command.participant(data, tmp_path / "given", "--protocol", protocol).code == 0
+    told, given = (Measured.read(tmp_path / name) for name in ("told", "given"))
+    np.testing.assert_array_equal(given.t1, told.t1)
 
 
 def test_a_field_far_from_1_is_refused_for_its_run_and_others_go_on(tmp_path: Path) -> None:
