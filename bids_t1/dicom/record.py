@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from bids_t1.data.sidecar import Sidecar
 
-RULES_VERSION = 3
+RULES_VERSION = 4
 """Raised whenever the same DICOM files would be converted otherwise, so that old results are not reused."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bids_t1.dicom.one_inversion import LONGEST_EXCITATION_TIME
+from bids_t1.sequences.mp2rage_timing import ALL_INVERSION_TIMES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +42,8 @@ def timing(image: Kept) -> dict[str, Any]:
         "MagneticFieldStrength": piece.field_strength,
     }
     if image.inversion is None:
-        return fields | {"FlipAngle": list(angles) or None}
+        times = () if readouts is None else readouts.inversion_times
+        return fields | {"FlipAngle": list(angles) or None, ALL_INVERSION_TIMES: list(times) or None}
     known = len(angles) >= image.inversion
     return fields | {
         "InversionTime": piece.inversion_time,

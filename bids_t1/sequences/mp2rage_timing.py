@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 FEWEST_PARTIAL_FOURIER = 0.5
 PAIR = 2
+ALL_INVERSION_TIMES = "InversionTimes"
+"""Field of an image computed of several readouts; BIDS has InversionTime for one number only."""
+
 EXAMPLES = {
     "RepetitionTimePreparation": ("5.0", "delay between two inversions [s]"),
     "RepetitionTimeExcitation": ("0.007", "delay between two excitations of a train [s]"),
@@ -125,6 +128,8 @@ class _Reader:
         listed = self._listed(key)
         if len(self.sidecars) == 1:  # of one image, a single number cannot speak for all readouts
             own = self.sidecars[0].numbers(key)
+            if key == "InversionTime" and (own is None or len(own) == 1):
+                own = self.sidecars[0].numbers(ALL_INVERSION_TIMES)
             if own is not None and (len(own) > 1 or key == "RepetitionTimeExcitation"):
                 values: list[float | None] = list(_spread(own, self.n_readouts))
                 self._remember(key, self.sidecars[0])

@@ -59,6 +59,13 @@ def test_the_protocol_file_alone_serves_an_image_without_timing() -> None:
     assert timing.origins["InversionTime"] == "protocol file mine.toml"
 
 
+def test_an_image_of_several_readouts_may_tell_their_inversion_times() -> None:
+    uni = Sidecar("sub-01_UNIT1.json", {**COMMON, "InversionTimes": list(TIMES), "FlipAngle": list(ANGLES)})
+    timing = read_timing([uni])
+    assert timing.model == read_timing(sidecars()).model
+    assert timing.origins["InversionTime"] == "sidecar"
+
+
 def test_one_flip_angle_in_the_protocol_file_is_that_of_all_readouts() -> None:
     protocol = Sidecar("mine.toml", {**PROTOCOL.fields, "FlipAngle": 4})
     assert read_timing([Sidecar("sub-01_UNIT1.json", {})], protocol).model.flip_angles == (math.radians(4),) * 2
