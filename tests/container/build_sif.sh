@@ -1,19 +1,18 @@
 #!/usr/bin/env bash
-# Build singularity.def on a stand-in for its base image: build_sif.sh BASE_TAR SIF. Runs in the root of the repository.
+# Build singularity.def on a stand-in for its base image: build_sif.sh BASE_TAR SIF [WHEELS].
 # Root of a machine that keeps some rights to itself is refused by Apptainer; root of a user namespace that maps every
 # user to itself has all rights there, and needs no entry in /etc/subuid.
 set -euo pipefail
 
-base=$1 sif=$2
+base=$1 sif=$2 wheels=${3:-}
 definition=$(mktemp --suffix .def)
 gate=$(mktemp -u)
 mkfifo "$gate"
 trap 'rm -f "$definition" "$gate"' EXIT
 sed -e 's#^Bootstrap: docker$#Bootstrap: docker-archive#' -e "s#^From: .*#From: $base#" singularity.def > "$definition"
 
-arguments=(--build-arg TORCH_INDEX_URL= --build-arg TEMPLATES=local)
-links=$(python3 -m pip config get global.find-links 2> /dev/null || true)
-[ ! -d "$links" ] || arguments+=(--bind "$links:$links:ro")
+arguments=(--build-arg TEMPLATES=local)
+[ -z "$wheels" ] || arguments+=(--bind "$wheels:$wheels:ro" --build-arg TORCH_INDEX_URL=)
 
 # The waiting shell starts Apptainer only once its users are mapped, which only its parent may do.
 # shellcheck disable=SC2016

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bids_t1 import __version__
-from tests.container.commands import HERE, USER, Answer, folder_of, succeed
+from tests.container.commands import HERE, USER, Answer, folder_of, run, succeed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,10 +45,18 @@ def place() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def base(place: Path) -> Path:
+def wheels() -> list[str]:
+    """Return the folder of wheels that pip of this machine is told of, where it is told of one."""
+    said = os.environ.get("PIP_FIND_LINKS") or run("python3", "-m", "pip", "config", "get", "global.find-links").said
+    folder = said.strip()
+    return [folder] if folder.startswith("/") and Path(folder).is_dir() else []
+
+
+@pytest.fixture(scope="session")
+def base(place: Path, wheels: list[str]) -> Path:
     """Return a base image made of Debian packages, as a file; podman knows it by the name that the recipes ask for."""
     system, archive = place / "system.tar", place / "base.tar"
-    succeed(HERE / "base_image.sh", system)
+    succeed(HERE / "base_image.sh", system, *wheels)
     succeed("podman", "import", "--quiet", "--change", 'CMD ["/bin/bash"]', system, BASE)
     succeed("podman", "save", "--quiet", "--format", "docker-archive", "--output", archive, BASE)
     system.unlink()
@@ -56,30 +64,23 @@ def base(place: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def image(base: Path) -> str:
+def image(base: Path, wheels: list[str]) -> str:
     """Return the name of the image."""
     assert base.exists()
-    links = succeed("python3", "-c", _FIND_LINKS).said.strip()
-    shared = ("--volume", f"{links}:{links}:ro") if links.startswith("/") else ()
-    arguments = ("--build-arg", "TORCH_INDEX_URL=", "--build-arg", "TEMPLATES=local")
-    built = succeed("podman", "build", "--pull=never", "--network", "host", *arguments, *shared, "--tag", IMAGE, ".")
+    # A folder of wheels stands in for the index of CPU builds, which may be out of reach just as registries are.
+    options = [f"--volume={folder}:{folder}:ro" for folder in wheels] + ["--build-arg=TORCH_INDEX_URL="] * len(wheels)
+    network = ("--pull=never", "--network", "host", "--build-arg", "TEMPLATES=local")
+    built = succeed("podman", "build", *network, *options, "--tag", IMAGE, ".")
     size = float(succeed("podman", "image", "inspect", "--format", "{{.Size}}", IMAGE).said) / 1e9
     FIGURES.append(f"image: {size:.2f} GB, built in {built.seconds:.0f} s")
     return IMAGE
 
 
-_FIND_LINKS = (
-    "import subprocess, sys; "
-    "print(subprocess.run([sys.executable, '-m', 'pip', 'config', 'get', 'global.find-links'], "
-    "capture_output=True, text=True).stdout)"
-)
-
-
 @pytest.fixture(scope="session")
-def sif(place: Path, base: Path) -> Path:
+def sif(place: Path, base: Path, wheels: list[str]) -> Path:
     """Return the SIF made from singularity.def."""
     path = place / "bids_t1.sif"
-    built = succeed(HERE / "build_sif.sh", base, path)
+    built = succeed(HERE / "build_sif.sh", base, path, *wheels)
     FIGURES.append(f"SIF: {path.stat().st_size / 1e9:.2f} GB with lzo, built and tested in {built.seconds:.0f} s")
     return path
 
