@@ -17,8 +17,11 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 WITH_FUSE = str(HERE / "with_fuse.sh")
 BIN = Path(sys.executable).parent
-USER = 1000
-"""Who the containers run as: nobody in particular."""
+NOBODY = "1000:1000"
+"""Who the image runs as: somebody the system need not know."""
+
+USER = "bids_t1"
+"""Who Apptainer and jobs run as, whom it has to know."""
 
 ENVIRONMENT = {
     **os.environ,
@@ -66,10 +69,10 @@ def succeed(*words: str | Path, cwd: Path = ROOT, env: Mapping[str, str] | None 
     return answer
 
 
-def folder_of(user: int, path: Path) -> Path:
-    """Make a folder that a user may write to."""
+def open_folder(path: Path) -> Path:
+    """Make a folder that every user may write to."""
     path.mkdir(parents=True)
-    os.chown(path, user, user)
+    succeed("chmod", "777", path)
     return path
 
 
@@ -77,15 +80,25 @@ def confined(bids_dir: Path, out_dir: Path) -> tuple[str, ...]:
     """Return the words of ``podman run`` that leave a container nothing but its input and its output."""
     return (
         "podman", "run", "--rm", "--read-only", "--read-only-tmpfs=false", "--network", "none", "--cap-drop", "all",
-        "--security-opt", "no-new-privileges", "--user", f"{USER}:{USER}",
+        "--security-opt", "no-new-privileges", "--user", NOBODY,
         "-v", f"{bids_dir}:/data:ro", "-v", f"{out_dir}:/out",
     )  # fmt: skip
 
 
 def as_user(*words: str | Path) -> tuple[str | Path, ...]:
     """Return the words that run a command as a user without rights and without a home."""
-    rights = ("setpriv", "--reuid", str(USER), "--regid", str(USER), "--clear-groups", "env", "HOME=/nonexistent")
-    return (WITH_FUSE, *rights, *words)
+    return (
+        WITH_FUSE,
+        "setpriv",
+        "--reuid",
+        USER,
+        "--regid",
+        USER,
+        "--clear-groups",
+        "env",
+        "HOME=/nonexistent",
+        *words,
+    )
 
 
 def contained(sif: Path, bids_dir: Path, out_dir: Path) -> tuple[str | Path, ...]:

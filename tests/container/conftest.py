@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bids_t1 import __version__
-from tests.container.commands import HERE, USER, Answer, folder_of, run, succeed
+from tests.container.commands import HERE, Answer, as_user, open_folder, run, succeed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,8 +113,8 @@ def plain(place: Path, phantom: Path) -> Path:
 
 @pytest.fixture
 def out_dir(place: Path) -> Iterator[Path]:
-    """Return a new folder that the user of the containers may write to."""
-    folder = folder_of(USER, place / "out")
+    """Return a new folder that every user may write to."""
+    folder = open_folder(place / "out")
     yield folder
     shutil.rmtree(folder)
 
@@ -124,10 +124,9 @@ def shims(place: Path) -> Path:
     """Return a folder with the commands docker and singularity, which Boutiques calls, made of podman and Apptainer."""
     folder = place / "bin"
     folder.mkdir()
-    # Root of a user namespace: Apptainer asks for all rights where root has not got them all.
-    for name, command in (("docker", "podman"), ("singularity", "unshare --map-root-user apptainer")):
+    for name, command in (("docker", ("podman",)), ("singularity", as_user("apptainer"))):
         path = folder / name
-        path.write_text(f'#!/bin/sh\nexec {command} "$@"\n', encoding="utf-8")
+        path.write_text(f'#!/bin/sh\nexec {" ".join(map(str, command))} "$@"\n', encoding="utf-8")
         path.chmod(0o755)
     return folder
 

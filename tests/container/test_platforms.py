@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.container.commands import BIN, ROOT, USER, folder_of, succeed
+from tests.container.commands import BIN, ROOT, open_folder, succeed
 from tests.container.results import assert_same_maps
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ LAUNCH = ("exec", "launch", "--no-pull", "--skip-data-collection")
 
 @pytest.fixture
 def task(place: Path, phantom: Path) -> Iterator[Path]:
-    """Return a working folder with the data in it, which the user of the containers may write to."""
-    folder = folder_of(USER, place / "task")
+    """Return a working folder with the data in it, which every user may write to."""
+    folder = open_folder(place / "task")
     shutil.copytree(phantom, folder / "phantom")
     yield folder
     shutil.rmtree(folder)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.command import leftovers, listing
-from tests.container.commands import ROOT, Answer, succeed
+from tests.container.commands import ROOT, USER, Answer, succeed
 from tests.container.conftest import FIGURES
 from tests.container.results import assert_same_maps
 
@@ -65,7 +65,7 @@ def cluster(request: pytest.FixtureRequest, place: Path, phantom: Path, slurm: d
     user = "root"
     environment = {**slurm, "BIDS_T1_CPUS": "1"}
     if request.param == "sif":
-        user = "bids_t1"
+        user = USER
         environment["BIDS_T1_SIF"] = str(request.getfixturevalue("sif"))
     shutil.chown(folder, user)
     yield Cluster(user, folder, phantom, environment)
