@@ -22,6 +22,7 @@ from bids_t1.data.errors import (
     NoInputError,
     Stopped,
     UsageError,
+    stop,
 )
 from bids_t1.settings import Settings
 from bids_t1.storage import sweep
@@ -267,7 +268,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     arguments = build_parser().parse_args(argv)
     _configure_logging(arguments.verbose)
-    before = signal.signal(signal.SIGTERM, _stop)
+    before = signal.signal(signal.SIGTERM, stop)
     try:
         settings = _settings(arguments)
         return _run_group(settings) if arguments.analysis_level == "group" else _run(settings)
@@ -282,11 +283,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _stop(_signal: int, _frame: object) -> None:
-    """End what is going on, cleaning up on the way."""
-    raise Stopped
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:

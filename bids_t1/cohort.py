@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from bids_t1.bids import discover
-from bids_t1.data.errors import BidsT1Error, InputOutputError, NoInputError, Stopped, UsageError
+from bids_t1.data.errors import BidsT1Error, InputOutputError, NoInputError, Stopped, UsageError, stop
 from bids_t1.dicom.sources import find_sources
 from bids_t1.estimation.chunks import choose_device
 from bids_t1.participant import Outcome, Work, process_participant
@@ -132,14 +132,10 @@ def process_all(work: Sequence[Work], settings: Settings) -> tuple[Outcome, ...]
 
 def _start_process(level: int) -> None:
     torch.set_num_threads(1)  # the engine has threads of its own
-    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process tells the others
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("bids_t1").setLevel(level)
-
-
-def _stop(_signal: int, _frame: object) -> None:
-    raise Stopped
 
 
 def _process_apart(work: Work, settings: Settings) -> Outcome:

@@ -53,3 +53,8 @@ class Stopped(KeyboardInterrupt):
     """A request to stop from outside, such as a scheduler's warning that time is up; nothing catches it on the way."""
 
     exit_code: ClassVar[int] = 75
+
+
+def stop(_signal: int, _frame: object) -> None:
+    """Handle a signal: end what is going on, cleaning up on the way."""
+    raise Stopped

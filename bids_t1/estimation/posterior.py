@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 
 __all__ = ["PosteriorOptions", "ReadoutImages", "TransmitPrior", "estimate_posterior"]
 
+SCAN_STRIDE = 4
+"""Every so many nodes are looked at for the highest density, before exponents are taken."""
+
 CHUNKS_TOGETHER = 4
 """Voxels are put into groups of one transmit field: the more there are at a time, the larger the groups."""
 
@@ -197,6 +200,8 @@ def _prepare(model: ReadoutModel, images: ReadoutImages, options: PosteriorOptio
     noise = _noise(images, over_prior, options)
     reference = int((fields - options.transmit_prior.mean).abs().argmin())
     unknown = replace(_field(over_prior, images.form, reference), log_prior=log_prior.to(device), reference=reference)
+    if len(fields) > 1:
+        unknown = replace(unknown, coarse=unknown.likelihood.every(SCAN_STRIDE), spread=over_prior.spread)
     if images.form == "UNIT1":
         unknown = replace(unknown, tabulated=_tabulate(unknown, noise.value))
     known = None

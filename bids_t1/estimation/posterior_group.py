@@ -42,9 +42,6 @@ BLOCK = 2_048
 PLANE_STEP = 0.02
 """Distance of the transmit fields of a table; between them the likelihood is interpolated."""
 
-SCAN_STRIDE = 4
-"""Every so many nodes are looked at for the highest density, before exponents are taken."""
-
 N_TABULATED = 2049
 """Values of UNI for which the posterior is computed beforehand, where it depends on nothing else."""
 
@@ -90,6 +87,12 @@ class Field:
 
     reference: int = 0
     """Plane nearest to the mean of the prior."""
+
+    coarse: Likelihood | None = None
+    """The likelihood at every few nodes, where several transmit fields are integrated over."""
+
+    spread: float = 0.0
+    """Distance of the directions of neighbouring planes and nodes, for the same."""
 
     tabulated: Tensor | None = None
     """Log posterior densities (UNI, node) over the range of UNI, where there is UNI alone."""
@@ -232,13 +235,12 @@ def integrate(field: Field, statistics: Alternatives) -> Posteriors:
     likelihood = field.likelihood
     planes, log_prior = range(len(likelihood.table.transmit)), field.log_prior
     share = statistics[0].new_zeros(len(statistics[0]))
-    if log_prior is None or len(log_prior) == 1:
+    if log_prior is None or field.coarse is None:
         return likelihood.at(statistics, Between(0, 0, share))
-    softened = likelihood.soften(statistics, likelihood.table.spread)
-    coarse = likelihood.every(SCAN_STRIDE)
+    softened = likelihood.soften(statistics, field.spread)
     highest = torch.full_like(share, -torch.inf)
     for plane in planes:
-        highest = torch.maximum(highest, coarse.at(softened, Between(plane, plane, share)).amax(1))
+        highest = torch.maximum(highest, field.coarse.at(softened, Between(plane, plane, share)).amax(1))
     density = torch.zeros(len(share), len(likelihood.table.times), device=share.device)
     for plane in planes:
         log_likelihood = likelihood.at(softened, Between(plane, plane, share))

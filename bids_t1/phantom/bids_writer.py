@@ -14,12 +14,12 @@ from bids_t1.phantom.echo_scan import true_amplitude
 from bids_t1.storage import as_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from bids_t1.phantom.echo_scan import EchoProtocol
+    from bids_t1.phantom.echo_scan import EchoProtocol, EchoScan
     from bids_t1.phantom.head import Grid, Head
     from bids_t1.phantom.scan import Protocol, Scan
 
@@ -131,14 +131,26 @@ def write_scan(folder: Path, scan: Scan, *, participant: str, parts: Mapping[str
     list of Path
         The images, below `folder`.
     """
+    described = [
+        (BidsName.build({"sub": participant, "inv": str(index + 1)}, "IRT1"), _acquisition(scan.protocol, index))
+        for index in range(len(scan.protocol.inversion_times))
+    ]
+    return write_parts(folder, scan, parts, described)
+
+
+def write_parts(
+    folder: Path,
+    scan: Scan | EchoScan,
+    parts: Mapping[str | None, str],
+    described: Sequence[tuple[BidsName, Mapping[str, object]]],
+) -> list[Path]:
+    """Write every part of every image of a scan; each image comes with its name, without part, and its sidecar."""
     written = []
     for label, view in parts.items():
-        for index, image in enumerate(scan.part(view)):
-            name = BidsName.build({"sub": participant, "inv": str(index + 1), "part": label}, "IRT1")
-            sidecar = _acquisition(scan.protocol, index)
-            if label == "phase":
-                sidecar["Units"] = "rad"
-            written.append(write_image(folder / name.folder("anat"), name, image, scan.grid, sidecar))
+        units = {"Units": "rad"} if label == "phase" else {}
+        for image, (name, sidecar) in zip(scan.part(view), described, strict=True):
+            of_part = name.having({"part": label})
+            written.append(write_image(folder / name.folder("anat"), of_part, image, scan.grid, {**sidecar, **units}))
     return [path.relative_to(folder) for path in written]
 
 

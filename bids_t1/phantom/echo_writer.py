@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from bids_t1.data.entities import BidsName
-from bids_t1.phantom.bids_writer import write_image
+from bids_t1.phantom.bids_writer import write_parts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,15 +43,11 @@ def write_echoes(folder: Path, scan: EchoScan, *, participant: str, parts: Mappi
     list of Path
         The images, below `folder`.
     """
-    written = []
-    for label, view in parts.items():
-        for index, image in enumerate(scan.part(view)):
-            name = BidsName.build({"sub": participant, "echo": str(index + 1), "part": label}, "MEGRE")
-            sidecar = _acquisition(scan.protocol, index)
-            if label == "phase":
-                sidecar["Units"] = "rad"
-            written.append(write_image(folder / name.folder("anat"), name, image, scan.grid, sidecar))
-    return [path.relative_to(folder) for path in written]
+    described = [
+        (BidsName.build({"sub": participant, "echo": str(index + 1)}, "MEGRE"), _acquisition(scan.protocol, index))
+        for index in range(len(scan.protocol.echo_times))
+    ]
+    return write_parts(folder, scan, parts, described)
 
 
 def _acquisition(protocol: EchoProtocol, index: int) -> dict[str, object]:

@@ -9,11 +9,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from bids_t1.dicom.classify import classify
 from bids_t1.dicom.convert import convert
 from bids_t1.dicom.survey import series_records, survey
 from bids_t1.phantom.__main__ import main as make_phantom
 from tests import validator
+from tests.dicom.plans import names, plan_of, reasons
 from tests.dicom.scanner_files import (
     ECHO,
     GE,
@@ -31,29 +31,10 @@ from tests.dicom.scanner_files import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bids_t1.dicom.plan import Plan
     from bids_t1.dicom.record import Conversion
 
 ECHOES = ["echo-1_MEGRE", "echo-2_MEGRE", "echo-3_MEGRE"]
 EPI_FACTOR = (0x2001, "Philips Imaging DD 001", 0x13, "SL")
-
-
-def plan_of(folder: Path) -> Plan:
-    return classify([piece for content in survey(folder).contents for piece in content.slices])
-
-
-def names(folder: Path) -> list[str]:
-    """The names of all images, without their subject."""
-    return sorted(
-        "_".join([*(f"{key}-{value}" for key, value in image.entities.items() if value), image.suffix])
-        for image in plan_of(folder).kept
-    )
-
-
-def reasons(folder: Path) -> str:
-    plan = plan_of(folder)
-    assert plan.kept == []
-    return " | ".join(reason for _, reason in plan.skipped)
 
 
 def run(source: Path, raw_dir: Path) -> Conversion:

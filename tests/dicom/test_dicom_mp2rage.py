@@ -9,6 +9,7 @@ import pytest
 from bids_t1.dicom.classify import classify
 from bids_t1.dicom.images import read_file
 from bids_t1.dicom.survey import series_records, survey
+from tests.dicom.plans import names, plan_of, reasons
 from tests.dicom.scanner_files import (
     CSA_SERIES,
     GE,
@@ -31,7 +32,6 @@ from tests.real_data import real_data
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bids_t1.dicom.plan import Plan
 
 CALLED = {"ProtocolName": "t1_mp2rage_sag"}
 GRADIENT_PHILIPS: dict[str, Any] = {
@@ -42,24 +42,6 @@ GRADIENT_PHILIPS: dict[str, Any] = {
     "AcquisitionTime": "101112",
 }
 GRADIENT_GE: dict[str, Any] = {**GE, "ScanningSequence": ["GR", "IR"], "MRAcquisitionType": "3D", "RepetitionTime": 7}
-
-
-def plan_of(folder: Path) -> Plan:
-    return classify([piece for content in survey(folder).contents for piece in content.slices])
-
-
-def names(folder: Path) -> list[str]:
-    """The names of all images, without their subject."""
-    return sorted(
-        "_".join([*(f"{key}-{value}" for key, value in image.entities.items() if value), image.suffix])
-        for image in plan_of(folder).kept
-    )
-
-
-def reasons(folder: Path) -> str:
-    plan = plan_of(folder)
-    assert plan.kept == []
-    return " | ".join(reason for _, reason in plan.skipped)
 
 
 def siemens(**lines: object) -> dict[Any, Any]:

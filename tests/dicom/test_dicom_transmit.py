@@ -9,10 +9,9 @@ import nibabel as nib
 import pytest
 
 from bids_t1.data.errors import NoInputError
-from bids_t1.dicom.classify import classify
 from bids_t1.dicom.convert import convert
-from bids_t1.dicom.survey import survey
 from tests import validator
+from tests.dicom.plans import names, plan_of, reasons
 from tests.dicom.scanner_files import (
     CSA_SERIES,
     ECHO,
@@ -29,7 +28,6 @@ from tests.dicom.scanner_files import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bids_t1.dicom.plan import Plan
     from bids_t1.dicom.record import Conversion
 
 Attributes = dict[Any, Any]
@@ -50,24 +48,6 @@ AFI: Attributes = {**ECHO, "ProtocolName": "kp_afib1_v1g_4mm", "RepetitionTime":
 DAM: Attributes = {**ECHO, "SeriesDescription": "DAM_60_120", "RepetitionTime": 8000}
 PHILIPS_AFI: Attributes = {**PHILIPS, "ScanningSequence": "GR", "SeriesDescription": "WIP AFI", "FlipAngle": 60}
 COMPUTED = {"ImageType": ["ORIGINAL", "PRIMARY", "B1 MAP", "B1", "UNSPECIFIED"]}
-
-
-def plan_of(folder: Path) -> Plan:
-    return classify([piece for content in survey(folder).contents for piece in content.slices])
-
-
-def names(folder: Path) -> list[str]:
-    """The names of all images, without their subject."""
-    return sorted(
-        "_".join([*(f"{key}-{value}" for key, value in image.entities.items() if value), image.suffix])
-        for image in plan_of(folder).kept
-    )
-
-
-def reasons(folder: Path) -> str:
-    plan = plan_of(folder)
-    assert plan.kept == []
-    return " | ".join(reason for _, reason in plan.skipped)
 
 
 def run(source: Path, raw_dir: Path) -> Conversion:
