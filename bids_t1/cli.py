@@ -22,6 +22,7 @@ from bids_t1.data.errors import (
     NoInputError,
     Stopped,
     UsageError,
+    forget_stop,
     stop,
 )
 from bids_t1.settings import Settings
@@ -268,6 +269,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     arguments = build_parser().parse_args(argv)
     _configure_logging(arguments.verbose)
+    forget_stop()
     before = signal.signal(signal.SIGTERM, stop)
     try:
         settings = _settings(arguments)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from bids_t1.bids import discover
-from bids_t1.data.errors import BidsT1Error, InputOutputError, NoInputError, Stopped, UsageError, stop
+from bids_t1.data.errors import BidsT1Error, InputOutputError, NoInputError, Stopped, UsageError, stop, stop_if_asked
 from bids_t1.dicom.sources import find_sources
 from bids_t1.estimation.chunks import choose_device
 from bids_t1.participant import Outcome, Work, process_participant
@@ -148,6 +148,7 @@ def _process_apart(work: Work, settings: Settings) -> Outcome:
 
 def _until_crash(jobs: Iterable[tuple[Work, Callable[[], Outcome]]], settings: Settings) -> Iterator[Outcome]:
     for work, job in jobs:
+        stop_if_asked()
         outcome = job()
         yield outcome
         if outcome.failures and settings.stop_on_first_crash:

@@ -4,6 +4,7 @@ Anything raised outside this family is a bug and keeps its traceback.
 Exit codes follow sysexits.h and the BIDS execution specification draft (BEP027).
 """
 
+from threading import Event
 from typing import ClassVar
 
 
@@ -55,6 +56,22 @@ class Stopped(KeyboardInterrupt):
     exit_code: ClassVar[int] = 75
 
 
+_STOPPING = Event()
+"""Whether this process was asked to stop: Python ignores what a handler raises inside of a destructor."""
+
+
 def stop(_signal: int, _frame: object) -> None:
     """Handle a signal: end what is going on, cleaning up on the way."""
+    _STOPPING.set()
     raise Stopped
+
+
+def forget_stop() -> None:
+    """Begin anew, for a process that runs several commands."""
+    _STOPPING.clear()
+
+
+def stop_if_asked() -> None:
+    """Raise `Stopped` where a request to stop came and was ignored."""
+    if _STOPPING.is_set():
+        raise Stopped

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from bids_t1.data.errors import UsageError
+from bids_t1.data.errors import UsageError, stop_if_asked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,6 +64,7 @@ def for_each_chunk(
     pool = ThreadPoolExecutor(n_threads)
     try:
         for n_done in pool.map(work, range(0, n_voxels, size * CHUNK)):
+            stop_if_asked()
             if progress is not None:
                 progress(n_done)
     finally:
