@@ -1,0 +1,1 @@
+"""Images of one head brought into one space."""

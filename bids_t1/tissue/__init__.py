@@ -1,0 +1,1 @@
+"""The brain, its tissues, and T1 in them."""
