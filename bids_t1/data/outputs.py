@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from bids_t1.data.tissue import TISSUES
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
@@ -24,17 +26,20 @@ class Output:
     """One row: a quantity of an `Estimate` and the file it becomes."""
 
     sequence: str
-    """IRT1, MEGRE, MP2RAGE, or MP3RAGE for three and more readouts."""
+    """IRT1, MEGRE, MP2RAGE, or MP3RAGE for three and more readouts; `ANATOMY` for brain and tissues."""
 
     quantity: str
-    """Attribute of `Estimate` or `PosteriorEstimate`."""
+    """Attribute of `Estimate` or `PosteriorEstimate`; key of the maps of a result."""
 
-    desc: str
+    desc: str | None
     suffix: str
     units: str
     description: str
     view: View
     datatype: str = "anat"
+    label: str | None = None
+    """Entity ``label``."""
+
     in_bids: bool = True
     """Whether the suffix is known to BIDS; files of others are listed in .bidsignore."""
 
@@ -167,6 +172,30 @@ def _of_readouts(sequence: str) -> tuple[Output, ...]:
             "Likelihood of UNI over itself plus that of a uniform UNI: below 0.5 no likelier than noise.",
             View(colour_map="viridis", limits=(0.0, 1.0), label="confidence"),
         ),
+        row(
+            "calibrated",
+            "calibrated",
+            "T1map",
+            "s",
+            "T1 calibrated to inversion recovery.",
+            replace(T1_VIEW, label="calibrated T1 [s]"),
+        ),
+        row(
+            "calibrated_sd",
+            "calibratedsd",
+            "T1map",
+            "s",
+            "Standard deviation of the calibrated T1: of the measurement, of the relation, and between networks.",
+            replace(sd_view, label="SD of calibrated T1 [s]"),
+        ),
+        row(
+            "outside_training",
+            "outsidetraining",
+            "mask",
+            "arbitrary",
+            "Voxels whose measurements lie outside the range that the calibration was trained on.",
+            View(colour_map="grey", limits=(0.0, 1.0), label="outside of training"),
+        ),
         row("rate", "", "R1map", "1/s", "Longitudinal relaxation rate R1 = 1/T1.", R1_VIEW),
         row(
             "amplitude",
@@ -279,7 +308,47 @@ MULTI_ECHO = (
     ),
 )
 
-OUTPUTS = (*INVERSION_RECOVERY, *_of_readouts("MP2RAGE"), *_of_readouts("MP3RAGE"), *MULTI_ECHO)
+ANATOMY = "anatomy"
+"""What stands in the column of sequences for brain and tissues."""
+
+BRAIN_AND_TISSUES = (
+    Output(
+        sequence=ANATOMY,
+        quantity="brain",
+        desc="brain",
+        suffix="mask",
+        units="arbitrary",
+        description="Brain with its fluid.",
+        view=View(colour_map="grey", limits=(0.0, 1.0), label="brain"),
+    ),
+    Output(
+        sequence=ANATOMY,
+        quantity="tissue",
+        desc="tissue",
+        suffix="dseg",
+        units="arbitrary",
+        description="The likeliest tissue; the codes are in dseg.tsv at the root.",
+        view=View(colour_map="tab10", limits=(0.0, 10.0), label="tissue"),
+    ),
+    *(
+        Output(
+            sequence=ANATOMY,
+            quantity=f"probability_{tissue.abbreviation}",
+            desc=None,
+            label=tissue.abbreviation,
+            suffix="probseg",
+            units="1",
+            description=f"Probability of {tissue.meaning}.",
+            view=View(colour_map="grey", limits=(0.0, 1.0), label=f"probability of {tissue.meaning}"),
+        )
+        for tissue in TISSUES
+    ),
+)
+
+OUTPUTS = (*INVERSION_RECOVERY, *_of_readouts("MP2RAGE"), *_of_readouts("MP3RAGE"), *MULTI_ECHO, *BRAIN_AND_TISSUES)
+
+IN_REFERENCE_SPACE = ("time", "time_sd", "rate", "calibrated", "calibrated_sd", "outside_training")
+"""Quantities of MP2RAGE and MP3RAGE that are also written in the space of inversion recovery."""
 
 
 def outputs_of(sequence: str) -> tuple[Output, ...]:

@@ -10,8 +10,10 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from bids_t1.data.alignment import Alignment
     from bids_t1.data.entities import BidsName
     from bids_t1.data.grid import Grid
+    from bids_t1.data.tissue import Agreement, RegionStatistics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +75,55 @@ class RunResult:
     """Of MP2RAGE: what its S can tell of T1."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Anatomy:
+    """The brain and its tissues on the grid of a run."""
+
+    name: BidsName
+    """Of ``desc-tissue_dseg``."""
+
+    runs: tuple[str, ...]
+    """File names of the T1 maps on this grid."""
+
+    grid: Grid
+    maps: Mapping[str, np.ndarray]
+    """Arrays (x, y, z), by the `quantity` of the rows of `ANATOMY` in the outputs table."""
+
+    record: Mapping[str, object]
+    """How mask and tissues came about, in JSON types."""
+
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Comparison:
+    """An MP2RAGE or MP3RAGE run beside the inversion-recovery run that it is registered to."""
+
+    name: BidsName
+    """Of its T1 map in the space of inversion recovery."""
+
+    sequence: str
+    """MP2RAGE or MP3RAGE."""
+
+    moving: str
+    """File name of its own T1 map."""
+
+    fixed: str
+    """File name of the T1 map of inversion recovery."""
+
+    grid: Grid
+    """That of inversion recovery."""
+
+    maps: Mapping[str, np.ndarray]
+    """Arrays (x, y, z) by `quantity`, in the space of inversion recovery; empty where the alignment is not trusted."""
+
+    alignment: Alignment
+    record: Mapping[str, object]
+    warnings: tuple[str, ...] = ()
+    by_headers: np.ndarray | None = None
+    """T1 (x, y, z) brought there by the headers alone, for the picture before registration."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesNote:
     """What became of one DICOM series."""
@@ -102,6 +153,11 @@ class ParticipantResult:
 
     command: str
     """The command line, paths left out."""
+
+    anatomies: tuple[Anatomy, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
+    regions: tuple[RegionStatistics, ...] = ()
+    agreements: tuple[Agreement, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
