@@ -59,6 +59,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"bids_t1 {version('bids_t1')}")
     _add_selection(parser.add_argument_group("what to process"))
     _add_estimation(parser.add_argument_group("how to estimate"))
+    _add_spaces(parser.add_argument_group("brain, tissues and one space"))
+    _add_calibration(parser.add_argument_group("calibration of MP2RAGE to inversion recovery"))
     _add_running(parser.add_argument_group("how to run"))
     return parser
 
@@ -209,6 +211,60 @@ def _add_mp2rage(group: argparse._ArgumentGroup) -> None:
     )
 
 
+def _add_spaces(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "-d",
+        "--derivatives",
+        nargs="+",
+        type=_derivatives,
+        default=[],
+        metavar="[NAME=]DIR",
+        help="BIDS derivatives with brain masks (*_desc-brain_mask) or tissues (*_dseg) of the participants, which are "
+        "used instead of computed ones",
+    )
+    group.add_argument(
+        "--maps-only",
+        "--maps_only",
+        action="store_true",
+        help="only the maps of each run: no brain mask, tissues, registration and regional tables",
+    )
+
+
+def _add_calibration(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="MODEL",
+        help="model.safetensors of the level group, or its folder: calibrate the MP2RAGE runs of participants with it",
+    )
+    group.add_argument(
+        "--calibration-force",
+        "--calibration_force",
+        action="store_true",
+        help="calibrate also where the protocol is not the one that the model was trained on; page and sidecars say so",
+    )
+    group.add_argument(
+        "--calibration-preset",
+        "--calibration_preset",
+        choices=("auto", "small", "full", "none"),
+        default="auto",
+        help="what the level group trains: a small network, within minutes on two processors; the full ResNet-18, for "
+        "a GPU; auto: full where there is a GPU; none: tables and page only (default: %(default)s)",
+    )
+    group.add_argument(
+        "--folds",
+        type=int,
+        metavar="N",
+        help="folds of the cross-validation over participants (default: as many as participants, at most ten)",
+    )
+
+
+def _derivatives(word: str) -> Path:
+    """Read a folder, with or without a name before it."""
+    name, equals, folder = word.partition("=")
+    return Path(folder if equals and os.sep not in name else word)
+
+
 def _add_running(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--nprocs",
@@ -238,8 +294,9 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
         "--random-seed",
         "--random_seed",
         type=int,
+        default=0,
         metavar="N",
-        help="accepted for compatibility with other BIDS-Apps; nothing here is random",
+        help="seed of the training of the level group; nothing else here is random (default: %(default)s)",
     )
     group.add_argument(
         "-w",
@@ -300,10 +357,10 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     database = arguments.bids_database_dir
     if database is not None and not (database / "layout_index.sqlite").is_file():
         raise UsageError(f"--bids-database-dir is {database}; expected a folder with a saved index of pybids.")
-    for name in ("nprocs", "omp_nthreads", "mem_mb"):
+    for name, least in (("nprocs", 1), ("omp_nthreads", 1), ("mem_mb", 1), ("folds", 2), ("random_seed", 0)):
         value = getattr(arguments, name)
-        if value is not None and value < 1:
-            raise UsageError(f"--{name.replace('_', '-')} is {value}; expected 1 or more.")
+        if value is not None and value < least:
+            raise UsageError(f"--{name.replace('_', '-')} is {value}; expected {least} or more.")
     bids_dir, out_dir = arguments.bids_dir.resolve(), arguments.out_dir.resolve()
     if not bids_dir.is_dir():
         raise NoInputError(f"{arguments.bids_dir}: is no folder; expected a BIDS dataset or a folder of DICOM files.")
@@ -331,6 +388,13 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         t1_range=tuple(arguments.t1_range),
         t2star_range=tuple(arguments.t2star_range),
         t2star_noise=arguments.t2star_noise,
+        maps_only=arguments.maps_only,
+        derivatives=tuple(_existing(folder) for folder in arguments.derivatives),
+        calibration=_model(arguments.calibration),
+        calibration_force=arguments.calibration_force,
+        calibration_preset=arguments.calibration_preset,
+        folds=arguments.folds,
+        random_seed=arguments.random_seed,
         device=arguments.device,
         skip_validation=arguments.skip_bids_validation,
         reports_only=arguments.reports_only,
@@ -359,6 +423,22 @@ def _check_mp2rage(arguments: argparse.Namespace) -> None:
         raise UsageError("--no-b1 and --b1-map contradict each other; expected one of them.")
     if arguments.b1_map is not None and not arguments.b1_map.is_file():
         raise NoInputError(f"{arguments.b1_map}: is no file; expected a map of the transmit field.")
+
+
+def _model(path: Path | None) -> Path | None:
+    """Find the weights of a model, given them or their folder."""
+    if path is None:
+        return None
+    weights = path / "model.safetensors" if path.is_dir() else path
+    if not weights.is_file():
+        raise NoInputError(f"--calibration: {weights} is no file; expected what the level group wrote to calibration/.")
+    return weights.resolve()
+
+
+def _existing(folder: Path) -> Path:
+    if not folder.is_dir():
+        raise NoInputError(f"--derivatives: {folder} is no folder; expected a BIDS dataset of derivatives.")
+    return folder.resolve()
 
 
 def _pair(efficiency: Sequence[float] | None) -> tuple[float, float] | None:
@@ -390,10 +470,10 @@ def _command(arguments: argparse.Namespace) -> str:
         option = f"--{name.replace('_', '-')}"
         if value is True:
             shown.append(option)
-        elif isinstance(value, Path):
-            shown.append(f"{option} {value.name}")
         else:
-            shown.append(f"{option} {' '.join(map(str, value)) if isinstance(value, list | tuple) else value}")
+            values = value if isinstance(value, list | tuple) else [value]
+            words = (one.name if isinstance(one, Path) else str(one) for one in values)
+            shown.append(f"{option} {' '.join(words)}")
     return " ".join(shown)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 WITHOUT_EFFECT = frozenset({
     "bids_dir", "out_dir", "work_dir", "participants", "sessions", "database", "skip_validation", "reports_only",
     "stop_on_first_crash", "n_processes", "n_threads", "memory_mb", "command", "force", "filter_file", "transmit_map",
-    "device",
+    "device", "derivatives", "calibration", "calibration_preset", "folds", "random_seed",
 })  # fmt: skip
 """Settings that change no result, or enter by the content of their files."""
 
@@ -44,11 +44,12 @@ def fingerprint(participant: str, sources: Sequence[Path], settings: Settings) -
         if one.name not in WITHOUT_EFFECT:
             digest.update(f"|{one.name}={getattr(settings, one.name)!r}".encode())
     digest.update(f"|{choose_device(settings.device).type}".encode())
-    for path in (settings.filter_file, settings.transmit_map):
+    for path in (settings.filter_file, settings.transmit_map, settings.calibration):
         if path is not None and path.is_file():
             digest.update(path.read_bytes())
     root = settings.bids_dir
-    folders = [root / f"sub-{participant}", *sources]
+    given = [dataset / f"sub-{participant}" for dataset in settings.derivatives]
+    folders = [root / f"sub-{participant}", *sources, *given]
     for path in sorted({*_files(folders), *root.glob("*.json"), *root.glob("*.bval")}):
         if path.is_relative_to(settings.out_dir):
             continue

@@ -46,6 +46,27 @@ class Settings:
     t1_range: tuple[float, float]
     t2star_range: tuple[float, float]
     t2star_noise: Literal["floor", "gaussian", "rician"]
+    maps_only: bool
+    """Whether to leave out what brings runs together: brain, tissues, registration, tables."""
+
+    derivatives: tuple[Path, ...]
+    """Datasets with masks and segmentations of the participants."""
+
+    calibration: Path | None
+    """Weights of a model to calibrate MP2RAGE runs with."""
+
+    calibration_force: bool
+    """Whether to calibrate runs of another protocol too."""
+
+    calibration_preset: Literal["auto", "small", "full", "none"]
+    """What the level group trains."""
+
+    folds: int | None
+    """Of the cross-validation; None: as many as participants, at most ten."""
+
+    random_seed: int
+    """Of the training."""
+
     device: str
     skip_validation: bool
     reports_only: bool

@@ -56,7 +56,12 @@ def run(*arguments: str | Path) -> Answer:
 
 
 def participant(bids_dir: Path, out_dir: Path, *options: str | Path) -> Answer:
-    """Run the participant level on the processor."""
+    """Run the participant level on the processor, for the maps of each run by itself."""
+    return run(bids_dir, out_dir, "participant", "--device", "cpu", "--maps-only", *options)
+
+
+def whole(bids_dir: Path, out_dir: Path, *options: str | Path) -> Answer:
+    """Run the participant level on the processor, with brain, tissues and registration."""
     return run(bids_dir, out_dir, "participant", "--device", "cpu", *options)
 
 

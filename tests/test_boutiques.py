@@ -28,7 +28,7 @@ INPUTS: dict[str, dict[str, Any]] = {entry["id"]: entry for entry in DESCRIBED["
 RENAMED = {"out_dir": "output_dir_name"}
 """Arguments whose input goes by the name that platforms of BIDS-Apps look for."""
 
-EXISTING = {"bids_dir", "bids_filter_file", "bids_database_dir", "protocol", "b1_map"}
+EXISTING = {"bids_dir", "bids_filter_file", "bids_database_dir", "protocol", "b1_map", "derivatives", "calibration"}
 """Arguments that name what is there already; the other paths are made."""
 
 needs_bosh = pytest.mark.skipif(not BOSH.exists(), reason="boutiques is not installed here; pip install .[dev]")
@@ -177,7 +177,8 @@ def test_every_input_reaches_its_argument(tmp_path: Path) -> None:
     found = simulated(tmp_path, invocation)
     for name, value in invocation.items():
         read = getattr(found, ARGUMENTS[name].dest)
-        assert (str(read) if isinstance(read, Path) else read) == value, name
+        read = [str(one) if isinstance(one, Path) else one for one in (read if isinstance(read, list) else [read])]
+        assert read == (value if isinstance(value, list) else [value]), name
 
 
 @needs_bosh

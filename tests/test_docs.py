@@ -39,9 +39,9 @@ def error_codes() -> list[int]:
     return sorted({Stopped.exit_code, *(error.exit_code for error in family)})
 
 
-@pytest.mark.parametrize("row", OUTPUTS, ids=lambda row: f"{row.desc}_{row.suffix}")
+@pytest.mark.parametrize("row", OUTPUTS, ids=lambda row: row.ending)
 def test_usage_lists_every_output(row: Output) -> None:
-    assert (f"`desc-{row.desc}_{row.suffix}`", row.units, row.description) in rows("Outputs")
+    assert (f"`{row.ending}`", row.units, row.description) in rows("Outputs")
 
 
 def test_usage_lists_no_other_output() -> None:

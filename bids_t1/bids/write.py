@@ -33,7 +33,7 @@ sourcedata/raw, where it exists, is a raw BIDS dataset converted from DICOM.
 
 def output_name(name: BidsName, row: Output, extension: str = ".nii.gz") -> BidsName:
     """Return the file name of one output of a run."""
-    return name.having({"desc": row.desc, "label": row.label}, suffix=row.suffix, extension=extension)
+    return name.having(row.entities, suffix=row.suffix, extension=extension)
 
 
 def describe_derivatives(out_dir: Path, sources: Mapping[str, Path]) -> None:

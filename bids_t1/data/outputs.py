@@ -43,6 +43,16 @@ class Output:
     in_bids: bool = True
     """Whether the suffix is known to BIDS; files of others are listed in .bidsignore."""
 
+    @property
+    def entities(self) -> dict[str, str | None]:
+        """What the row adds to the name of its run."""
+        return {"label": self.label, "desc": self.desc}
+
+    @property
+    def ending(self) -> str:
+        """End of the file name, such as ``desc-IRT1_T1map``."""
+        return "_".join([*(f"{key}-{value}" for key, value in self.entities.items() if value), self.suffix])
+
 
 R1_VIEW = View(colour_map="lipari_r", limits=(0.0, 3.0), label="R1 [1/s]")
 M0_VIEW = View(colour_map="grey", limits=None, label="M0 [a.u.]")

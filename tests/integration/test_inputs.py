@@ -57,7 +57,7 @@ def test_dicom_in_t1_out(dicom_done: Finished) -> None:
 
 
 def test_every_row_of_the_table_of_outputs_is_written_and_nothing_else(bids_done: Finished) -> None:
-    expected = {f"sub-01_desc-{row.desc}_{row.suffix}" for row in outputs_of("IRT1")}
+    expected = {f"sub-01_{row.ending}" for row in outputs_of("IRT1")}
     written = {path.name.split(".")[0] for path in (bids_done.out_dir / "sub-01" / "anat").iterdir()}
     assert written == expected
 
