@@ -27,6 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("out_dir", type=Path, help="folder to make; it must not exist, or be empty")
     _add_object(parser.add_argument_group("what is scanned"))
+    _add_position(parser.add_argument_group("where inversion recovery and other images lie"))
     _add_protocol(parser.add_argument_group("how it is scanned"))
     _add_readouts(parser.add_argument_group("MP2RAGE and MP3RAGE"))
     _add_field(parser.add_argument_group("transmit field B1+"))
@@ -72,6 +73,32 @@ def _add_object(group: argparse._ArgumentGroup) -> None:
         default=0,
         metavar="S",
         help="number that determines heads, noise and identifiers (default: %(default)s)",
+    )
+
+
+def _add_position(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--misalignment",
+        type=float,
+        nargs=2,
+        default=[0.0, 0.0],
+        metavar=("DEGREES", "MM"),
+        help="how far the head of each participant moves at most between IRT1 and all other images: a rotation about "
+        "the middle of the brain and a shift, both drawn at random; the truth holds the transform (default: 0 0)",
+    )
+    group.add_argument(
+        "--ir-slices",
+        type=int,
+        default=None,
+        metavar="N",
+        help="only N slices of IRT1 about the basal ganglia; other images are as --slices says (default: as --slices)",
+    )
+    group.add_argument(
+        "--ir-slice-thickness",
+        type=float,
+        default=None,
+        metavar="MM",
+        help="thickness of the slices of IRT1, whose signal is the mean of thin layers [mm] (default: --resolution)",
     )
 
 

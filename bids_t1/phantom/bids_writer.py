@@ -11,6 +11,7 @@ import numpy as np
 from bids_t1.data.entities import BidsName
 from bids_t1.phantom.anatomy import Tissue
 from bids_t1.phantom.echo_scan import true_amplitude
+from bids_t1.phantom.pose import CENTRE
 from bids_t1.storage import as_json
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from bids_t1.phantom.echo_scan import EchoProtocol, EchoScan
     from bids_t1.phantom.head import Grid, Head
+    from bids_t1.phantom.pose import Pose
     from bids_t1.phantom.scan import Protocol, Scan
 
 BIDS_VERSION = "1.10.0"
@@ -43,6 +45,8 @@ steady state; noise is complex, Gaussian and white, with an SD per channel of th
 by the SNR. Every voxel holds one tissue and has one T1. The truth is {truth}.
 """
 
+_REFERENCE = "The head as it lies in {space}, on the grid of its images"
+
 _README_READOUTS = """\
 # A digital head with known T1
 
@@ -62,6 +66,15 @@ Multi-echo images decay with T2*, one in each voxel, from an amplitude that hold
 of the excitations: for MEGRE it is the map desc-truthMEGRE_M0map. Their phase grows with a smooth off-resonance.
 """
 
+_README_SPACES = """
+IRT1 and the other images have grids of their own, and the head may lie differently in them; with it move transmit
+field, receive profile and phase. Maps of the truth whose names have no space are on the grid of IRT1, with the head as
+it lies there; space-{space} is that of all other images. Where slices of IRT1 are thick, their images average what is
+within the slice and the maps say what is in its middle. The file from-{space}_to-IRT1_mode-image_xfm.txt, for ITK,
+takes points of IRT1 to where the same part of the head lies in {space}, which resamples images of {space} to the grid
+of IRT1.
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readme:
@@ -77,6 +90,9 @@ class Readme:
     has_echoes: bool = False
     """Whether there are images that decay with T2*."""
 
+    space: str | None = None
+    """Name of what is not the space of inversion recovery; None where all images share one."""
+
     def text(self) -> str:
         """Return the README."""
         if self.sequences == ("IRT1",):
@@ -84,7 +100,8 @@ class Readme:
         files = " and ".join(self.protocols)
         protocols = _README_PROTOCOLS.format(protocols=files) if files else ""
         text = _README_READOUTS.format(sequences=" and ".join(self.sequences), truth=self.truth, protocols=protocols)
-        return text + (_README_ECHOES if self.has_echoes else "")
+        spaces = _README_SPACES.format(space=self.space) if self.space else ""
+        return text + (_README_ECHOES if self.has_echoes else "") + spaces
 
 
 def write_root(folder: Path, readme: Readme) -> None:
@@ -179,8 +196,9 @@ def write_truth_root(folder: Path, readme: Readme, *, raw: str | None) -> None:
         description["DatasetLinks"] = {"raw": raw}
     _write_json(folder / "dataset_description.json", description)
     (folder / "README.md").write_text(readme.text(), encoding="utf-8")
-    if readme.protocols:
-        (folder / ".bidsignore").write_text("".join(f"{name}\n" for name in readme.protocols), encoding="utf-8")
+    ignored = [*readme.protocols, *(["*_xfm.*"] if readme.space else [])]
+    if ignored:
+        (folder / ".bidsignore").write_text("".join(f"{name}\n" for name in ignored), encoding="utf-8")
     rows = [f"{kind.value}\t{kind.name.lower().replace('_', ' ')}\t{kind.abbreviation}" for kind in Tissue]
     (folder / "dseg.tsv").write_text("\n".join(["index\tname\tabbreviation", *rows, ""]), encoding="utf-8")
 
@@ -204,6 +222,9 @@ class TruthOptions:
     echoes: EchoProtocol | None = None
     """Multi-echo gradient echo, where it is scanned: its amplitude is not M0."""
 
+    space: str | None = None
+    """Where the head lies as in other images than inversion recovery; None for the space without a name."""
+
 
 def noise_fields(noise_sd: float, snr: float, *, prefix: str = "") -> dict[str, object]:
     """Return what the sidecar of M0 says of the noise of one sequence."""
@@ -216,9 +237,30 @@ def noise_fields(noise_sd: float, snr: float, *, prefix: str = "") -> dict[str, 
 def write_truth(folder: Path, head: Head, options: TruthOptions, *, participant: str, sources: list[str]) -> None:
     """Write the maps that the phantom was made from: what a perfect measurement finds."""
     for label, suffix, datatype, values, metadata in _truth_maps(head, options):
-        name = BidsName.build({"sub": participant, "desc": label}, suffix)
+        name = BidsName.build({"sub": participant, "space": options.space, "desc": label}, suffix)
         sidecar = {**metadata, "SkullStripped": False, **({"Sources": sources} if sources else {})}
+        if options.space is not None:
+            sidecar["SpatialReference"] = _REFERENCE.format(space=options.space)
         write_image(folder / name.folder(datatype), name, values, head.grid, sidecar)
+
+
+def write_move(folder: Path, pose: Pose, space: str, *, participant: str) -> None:
+    """Write how the head moved between inversion recovery and another space: a transform for ITK, and numbers."""
+    target = folder / f"sub-{participant}" / "anat"
+    target.mkdir(parents=True, exist_ok=True)
+    stem = f"sub-{participant}_from-{space}_to-IRT1_mode-image_xfm"
+    (target / f"{stem}.txt").write_text(pose.itk_text(), encoding="utf-8")
+    _write_json(
+        target / f"{stem}.json",
+        {
+            "Description": f"Takes points of IRT1 to where they lie in {space} (ITK, left-posterior-superior). Here: "
+            "axis and shift right-anterior-superior, angle in degrees, shift of the centre of rotation in mm",
+            "RotationVector": pose.rotation,
+            "RotationAngle": pose.angle,
+            "RotationCentre": CENTRE,
+            "Shift": pose.shift,
+        },
+    )
 
 
 _TruthMap = tuple[str, str, str, "NDArray[np.generic]", dict[str, object]]

@@ -18,6 +18,7 @@ from bids_t1.phantom.bids_writer import (
     Readme,
     TruthOptions,
     noise_fields,
+    write_move,
     write_root,
     write_scan,
     write_truth,
@@ -28,7 +29,8 @@ from bids_t1.phantom.echo_scan import DEFAULT_ECHO_TIMES, EchoProtocol, EchoScan
 from bids_t1.phantom.echo_writer import ECHO_PARTS, write_echoes
 from bids_t1.phantom.field_scan import FieldOptions, FieldScan, acquire_field
 from bids_t1.phantom.field_writer import UNITS, write_b1_map, write_measurement
-from bids_t1.phantom.head import HeadOptions, field_of, make_head
+from bids_t1.phantom.head import HeadOptions, field_of, make_head, sub_slices
+from bids_t1.phantom.pose import Misalignment, Pose
 from bids_t1.phantom.readout_scan import ReadoutScan, acquire_readouts, default_sequence
 from bids_t1.phantom.readout_writer import ReadoutOptions, protocol_name, write_protocol, write_readouts
 from bids_t1.phantom.scan import DEFAULT_INVERSION_TIMES, Protocol, Scan, acquire
@@ -37,6 +39,10 @@ from bids_t1.phantom.transmit import TransmitOptions
 if TYPE_CHECKING:
     from argparse import Namespace
 
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from bids_t1.phantom.anatomy import Atlas
     from bids_t1.phantom.field_scan import TransmitField
     from bids_t1.phantom.head import Head
     from bids_t1.phantom.readout_scan import ReadoutSequence
@@ -59,6 +65,14 @@ class Request:
     """Of inversion recovery; None where it is not scanned."""
 
     head: HeadOptions
+    """As it lies in inversion recovery."""
+
+    slab: HeadOptions | None = None
+    """The same with the slices of inversion recovery, where they are not those of all images."""
+
+    misalignment: Misalignment = dataclasses.field(default_factory=Misalignment)
+    """How far the head may move before the other images."""
+
     readouts: tuple[ReadoutSequence, ...] = ()
     """MP2RAGE and MP3RAGE, where they are scanned."""
 
@@ -105,16 +119,19 @@ class Request:
         mean, sd = arguments.efficiency
         sequences = [name for group in arguments.sequences for name in group]
         readouts = _readouts(arguments, sequences)
+        head = HeadOptions(
+            resolution=arguments.resolution,
+            slices=arguments.slices,
+            efficiency_mean=mean,
+            efficiency_sd=sd,
+            transmit=TransmitOptions(*arguments.b1_range),
+        )
         return cls(
             out_dir=arguments.out_dir.absolute(),
             protocol=_inversion_recovery(arguments) if "IRT1" in sequences else None,
-            head=HeadOptions(
-                resolution=arguments.resolution,
-                slices=arguments.slices,
-                efficiency_mean=mean,
-                efficiency_sd=sd,
-                transmit=TransmitOptions(*arguments.b1_range),
-            ),
+            head=head,
+            slab=_slab(arguments, head),
+            misalignment=Misalignment(degrees=arguments.misalignment[0], millimetres=arguments.misalignment[1]),
             readouts=readouts,
             echoes=EchoProtocol.build(tuple(arguments.echo_times or DEFAULT_ECHO_TIMES), arguments.megre_snr)
             if "MEGRE" in sequences
@@ -139,6 +156,17 @@ class Request:
         )
 
     @property
+    def space(self) -> str | None:
+        """Name of the space of all that is not inversion recovery; None where there is one space only."""
+        others = "MP2RAGE" if self.readouts else "MEGRE" if self.echoes is not None else None
+        apart = self.slab is not None or self.misalignment != Misalignment()
+        return others if apart and self.protocol is not None else None
+
+    def pose(self, participant: int) -> Pose:
+        """Return how one participant's head lies in MP2RAGE, MP3RAGE and MEGRE."""
+        return Pose.draw(self.misalignment, seed=self.seed, participant=participant)
+
+    @property
     def decays(self) -> bool:
         """Whether something that is scanned depends on T2*."""
         return self.echoes is not None or any(sequence.protocol.later_echo_times for sequence in self.readouts)
@@ -150,6 +178,7 @@ class Request:
             sequences=self.sequences,
             protocols=tuple(protocol_name(sequence) for sequence in self.readouts),
             has_echoes=self.decays,
+            space=self.space,
         )
 
     def truth_options(self) -> TruthOptions:
@@ -170,6 +199,13 @@ class Request:
             decay=self.decays,
             echoes=self.echoes,
         )
+
+
+def _slab(arguments: Namespace, head: HeadOptions) -> HeadOptions | None:
+    if arguments.ir_slices is None and arguments.ir_slice_thickness is None:
+        return None
+    slices = arguments.ir_slices if arguments.ir_slices is not None else head.slices
+    return dataclasses.replace(head, slices=slices, slice_thickness=arguments.ir_slice_thickness)
 
 
 def _inversion_recovery(arguments: Namespace) -> Protocol:
@@ -268,21 +304,62 @@ def _write(request: Request, data: Path, truth: Path) -> None:
         write_protocol(truth, sequence)
     atlas = load_atlas()
     for participant in range(1, request.participants + 1):
-        head = make_head(atlas, request.head, seed=request.seed, participant=participant)
+        heads = _heads(atlas, request, participant)
+        label = f"{participant:02d}"
         sources: list[str] = []
         if request.dicom is None:
-            sources = _write_bids(request, data, head, participant)
+            sources = _write_bids(request, data, heads, participant)
         else:
-            folder = data / _DICOM_FOLDERS[request.layout].format(f"{participant:02d}")
-            _write_dicom(request, request.dicom, folder, head, participant)
-        write_truth(truth, head, request.truth_options(), participant=f"{participant:02d}", sources=sources)
+            folder = data / _DICOM_FOLDERS[request.layout].format(label)
+            _write_dicom(request, request.dicom, folder, heads, participant)
+        options = request.truth_options()
+        write_truth(truth, heads.unnamed, options, participant=label, sources=sources)
+        if request.space is not None:
+            options = dataclasses.replace(options, space=request.space)
+            write_truth(truth, heads.others, options, participant=label, sources=sources)
+            write_move(truth, request.pose(participant), request.space, participant=label)
 
 
-def _write_bids(request: Request, data: Path, head: Head, participant: int) -> list[str]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Heads:
+    """The head of one participant, as it lies in each sequence."""
+
+    unnamed: Head
+    """In inversion recovery; where it is not scanned, in all images."""
+
+    others: Head
+    """In all other images."""
+
+    layers: tuple[Head, ...] = ()
+    """What thick slices of inversion recovery average."""
+
+
+def _heads(atlas: Atlas, request: Request, participant: int) -> _Heads:
+    make = partial(make_head, atlas, seed=request.seed, participant=participant)
+    moved = dataclasses.replace(request.head, pose=_pose_of_others(request, participant))
+    if request.protocol is None:
+        others = make(moved)
+        return _Heads(unnamed=others, others=others)
+    options = request.slab or request.head
+    unnamed = make(options)
+    layers = sub_slices(unnamed.grid)
+    return _Heads(
+        unnamed=unnamed,
+        others=make(moved) if request.space is not None else unnamed,
+        layers=tuple(make(options, grid=layer) for layer in layers) if len(layers) > 1 else (),
+    )
+
+
+def _pose_of_others(request: Request, participant: int) -> Pose:
+    """Return how the head lies in all images but inversion recovery, which a lone B1+ map goes with."""
+    return request.pose(participant) if request.readouts or request.echoes is not None else Pose()
+
+
+def _write_bids(request: Request, data: Path, heads: _Heads, participant: int) -> list[str]:
     """Write the images of one participant; return their URIs."""
     label = f"{participant:02d}"
     images: list[Path] = []
-    for scan in _scans(request, head, participant):
+    for scan in _scans(request, heads, participant):
         if isinstance(scan, ReadoutScan):
             images += write_readouts(data, scan, request.readout_options, participant=label)
         elif isinstance(scan, FieldScan):
@@ -292,35 +369,44 @@ def _write_bids(request: Request, data: Path, head: Head, participant: int) -> l
         else:
             images += write_scan(data, scan, participant=label, parts=PARTS[request.part])
     if request.field.kind in UNITS:
-        images.append(write_b1_map(data, head, request.field, _field_of(request, participant), participant=label))
+        field = _field_of(request, participant)
+        images.append(write_b1_map(data, heads.others, request.field, field, participant=label))
     return [f"bids:raw:{path.as_posix()}" for path in images]
 
 
-def _write_dicom(request: Request, options: DicomOptions, folder: Path, head: Head, participant: int) -> None:
+def _write_dicom(request: Request, options: DicomOptions, folder: Path, heads: _Heads, participant: int) -> None:
     """Write the scanner files of one participant."""
-    scans = _scans(request, head, participant)
+    scans = _scans(request, heads, participant)
     write_dicom(folder, scans, options, participant=f"{participant:02d}", part=request.part, seed=request.seed)
 
 
-def _scans(request: Request, head: Head, participant: int) -> list[AnyScan]:
+def _scans(request: Request, heads: _Heads, participant: int) -> list[AnyScan]:
     """Scan one head with every sequence."""
     scans: list[AnyScan] = []
     if request.protocol is not None:
-        scans.append(acquire(head, request.protocol, seed=request.seed, participant=participant))
+        scan = partial(acquire, seed=request.seed, participant=participant, layers=heads.layers)
+        scans.append(scan(heads.unnamed, request.protocol))
     scans += [
-        acquire_readouts(head, sequence, seed=request.seed, participant=participant) for sequence in request.readouts
+        acquire_readouts(heads.others, sequence, seed=request.seed, participant=participant)
+        for sequence in request.readouts
     ]
     if request.echoes is not None:
-        scans.append(acquire_echoes(head, request.echoes, seed=request.seed, participant=participant))
+        scans.append(acquire_echoes(heads.others, request.echoes, seed=request.seed, participant=participant))
     if request.field.protocol is not None:
         field = _field_of(request, participant)
-        scans.append(acquire_field(head, request.field, field, seed=request.seed, participant=participant))
+        scans.append(acquire_field(heads.others, request.field, field, seed=request.seed, participant=participant))
     return scans
 
 
 def _field_of(request: Request, participant: int) -> TransmitField:
     """Return the true field as a function of the place."""
-    return partial(field_of, options=request.head.transmit, seed=request.seed, participant=participant)
+    pose = _pose_of_others(request, participant)
+
+    def field(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        options = request.head.transmit
+        return field_of(pose.at_rest(points), options, seed=request.seed, participant=participant)
+
+    return field
 
 
 def _refuse_if_used(folder: Path) -> None:

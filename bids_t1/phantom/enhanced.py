@@ -23,7 +23,7 @@ def add_functional_groups(  # noqa: PLR0913
     vendor: Vendor,
     *,
     orientation: list[float],
-    spacing: float,
+    spacing: tuple[float, float],
     dimension_uid: str,
 ) -> None:
     """Say of each frame where it is and how it was made.
@@ -79,14 +79,11 @@ def _add_dimensions(dataset: FileDataset, uid: str) -> None:
     ]
 
 
-def _shared(frame: Frame, orientation: list[float], spacing: float) -> Dataset:
+def _shared(frame: Frame, orientation: list[float], spacing: tuple[float, float]) -> Dataset:
+    edge, thickness = (f"{length:.9g}" for length in spacing)
     shared = Dataset()
     shared.PixelMeasuresSequence = [
-        _item(
-            SliceThickness=f"{spacing:.9g}",
-            SpacingBetweenSlices=f"{spacing:.9g}",
-            PixelSpacing=[f"{spacing:.9g}"] * 2,
-        )
+        _item(SliceThickness=thickness, SpacingBetweenSlices=thickness, PixelSpacing=[edge, edge])
     ]
     shared.PlaneOrientationSequence = [_item(ImageOrientationPatient=[f"{value:.9g}" for value in orientation])]
     shared.MRFOVGeometrySequence = [

@@ -15,6 +15,7 @@ import numpy as np
 
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.phantom.anatomy import Atlas, Tissue, classify
+from bids_t1.phantom.pose import Pose
 from bids_t1.phantom.transmit import TransmitOptions, transmit_field
 
 if TYPE_CHECKING:
@@ -140,6 +141,12 @@ class HeadOptions:
     slices: int | None = None
     """Number of slices about the basal ganglia; None for the whole head."""
 
+    slice_thickness: float | None = None
+    """[mm]; None for cubic voxels."""
+
+    pose: Pose = field(default_factory=Pose)
+    """How the head lies, with everything that belongs to it: also transmit field, receive profile and phase."""
+
     efficiency_mean: float = 1.93
     efficiency_sd: float = 0.02
     """Mean and spatial standard deviation of kappa."""
@@ -164,20 +171,24 @@ def make_grid(options: HeadOptions) -> Grid:
     """
     if not 0.5 <= options.resolution <= 20:  # noqa: PLR2004 -- 0.5 mm is already 67 million voxels
         raise InvalidInputError(f"resolution {options.resolution} mm; expected 0.5 to 20 mm.")
-    width, depth, height = (round(extent / options.resolution) for extent in FIELD_OF_VIEW)
-    if options.slices is not None and not 1 <= options.slices <= height:
+    thickness = options.resolution if options.slice_thickness is None else options.slice_thickness
+    if not options.resolution <= thickness <= 20:  # noqa: PLR2004
         raise InvalidInputError(
-            f"{options.slices} slices of {options.resolution} mm; expected 1 to {height}, the whole head."
+            f"slices of {thickness} mm; expected {options.resolution} mm, the edge of the voxels, to 20 mm."
         )
+    edges = (options.resolution, options.resolution, thickness)
+    width, depth, height = (round(extent / edge) for extent, edge in zip(FIELD_OF_VIEW, edges, strict=True))
+    if options.slices is not None and not 1 <= options.slices <= height:
+        raise InvalidInputError(f"{options.slices} slices of {thickness} mm; expected 1 to {height}, the whole head.")
     shape = (width, depth, options.slices or height)
     affine = np.eye(4)
-    affine[:3, :3] = _rotation(*np.deg2rad(_OBLIQUITY)) * options.resolution
+    affine[:3, :3] = _rotation(*np.deg2rad(_OBLIQUITY)) * edges
     centre = np.array(_SLICE_CENTRE if options.slices else _CENTRE)
     affine[:3, 3] = centre - affine[:3, :3] @ ((np.array(shape) - 1) / 2)
     return Grid(shape=shape, affine=affine)
 
 
-def make_head(atlas: Atlas, options: HeadOptions, *, seed: int, participant: int = 1) -> Head:
+def make_head(atlas: Atlas, options: HeadOptions, *, seed: int, participant: int = 1, grid: Grid | None = None) -> Head:
     """Make the head of one participant; another number is another head of the same family.
 
     Parameters
@@ -188,10 +199,12 @@ def make_head(atlas: Atlas, options: HeadOptions, *, seed: int, participant: int
         Resolution, number of slices and how much heads vary.
     seed, participant : int
         Together they determine the head.
+    grid : Grid, optional
+        Where to look at it; what the options say unless given.
     """
     rng = np.random.default_rng([seed, participant])
-    grid = make_grid(options)
-    points = grid.points()
+    grid = make_grid(options) if grid is None else grid
+    points = options.pose.at_rest(grid.points())
     template_points = _deform(points, rng)
     tissue = classify(atlas, template_points)
     relative_t1 = {kind: 1 + options.t1_spread * rng.standard_normal() for kind in T1}
@@ -214,6 +227,18 @@ def make_head(atlas: Atlas, options: HeadOptions, *, seed: int, participant: int
         brain=np.isin(tissue, [kind for kind in Tissue if kind.in_brain]),
         transmit_field=field_of(points, options.transmit, seed=seed, participant=participant),
     )
+
+
+def sub_slices(grid: Grid) -> list[Grid]:
+    """Cut the slices of a grid into thinner ones, about as thin as the voxels are wide; one grid per layer."""
+    width, thickness = np.linalg.norm(grid.affine[:3, 0]), np.linalg.norm(grid.affine[:3, 2])
+    count = max(1, round(float(thickness / width)))
+    layers = []
+    for position in (np.arange(count) + 0.5) / count - 0.5:
+        affine = grid.affine.copy()
+        affine[:3, 3] += position * affine[:3, 2]
+        layers.append(Grid(shape=grid.shape, affine=affine))
+    return layers
 
 
 def _decay(

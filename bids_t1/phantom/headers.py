@@ -146,9 +146,9 @@ def stamp_classic(dataset: Dataset, frame: Frame, vendor: Vendor, grid: Grid) ->
     dataset.PixelBandwidth = "240"
     dataset.AcquisitionMatrix = [0, *frame.pixels.shape, 0]
     dataset.InPlanePhaseEncodingDirection = "ROW"
-    edge = decimal(spacing(grid))
-    dataset.SliceThickness = edge
-    dataset.SpacingBetweenSlices = edge
+    edge, thickness = (decimal(length) for length in spacing(grid))
+    dataset.SliceThickness = thickness
+    dataset.SpacingBetweenSlices = thickness
     dataset.PixelSpacing = [edge, edge]
     dataset.ImagePositionPatient = [decimal(value) for value in frame.position]
     directions = orientation(grid)
@@ -160,9 +160,10 @@ def stamp_classic(dataset: Dataset, frame: Frame, vendor: Vendor, grid: Grid) ->
     vendor.stamp(dataset, frame)
 
 
-def spacing(grid: Grid) -> float:
-    """Return the edge of the voxels [mm]."""
-    return float(np.linalg.norm(grid.affine[:3, 0]))
+def spacing(grid: Grid) -> tuple[float, float]:
+    """Return the edge of the voxels in their slice, and the distance of slices [mm]."""
+    edge, _, thickness = np.linalg.norm(grid.affine[:3, :3], axis=0)
+    return float(edge), float(thickness)
 
 
 def decimal(value: float) -> str:

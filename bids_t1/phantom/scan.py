@@ -12,6 +12,8 @@ from bids_t1.phantom.head import WHITE_MATTER_M0
 from bids_t1.phantom.simulate import inversion_recovery
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from bids_t1.phantom.head import Grid, Head
@@ -118,13 +120,34 @@ class Scan(Images):
     protocol: Protocol
 
 
-def acquire(head: Head, protocol: Protocol, *, seed: int, participant: int = 1) -> Scan:
+def acquire(head: Head, protocol: Protocol, *, seed: int, participant: int = 1, layers: Iterable[Head] = ()) -> Scan:
     """Scan a head: simulate the signal of each voxel, add its phase and complex Gaussian noise.
 
     Magnitude images are then Rician. The noise is white and has the same SD inside and outside the head.
+
+    Parameters
+    ----------
+    head : Head
+        Where images are, and what is in the middle of their slices.
+    protocol : Protocol
+        What is played.
+    seed, participant : int
+        Together they determine the noise.
+    layers : iterable of Head
+        What thick slices average, complex, layer by layer (`head.sub_slices`); none where slices are thin.
     """
     # A stream of its own: the noise does not depend on how many random numbers the head used.
     rng = np.random.default_rng([seed, participant, 1])
+    turned = [_signal(layer, protocol) * np.exp(1j * layer.phase) for layer in layers]
+    if turned:
+        images = receive(np.mean(turned, axis=0), np.zeros(head.grid.shape), noise_sd=protocol.noise_sd, rng=rng)
+    else:
+        images = receive(_signal(head, protocol), head.phase, noise_sd=protocol.noise_sd, rng=rng)
+    return Scan(grid=head.grid, protocol=protocol, images=images, reference_phase=head.phase)
+
+
+def _signal(head: Head, protocol: Protocol) -> NDArray[np.float64]:
+    """Signed signal of each voxel without noise, array (measurement, x, y, z)."""
     matter = head.m0 > 0
     signal = np.zeros((len(protocol.inversion_times), *head.grid.shape))
     signal[:, matter] = inversion_recovery(
@@ -135,8 +158,7 @@ def acquire(head: Head, protocol: Protocol, *, seed: int, participant: int = 1) 
         inversion_efficiency=head.inversion_efficiency[matter],
         echo_time=protocol.echo_time,
     )
-    images = receive(signal, head.phase, noise_sd=protocol.noise_sd, rng=rng)
-    return Scan(grid=head.grid, protocol=protocol, images=images, reference_phase=head.phase)
+    return signal
 
 
 def receive(
