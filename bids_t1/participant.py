@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bids_t1 import resume
-from bids_t1.bids import discover, results, write
+from bids_t1.bids import discover, results, write, write_spaces
 from bids_t1.data.entities import BidsName
 from bids_t1.data.errors import (
     BidsT1Error,
@@ -22,10 +22,11 @@ from bids_t1.dicom.record import Conversion
 from bids_t1.report.page import write_page
 from bids_t1.runs import inversion_recovery, mp2rage, multi_echo_gre
 from bids_t1.runs.common import versions
+from bids_t1.spaces import Related, relate
 from bids_t1.storage import publishing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from bids_t1.bids.discover import Found
     from bids_t1.data.acquisition import Acquisition, TransmitImages
@@ -199,17 +200,23 @@ def _process_session(
             runs.append(_process_run(acquisition, raw, session.transmit_fields, settings))
         except BidsT1Error as error:
             failures.append(error)
+    related = _related(runs, failures, settings)
     published = Path(BidsName.build({"sub": participant, "ses": session.label}, "T1map").folder("."))
     if runs:
         write.describe_derivatives(settings.out_dir, _source_datasets(settings))
         with publishing(settings.out_dir, published) as folder:
             for run in runs:
                 write.write_run(folder, run)
+            _write_related(folder, related, runs[0].name)
     for failure in failures:
         LOG.error("sub-%s: %s", participant, failure)
     conversion = session.conversion
     log = {
         "runs": [write.log_of_run(run) for run in runs],
+        "anatomies": [write_spaces.log_of_anatomy(anatomy) for anatomy in related.anatomies],
+        "comparisons": [write_spaces.log_of_comparison(comparison) for comparison in related.comparisons],
+        "regions": [write_spaces.plain(row) for row in related.regions],
+        "agreements": [write_spaces.plain(row) for row in related.agreements],
         "failures": [str(failure) for failure in failures],
         "warnings": [] if conversion is None else list(conversion.warnings),
         "series": [] if conversion is None else [asdict(series) for series in conversion.series],
@@ -221,6 +228,25 @@ def _process_session(
     }
     write.write_log(results.log_path(settings.out_dir, participant, session.label), log)
     return len(runs), failures
+
+
+def _related(runs: Sequence[RunResult], failures: list[BidsT1Error], settings: Settings) -> Related:
+    """Bring the runs together; where that fails, their maps are kept."""
+    try:
+        related = relate(runs, settings)
+    except BidsT1Error as error:
+        failures.append(error)
+        return Related()
+    failures += related.failures
+    return related
+
+
+def _write_related(folder: Path, related: Related, name: BidsName) -> None:
+    for anatomy in related.anatomies:
+        write_spaces.write_anatomy(folder, anatomy)
+    for comparison, transforms in zip(related.comparisons, related.transforms, strict=True):
+        write_spaces.write_comparison(folder, comparison, transforms)
+    write_spaces.write_tables(folder, name, related.regions, related.agreements)
 
 
 def _process_run(

@@ -9,11 +9,22 @@ import numpy as np
 
 from bids_t1.bids.images import UNREADABLE, open_image
 from bids_t1.bids.write import output_name
+from bids_t1.data.alignment import Alignment
 from bids_t1.data.entities import BidsName
 from bids_t1.data.errors import InputOutputError
 from bids_t1.data.grid import Grid
-from bids_t1.data.outputs import outputs_of
-from bids_t1.data.result import Example, ParticipantResult, RunResult, SeriesNote, SignalCurve
+from bids_t1.data.outputs import ANATOMY, outputs_of
+from bids_t1.data.result import (
+    Anatomy,
+    Comparison,
+    Example,
+    ParticipantResult,
+    RunResult,
+    SeriesNote,
+    SignalCurve,
+)
+from bids_t1.data.tissue import Agreement, Hemisphere, RegionStatistics, Tissue
+from bids_t1.resampling import resample_times
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,9 +69,14 @@ def read_result(out_dir: Path, participant: str) -> ParticipantResult | None:
 
 
 def _from_logs(out_dir: Path, participant: str, logs: Sequence[dict[str, Any]]) -> ParticipantResult:
+    runs = tuple(_read_run(out_dir, run) for log in logs for run in log["runs"])
     return ParticipantResult(
         participant=participant,
-        runs=tuple(_read_run(out_dir, run) for log in logs for run in log["runs"]),
+        runs=runs,
+        anatomies=tuple(_read_anatomy(out_dir, entry) for log in logs for entry in log["anatomies"]),
+        comparisons=tuple(_read_comparison(out_dir, entry, runs) for log in logs for entry in log["comparisons"]),
+        regions=tuple(_region(entry) for log in logs for entry in log["regions"]),
+        agreements=tuple(_agreement(entry) for log in logs for entry in log["agreements"]),
         failures=tuple(message for log in logs for message in log["failures"]),
         series=tuple(SeriesNote(**note) for log in logs for note in log["series"]),
         warnings=tuple(message for log in logs for message in log["warnings"]),
@@ -79,18 +95,7 @@ def _read_log(path: Path) -> dict[str, Any]:
 
 def _read_run(out_dir: Path, log: dict[str, Any]) -> RunResult:
     name = BidsName.parse(log["name"])
-    maps: dict[str, np.ndarray] = {}
-    grid: Grid | None = None
-    for row in outputs_of(log["sequence"]):
-        if row.quantity not in log["maps"]:
-            continue
-        path = out_dir / name.folder(row.datatype) / str(output_name(name, row))
-        try:
-            image = open_image(path)
-            maps[row.quantity] = np.asanyarray(image.dataobj)
-        except UNREADABLE as error:
-            raise InputOutputError(f"{path.name}: cannot be read ({error}). Process the participant again.") from error
-        grid = Grid((image.shape[0], image.shape[1], image.shape[2]), image.affine)
+    maps, grid = _read_maps(out_dir, name, log["sequence"], log["maps"])
     if grid is None:
         raise InputOutputError(f"{log['name']}: no outputs are known for {log['sequence']}.")
     return RunResult(
@@ -104,6 +109,65 @@ def _read_run(out_dir: Path, log: dict[str, Any]) -> RunResult:
         warnings=tuple(log["warnings"]),
         curve=None if log["curve"] is None else _curve(log["curve"]),
     )
+
+
+def _read_maps(
+    out_dir: Path, name: BidsName, sequence: str, quantities: Sequence[str]
+) -> tuple[dict[str, np.ndarray], Grid | None]:
+    """Read the maps of a run by quantity, and the grid they share; None where there is none."""
+    maps: dict[str, np.ndarray] = {}
+    grid: Grid | None = None
+    for row in outputs_of(sequence):
+        if row.quantity not in quantities:
+            continue
+        path = out_dir / name.folder(row.datatype) / str(output_name(name, row))
+        try:
+            image = open_image(path)
+            maps[row.quantity] = np.asanyarray(image.dataobj)
+        except UNREADABLE as error:
+            raise InputOutputError(f"{path.name}: cannot be read ({error}). Process the participant again.") from error
+        grid = Grid((image.shape[0], image.shape[1], image.shape[2]), image.affine)
+    return maps, grid
+
+
+def _read_anatomy(out_dir: Path, log: dict[str, Any]) -> Anatomy:
+    name = BidsName.parse(log["name"])
+    maps, grid = _read_maps(out_dir, name, ANATOMY, log["maps"])
+    if grid is None:
+        raise InputOutputError(f"{log['name']}: its log lists no maps. Process the participant again.")
+    return Anatomy(
+        name=name, runs=tuple(log["runs"]), grid=grid, maps=maps, record=log["record"], warnings=tuple(log["warnings"])
+    )
+
+
+def _read_comparison(out_dir: Path, log: dict[str, Any], runs: Sequence[RunResult]) -> Comparison:
+    """Read a comparison; the picture before registration follows from the maps of both runs."""
+    name = BidsName.parse(log["name"])
+    maps, _ = _read_maps(out_dir, name, log["sequence"], log["maps"])
+    by_name = {str(run.name): run for run in runs}
+    moving, fixed = by_name[log["moving"]], by_name[log["fixed"]]
+    alignment = {key: tuple(value) if isinstance(value, list) else value for key, value in log["alignment"].items()}
+    return Comparison(
+        name=name,
+        sequence=log["sequence"],
+        moving=log["moving"],
+        fixed=log["fixed"],
+        grid=fixed.grid,
+        maps=maps,
+        alignment=Alignment(**alignment | {"matrix": np.array(log["alignment"]["matrix"])}),
+        record=log["record"],
+        warnings=tuple(log["warnings"]),
+        by_headers=resample_times(moving.maps["time"], moving.maps["time_sd"], moving.grid, fixed.grid)[0],
+    )
+
+
+def _region(entry: dict[str, Any]) -> RegionStatistics:
+    kinds = {"tissue": Tissue(entry["tissue"]), "hemisphere": Hemisphere(entry["hemisphere"])}
+    return RegionStatistics(**entry | kinds)
+
+
+def _agreement(entry: dict[str, Any]) -> Agreement:
+    return Agreement(**entry | {"tissue": None if entry["tissue"] is None else Tissue(entry["tissue"])})
 
 
 def _curve(entry: dict[str, Any]) -> SignalCurve:

@@ -12,6 +12,7 @@ import numpy as np
 from bids_t1 import __version__
 from bids_t1.data.estimate import VoxelStatus
 from bids_t1.data.outputs import OUTPUTS, outputs_of
+from bids_t1.data.tissue import TISSUES
 from bids_t1.storage import BIDS_VERSION, as_json, write_whole
 
 if TYPE_CHECKING:
@@ -19,8 +20,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bids_t1.data.entities import BidsName
+    from bids_t1.data.grid import Grid
     from bids_t1.data.outputs import Output
     from bids_t1.data.result import RunResult
+
+TABLES = ("tissue", "agreement")
+"""What desc- is of the tables of regions; BIDS has no name for them."""
 
 README = """\
 Quantitative maps made by bids_t1 {version}.
@@ -62,35 +67,48 @@ def describe_derivatives(out_dir: Path, sources: Mapping[str, Path]) -> None:
     }
     write_whole(out_dir / "dataset_description.json", as_json(description))
     describe_ignored(out_dir)
+    write_whole(out_dir / "dseg.tsv", tissue_table())
     write_whole(out_dir / "README", README.format(version=__version__))
 
 
 def describe_ignored(out_dir: Path) -> None:
     """Write which files of the derivatives BIDS has no names for."""
-    ignored = ["*.html", "group_*", *sorted({f"*_{row.suffix}.*" for row in OUTPUTS if not row.in_bids})]
+    ignored = [
+        "*.html",
+        "group_*",
+        "calibration",
+        "*_xfm.*",
+        *(f"*_desc-{desc}_T1map.*" for desc in TABLES),
+        *sorted({f"*_{row.suffix}.*" for row in OUTPUTS if not row.in_bids}),
+    ]
     write_whole(out_dir / ".bidsignore", "".join(f"{pattern}\n" for pattern in ignored))
 
 
 def write_run(folder: Path, run: RunResult) -> None:
     """Write every output that a run has, with sidecars, below the folder of its participant or session."""
     for row in outputs_of(run.sequence):
-        if row.quantity not in run.maps:
-            continue
-        target = folder / row.datatype
-        target.mkdir(exist_ok=True)
-        image = nib.Nifti1Image(run.maps[row.quantity], run.grid.affine)
-        image.header.set_xyzt_units("mm")
-        image.set_qform(run.grid.affine, code=1)
-        image.set_sform(run.grid.affine, code=1)
-        nib.save(image, target / str(output_name(run.name, row)))
-        write_whole(target / str(output_name(run.name, row, ".json")), as_json(_sidecar(row, run.record)))
-        if row.suffix == "dseg":
-            write_whole(target / str(output_name(run.name, row, ".tsv")), _status_table())
+        if row.quantity in run.maps:
+            target = write_map(folder, (run.name, row), run.maps[row.quantity], run.grid, run.record)
+            if row.suffix == "dseg":
+                write_whole(target / str(output_name(run.name, row, ".tsv")), _status_table())
 
 
-def _sidecar(row: Output, record: Mapping[str, object]) -> dict[str, object]:
+def write_map(
+    folder: Path, what: tuple[BidsName, Output], values: np.ndarray, grid: Grid, record: Mapping[str, object]
+) -> Path:
+    """Write one map with its sidecar below the folder of its participant or session; return the folder it is in."""
+    name, row = what
+    target = folder / row.datatype
+    target.mkdir(exist_ok=True)
+    image = nib.Nifti1Image(values, grid.affine)
+    image.header.set_xyzt_units("mm")
+    image.set_qform(grid.affine, code=1)
+    image.set_sform(grid.affine, code=1)
+    nib.save(image, target / str(output_name(name, row)))
     described = {"Description": row.description, "Units": row.units, "SkullStripped": False, **record}
-    return described | ({"Type": "ROI"} if row.suffix == "mask" else {})
+    described |= {"mask": {"Type": "Brain" if row.quantity == "brain" else "ROI"}}.get(row.suffix, {})
+    write_whole(target / str(output_name(name, row, ".json")), as_json(described))
+    return target
 
 
 def _status_table() -> str:
@@ -109,6 +127,13 @@ def _summary(run: RunResult) -> dict[str, object]:
         "Quartiles": quartiles,
         "MedianSD": round(float(np.median(sds)), 6) if len(sds) else None,
     }
+
+
+def tissue_table() -> str:
+    """Return what the codes of ``desc-tissue_dseg`` mean."""
+    lines = ["index\tname\tabbreviation"]
+    lines += [f"{tissue.value}\t{tissue.meaning}\t{tissue.abbreviation}" for tissue in sorted(TISSUES)]
+    return "\n".join(lines) + "\n"
 
 
 def write_log(path: Path, log: Mapping[str, object]) -> None:

@@ -43,6 +43,37 @@ TISSUES = (Tissue.WHITE_MATTER, Tissue.GREY_MATTER, Tissue.SUBCORTICAL_GREY_MATT
 """In the order of tables and figures."""
 
 
+_NAMES = (
+    # Words within a name, in lower case without spaces and dashes; the first that is found decides.
+    (Tissue.SUBCORTICAL_GREY_MATTER, ("thalamus", "caudate", "putamen", "pallidum", "hippocampus", "amygdala",
+                                      "accumbens", "subcorticalgr", "deepgr")),
+    (Tissue.FLUID, ("ventricle", "csf", "cerebrospinal", "choroidplexus")),
+    (Tissue.WHITE_MATTER, ("whitematter", "corpuscallosum")),
+    (Tissue.GREY_MATTER, ("cortex", "corticalgr", "greymatter", "graymatter", "ctx")),
+)  # fmt: skip
+"""Words that tell a structure's tissue, those of FreeSurfer and Harvard-Oxford among them."""
+
+_ABBREVIATED = {
+    "wm": Tissue.WHITE_MATTER,
+    "gm": Tissue.GREY_MATTER,
+    "cgm": Tissue.GREY_MATTER,
+    "sgm": Tissue.SUBCORTICAL_GREY_MATTER,
+    "csf": Tissue.FLUID,
+}
+
+
+def tissue_named(name: str) -> Tissue | None:
+    """Return the tissue that a structure is made of, by its name in a table of labels; None where that is not known.
+
+    Cerebellum and brain stem have no tissue of their own here, except for their white matter and cortex.
+    """
+    bare = "".join(letter for letter in name.lower() if letter.isalnum())
+    if bare in _ABBREVIATED:
+        return _ABBREVIATED[bare]
+    found = (tissue for tissue, words in _NAMES if any(word in bare for word in words))
+    return next(found, None)
+
+
 class Hemisphere(IntEnum):
     """Side of the brain, the participant's own."""
 

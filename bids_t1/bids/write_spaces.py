@@ -1,0 +1,156 @@
+"""What brings runs together, on disk: masks, tissues, maps in another space, transforms and tables of regions."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import asdict, fields
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+from bids_t1.bids.write import TABLES, write_map
+from bids_t1.data.entities import BidsName
+from bids_t1.data.outputs import ANATOMY, outputs_of
+from bids_t1.data.tissue import Agreement, Hemisphere, RegionStatistics, Tissue
+from bids_t1.storage import as_json, write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from bids_t1.data.result import Anatomy, Comparison
+
+COLUMNS = {
+    "map": "File name of the map of T1.",
+    "reference": "File name of the map of inversion recovery that it is compared with.",
+    "tissue": "Abbreviation of the tissue, as in dseg.tsv; brain: all but fluid.",
+    "hemisphere": "Side of the brain; both: of the whole.",
+    "eroded": "Whether voxels at the border of the tissue are left out.",
+    "n_voxels": "Number of voxels; of comparisons those with an estimate in both maps.",
+    "volume": "Volume of these voxels [ml].",
+    "not_fitted": "Share of these voxels without an estimate.",
+    "median": "Median of T1 [s].",
+    "mean": "Mean of T1 [s].",
+    "sd": "Standard deviation of T1, or of the difference [s].",
+    "quartile_1": "25 % quantile of T1 [s].",
+    "quartile_3": "75 % quantile of T1 [s].",
+    "percentile_5": "5 % quantile of T1 [s].",
+    "percentile_95": "95 % quantile of T1 [s].",
+    "bias": "Mean of map minus reference [s].",
+    "lower_limit": "Lower limit of agreement, bias - 1.96 SD [s].",
+    "upper_limit": "Upper limit of agreement, bias + 1.96 SD [s].",
+    "rmse": "Root mean square of map minus reference [s].",
+    "correlation": "Pearson's correlation of map and reference.",
+    "ratio": "Median of map over reference.",
+}
+"""What the columns of the tables of regions mean."""
+
+SIDES = {Hemisphere.NEITHER: "both", Hemisphere.LEFT: "left", Hemisphere.RIGHT: "right"}
+
+
+def write_anatomy(folder: Path, anatomy: Anatomy) -> None:
+    """Write mask, segmentation and probabilities below the folder of a participant or session."""
+    for row in outputs_of(ANATOMY):
+        if row.quantity in anatomy.maps:
+            write_map(folder, (anatomy.name, row), anatomy.maps[row.quantity], anatomy.grid, anatomy.record)
+
+
+def write_comparison(folder: Path, comparison: Comparison, transforms: Mapping[tuple[str, str], str]) -> None:
+    """Write the maps of a run in the space of another, and the transforms between both.
+
+    Parameters
+    ----------
+    folder
+        Of the participant or session.
+    comparison
+        Maps and record.
+    transforms
+        Text of each transform, by the spaces it leads from and to.
+    """
+    for row in outputs_of(comparison.sequence):
+        if row.quantity in comparison.maps:
+            write_map(folder, (comparison.name, row), comparison.maps[row.quantity], comparison.grid, comparison.record)
+    stem = comparison.name.having({"space": None, "desc": None}, suffix="", extension="")
+    for (start, end), text in transforms.items():
+        path = folder / "anat" / f"{stem}from-{start}_to-{end}_mode-image_xfm.txt"
+        path.parent.mkdir(exist_ok=True)
+        write_whole(path, text)
+        described = {"Description": f"Rigid transform that brings images of {start} into the space of {end}, for ITK."}
+        write_whole(path.with_suffix(".json"), as_json(described | dict(comparison.record)))
+
+
+def write_tables(
+    folder: Path, name: BidsName, regions: Sequence[RegionStatistics], agreements: Sequence[Agreement]
+) -> None:
+    """Write the tables of a participant or session; one without rows is not written.
+
+    Parameters
+    ----------
+    folder
+        Of the participant or session.
+    name
+        Any name of it: participant and session are taken from it.
+    regions, agreements
+        The rows.
+    """
+    of_session = BidsName.build({"sub": name.get("sub"), "ses": name.get("ses")}, "T1map", ".tsv")
+    tables: tuple[Sequence[RegionStatistics | Agreement], ...] = (regions, agreements)
+    for desc, rows in zip(TABLES, tables, strict=True):
+        if not rows:
+            continue
+        path = folder / "anat" / str(of_session.having({"desc": desc}))
+        columns = [field.name for field in fields(rows[0])]
+        write_whole(path, _table(columns, [asdict(row) for row in rows]))
+        described = {column: {"Description": COLUMNS[column]} for column in columns}
+        write_whole(path.with_suffix(".json"), as_json(described))
+
+
+def _table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter="\t", lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_cell(row[column]) for column in columns] for row in rows)
+    return text.getvalue()
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, Tissue):
+        return value.abbreviation
+    if isinstance(value, Hemisphere):
+        return SIDES[value]
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return "n/a" if value is None else value
+
+
+def log_of_anatomy(anatomy: Anatomy) -> dict[str, object]:
+    """Return what the report needs of an anatomy besides its maps."""
+    return {
+        "name": str(anatomy.name),
+        "runs": list(anatomy.runs),
+        "maps": sorted(anatomy.maps),
+        "record": dict(anatomy.record),
+        "warnings": list(anatomy.warnings),
+    }
+
+
+def log_of_comparison(comparison: Comparison) -> dict[str, object]:
+    """Return what the report needs of a comparison besides its maps."""
+    alignment = {**asdict(comparison.alignment), "matrix": comparison.alignment.matrix.tolist()}
+    return {
+        "name": str(comparison.name),
+        "sequence": comparison.sequence,
+        "moving": comparison.moving,
+        "fixed": comparison.fixed,
+        "maps": sorted(comparison.maps),
+        "alignment": alignment,
+        "record": dict(comparison.record),
+        "warnings": list(comparison.warnings),
+    }
+
+
+def plain(row: RegionStatistics | Agreement) -> dict[str, object]:
+    """Return a row of a table in JSON types."""
+    return {key: int(value) if isinstance(value, IntEnum) else value for key, value in asdict(row).items()}
