@@ -109,13 +109,13 @@ def _table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, delimiter="\t", lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows([_cell(row[column]) for column in columns] for row in rows)
+    writer.writerows([_cell(column, row[column]) for column in columns] for row in rows)
     return text.getvalue()
 
 
-def _cell(value: object) -> object:
-    if isinstance(value, Tissue):
-        return value.abbreviation
+def _cell(column: str, value: object) -> object:
+    if column == "tissue":
+        return value.abbreviation if isinstance(value, Tissue) else "brain"
     if isinstance(value, Hemisphere):
         return SIDES[value]
     if isinstance(value, bool):
