@@ -68,6 +68,13 @@ def _add_object(group: argparse._ArgumentGroup) -> None:
         "variation in space (default: 1.93 0.02)",
     )
     group.add_argument(
+        "--bias",
+        choices=["none", "mt"],
+        default="none",
+        help="mt: tissues have a pool of bound protons, which exchanges magnetisation with free water, so that MP2RAGE "
+        "reads a shorter T1 than IRT1, as in vivo (default: none)",
+    )
+    group.add_argument(
         "--seed",
         type=int,
         default=0,
@@ -119,7 +126,7 @@ def _add_protocol(group: argparse._ArgumentGroup) -> None:
         nargs="+",
         default=None,
         metavar="S",
-        help="inversion times [s] (default: ten from 0.05 to 3.0, logarithmically spaced)",
+        help="inversion times [s] (default: ten from 0.05 to 3.0, logarithmically spaced; with --bias mt from 0.15)",
     )
     group.add_argument(
         "--repetition-times",

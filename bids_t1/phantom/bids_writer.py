@@ -66,6 +66,13 @@ Multi-echo images decay with T2*, one in each voxel, from an amplitude that hold
 of the excitations: for MEGRE it is the map desc-truthMEGRE_M0map. Their phase grows with a smooth off-resonance.
 """
 
+_README_POOLS = """
+Tissues have a second pool of protons, bound to macromolecules, which IRT1, MP2RAGE and MP3RAGE feel and other images
+do not: the true T1 is that of the slow component, 1 over the smaller rate with which both pools recover when nothing is
+played. The fast component has about 50 ms. M0 is that of free water, and the inversion efficiency what the pulse does
+to free water; desc-truthboundfraction is bound over all protons, under a suffix that comes close as BIDS has none.
+"""
+
 _README_SPACES = """
 IRT1 and the other images have grids of their own, and the head may lie differently in them; with it move transmit
 field, receive profile and phase. Maps of the truth whose names have no space are on the grid of IRT1, with the head as
@@ -90,18 +97,22 @@ class Readme:
     has_echoes: bool = False
     """Whether there are images that decay with T2*."""
 
+    has_pools: bool = False
+    """Whether tissues have a bound pool."""
+
     space: str | None = None
     """Name of what is not the space of inversion recovery; None where all images share one."""
 
     def text(self) -> str:
         """Return the README."""
+        pools = _README_POOLS if self.has_pools else ""
         if self.sequences == ("IRT1",):
-            return _README.format(truth=self.truth)
+            return _README.format(truth=self.truth) + pools
         files = " and ".join(self.protocols)
         protocols = _README_PROTOCOLS.format(protocols=files) if files else ""
         text = _README_READOUTS.format(sequences=" and ".join(self.sequences), truth=self.truth, protocols=protocols)
         spaces = _README_SPACES.format(space=self.space) if self.space else ""
-        return text + (_README_ECHOES if self.has_echoes else "") + spaces
+        return text + (_README_ECHOES if self.has_echoes else "") + pools + spaces
 
 
 def write_root(folder: Path, readme: Readme) -> None:
@@ -288,6 +299,11 @@ def _truth_maps(head: Head, options: TruthOptions) -> list[_TruthMap]:
     if options.transmit_field:
         maps.append(("truth", "TB1map", "fmap", head.transmit_field.astype(np.float32), {
             "Units": "arbitrary", "Description": "True transmit field B1+, achieved over nominal flip angle",
+        }))  # fmt: skip
+    if head.pools is not None:
+        maps.append(("truthboundfraction", "MTVmap", "anat", head.pools.bound_fraction.astype(np.float32), {
+            "Units": "arbitrary",
+            "Description": "True share of the bound pool: bound over all protons, no unit; NaN in air",
         }))  # fmt: skip
     return maps + _truth_of_echoes(head, options)
 

@@ -33,7 +33,7 @@ from bids_t1.phantom.head import HeadOptions, field_of, make_head, sub_slices
 from bids_t1.phantom.pose import Misalignment, Pose
 from bids_t1.phantom.readout_scan import ReadoutScan, acquire_readouts, default_sequence
 from bids_t1.phantom.readout_writer import ReadoutOptions, protocol_name, write_protocol, write_readouts
-from bids_t1.phantom.scan import DEFAULT_INVERSION_TIMES, Protocol, Scan, acquire
+from bids_t1.phantom.scan import DEFAULT_INVERSION_TIMES, LATER_INVERSION_TIMES, Protocol, Scan, acquire
 from bids_t1.phantom.transmit import TransmitOptions
 
 if TYPE_CHECKING:
@@ -124,6 +124,7 @@ class Request:
             slices=arguments.slices,
             efficiency_mean=mean,
             efficiency_sd=sd,
+            bound_pool=arguments.bias == "mt",
             transmit=TransmitOptions(*arguments.b1_range),
         )
         return cls(
@@ -178,6 +179,7 @@ class Request:
             sequences=self.sequences,
             protocols=tuple(protocol_name(sequence) for sequence in self.readouts),
             has_echoes=self.decays,
+            has_pools=self.head.bound_pool,
             space=self.space,
         )
 
@@ -209,8 +211,9 @@ def _slab(arguments: Namespace, head: HeadOptions) -> HeadOptions | None:
 
 
 def _inversion_recovery(arguments: Namespace) -> Protocol:
+    usual = LATER_INVERSION_TIMES if arguments.bias == "mt" else DEFAULT_INVERSION_TIMES
     return Protocol.build(
-        tuple(arguments.inversion_times or DEFAULT_INVERSION_TIMES),
+        tuple(arguments.inversion_times or usual),
         repetition_times=tuple(arguments.repetition_times),
         echo_time=arguments.echo_time,
         snr=arguments.snr,

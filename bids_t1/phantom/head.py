@@ -17,6 +17,7 @@ from bids_t1.data.errors import InvalidInputError
 from bids_t1.phantom.anatomy import Atlas, Tissue, classify
 from bids_t1.phantom.pose import Pose
 from bids_t1.phantom.transmit import TransmitOptions, transmit_field
+from bids_t1.phantom.two_pools import Pools
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,6 +85,36 @@ _WATER = MappingProxyType(
 """M0 of each tissue, relative to white matter: proton density and what T2 leaves of it at a short TE."""
 
 
+BOUND_FRACTION = MappingProxyType(
+    {
+        # Protons bound to macromolecules over all protons. White matter 0.14 and grey matter 0.05: Stanisz et al. 2005,
+        # doi 10.1002/mrm.20605. Deep grey matter lies between; the rest are round numbers.
+        Tissue.GREY_MATTER: 0.065,
+        Tissue.WHITE_MATTER: 0.135,
+        Tissue.FLUID: 0.0,
+        Tissue.BONE: 0.05,
+        Tissue.SOFT_TISSUE: 0.05,
+        Tissue.DEEP_GREY_MATTER: 0.095,
+        Tissue.FAT: 0.0,
+        Tissue.EYE: 0.0,
+    }
+)
+"""Mean share of the bound pool in each tissue."""
+
+_EXCHANGE = MappingProxyType(
+    {
+        # White matter so that its fast component has the 48 ms of Rioux et al. 2016, doi 10.1002/mrm.25729. Faster in
+        # grey matter: Stanisz et al. 2005 (40 there, 23 in white matter).
+        kind: {Tissue.WHITE_MATTER: 17.5, Tissue.GREY_MATTER: 25.0}.get(kind, 20.0)
+        for kind in T1
+    }
+)
+"""Mean rate from the bound to the free pool in each tissue [1/s]."""
+
+_BOUND_RATE = 1.0
+"""R1 of the bound pool [1/s]: the usual assumption, Henkelman et al. 1993, doi 10.1002/mrm.1910290607."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grid:
     """Where the voxels of an image are."""
@@ -130,6 +161,9 @@ class Head:
     transmit_field: NDArray[np.float64]
     """B1+, achieved over nominal flip angle, also in air."""
 
+    pools: Pools | None = None
+    """Free and bound water of each voxel, of which `t1` is the slow component; None where there is only free water."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadOptions:
@@ -156,6 +190,9 @@ class HeadOptions:
 
     t1_spread: float = 0.03
     """Standard deviation of T1 and T2* within a tissue, and of their means between participants, relative."""
+
+    bound_pool: bool = False
+    """Whether tissues have a pool of bound protons, which IRT1, MP2RAGE and MP3RAGE feel."""
 
     transmit: TransmitOptions = field(default_factory=TransmitOptions)
     """Range of B1+, which gradient-echo trains feel; the spin echoes of inversion recovery do not."""
@@ -226,6 +263,7 @@ def make_head(atlas: Atlas, options: HeadOptions, *, seed: int, participant: int
         off_resonance=off_resonance,
         brain=np.isin(tissue, [kind for kind in Tissue if kind.in_brain]),
         transmit_field=field_of(points, options.transmit, seed=seed, participant=participant),
+        pools=_pools(points, tissue, t1, seed=[seed, participant, 9]) if options.bound_pool else None,
     )
 
 
@@ -249,6 +287,22 @@ def _decay(
     means = {kind: mean * (1 + options.t1_spread * rng.standard_normal()) for kind, mean in T2_STAR.items()}
     texture = 1 + options.t1_spread * np.clip(_smooth_field(points, rng, spacing=22.0), -2.5, 2.5)
     return _look_up(tissue, means) * texture, 15.0 * _smooth_field(points, rng, spacing=80.0)
+
+
+def _pools(
+    points: NDArray[np.float64], tissue: NDArray[np.uint8], t1: NDArray[np.float64], *, seed: list[int]
+) -> Pools:
+    """Return pools that differ by up to 5 % between participants, and their fractions by 10 % within a tissue."""
+    rng = np.random.default_rng(seed)
+    fractions = {kind: mean * rng.uniform(0.95, 1.05) for kind, mean in BOUND_FRACTION.items()}
+    exchange = {kind: mean * rng.uniform(0.95, 1.05) for kind, mean in _EXCHANGE.items()}
+    texture = 1 + 0.05 * np.clip(_smooth_field(points, rng, spacing=30.0), -2, 2)
+    return Pools.build(
+        t1,
+        bound_fraction=_look_up(tissue, fractions) * texture,
+        exchange=_look_up(tissue, exchange),
+        bound_rate=_BOUND_RATE,
+    )
 
 
 def field_of(

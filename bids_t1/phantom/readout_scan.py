@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bids_t1.data.errors import UsageError
+from bids_t1.phantom import two_pools
 from bids_t1.phantom.echo_scan import refuse_echo_times
 from bids_t1.phantom.gradient_echo import echoes
 from bids_t1.phantom.head import WHITE_MATTER_M0
@@ -155,19 +156,32 @@ class ReadoutScan(Images):
 def acquire_readouts(head: Head, sequence: ReadoutSequence, *, seed: int, participant: int = 1) -> ReadoutScan:
     """Scan a head: simulate the signal of each voxel, add its phase and complex Gaussian noise."""
     rng = np.random.default_rng([seed, participant, _STREAMS[sequence.name]])
-    matter = head.m0 > 0
     signal = np.zeros((len(sequence.protocol.inversion_times), *head.grid.shape))
-    signal[:, matter] = rapid_gradient_echo_trains(
+    signal[:, head.m0 > 0] = _play(head, sequence)
+    if sequence.protocol.later_echo_times:
+        return _with_echoes(head, sequence, signal, rng)
+    images = receive(signal, head.phase, noise_sd=sequence.noise_sd, rng=rng)
+    return ReadoutScan(grid=head.grid, sequence=sequence, images=images, reference_phase=head.phase)
+
+
+def _play(head: Head, sequence: ReadoutSequence) -> NDArray[np.float64]:
+    """Signed signal of the voxels that are not air, without noise, array (readout, voxel)."""
+    matter = head.m0 > 0
+    if head.pools is not None:
+        return two_pools.rapid_gradient_echo_trains(
+            head.pools[matter],
+            head.m0[matter],
+            protocol=sequence.protocol,
+            transmit_field=head.transmit_field[matter],
+            inversion_efficiency=sequence.inversion_efficiency,
+        )
+    return rapid_gradient_echo_trains(
         head.t1[matter],
         head.m0[matter],
         protocol=sequence.protocol,
         transmit_field=head.transmit_field[matter],
         inversion_efficiency=sequence.inversion_efficiency,
     )
-    if sequence.protocol.later_echo_times:
-        return _with_echoes(head, sequence, signal, rng)
-    images = receive(signal, head.phase, noise_sd=sequence.noise_sd, rng=rng)
-    return ReadoutScan(grid=head.grid, sequence=sequence, images=images, reference_phase=head.phase)
 
 
 def _with_echoes(

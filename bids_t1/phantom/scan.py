@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bids_t1.data.errors import InvalidInputError, UsageError
+from bids_t1.phantom import two_pools
 from bids_t1.phantom.head import WHITE_MATTER_M0
 from bids_t1.phantom.simulate import inversion_recovery
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 DEFAULT_INVERSION_TIMES = (0.05, 0.08, 0.125, 0.2, 0.31, 0.49, 0.77, 1.21, 1.91, 3.0)
 """Ten delays, evenly spaced on a logarithmic scale [s]."""
+
+
+LATER_INVERSION_TIMES = (0.15, 0.21, 0.29, 0.41, 0.57, 0.79, 1.1, 1.55, 2.15, 3.0)
+"""The same from 0.15 s on, when the fast component of two pools has gone (Rioux et al. 2016) [s]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +155,14 @@ def _signal(head: Head, protocol: Protocol) -> NDArray[np.float64]:
     """Signed signal of each voxel without noise, array (measurement, x, y, z)."""
     matter = head.m0 > 0
     signal = np.zeros((len(protocol.inversion_times), *head.grid.shape))
+    if head.pools is not None:
+        signal[:, matter] = two_pools.inversion_recovery(
+            head.pools[matter],
+            head.m0[matter],
+            protocol=protocol,
+            inversion_efficiency=head.inversion_efficiency[matter],
+        )
+        return signal
     signal[:, matter] = inversion_recovery(
         head.t1[matter],
         head.m0[matter],
