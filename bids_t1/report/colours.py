@@ -14,6 +14,7 @@ import cmap
 import numpy as np
 
 from bids_t1.data.estimate import VoxelStatus
+from bids_t1.data.tissue import Tissue
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,6 +54,14 @@ STATUS_COLOURS = {
     VoxelStatus.AT_PRIOR_LIMIT: (86, 180, 233),
     VoxelStatus.LOW_CONFIDENCE: (158, 120, 72),
 }
+
+TISSUE_COLOURS = {
+    Tissue.WHITE_MATTER: (58, 146, 222),
+    Tissue.GREY_MATTER: (236, 138, 24),
+    Tissue.SUBCORTICAL_GREY_MATTER: (46, 173, 108),
+    Tissue.FLUID: (190, 112, 200),
+}
+"""Seen on every shade of grey, and on a light and a dark page."""
 
 
 def limits_of(view: View, values: NDArray[np.floating]) -> tuple[float, float]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from bids_t1.data.tissue import Tissue
+
 FIELD_TOLERANCE = 0.2
 """Field strengths this close share their reference values: '3 T' scanners run at 2.89 to 3.0 T [T]."""
 
@@ -147,6 +149,43 @@ FERNANDEZ_SEARA = Work(
     "10.1002/1522-2594(200009)44:3<358::AID-MRM3>3.0.CO;2-I",
 )
 
+BOUDREAU = Work(
+    "Boudreau M, Karakuzu A, Cohen-Adad J, and others",
+    "Repeat it without me: Crowdsourcing the T1 mapping common ground via the ISMRM reproducibility challenge",
+    "Magnetic Resonance in Medicine (2024)",
+    "10.1002/mrm.30111",
+)
+CIRIC = Work(
+    "Ciric R, Thompson WH, Lorenz R, and others",
+    "TemplateFlow: FAIR-sharing of multi-scale, multi-species brain models",
+    "Nature Methods 19:1568-1571 (2022)",
+    "10.1038/s41592-022-01681-2",
+)
+FONOV = Work(
+    "Fonov V, Evans AC, Botteron K, Almli CR, McKinstry RC, Collins DL",
+    "Unbiased average age-appropriate atlases for pediatric studies",
+    "NeuroImage 54:313-327 (2011)",
+    "10.1016/j.neuroimage.2010.07.033",
+)
+MATTES = Work(
+    "Mattes D, Haynor DR, Vesselle H, Lewellen TK, Eubank W",
+    "PET-CT image registration in the chest using free-form deformations",
+    "IEEE Transactions on Medical Imaging 22:120-128 (2003)",
+    "10.1109/TMI.2003.809072",
+)
+LOWEKAMP = Work(
+    "Lowekamp BC, Chen DT, Ibáñez L, Blezek D",
+    "The design of SimpleITK",
+    "Frontiers in Neuroinformatics 7:45 (2013)",
+    "10.3389/fninf.2013.00045",
+)
+BLAND = Work(
+    "Bland JM, Altman DG",
+    "Statistical methods for assessing agreement between two methods of clinical measurement",
+    "Lancet 327:307-310 (1986)",
+    "10.1016/S0140-6736(86)90837-8",
+)
+
 
 @dataclass(slots=True)
 class References:
@@ -186,3 +225,46 @@ def reference_bands(field_strength: object) -> tuple[ReferenceBand, ...]:
             if abs(tesla - field_strength) <= FIELD_TOLERANCE:
                 return bands
     return ()
+
+
+_BY_INVERSION_RECOVERY = {
+    Tissue.WHITE_MATTER: (
+        ReferenceBand("genu", 0.828, 0.038),
+        ReferenceBand("splenium", 0.852, 0.049),
+    ),
+    Tissue.GREY_MATTER: (ReferenceBand("cortical grey matter", 1.548, 0.157),),
+    Tissue.SUBCORTICAL_GREY_MATTER: (ReferenceBand("deep grey matter", 1.188, 0.134),),
+}
+"""At 3 T, 56 data sets of several scanners: doi 10.1002/mrm.30111."""
+
+
+MEASURED_BY = {
+    "10.1007/s10334-008-0104-8": "with MPRAGE in four people",
+    "10.1002/mrm.30111": "by inversion recovery in 56 data sets, white matter in the corpus callosum",
+}
+"""How works measured what they publish, by DOI."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A published T1 of a tissue, and where it stands."""
+
+    work: Work
+    source: str
+    """How the work is named in a plot."""
+
+    band: ReferenceBand
+
+
+def published(field_strength: object) -> dict[Tissue, tuple[Published, ...]]:
+    """Return the published T1 of each tissue at a field strength [T]; nothing where it is unknown."""
+    wright = dict(zip((Tissue.WHITE_MATTER, Tissue.GREY_MATTER), reference_bands(field_strength), strict=False))
+    found: dict[Tissue, tuple[Published, ...]] = {
+        tissue: (Published(WRIGHT, "Wright 2008", band),) for tissue, band in wright.items()
+    }
+    if reference_bands(field_strength) != _WRIGHT_2008[3.0]:
+        return found
+    return {
+        tissue: (*found.get(tissue, ()), *(Published(BOUDREAU, "Boudreau 2024", band) for band in bands))
+        for tissue, bands in _BY_INVERSION_RECOVERY.items()
+    }

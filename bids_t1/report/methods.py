@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bids_t1.data.outputs import outputs_of
-from bids_t1.report import colours, echo_methods, literature, readout_methods, wording
+from bids_t1.report import colours, echo_methods, literature, readout_methods, tissue_methods, wording
 from bids_t1.report.fit_methods import noise_of_magnitudes
 from bids_t1.report.literature import References
 from bids_t1.report.quantity import T1, quantity_of
@@ -48,6 +48,7 @@ def write_methods(result: ParticipantResult) -> Methods:
     for run in result.runs:
         of_run = _paragraphs_of(run, references)
         paragraphs += [paragraph for paragraph in of_run if paragraph and paragraph not in paragraphs]
+    paragraphs += tissue_methods.paragraphs_of(result, references)
     models = (str(run.record["EfficiencyModel"]) for run in result.runs if "EfficiencyModel" in run.record)
     return Methods(
         paragraphs=tuple(map(wording.typeset, paragraphs)),
@@ -200,4 +201,10 @@ def _pictures(result: ParticipantResult, references: References) -> str:
             " Reference bands of the histograms are means ± SD of four participants "
             f"{references.cite(literature.WRIGHT)}."
         )
+    if result.regions and any(literature.BOUDREAU in _works(field) for field in fields):
+        text += f" Those of tissues by inversion recovery are of 56 data sets {references.cite(literature.BOUDREAU)}."
     return text
+
+
+def _works(field_strength: object) -> set[Work]:
+    return {one.work for of_tissue in literature.published(field_strength).values() for one in of_tissue}

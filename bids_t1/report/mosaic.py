@@ -152,22 +152,33 @@ def data_uri(kind: str, content: bytes) -> str:
 def _tiles(codes: NDArray[np.uint8], table: NDArray[np.uint8], layout: Layout) -> tuple[Tile, ...]:
     pictures = (layout.picture(codes, index).astype(np.uint8) for index in layout.slices)
     return tuple(
-        _tile(picture, table, layout.pixel_size, position)
+        tile(picture, table, layout.pixel_size, position)
         for picture, position in zip(pictures, layout.positions, strict=True)
     )
 
 
-def _tile(picture: NDArray[np.uint8], table: NDArray[np.uint8], pixel_size: tuple[float, float], position: str) -> Tile:
+def tile(picture: NDArray[np.uint8], table: NDArray[np.uint8], pixel_size: tuple[float, float], position: str) -> Tile:
+    """Return one slice of palette indices; `pixel_size` gives its proportions."""
     rows, columns = picture.shape
     width, height = columns * pixel_size[0], rows * pixel_size[1]
     scale = CRISP / max(width, height)
-    enlarge = max(1, round(CRISP / max(rows, columns)))
     return Tile(
-        source=_png(picture.repeat(enlarge, 0).repeat(enlarge, 1), table),
+        source=_png(enlarged(picture), table),
         width=max(1, round(width * scale)),
         height=max(1, round(height * scale)),
         position=position,
     )
+
+
+def enlargement(shape: tuple[int, ...]) -> int:
+    """Return the whole factor by which a picture is enlarged."""
+    return max(1, round(CRISP / max(shape)))
+
+
+def enlarged(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a picture whose voxels are squares of several pixels."""
+    factor = enlargement(picture.shape)
+    return picture.repeat(factor, 0).repeat(factor, 1)
 
 
 def _png(picture: NDArray[np.uint8], table: NDArray[np.uint8]) -> str:

@@ -13,10 +13,14 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bids_t1.data.errors import CannotCreateOutputError
-from bids_t1.report import wording
+from bids_t1.report import regions, wording
+from bids_t1.report.agreement_plots import SOLID
+from bids_t1.report.comparison import describe_comparison
 from bids_t1.report.methods import write_methods
+from bids_t1.report.overlay import legend
 from bids_t1.report.quantity import QUANTITIES, T1
 from bids_t1.report.run_section import TITLES, describe_run
+from bids_t1.report.tissues import describe_tissues
 from bids_t1.storage import write_whole
 
 if TYPE_CHECKING:
@@ -25,6 +29,8 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
     from bids_t1.data.result import ParticipantResult
+    from bids_t1.report.comparison import ComparisonSection
+    from bids_t1.report.tissues import TissueSection
 
 
 def write_page(result: ParticipantResult, out_dir: Path) -> Path:
@@ -52,18 +58,29 @@ def render_page(result: ParticipantResult) -> str:
     """Return the page of one participant as HTML."""
     sections = [describe_run(run, number) for number, run in enumerate(result.runs, 1)]
     quantities = [quantity for quantity in QUANTITIES if quantity in {section.quantity for section in sections}]
+    tissues = describe_tissues(result)
+    comparisons = [describe_comparison(one, result, number) for number, one in enumerate(result.comparisons, 1)]
+    together: list[TissueSection | ComparisonSection] = [*([tissues] if tissues else []), *comparisons]
+    every = [*together, *sections]
+    cautioned = [section for section in every if section.cautions]
     sessions = dict.fromkeys(run.name.get("ses") for run in result.runs)
     return template("page.html.j2").render(
         result=result,
         sessions=[session for session in sessions if session is not None],
         runs=sections,
+        tissues=tissues,
+        comparisons=comparisons,
+        together=together,
+        tissue_legend=legend(SOLID),
+        headlines=regions.headlines(result.regions),
+        headline_tissues=[tissue.meaning for tissue in regions.HEADLINE],
         quantities=quantities,
         measured=wording.listed([quantity.name for quantity in quantities]) or T1.name,
         methods=write_methods(result) if result.runs else None,
         methods_of=_methods_of(result),
-        cautioned=[section for section in sections if section.cautions],
-        n_cautions=sum(len(section.cautions) for section in sections),
-        n_warnings=len(result.warnings) + sum(len(run.warnings) for run in result.runs),
+        cautioned=cautioned,
+        n_cautions=sum(len(section.cautions) for section in cautioned),
+        n_warnings=len(result.warnings) + sum(len(section.warnings) for section in every),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bids_t1.report import readout_plots, signal_curve, transmit, wording
+from bids_t1.report import calibrated, readout_plots, signal_curve, transmit, wording
 from bids_t1.report.cycle import Cycle
 from bids_t1.report.origins import Origin, list_origins, prior_of, voxels_without_map
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 TITLES = {"MP2RAGE": "MP2RAGE", "MP3RAGE": "MP3RAGE"}
 
 ORDER = (
-    "uni", "robust_uni", "time_sd", "lower", "upper", "two_modes", "confidence", "mean", "point", "rate",
-    "amplitude",
+    "calibrated", "calibrated_sd", "outside_training", "uni", "robust_uni", "time_sd", "lower", "upper", "two_modes",
+    "confidence", "mean", "point", "rate", "amplitude",
 )  # fmt: skip
 """Maps beside T1, those that tell most first."""
 
@@ -99,6 +99,7 @@ def cautions_of(run: RunResult) -> tuple[str, ...]:
         _about_extrapolation(run),
         by_form.get(str(run.record.get("DataKind")), ""),
         _about_efficiency(run),
+        *calibrated.cautions_of_run(run),
     )
     return tuple(map(wording.typeset, filter(None, found)))
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from bids_t1.data.estimate import VoxelStatus
 from bids_t1.data.outputs import Output, outputs_of
-from bids_t1.report import colours, literature, origins, plots, readouts, transmit, wording
+from bids_t1.report import calibrated, colours, literature, origins, plots, readouts, transmit, wording
 from bids_t1.report.mosaic import MapFigure, draw_map, draw_marks, draw_status
 from bids_t1.report.numbers import Summary, summarise, summarise_posterior, trusted
 from bids_t1.report.orientation import Layout, lay_out
@@ -29,8 +29,11 @@ N_SLICES = 18
 
 N_SLICES_OF_OTHERS = 3
 
-MAIN, STATUS, TWO_MODES = "time", "status", "two_modes"
-"""Quantities with a place of their own on the page, or drawn in another way."""
+MAIN, STATUS = "time", "status"
+"""Quantities with a place of their own on the page."""
+
+MARKED = ("two_modes", calibrated.OUTSIDE)
+"""Masks that are drawn over a map."""
 
 TITLES = {"IRT1": "Inversion recovery", "MEGRE": "Multi-echo gradient echo", **readouts.TITLES}
 
@@ -124,7 +127,7 @@ def describe_run(run: RunResult, number: int) -> RunSection:
         layout=layout,
         main=drawn.pop(MAIN, None),
         maps=tuple(drawn.values()),
-        missing=tuple(_missing(run, row) for row in rows.values() if row.quantity not in run.maps),
+        missing=tuple(_missing(run, row) for row in rows.values() if _is_missing(run, row.quantity)),
         status=draw_status(status, run.maps[STATUS], few, file_of(run, status)) if status else None,
         status_rows=_status_rows(run),
         histogram=_histogram(run, run.maps[MAIN][shown] if MAIN in run.maps else np.empty(0)),
@@ -143,8 +146,8 @@ def _draw_maps(run: RunResult, layout: Layout, few: Layout) -> dict[str, MapFigu
     order = [*dict.fromkeys((MAIN, *readouts.ORDER)), *rows] if run.sequence in readouts.TITLES else rows
     elsewhere = {STATUS, transmit.MAP, transmit.EXTRAPOLATED}
     return {
-        quantity: _draw_two_modes(run, rows[quantity], few)
-        if quantity == TWO_MODES
+        quantity: _draw_marked(run, rows[quantity], few)
+        if quantity in MARKED
         else _draw(run, rows[quantity], layout if quantity == MAIN else few)
         for quantity in dict.fromkeys(order)
         if quantity in rows and quantity in run.maps and quantity not in elsewhere
@@ -156,11 +159,11 @@ def _draw(run: RunResult, row: Output, layout: Layout) -> MapFigure:
     return draw_map(shown, values, layout, file_of(run, row))
 
 
-def _draw_two_modes(run: RunResult, row: Output, few: Layout) -> MapFigure:
-    """Mark voxels with two modes over UNI, or over T1 where there is none."""
-    marked = run.maps[TWO_MODES] > 0
+def _draw_marked(run: RunResult, row: Output, few: Layout) -> MapFigure:
+    """Mark the voxels of a mask over UNI, or over T1 where there is none."""
+    marked = run.maps[row.quantity] > 0
     where = _with_most(run, marked) if marked.any() else few  # anywhere, not only in the slices of other maps
-    under = next((quantity for quantity in ("uni", MAIN) if quantity in run.maps), TWO_MODES)
+    under = next((quantity for quantity in ("uni", MAIN) if quantity in run.maps), row.quantity)
     return _draw_marks_over(run, row, under, where)
 
 
@@ -187,6 +190,11 @@ def _with_most(run: RunResult, marked: NDArray[np.bool_]) -> Layout:
     """Return the slices that hold most marked voxels."""
     every_slice = lay_out(run.grid, trusted(run) | marked, n_slices=max(run.grid.shape))
     return every_slice.with_most(marked, N_SLICES_OF_OTHERS)
+
+
+def _is_missing(run: RunResult, quantity: str) -> bool:
+    """Tell maps that could have been made; calibrated ones are made only where they are asked for."""
+    return quantity not in run.maps and (quantity not in calibrated.QUANTITIES or calibrated.CALIBRATED in run.maps)
 
 
 def _missing(run: RunResult, row: Output) -> str:

@@ -29,6 +29,12 @@ def number(value: float, digits: int = 4) -> str:
     return _signed(f"{value:.{digits}g}")
 
 
+def signed(value: float) -> str:
+    """Write a difference [s] with its sign; what rounds to zero has none."""
+    text = f"{value:+.3f}"
+    return _signed(text) if float(text) else "0.000"
+
+
 def grouped(count: int) -> str:
     """Write a count with thin spaces between groups of three digits, from five digits on."""
     text = f"{count:,}" if abs(count) >= 10_000 else str(count)  # noqa: PLR2004
