@@ -201,6 +201,7 @@ def _process_session(
         except BidsT1Error as error:
             failures.append(error)
     related = _related(runs, failures, settings)
+    runs = list(related.runs)
     published = Path(BidsName.build({"sub": participant, "ses": session.label}, "T1map").folder("."))
     if runs:
         write.describe_derivatives(settings.out_dir, _source_datasets(settings))
@@ -236,7 +237,7 @@ def _related(runs: Sequence[RunResult], failures: list[BidsT1Error], settings: S
         related = relate(runs, settings)
     except BidsT1Error as error:
         failures.append(error)
-        return Related()
+        return Related(runs=tuple(runs))
     failures += related.failures
     return related
 

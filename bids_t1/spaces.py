@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 class Related:
     """The runs of a session, and what follows from having several."""
 
+    runs: tuple[RunResult, ...]
     anatomies: tuple[Anatomy, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
     transforms: tuple[Mapping[tuple[str, str], str], ...] = ()
@@ -29,4 +30,4 @@ class Related:
 
 
 def relate(runs: Sequence[RunResult], settings: Settings) -> Related:
-    return Related()
+    return Related(runs=tuple(runs))

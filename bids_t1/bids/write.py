@@ -11,7 +11,7 @@ import numpy as np
 
 from bids_t1 import __version__
 from bids_t1.data.estimate import VoxelStatus
-from bids_t1.data.outputs import OUTPUTS, outputs_of
+from bids_t1.data.outputs import CALIBRATED, OUTPUTS, outputs_of
 from bids_t1.data.tissue import TISSUES
 from bids_t1.storage import BIDS_VERSION, as_json, write_whole
 
@@ -105,7 +105,9 @@ def write_map(
     image.set_qform(grid.affine, code=1)
     image.set_sform(grid.affine, code=1)
     nib.save(image, target / str(output_name(name, row)))
-    described = {"Description": row.description, "Units": row.units, "SkullStripped": False, **record}
+    # What is said of the calibration belongs to the maps that went through it.
+    kept = {key: value for key, value in record.items() if row.quantity in CALIBRATED or key[:11] != "Calibration"}
+    described = {"Description": row.description, "Units": row.units, "SkullStripped": False, **kept}
     described |= {"mask": {"Type": "Brain" if row.quantity == "brain" else "ROI"}}.get(row.suffix, {})
     write_whole(target / str(output_name(name, row, ".json")), as_json(described))
     return target

@@ -100,12 +100,13 @@ def write_tables(
             continue
         path = folder / "anat" / str(of_session.having({"desc": desc}))
         columns = [field.name for field in fields(rows[0])]
-        write_whole(path, _table(columns, [asdict(row) for row in rows]))
+        write_whole(path, table(columns, [asdict(row) for row in rows]))
         described = {column: {"Description": COLUMNS[column]} for column in columns}
         write_whole(path.with_suffix(".json"), as_json(described))
 
 
-def _table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+def table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """Write tab-separated values, in words where a value is a code."""
     text = io.StringIO()
     writer = csv.writer(text, delimiter="\t", lineterminator="\n")
     writer.writerow(columns)

@@ -357,7 +357,10 @@ BRAIN_AND_TISSUES = (
 
 OUTPUTS = (*INVERSION_RECOVERY, *_of_readouts("MP2RAGE"), *_of_readouts("MP3RAGE"), *MULTI_ECHO, *BRAIN_AND_TISSUES)
 
-IN_REFERENCE_SPACE = ("time", "time_sd", "rate", "calibrated", "calibrated_sd", "outside_training")
+CALIBRATED = ("calibrated", "calibrated_sd", "outside_training")
+"""Quantities that a calibration adds to those of a run."""
+
+IN_REFERENCE_SPACE = ("time", "time_sd", "rate", *CALIBRATED)
 """Quantities of MP2RAGE and MP3RAGE that are also written in the space of inversion recovery."""
 
 
