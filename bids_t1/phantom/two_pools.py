@@ -40,8 +40,8 @@ _BLOCK = 4096
 INVERSION_LEAVES = 0.83
 """Of b after any inversion: that of a pulse of 1 ms, Dortch et al. 2011, doi 10.1002/mrm.22928.
 
-The fast component of white matter then is 12.5 % of what an inversion turns, and MP2RAGE reads 0.86 of its T1, as paired
-data have it. Rioux et al. 2016, doi 10.1002/mrm.25729, found 9 % and 0.90, which 0.35 would give.
+The fast component of white matter then is 12.5 % of what an inversion turns, and MP2RAGE reads 0.86 of its T1, as
+paired data have it. Rioux et al. 2016, doi 10.1002/mrm.25729, found 9 % and 0.90, which 0.35 would give.
 """
 
 SPIN_ECHO_SATURATION = float(-np.log(INVERSION_LEAVES)) / np.pi**2
