@@ -1,1 +1,1 @@
-"""MP2RAGE T1 calibrated to inversion recovery by a network that learns from paired scans."""
+"""Calibration of MP2RAGE T1 to inversion recovery by networks on patches."""

@@ -1,0 +1,324 @@
+"""Calibrating T1 of MP2RAGE to inversion recovery: paired scans, what is learned of them, and how well it does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from bids_t1.data.grid import Grid
+    from bids_t1.data.shapes import Affine, Labels, Map, VoxelFlags
+    from bids_t1.data.tissue import Tissue
+
+Method = Literal["none", "scale", "linear", "cubic", "efficiency", "network"]
+"""Ways to correct T1, in the order of tables."""
+
+METHODS: Mapping[Method, str] = MappingProxyType(
+    {
+        "none": "no correction",
+        "scale": "one factor for all voxels",
+        "linear": "linear regression of T1",
+        "cubic": "cubic regression of T1",
+        "efficiency": "inversion efficiency that falls with R1 (Olsson et al. 2025), both coefficients fitted",
+        "network": "network",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class MeasuredScan:
+    """One MP2RAGE or MP3RAGE run, on its own grid: what a calibration looks at."""
+
+    grid: Grid
+    time: Map
+    """T1 (x, y, z) [s]; NaN where there is none."""
+
+    time_sd: Map
+    """SD of `time` [s]."""
+
+    transmit: Map | None = None
+    """B1+ relative to nominal; NaN where unknown, None where unknown everywhere."""
+
+    brain: VoxelFlags | None = None
+    """Where a correction is wanted; None for wherever there is T1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ReferenceScan:
+    """The inversion-recovery run beside it, on its own grid: whole head, slab or one slice."""
+
+    grid: Grid
+    time: Map
+    """T1 (x, y, z) [s]; NaN where there is none."""
+
+    time_sd: Map
+    """SD of `time` [s]."""
+
+    tissue: Labels
+    """`data.tissue.Tissue` of each voxel."""
+
+    matrix: Affine
+    """Scanner coordinates of this run to those of the MP2RAGE run [mm]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PairedScan:
+    """Both measurements of one head."""
+
+    label: str
+    """Participant, session and run, as tables show it."""
+
+    participant: str
+    """Folds never divide a participant."""
+
+    measured: MeasuredScan
+    reference: ReferenceScan
+    measured_protocol: Mapping[str, object]
+    reference_protocol: Mapping[str, object]
+    """The records (sidecars) of both T1 maps."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingPlan:
+    """How large the network is, and how long it learns."""
+
+    name: str
+    width: float
+    """Channels relative to ResNet-18, which has 64, 128, 256 and 512."""
+
+    tile: int
+    """Edge of the square of voxels whose T1 one training example predicts."""
+
+    batch: int
+    """Examples per step."""
+
+    steps: int
+    """Steps per epoch."""
+
+    epochs: int
+    """At most; the learning rate falls to zero by then."""
+
+    patience: int
+    """Epochs without a better loss on held-out data after which training ends."""
+
+    learning_rate: float = 2e-3
+    validation_examples: int = 64
+    """Examples of held-out data that the loss is watched on."""
+
+
+SMALL = TrainingPlan(
+    name="small", width=0.25, tile=24, batch=8, steps=25, epochs=12, patience=6, validation_examples=48
+)
+FULL = TrainingPlan(name="full", width=1.0, tile=32, batch=16, steps=100, epochs=60, patience=15)
+PRESETS: Mapping[str, TrainingPlan] = MappingProxyType({plan.name: plan for plan in (SMALL, FULL)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrationOptions:
+    """Choices of a calibration."""
+
+    plan: TrainingPlan = FULL
+    folds: int | None = None
+    """Number of folds; None leaves one participant out at a time, up to ten folds."""
+
+    seed: int = 0
+    device: str = "cpu"
+    """As torch names it."""
+
+    n_threads: int = 2
+    """Of torch on the CPU. Sums are split between threads, so that the last bits depend on their number; it is fixed
+    here, whatever the machine has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingProgress:
+    """Where the training stands."""
+
+    member: str
+    """``fold-1``, ..., ``final``."""
+
+    epoch: int
+    """Epochs done."""
+
+    epochs: int
+    """At most."""
+
+    training_loss: float
+    validation_loss: float | None
+    """None where nothing is held out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrationScore:
+    """One corrected map against inversion recovery, in one tissue of a participant that the method has not seen."""
+
+    fold: int
+    label: str
+    participant: str
+    method: Method
+    tissue: Tissue
+    n_voxels: int
+    rmse: float | None
+    """Root mean square of corrected T1 minus that of inversion recovery [s]; None below three voxels, as what
+    follows."""
+
+    bias: float | None
+    """Mean of the difference [s]."""
+
+    sd: float | None
+    """SD of the difference [s]."""
+
+    lower_limit: float | None
+    upper_limit: float | None
+    """Limits of agreement: bias -+ 1.96 SD [s]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodSummary:
+    """One method in one tissue, over all held-out participants."""
+
+    method: Method
+    tissue: Tissue
+    n_participants: int
+    rmse: float
+    """Mean over participants [s]."""
+
+    rmse_sd: float
+    """SD between participants [s]."""
+
+    bias: float
+    """Mean over participants [s]."""
+
+    reduction: float
+    """Of the RMSE by the method, relative to no correction."""
+
+    network_gain: float
+    """Mean RMSE of this method less that of the network [s]; above zero where the network is better."""
+
+    p_wilcoxon: float | None
+    """Two-sided p of the signed-rank test of the participants' differences; None below two of them."""
+
+    p_t: float | None
+    """Of the paired t test."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """How often the SD of the network's T1 covers inversion recovery, in held-out participants."""
+
+    tissue: Tissue
+    one_sd: float
+    """Share of voxels within one SD of both measurements together; 0.68 if the SD is right."""
+
+    two_sd: float
+    """Within 1.96 SD; 0.95 if the SD is right."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrationScores:
+    """What cross-validation says."""
+
+    scores: tuple[CalibrationScore, ...]
+    summaries: tuple[MethodSummary, ...]
+    coverage: tuple[Coverage, ...]
+    verdict: tuple[str, ...]
+    """Sentences: against which method the network is worth running, and what so many participants can show."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrationCard:
+    """What a model is, in JSON types: it lies in the model's file and beside it."""
+
+    format: int
+    """Of the file."""
+
+    software: Mapping[str, str]
+    """Versions of this program and of torch."""
+
+    plan: Mapping[str, object]
+    """The `TrainingPlan`."""
+
+    seed: int
+    device: str
+    n_threads: int
+    members: tuple[str, ...]
+    epochs: tuple[int, ...]
+    """Of the weights that were kept, one per member."""
+
+    n_participants: int
+    n_scans: int
+    n_voxels: Mapping[str, int]
+    """Voxels of the lattice that training could use, by tissue."""
+
+    voxel_edge: float
+    """Of the lattice that the network works on [mm]."""
+
+    neighbours: int
+    """Slices on each side that the network sees."""
+
+    inputs: tuple[str, ...]
+    centres: tuple[float, ...]
+    scales: tuple[float, ...]
+    """What is taken off each input, and what it is divided by."""
+
+    ranges: Mapping[str, object]
+    """Of the inputs in training: outside of them nothing is corrected."""
+
+    sd_scale: float
+    """Factor of the predicted SD, from held-out participants."""
+
+    validation: str
+    """What early stopping watched."""
+
+    measured_protocol: Mapping[str, object]
+    reference_protocol: Mapping[str, object]
+    results: tuple[Mapping[str, object], ...]
+    """Rows of `MethodSummary`."""
+
+    folds: tuple[Mapping[str, object], ...]
+    """Rows of `CalibrationScore`, without labels."""
+
+    verdict: tuple[str, ...]
+    checksum: str
+    """SHA-256 of the weights."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CalibrationModel:
+    """Networks that turn MP2RAGE into inversion recovery."""
+
+    members: tuple[Mapping[str, Tensor], ...]
+    """Weights of each network, by name."""
+
+    card: CalibrationCard
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Calibration:
+    """What training hands back."""
+
+    model: CalibrationModel
+    scores: CalibrationScores
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Calibrated:
+    """T1 of MP2RAGE, corrected to inversion recovery."""
+
+    time: Map
+    """T1 [s]; as measured where `outside_training`."""
+
+    time_sd: Map
+    """SD [s]: of the measurement, of the relation, and between networks; that of the measurement where
+    `outside_training`."""
+
+    outside_training: VoxelFlags
+    """Voxels with T1 whose measurements the training has not seen the like of: they are left as they are."""
+
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """Voxels with T1, by what became of them."""
