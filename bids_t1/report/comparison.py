@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bids_t1.data.tissue import TISSUES
-from bids_t1.report import colours, wording
-from bids_t1.report.agreement_plots import SOLID, Pair, describe_agreement, draw_agreement, ends_of
+from bids_t1.report import agreement_plots, colours, wording
+from bids_t1.report.agreement_plots import SOLID, Pair
 from bids_t1.report.calibrated import CALIBRATED, OUTSIDE, caution_of_forced, caution_of_outside
 from bids_t1.report.numbers import Number
 from bids_t1.report.orientation import Layout, lay_out
@@ -176,12 +176,12 @@ def _plots(pairs: dict[str, Pair], own: dict[str, list[Agreement]]) -> tuple[Plo
     if not pairs:
         return ()
     lines = {file: _together(own[file]) for file in pairs}
-    ends = ends_of(list(pairs.values()), lines.values())
+    ends = agreement_plots.ends_of(list(pairs.values()), lines.values())
     return tuple(
         Plot(
             title=pair.name,
-            source=draw_agreement(pair, lines[file], ends),
-            alt=describe_agreement(pair, lines[file]),
+            source=agreement_plots.draw_agreement(pair, lines[file], ends),
+            alt=agreement_plots.describe_agreement(pair, lines[file]),
         )
         for file, pair in pairs.items()
     )

@@ -99,8 +99,8 @@ def field_strength_of(result: ParticipantResult) -> object:
 
 
 def run_of(result: ParticipantResult, file: str) -> RunResult | None:
-    """Return the run whose T1 map has this name."""
-    return next((run for run in result.runs if str(run.name) == file), None)
+    """Return the run whose T1 map has this name; None where there is none, or it has no map."""
+    return next((run for run in result.runs if str(run.name) == file and "time" in run.maps), None)
 
 
 def _draw(anatomy: Anatomy, result: ParticipantResult) -> AnatomyFigure:

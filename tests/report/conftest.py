@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from bids_t1.report import plots, readout_plots
+from bids_t1.report import agreement_plots, plots, readout_plots, tissue_plots
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from bids_t1.report.literature import ReferenceBand
+    from bids_t1.data.tissue import Agreement, RegionStatistics, Tissue
+    from bids_t1.report.agreement_plots import Ends, Pair
+    from bids_t1.report.literature import Published, ReferenceBand
     from bids_t1.report.quantity import Quantity
 
 
@@ -30,7 +32,34 @@ def _equal_plots_are_drawn_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plots, "draw_histogram", draw_once)
+        patch.setattr(tissue_plots, "draw_boxes", _once_boxes())
+        patch.setattr(agreement_plots, "draw_agreement", _once_agreement())
         patch.setattr(plots, "draw_curves", cache(plots.draw_curves))
         patch.setattr(readout_plots, "draw_cycle", cache(readout_plots.draw_cycle))
         patch.setattr(readout_plots, "draw_signal_curve", cache(readout_plots.draw_signal_curve))
         yield
+
+
+def _once_boxes() -> Callable[..., str]:
+    draw_boxes = tissue_plots.draw_boxes
+
+    @cache
+    def draw(regions: tuple[RegionStatistics, ...], published: tuple[tuple[Tissue, tuple[Published, ...]], ...]) -> str:
+        return draw_boxes(regions, dict(published))
+
+    def draw_once(regions: Sequence[RegionStatistics], published: Mapping[Tissue, Sequence[Published]]) -> str:
+        return draw(tuple(regions), tuple((tissue, tuple(works)) for tissue, works in published.items()))
+
+    return draw_once
+
+
+def _once_agreement() -> Callable[..., str]:
+    draw_agreement, drawn = agreement_plots.draw_agreement, dict[object, str]()
+
+    def draw_once(pair: Pair, agreement: Agreement | None, ends: Ends) -> str:
+        key = (pair.name, pair.values.tobytes(), pair.reference.tobytes(), pair.tissue.tobytes(), agreement, ends)
+        if key not in drawn:
+            drawn[key] = draw_agreement(pair, agreement, ends)
+        return drawn[key]
+
+    return draw_once

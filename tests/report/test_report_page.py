@@ -20,6 +20,7 @@ from tests.report.pages import usual_page
 from tests.report.reader import Reader
 from tests.report.readout_results import make_readout_run
 from tests.report.report_results import make_result, make_run
+from tests.report.tissue_results import make_together
 
 
 def test_every_output_is_shown_with_its_unit_and_file() -> None:
@@ -177,9 +178,11 @@ def test_the_same_result_gives_the_same_bytes_in_every_process() -> None:
         "from tests.report.report_results import make_result, make_run\n"
         "from tests.report.readout_results import make_readout_run\n"
         "from tests.report.echo_results import make_echo_run\n"
+        "from tests.report.tissue_results import make_together\n"
         "from bids_t1.report import render_page\n"
         "run = make_run(examples=make_run().examples * 4)\n"
         "sys.stdout.buffer.write(render_page(make_result(runs=(run, make_readout_run(), make_echo_run()))).encode())\n"
+        "sys.stdout.buffer.write(render_page(make_together(calibrated=True)).encode())\n"
     )
     pages = {
         subprocess.run(
@@ -201,6 +204,7 @@ def test_the_solver_whose_last_digits_depend_on_addresses_has_no_part(monkeypatc
 
     monkeypatch.setattr("matplotlib.layout_engine.ConstrainedLayoutEngine.execute", refuse)
     render_page(make_result(runs=(make_run((4, 4, 1)), make_readout_run((4, 4, 1)), make_echo_run((4, 4, 1)))))
+    render_page(make_together())
 
 
 def test_ambiguous_signs_are_counted_beside_the_voxels_fitted() -> None:

@@ -1,0 +1,226 @@
+"""What the page of all participants says of a calibration: verdict, tables, plots, and what it is not good for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bids_t1.data.tissue import Tissue
+from bids_t1.report import calibration_plots, calibration_tables, colours, literature, wording
+from bids_t1.report.calibration_tables import NAMES, ORDER, Cell, seconds
+from bids_t1.report.regions import NO_NUMBER
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bids_t1.data.calibration import Calibration, CalibrationCard, CalibrationScores, Coverage, Method
+    from bids_t1.report.calibration_tables import Headline, MethodMeaning, TissueTable
+
+PUBLISHED: Mapping[Tissue, tuple[tuple[float, float], tuple[float, float]]] = {
+    Tissue.WHITE_MATTER: ((0.30, 0.01), (0.11, 0.02)),
+    Tissue.SUBCORTICAL_GREY_MATTER: ((0.26, 0.02), (0.10, 0.02)),
+    Tissue.GREY_MATTER: ((0.36, 0.02), (0.17, 0.03)),
+}
+"""RMSE before and after, and the scatter of each [s]: Saunders et al. 2025, doi 10.1016/j.mri.2025.110322."""
+
+EXPECTED = (0.68, 0.95)
+"""Shares of voxels within one and within 1.96 SD, if the SD is right."""
+
+TOLERANCES = (0.08, 0.05)
+"""How far shares may be from these to count as about right."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plot:
+    """A drawing and its description."""
+
+    source: str
+    alt: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoverageRow:
+    """How often the SD covers, in one tissue."""
+
+    tissue: str
+    colour: str
+    one_sd: str
+    two_sd: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoldRow:
+    """One held-out scan in one tissue."""
+
+    fold: int
+    participant: str
+    label: str
+    tissue: str
+    n_voxels: str
+    errors: tuple[Cell, ...]
+    """RMSE of each method."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedRow:
+    """What was published of one tissue."""
+
+    tissue: str
+    before: str
+    after: str
+    reduction: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrationSection:
+    """All that the page says of a calibration."""
+
+    sequence: str
+    headline: Headline
+    verdict: tuple[str, ...]
+    tables: tuple[TissueTable, ...]
+    meanings: tuple[MethodMeaning, ...]
+    errors: Plot | None
+    biases: Plot | None
+    coverage: tuple[CoverageRow, ...]
+    methods: tuple[str, ...]
+    """Columns of `folds`."""
+
+    folds: tuple[FoldRow, ...]
+    published: tuple[PublishedRow, ...]
+    work: literature.Work
+    cautions: tuple[str, ...]
+
+
+def describe_calibration(calibration: Calibration) -> CalibrationSection:
+    """Return what the page says of a calibration."""
+    card, scores = calibration.model.card, calibration.scores
+    methods = tuple(dict.fromkeys(row.method for row in scores.summaries))
+    errors, biases = _plots(scores) if scores.summaries else (None, None)
+    return CalibrationSection(
+        sequence=sequence_of(card),
+        headline=calibration_tables.summarise(scores.summaries),
+        verdict=scores.verdict,
+        tables=calibration_tables.tabulate(scores.summaries, scores.scores),
+        meanings=calibration_tables.meanings(scores.summaries),
+        errors=errors,
+        biases=biases,
+        coverage=tuple(_coverage(row) for row in scores.coverage),
+        methods=tuple(NAMES[method] for method in methods),
+        folds=_folds(scores, methods),
+        published=tuple(_published(tissue) for tissue in ORDER),
+        work=literature.SAUNDERS,
+        cautions=_cautions(card),
+    )
+
+
+def sequence_of(card: CalibrationCard) -> str:
+    """Return the name of the sequence that is calibrated: MP3RAGE from three readouts on."""
+    times = card.measured_protocol.get("InversionTimes")
+    return "MP3RAGE" if isinstance(times, list | tuple) and len(times) > 2 else "MP2RAGE"  # noqa: PLR2004
+
+
+def n_folds(card: CalibrationCard) -> int:
+    """Return the number of folds that a model comes from."""
+    return sum(member != "final" for member in card.members)
+
+
+def how_judged(card: CalibrationCard) -> str:
+    """Say on whom the scores were measured."""
+    participants = wording.counted(card.n_participants, "participant")
+    return (
+        f"The scores come from {wording.counted(n_folds(card), 'fold')} over {participants} of one dataset: each was "
+        "corrected by a network, and by regressions, that had not seen them. Other scanners, software versions, ages "
+        "and diseases were not tested."
+    )
+
+
+def of_ensemble(card: CalibrationCard) -> str:
+    """Say that the model itself has no score."""
+    return (
+        f"The model is an ensemble of {wording.counted(len(card.members), 'network')}: that of each fold and one that "
+        "learned from everybody. Nobody is left on whom all of them together could be judged; the scores are those of "
+        "the single networks of the folds."
+    )
+
+
+def _cautions(card: CalibrationCard) -> tuple[str, ...]:
+    field = card.measured_protocol.get("MagneticFieldStrength")
+    at_field = f" at {wording.number(field)} T" if isinstance(field, int | float) else ""
+    return (
+        f"Valid only for this protocol of {sequence_of(card)} and of inversion recovery, on this kind of scanner"
+        f"{at_field}. Another protocol or field strength has another bias: applying the model there is refused.",
+        how_judged(card),
+        of_ensemble(card),
+        "Inversion recovery is taken as the truth. Its own errors, and what is left of misalignment and of tissues "
+        "sharing a voxel, count in the RMSE of every method.",
+    )
+
+
+def _plots(scores: CalibrationScores) -> tuple[Plot, Plot]:
+    return (
+        Plot(source=calibration_plots.draw_errors(scores), alt=calibration_plots.describe_errors(scores)),
+        Plot(source=calibration_plots.draw_biases(scores), alt=calibration_plots.describe_biases(scores)),
+    )
+
+
+def _coverage(row: Coverage) -> CoverageRow:
+    return CoverageRow(
+        tissue=row.tissue.meaning,
+        colour=colours.hexadecimal(colours.TISSUE_COLOURS[row.tissue]),
+        one_sd=_percent(row.one_sd),
+        two_sd=_percent(row.two_sd),
+        meaning=_meaning(row),
+    )
+
+
+def _meaning(row: Coverage) -> str:
+    """Say whether the SD is right: from both shares, as large errors can be too many where small ones are not."""
+    one, two = (share - expected for share, expected in zip((row.one_sd, row.two_sd), EXPECTED, strict=True))
+    if one < -TOLERANCES[0]:
+        return "SD too small"
+    if two < -TOLERANCES[1]:
+        return "large errors are more frequent than the SD says"
+    return "SD too large" if one > TOLERANCES[0] else "SD about right"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}\N{NO-BREAK SPACE}%"
+
+
+def _folds(scores: CalibrationScores, methods: tuple[Method, ...]) -> tuple[FoldRow, ...]:
+    """Return one row for each scan and tissue, with the RMSE of all methods."""
+    by_row: dict[tuple[int, str, str, Tissue], dict[Method, tuple[int, float | None]]] = {}
+    for one in scores.scores:
+        key = (one.fold, one.label, one.participant, one.tissue)
+        by_row.setdefault(key, {})[one.method] = (one.n_voxels, one.rmse)
+    return tuple(
+        FoldRow(
+            fold=fold,
+            participant=participant,
+            label=label,
+            tissue=tissue.meaning,
+            n_voxels=wording.grouped(max(n_voxels for n_voxels, _ in found.values())),
+            errors=_cells([found[method][1] if method in found else None for method in methods]),
+        )
+        for (fold, label, participant, tissue), found in by_row.items()
+    )
+
+
+def _cells(errors: list[float | None]) -> tuple[Cell, ...]:
+    least = min((error for error in errors if error is not None), default=None)
+    return tuple(
+        Cell(text=NO_NUMBER if error is None else seconds(error), is_best=error is not None and error == least)
+        for error in errors
+    )
+
+
+def _published(tissue: Tissue) -> PublishedRow:
+    before, after = PUBLISHED[tissue]
+    return PublishedRow(
+        tissue=tissue.meaning,
+        before=wording.plus_minus(*before),
+        after=wording.plus_minus(*after),
+        reduction=_percent(1 - after[0] / before[0]),
+    )
