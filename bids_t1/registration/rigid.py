@@ -1,0 +1,101 @@
+"""How the points of one picture of a head lie in another, and whether to believe it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bids_t1.data.alignment import Alignment
+from bids_t1.registration.check import inspect, overlap, rotation, similarity, translation
+from bids_t1.registration.images import at_right_angles, points_of, region
+from bids_t1.registration.search import PARAMETERS, register
+
+if TYPE_CHECKING:
+    from bids_t1.data.alignment import HeadImage
+    from bids_t1.data.grid import Grid
+
+SMALLER = 0.7
+"""Volume relative to that of the fixed image below which the moving image is the one that sees less."""
+
+FEW_SLICES = 2
+"""Up to which an image does not say where it lies across its slices."""
+
+
+def align(fixed: HeadImage, moving: HeadImage) -> Alignment:
+    """Find where the points of the fixed image lie in the moving one.
+
+    Parameters
+    ----------
+    fixed, moving : HeadImage
+        Either may be a whole head, a slab or one slice, of any contrast. They are compared in and about the brain of
+        the one that sees less; where it has no mask, in all of its head.
+
+    Returns
+    -------
+    Alignment
+        Its `reasons` say why it must not be used: too little overlap, a motion that no head makes in a coil, or parts
+        of the brain that do not fit each other after any rigid motion, as those of two persons.
+    """
+    turned_around = _volume(moving.grid) < SMALLER * _volume(fixed.grid)
+    sampled, other = (moving, fixed) if turned_around else (fixed, moving)
+    if not (region(sampled).any() and region(other).any()):
+        return _none("One of the images shows no head.")
+    estimated = _determined(sampled, other)
+    there = register(at_right_angles(sampled), at_right_angles(other), estimated)
+    if there is None:
+        return _none("By their headers, and near to that, the images have no part of the brain in common.")
+    reasons, warnings = inspect(sampled, other, there)
+    matrix = np.linalg.inv(there) if turned_around else there
+    return Alignment(
+        matrix=matrix,
+        estimated=estimated,
+        rotation=rotation(matrix),
+        translation=translation(matrix, points_of(fixed.grid, np.argwhere(region(fixed)))),
+        overlap=overlap(fixed, moving, matrix),
+        similarity_before=similarity(sampled, other, np.eye(4)),
+        similarity_after=similarity(sampled, other, there),
+        reasons=reasons,
+        warnings=(*_of_few_slices(sampled, estimated), *warnings),
+    )
+
+
+def _volume(grid: Grid) -> float:
+    return float(np.prod(grid.shape) * np.prod(grid.voxel_sizes))
+
+
+def _determined(sampled: HeadImage, other: HeadImage) -> tuple[str, ...]:
+    """Name the parameters that two images determine.
+
+    One slice determines all six against a volume: where anatomy changes across slices, only one place fits. Two single
+    slices determine what happens within them.
+    """
+    if min(*sampled.grid.shape) > FEW_SLICES or min(*other.grid.shape) > FEW_SLICES:
+        return PARAMETERS
+    across = "xyz"[int(np.argmin(sampled.grid.shape))]
+    return tuple(name for name in PARAMETERS if name.startswith("rotation") == name.endswith(across))
+
+
+def _of_few_slices(sampled: HeadImage, estimated: tuple[str, ...]) -> tuple[str, ...]:
+    n_slices = min(*sampled.grid.shape)
+    if n_slices > FEW_SLICES:
+        return ()
+    slices = "One slice was" if n_slices == 1 else f"{n_slices} slices were"
+    if estimated != PARAMETERS:
+        return (f"{slices} registered to another of few: motion across slices is taken from the headers.",)
+    uncertain = "tilt and shift across it rest on how the anatomy changes, and are less certain than motion within it"
+    return (f"{slices} registered to a volume: {uncertain}.",)
+
+
+def _none(reason: str) -> Alignment:
+    """Leave the images where the headers have them."""
+    return Alignment(
+        matrix=np.eye(4),
+        estimated=(),
+        rotation=0.0,
+        translation=0.0,
+        overlap=0.0,
+        similarity_before=1.0,
+        similarity_after=1.0,
+        reasons=(reason,),
+    )

@@ -1,0 +1,183 @@
+"""The rigid motion that maximises mutual information, from coarse to fine and from several starts.
+
+SimpleITK's Mattes mutual information over points in and about a brain. One thread and seeded points: the same bits on
+any number of processors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage
+
+from bids_t1.registration.images import axes_of, inside, moved, points_of, region, smoothed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
+
+    from bids_t1.data.alignment import HeadImage
+    from bids_t1.data.grid import Grid
+    from bids_t1.data.shapes import Affine
+
+PARAMETERS = ("rotation x", "rotation y", "rotation z", "translation x", "translation y", "translation z")
+"""About and along the axes of the image whose brain is sampled."""
+
+LEVELS = ((8.0, 4_000), (4.0, 20_000), (2.0, 60_000))
+"""Full width at half maximum that images are smoothed to [mm], and number of points."""
+
+KEPT = (3, 1, 1)
+"""Of the starts of each level, how many go on."""
+
+TURN = 12.0
+"""Of starts beside the headers [degree]: what lies between them is reached from either."""
+
+SHIFT = 10.0
+"""The same along an axis [mm]."""
+
+MARGIN = 6.0
+"""How far beyond the brain points are taken: its edge against fluid and skull tells much [mm]."""
+
+LEAST_INSIDE = 0.1
+"""Share of brain within the other image that a start must have."""
+
+N_OUTLINE = 5_000
+"""Points of the brain that tell how much of it is inside."""
+
+BINS, SEED, STEPS = 32, 1, 100
+
+BRAIN_RADIUS = 60.0
+"""How far a turn by one radian moves the points of a brain, about [mm]."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Level:
+    """Both images at one resolution, as ITK has them."""
+
+    itk: ModuleType
+    sampled: object
+    other: object
+    mask: object
+    share: float
+    """Of the voxels that are points."""
+
+    width: float
+    """Resolution [mm]."""
+
+
+def register(sampled: HeadImage, other: HeadImage, parameters: Sequence[str]) -> Affine | None:
+    """Return the rigid matrix from scanner coordinates of `sampled` to those of `other` [mm].
+
+    None where nowhere near the headers the two overlap. Parameters that are not named stay as in the headers.
+    """
+    frame = _frame(sampled)
+    free = [name in parameters for name in PARAMETERS]
+    brain = np.argwhere(region(sampled))
+    brain = points_of(sampled.grid, brain[:: 1 + len(brain) // N_OUTLINE])
+    found = [
+        start
+        for start in _starts(other, frame, free)
+        if inside(other.grid, moved(_to_matrix(start, frame), brain)).mean() >= LEAST_INSIDE
+    ]
+    for (width, n_points), kept in zip(LEVELS, KEPT, strict=True):
+        level = _level(sampled, other, frame, width, n_points)
+        scored = []
+        for start in found:
+            score, end = _improve(level, start, free)
+            within = inside(other.grid, moved(_to_matrix(end, frame), brain)).mean()
+            scored.append((score * within, end))  # else a motion out of the image, onto few points, could win
+        found = [end for _, end in sorted(scored, key=lambda each: -each[0])[:kept]]
+    return _to_matrix(found[0], frame) if found else None
+
+
+def _frame(image: HeadImage) -> Affine:
+    """Return the matrix from scanner coordinates to axes of the image, from the centre of its brain."""
+    centre = points_of(image.grid, np.argwhere(region(image))).mean(axis=1)
+    axes = axes_of(image.grid)
+    axes[:, 2] *= np.sign(np.linalg.det(axes))
+    frame = np.eye(4)
+    frame[:3, :3] = axes.T
+    frame[:3, 3] = -axes.T @ centre
+    return frame
+
+
+def _starts(other: HeadImage, frame: Affine, free: Sequence[bool]) -> list[np.ndarray]:
+    """List where to begin: by the headers, a little turned and shifted, and brain on brain."""
+    starts = [np.zeros(6)]
+    for axis in np.flatnonzero(free):
+        for sign in (-1, 1):
+            start = np.zeros(6)
+            start[axis] = sign * (np.radians(TURN) if axis < 3 else SHIFT)  # noqa: PLR2004 - rotations come first
+            starts.append(start)
+    centre = points_of(other.grid, np.argwhere(region(other))).mean(axis=1, keepdims=True)
+    centred = np.concatenate([np.zeros(3), moved(frame, centre)[:, 0]])
+    starts.append(np.where(free, centred, 0))
+    return starts
+
+
+def _level(sampled: HeadImage, other: HeadImage, frame: Affine, width: float, n_points: int) -> _Level:
+    import SimpleITK  # noqa: PLC0415 - slow to import
+
+    sizes = np.array(sampled.grid.voxel_sizes)
+    near = ndimage.distance_transform_edt(~region(sampled), sampling=sizes) <= MARGIN
+    return _Level(
+        SimpleITK,
+        _to_itk(SimpleITK, smoothed(sampled, width), sampled.grid, frame),
+        _to_itk(SimpleITK, smoothed(other, width), other.grid, frame),
+        _to_itk(SimpleITK, near.astype(np.uint8), sampled.grid, frame),
+        min(1.0, n_points / int(np.count_nonzero(near))),
+        width,
+    )
+
+
+def _to_itk(itk: ModuleType, values: np.ndarray, grid: Grid, frame: Affine) -> object:
+    axes = frame[:3, :3] @ axes_of(grid)
+    image = itk.GetImageFromArray(np.ascontiguousarray(values.T))
+    image.SetSpacing(grid.voxel_sizes)
+    image.SetOrigin(moved(frame, grid.affine[:3, 3:])[:, 0].tolist())
+    image.SetDirection(axes.ravel().tolist())
+    return image
+
+
+def _improve(level: _Level, start: np.ndarray, free: Sequence[bool]) -> tuple[float, np.ndarray]:
+    """Climb from a start; return the mutual information reached and where."""
+    itk = level.itk
+    transform = itk.Euler3DTransform()
+    transform.SetParameters(start.tolist())
+    method = itk.ImageRegistrationMethod()
+    # Threads add up sums in the order in which they end.
+    method.SetNumberOfThreads(1)
+    method.SetMetricAsMattesMutualInformation(BINS)
+    method.MetricUseFixedImageGradientFilterOff()
+    method.MetricUseMovingImageGradientFilterOff()
+    method.SetMetricFixedMask(level.mask)
+    method.SetMetricSamplingStrategy(method.RANDOM if level.share < 1 else method.REGULAR)
+    method.SetMetricSamplingPercentage(level.share, SEED)
+    method.SetInterpolator(itk.sitkLinear)
+    method.SetOptimizerAsRegularStepGradientDescent(level.width / 2, level.width / 400, STEPS)
+    method.SetOptimizerScales([BRAIN_RADIUS**2] * 3 + [1.0] * 3)
+    method.SetOptimizerWeights([float(each) for each in free])
+    method.SetInitialTransform(transform, inPlace=True)
+    try:
+        method.Execute(level.sampled, level.other)
+    except RuntimeError:  # ITK's way to say that it left the image
+        return 0.0, start
+    return -method.GetMetricValue(), np.array(transform.GetParameters())
+
+
+def _to_matrix(parameters: np.ndarray, frame: Affine) -> Affine:
+    """Return the matrix between scanner coordinates of angles [rad] and shifts [mm] in a frame: x after y, z first.
+
+    ITK's Euler3DTransform rotates by Rz Rx Ry.
+    """
+    (cx, cy, cz), (sx, sy, sz) = np.cos(parameters[:3]), np.sin(parameters[:3])
+    about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
+    about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+    about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
+    motion = np.eye(4)
+    motion[:3, :3] = about_z @ about_x @ about_y
+    motion[:3, 3] = parameters[3:]
+    matrix: Affine = np.linalg.inv(frame) @ motion @ frame
+    return matrix
