@@ -1,0 +1,175 @@
+"""Where a head lies in the coordinates of a template: twelve parameters by mutual information.
+
+The picture's own voxels are what is compared, so that a slab, or one slice, is no special case: what it does not
+determine stays near its prior. A voxel is told by the template's intensity where it falls in or near the template's
+brain, and by one more class, elsewhere, where it falls far from it. Nothing is gained by leaving the template.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage, optimize
+
+from bids_t1.data.grid import Grid
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bids_t1.data.alignment import HeadImage
+    from bids_t1.data.shapes import Affine, Map
+    from bids_t1.tissue.templates import Template
+
+PICTURE_BINS = 24
+TEMPLATE_BINS = 12
+BRIGHT = 0.98
+"""Quantile of the picture within the head that counts as brightest: fat says nothing."""
+
+NEAR = 12.0
+"""Distance from the template's brain within which the picture around the brain is compared [mm]."""
+
+PRIOR_SD = np.array([20.0, 30.0, 40.0, 0.25, 0.15, 0.15, 0.08, 0.08, 0.08, 0.03, 0.03, 0.03])
+"""Of translations [mm], rotations [rad], logarithms of scales, and shears, about `PRIOR_MEAN`."""
+
+PRIOR_MEAN = np.array([0.0] * 6 + [0.05] * 3 + [0.0] * 3)
+"""Templates of the Montreal Neurological Institute are larger than most heads (doi 10.1093/cercor/bhr291 discusses)."""
+
+VOXELS_PER_DATUM = 30.0
+"""Voxels that count as one in the balance against the prior: neighbours, and the two images' noise, are not
+independent."""
+
+STARTS = tuple(product((0.0,), (-20.0, 0.0, 20.0), (-45.0, -30.0, -15.0, 0.0, 15.0, 30.0, 45.0)))
+"""Translations that are tried first, beyond what the headers say [mm]."""
+
+REFINED_STARTS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Comparison:
+    """A picture and a template at one coarseness."""
+
+    points: np.ndarray
+    """Scanner coordinates of the voxels, (4, point) with ones [mm]."""
+
+    picture: np.ndarray
+    """Bin of each voxel and the share of the next one, both (point,)."""
+
+    share: np.ndarray
+    template: Map
+    near: Map
+    to_index: Affine
+    """Template coordinates to indices."""
+
+    def information(self, matrix: Affine) -> float:
+        """Mutual information of picture and template [nat per voxel]."""
+        where = (self.to_index @ matrix @ self.points)[:3]
+        value = ndimage.map_coordinates(self.template, where, order=1, mode="constant") * (TEMPLATE_BINS - 1)
+        near = ndimage.map_coordinates(self.near, where, order=1, mode="constant")
+        lower = np.minimum(value.astype(np.int32), TEMPLATE_BINS - 2)
+        upper_share = value - lower
+        histogram = np.zeros((TEMPLATE_BINS + 1) * PICTURE_BINS)
+        rows = (
+            (lower, (1 - upper_share) * near),
+            (lower + 1, upper_share * near),
+            (np.full_like(lower, TEMPLATE_BINS), 1 - near),
+        )
+        for row, weight in rows:
+            for step, share in ((0, 1 - self.share), (1, self.share)):
+                histogram += np.bincount(row * PICTURE_BINS + self.picture + step, weight * share, histogram.size)
+        return _information(histogram.reshape(TEMPLATE_BINS + 1, PICTURE_BINS))
+
+
+def place(picture: HeadImage, template: Template) -> Affine:
+    """Find where the template's brain lies.
+
+    Returns
+    -------
+    array (4, 4)
+        Scanner coordinates to template coordinates [mm], right-anterior-superior.
+    """
+    coarse, fine = (_compare(picture, template, step) for step in (8.0, 5.0))
+    centre = _centre(picture)
+    starts = [PRIOR_MEAN + np.array([*shift, *[0.0] * 9]) for shift in STARTS]
+    starts += [start + np.array([-centre[0], *[0.0] * 11]) for start in starts]
+    starts.sort(key=lambda start: _cost(start, coarse))
+    rigid_and_scale = [np.eye(12)[k] for k in range(6)] + [np.array([0.0] * 6 + [1.0] * 3 + [0.0] * 3)]
+    refined = [_refined(start, coarse, rigid_and_scale) for start in starts[:REFINED_STARTS]]
+    best = min(refined, key=lambda start: _cost(start, coarse))
+    return _matrix(_refined(best, fine, list(np.eye(12))))
+
+
+def _cost(parameters: np.ndarray, comparison: _Comparison) -> float:
+    n_data = comparison.points.shape[1] / VOXELS_PER_DATUM
+    prior = 0.5 * float(np.sum(((parameters - PRIOR_MEAN) / PRIOR_SD) ** 2))
+    return prior / n_data - comparison.information(_matrix(parameters))
+
+
+def _refined(start: np.ndarray, comparison: _Comparison, directions: Sequence[np.ndarray]) -> np.ndarray:
+    basis = np.array(directions) * PRIOR_SD / 4
+
+    def cost(steps: np.ndarray) -> float:
+        return _cost(start + steps @ basis, comparison)
+
+    found = optimize.minimize(cost, np.zeros(len(basis)), method="Powell", options={"xtol": 1e-2, "ftol": 1e-5})
+    return np.asarray(start + found.x @ basis)
+
+
+def _matrix(parameters: np.ndarray) -> Affine:
+    """Translation after rotation after shear after scaling."""
+    (rx, ry, rz), scale, (xy, xz, yz) = parameters[3:6], np.exp(parameters[6:9]), parameters[9:]
+    (cx, cy, cz), (sx, sy, sz) = np.cos([rx, ry, rz]), np.sin([rx, ry, rz])
+    about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
+    about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+    about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
+    shear = np.array([[1, xy, xz], [0, 1, yz], [0, 0, 1]])
+    matrix = np.eye(4)
+    matrix[:3, :3] = about_z @ about_y @ about_x @ shear @ np.diag(scale)
+    matrix[:3, 3] = parameters[:3]
+    return matrix
+
+
+def _compare(picture: HeadImage, template: Template, step: float) -> _Comparison:
+    values, grid = _averaged(picture.values, picture.grid, step)
+    head = values[values > values.mean()]
+    brightest = np.quantile(head, BRIGHT) if head.size else 1.0
+    levels = np.clip(values.ravel() / brightest, 0, 1) * (PICTURE_BINS - 1)
+    bins = np.minimum(levels.astype(np.int32), PICTURE_BINS - 2)
+    indices = np.indices(grid.shape).reshape(3, -1)
+    sigma = [step / 2.355 / size for size in template.grid.voxel_sizes]
+    outward = ndimage.distance_transform_edt(template.brain < 0.5, template.grid.voxel_sizes)
+    return _Comparison(
+        points=grid.affine @ np.vstack([indices, np.ones(indices.shape[1])]),
+        picture=bins,
+        share=levels - bins,
+        template=ndimage.gaussian_filter(template.picture, sigma),
+        near=ndimage.gaussian_filter((outward < NEAR).astype(np.float32), sigma),
+        to_index=np.linalg.inv(template.grid.affine),
+    )
+
+
+def _averaged(values: Map, grid: Grid, step: float) -> tuple[Map, Grid]:
+    """Average blocks of voxels up to about `step` mm long; what is left over at the far faces is left out."""
+    block = np.maximum(1, np.round(step / np.array(grid.voxel_sizes)).astype(int))
+    block = np.minimum(block, values.shape)
+    shape = np.array(values.shape) // block
+    cut = values[tuple(slice(n * b) for n, b in zip(shape, block, strict=True))]
+    averaged = cut.reshape(np.stack([shape, block], axis=1).ravel()).mean(axis=(1, 3, 5))
+    placing = np.diag([*block, 1.0])
+    placing[:3, 3] = (block - 1) / 2
+    return averaged, Grid(averaged.shape, grid.affine @ placing)
+
+
+def _centre(picture: HeadImage) -> np.ndarray:
+    """Scanner coordinates of the centre of mass [mm]."""
+    index = ndimage.center_of_mass(picture.values) if picture.values.any() else (np.array(picture.values.shape) - 1) / 2
+    return np.asarray((picture.grid.affine @ [*index, 1.0])[:3])
+
+
+def _information(histogram: np.ndarray) -> float:
+    joint = histogram / histogram.sum()
+    independent = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0)
+    some = joint > 0
+    return float(np.sum(joint[some] * np.log(joint[some] / independent[some])))

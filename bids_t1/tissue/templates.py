@@ -1,0 +1,269 @@
+"""The template that says where tissues are expected: TemplateFlow's, or what nilearn brings along."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage
+
+from bids_t1.data.errors import InvalidInputError, NoInputError
+from bids_t1.data.grid import Grid
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from templateflow.client import TemplateFlowClient
+
+    from bids_t1.data.shapes import Map
+
+NAME = "MNI152NLin2009cAsym"
+RESOLUTION = 2
+"""TemplateFlow's version of the template with voxels of 2 mm: averages of many brains are blurred over more."""
+
+FILES: Mapping[str, Mapping[str, object]] = {
+    "picture": {"suffix": "T1w", "desc": "brain"},
+    "brain": {"suffix": "mask", "desc": "brain"},
+    "grey": {"suffix": "probseg", "label": "GM"},
+    "white": {"suffix": "probseg", "label": "WM"},
+    "labels": {"suffix": "dseg", "atlas": "HOSPA", "desc": "th25"},
+}
+"""TemplateFlow's entities of each file. Fluid is what grey and white matter leave of the brain."""
+
+NEEDED = ("picture", "brain", "grey", "white")
+"""Files without which another template is used."""
+
+TABLE = "tpl-MNI152NLin6Asym/tpl-MNI152NLin6Asym_atlas-HOSPA_dseg.tsv"
+"""Where TemplateFlow keeps the names of the atlas' labels, for all spaces."""
+
+SUBCORTICAL = frozenset({"thalamus", "caudate", "putamen", "pallidum", "accumbens"})
+"""Labels of the atlas that are grey matter below the cortex: the nuclei that published T1 of deep grey matter is of."""
+
+NOT_SUBCORTICAL = frozenset(
+    {
+        "hippocampus",  # cortex, of an older kind, and amygdala: with T1 like that of cortex, well above that of the nuclei
+        "amygdala",
+        "background",
+        "cerebral white matter",
+        "cerebral cortex",
+        "lateral ventricle",
+        "lateral ventrical",  # TemplateFlow's spelling of the left one
+        "brainstem",
+        "brain stem",
+    }
+)
+
+HINT = (
+    "Fill the folder on a machine with network: python templates/fetch.py FOLDER; and set TEMPLATEFLOW_HOME to FOLDER."
+)
+
+_EDGE = 1.0
+"""SD of the Gaussian that softens the borders of atlas labels [mm]."""
+
+_VICINITY = 3.0
+"""SD of the Gaussian by which grey matter is counted to the nearer of cortex and nuclei [mm]."""
+
+
+TRUST = 0.8
+"""Share of the grey matter within the nuclei of the atlas that is expected to be theirs: its T1 has a say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Template:
+    """What is known of brains before the data, in template coordinates [mm], right-anterior-superior."""
+
+    grid: Grid
+    picture: Map
+    """T1-weighted, brain only, 0 to 1, (x, y, z)."""
+
+    brain: Map
+    """1 in the brain with its fluid, 0 outside."""
+
+    grey: Map
+    """Probability of cortical grey matter; of all grey matter where `subcortical` is None."""
+
+    white: Map
+    subcortical: Map | None
+    """Probability of grey matter below the cortex; None without an atlas."""
+
+    record: Mapping[str, object]
+    """Name, source and files, in JSON types."""
+
+    warnings: tuple[str, ...] = ()
+
+
+def load_template(*, download: bool = False) -> Template:
+    """Load the template from TemplateFlow's folder, TEMPLATEFLOW_HOME, or from nilearn where it is not there.
+
+    Parameters
+    ----------
+    download
+        Whether TemplateFlow may fetch what the folder does not hold; without, the network is not used.
+
+    Raises
+    ------
+    NoInputError
+        Where a download was asked for and failed.
+    InvalidInputError
+        Where a file of the template cannot be read, or files do not fit together.
+    """
+    home = _home()
+    # TemplateFlow fills an empty folder with thousands of placeholders when it is imported: only where it is at home.
+    paths = _paths(home, download=download) if download or (home / f"tpl-{NAME}").is_dir() else {}
+    missing = [name for name in NEEDED if name not in paths]
+    if missing:
+        return _from_nilearn(f"the folder of TemplateFlow does not hold {NAME} ({', '.join(missing)})")
+    return _from_templateflow(home, paths)
+
+
+def _home() -> Path:
+    from platformdirs import user_cache_dir  # noqa: PLC0415 - needed without the variable only
+
+    return Path(os.environ.get("TEMPLATEFLOW_HOME") or user_cache_dir("templateflow"))
+
+
+def _paths(home: Path, *, download: bool) -> dict[str, Path]:
+    """Return those of `FILES` that are there; others are missing, or empty placeholders."""
+    from templateflow.client import TemplateFlowClient  # noqa: PLC0415 - writes into its folder when imported
+
+    client = TemplateFlowClient(root=home)
+    found = {}
+    for name, entities in FILES.items():
+        if download:
+            _fetch(client, entities)
+        listed = client.ls(NAME, resolution=RESOLUTION, extension=".nii.gz", **entities)
+        found.update({name: path for path in listed if path.stat().st_size})
+    return found
+
+
+def _fetch(client: TemplateFlowClient, entities: Mapping[str, object]) -> None:
+    try:
+        client.get(NAME, resolution=RESOLUTION, extension=".nii.gz", raise_empty=True, **entities)
+    except Exception as error:  # TemplateFlow raises plain exceptions, and those of what it downloads with
+        wanted = ", ".join(f"{key} {value}" for key, value in entities.items())
+        raise NoInputError(f"TemplateFlow, {NAME}, {wanted}: {type(error).__name__}: {error}. {HINT}") from error
+
+
+def _from_templateflow(home: Path, paths: Mapping[str, Path]) -> Template:
+    import nibabel  # noqa: PLC0415 - with what reads templates only
+
+    images = {name: nibabel.load(path) for name, path in paths.items()}
+    values = {name: np.asarray(image.dataobj, dtype=np.float32) for name, image in images.items()}
+    grids = {name: Grid(image.shape, image.affine) for name, image in images.items()}
+    for name, grid in grids.items():
+        if grid.shift_to(grids["brain"]) > 0:
+            raise InvalidInputError(
+                f"{paths[name].name}: {grid}; expected the grid of {paths['brain'].name}, {grids['brain']}. {HINT}"
+            )
+    table = _table(home)
+    files = [*paths.values()]
+    if "labels" not in paths or table is None:
+        nuclei, warnings = (
+            None,
+            (f"The folder of TemplateFlow holds no atlas-HOSPA with its table: {_NO_SPLIT} {HINT}",),
+        )
+    else:
+        chosen, warnings = _subcortical(table)
+        nuclei = np.isin(values["labels"], chosen)
+        files.append(table)
+    record = {
+        "Name": NAME,
+        "Source": f"TemplateFlow {version('templateflow')}",
+        "Files": {path.relative_to(home).as_posix(): _checksum(path) for path in files},
+    }
+    return _template(grids["brain"], values, nuclei, record, warnings)
+
+
+def _table(home: Path) -> Path | None:
+    """Return the table of the atlas: one beside it, else that of all spaces."""
+    beside = sorted((home / f"tpl-{NAME}").glob("*atlas-HOSPA_dseg*.tsv"))
+    return next((path for path in [*beside, home / TABLE] if path.is_file() and path.stat().st_size), None)
+
+
+def _subcortical(table: Path) -> tuple[list[int], tuple[str, ...]]:
+    """Return the labels that are subcortical grey matter by their names, and what to say of names not known."""
+    chosen, unknown = [], []
+    with table.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file, delimiter="\t"):
+            name = " ".join(row["name"].lower().removeprefix("left ").removeprefix("right ").split())
+            if name in SUBCORTICAL:
+                chosen.append(int(row["index"]))
+            elif name not in NOT_SUBCORTICAL:
+                unknown.append(row["name"])
+    if not unknown:
+        return chosen, ()
+    return chosen, (f"{table.name}: labels that are not known are ignored: {', '.join(unknown)}.",)
+
+
+def _checksum(path: Path) -> str:
+    return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+
+
+_NO_SPLIT = "subcortical grey matter is not told from cortical."
+
+
+def _from_nilearn(reason: str) -> Template:
+    """Read what nilearn brings along: ICBM 2009a, symmetric (doi 10.1016/j.neuroimage.2010.07.033)."""
+    from nilearn.datasets import (  # noqa: PLC0415 - takes seconds
+        load_mni152_brain_mask,
+        load_mni152_gm_template,
+        load_mni152_template,
+        load_mni152_wm_template,
+    )
+
+    makers = {
+        "picture": load_mni152_template,
+        "brain": load_mni152_brain_mask,
+        "grey": load_mni152_gm_template,
+        "white": load_mni152_wm_template,
+    }
+    images = {name: make(resolution=RESOLUTION) for name, make in makers.items()}
+    values = {name: np.asarray(image.dataobj, dtype=np.float32) for name, image in images.items()}
+    record = {"Name": "ICBM 2009a nonlinear symmetric", "Source": f"nilearn {version('nilearn')}"}
+    warning = f"{reason[0].upper()}{reason[1:]}: the template of nilearn is used, and {_NO_SPLIT} {HINT}"
+    grid = Grid(images["brain"].shape, images["brain"].affine)
+    return _template(grid, values, None, record, (warning,))
+
+
+def _template(
+    grid: Grid,
+    values: Mapping[str, Map],
+    nuclei: np.ndarray | None,
+    record: Mapping[str, object],
+    warnings: tuple[str, ...],
+) -> Template:
+    brain = (values["brain"] > 0.5).astype(np.float32)  # noqa: PLR2004 - a mask
+    total = np.maximum(values["grey"] + values["white"], 1)
+    grey, white = (np.clip(values[name] / total, 0, 1) * brain for name in ("grey", "white"))
+    subcortical = None
+    if nuclei is not None:
+        subcortical, grey, white = _split(nuclei, grey, white, grid)
+    picture = values["picture"] * brain
+    return Template(
+        grid=grid,
+        picture=np.clip(picture / np.quantile(picture[brain > 0], 0.99), 0, 1).astype(np.float32),
+        brain=brain,
+        grey=grey.astype(np.float32),
+        white=white.astype(np.float32),
+        subcortical=subcortical,
+        record=record,
+        warnings=warnings,
+    )
+
+
+def _split(nuclei: np.ndarray, grey: Map, white: Map, grid: Grid) -> tuple[Map, Map, Map]:
+    """Give to the nuclei what the atlas claims, and the grey matter around them that is nearer to them than to cortex."""
+    edge, vicinity = ([length / size for size in grid.voxel_sizes] for length in (_EDGE, _VICINITY))
+    claimed = ndimage.gaussian_filter(nuclei.astype(np.float32), edge)
+    near_nuclei = ndimage.gaussian_filter(claimed, vicinity)
+    near_cortex = ndimage.gaussian_filter((1 - claimed) * grey, vicinity)
+    share = near_nuclei / np.maximum(near_nuclei + near_cortex, 1e-6)
+    matter, left = claimed * (grey + white), (1 - claimed) * grey
+    all_grey, subcortical = matter + left, TRUST * (matter + share * left)
+    return subcortical.astype(np.float32), all_grey - subcortical, (1 - claimed) * white
