@@ -42,7 +42,8 @@ class GivenImages:
     tissue: Labels | None = None
     """`Tissue` of each voxel, (x, y, z)."""
 
-    sources: tuple[str, ...] = ()
+    brain_source: str = ""
+    tissue_source: str = ""
     """Names of the files."""
 
     warnings: tuple[str, ...] = ()
@@ -71,8 +72,10 @@ def find_given(datasets: Sequence[Path], name: BidsName, sequence: str, grid: Gr
     segmentation = _best(datasets, name, sequence, "dseg")
     brain = None if mask is None else _on_grid(mask[1], grid) > 0
     tissue, warnings = (None, ()) if segmentation is None else _tissues(*segmentation, grid)
-    found = tuple(path.name for _, path in filter(None, (mask, segmentation)))
-    return GivenImages(brain=brain, tissue=tissue, sources=found, warnings=warnings)
+    brain_source, tissue_source = ("" if found is None else found[1].name for found in (mask, segmentation))
+    return GivenImages(
+        brain=brain, tissue=tissue, brain_source=brain_source, tissue_source=tissue_source, warnings=warnings
+    )
 
 
 def _best(datasets: Sequence[Path], name: BidsName, sequence: str, suffix: str) -> tuple[Path, Path] | None:

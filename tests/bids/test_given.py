@@ -36,14 +36,14 @@ def block() -> np.ndarray:
 
 def test_nothing_is_found_where_there_is_nothing(tmp_path: Path) -> None:
     found = find_given([tmp_path], NAME, "MP2RAGE", GRID)
-    assert (found.brain, found.tissue, found.sources) == (None, None, ())
+    assert (found.brain, found.tissue, found.brain_source) == (None, None, "")
 
 
 def test_a_mask_on_the_grid_of_the_run_is_taken_as_it_is(tmp_path: Path) -> None:
     write(tmp_path, "sub-01_desc-brain_mask.nii.gz", block())
     found = find_given([tmp_path], NAME, "MP2RAGE", GRID)
     np.testing.assert_array_equal(found.brain, block() > 0)
-    assert found.sources == ("sub-01_desc-brain_mask.nii.gz",)
+    assert found.brain_source == "sub-01_desc-brain_mask.nii.gz"
 
 
 def test_a_mask_on_another_grid_is_brought_there_through_scanner_coordinates(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_the_file_that_shares_most_with_the_run_is_used_and_that_of_a_template_i
     write(tmp_path, "sub-01_acq-a_desc-brain_mask.nii.gz", block())
     write(tmp_path, "sub-01_label-WM_desc-brain_mask.nii.gz", other)
     found = find_given([tmp_path], NAME, "MP2RAGE", GRID)
-    assert found.sources == ("sub-01_acq-a_desc-brain_mask.nii.gz",)
+    assert found.brain_source == "sub-01_acq-a_desc-brain_mask.nii.gz"
 
 
 @pytest.mark.parametrize(
