@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from bids_t1.data.result import RunResult
 
 CALIBRATED, OUTSIDE = "calibrated", "outside_training"
-QUANTITIES = frozenset({CALIBRATED, "calibrated_sd", OUTSIDE})
-"""Maps that there are only where a calibration was asked for."""
-
 FORCED = "CalibrationForced"
 """Key of the record: how the protocol differs from that of the training, where it was applied all the same."""
 

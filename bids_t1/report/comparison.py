@@ -109,7 +109,7 @@ def describe_comparison(comparison: Comparison, result: ParticipantResult, numbe
         reasons=tuple(map(wording.without_folders, alignment.reasons)),
         warnings=tuple(map(wording.without_folders, dict.fromkeys(texts))),
         cautions=_cautions(comparison, result, tissue, own) if alignment.trusted else (),
-        numbers=_numbers(alignment),
+        numbers=_numbers(alignment) if alignment.estimated or alignment.trusted else (),
         estimated=_estimated(alignment),
         layout=layout,
         overlays=() if fixed is None or layout is None else _overlays(comparison, fixed, tissue, layout),
@@ -241,8 +241,8 @@ def _cautions(
 def _of_thin(comparison: Comparison) -> str:
     if 1 in comparison.grid.shape:
         return (
-            "Inversion recovery is a single slice: a tilt or shift through the slice cannot be seen in it, and the "
-            "voxels of the other images are averaged over its thickness."
+            "Inversion recovery is a single slice: its tilt and its place across the slice are less certain than its "
+            "place within it, and no other slice would show a mistake."
         )
     if len(comparison.alignment.estimated) < RIGID:
         return "Not every rotation and translation could be determined; look at the edges below."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bids_t1.data.estimate import VoxelStatus
-from bids_t1.data.outputs import Output, outputs_of
+from bids_t1.data.outputs import CALIBRATED, Output, outputs_of
 from bids_t1.report import calibrated, colours, literature, origins, plots, readouts, transmit, wording
 from bids_t1.report.mosaic import MapFigure, draw_map, draw_marks, draw_status
 from bids_t1.report.numbers import Summary, summarise, summarise_posterior, trusted
@@ -194,7 +194,7 @@ def _with_most(run: RunResult, marked: NDArray[np.bool_]) -> Layout:
 
 def _is_missing(run: RunResult, quantity: str) -> bool:
     """Tell maps that could have been made; calibrated ones are made only where they are asked for."""
-    return quantity not in run.maps and (quantity not in calibrated.QUANTITIES or calibrated.CALIBRATED in run.maps)
+    return quantity not in run.maps and (quantity not in CALIBRATED or calibrated.CALIBRATED in run.maps)
 
 
 def _missing(run: RunResult, row: Output) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from bids_t1.report import literature, wording
@@ -11,6 +12,9 @@ from bids_t1.report.record import plain
 if TYPE_CHECKING:
     from bids_t1.data.result import Anatomy, Comparison, ParticipantResult
     from bids_t1.report.literature import References
+
+ALGORITHM = "CalibrationAlgorithm"
+"""Key of the record: how T1 was calibrated."""
 
 
 def paragraphs_of(result: ParticipantResult, references: References) -> list[str]:
@@ -36,13 +40,24 @@ def _tissues(anatomy: Anatomy, references: References) -> str:
         )
         if key in record
     ]
-    if "Template" in record:
-        files = f"{record['Template']} {record.get('TemplateFiles', '')}"
-        works = [literature.FONOV] if "MNI152" in files else []
-        works += [literature.CIRIC] if "tpl-" in files or "templateflow" in files.lower() else []
-        cited = f" {references.cite(*works)}" if works else ""
-        sentences.append(f"Template: {record['Template'].rstrip('.')}{cited}.")
-    return " ".join(sentences)
+    return " ".join([*sentences, *_template(anatomy.record, references)])
+
+
+def _template(record: Mapping[str, object], references: References) -> list[str]:
+    """Name the template, and cite what it and its files come from."""
+    template = record.get("Template")
+    if not template:
+        return []
+    parts = (
+        [template[key] for key in ("Name", "Source") if key in template]
+        if isinstance(template, Mapping)
+        else [template]
+    )
+    everything = f"{template} {record.get('TemplateFiles', '')}"
+    works = [literature.FONOV] if any(name in everything for name in ("MNI152", "ICBM")) else []
+    works += [literature.CIRIC] if any(name in everything for name in ("tpl-", "TemplateFlow")) else []
+    cited = f" {references.cite(*works)}" if works else ""
+    return [f"Template: {', '.join(map(plain, parts)).rstrip('.')}{cited}."]
 
 
 def _statistics(result: ParticipantResult) -> str:
@@ -89,7 +104,9 @@ def _calibration(result: ParticipantResult, references: References) -> str:
         return ""
     sequences = wording.listed(list(dict.fromkeys(run.sequence for run in runs)))
     forced = " It was trained on another protocol." if any(run.record.get(FORCED) for run in runs) else ""
+    algorithms = dict.fromkeys(str(run.record[ALGORITHM]) for run in runs if ALGORITHM in run.record)
+    how = f" ({wording.listed(list(algorithms))})" if algorithms else ""
     return (
-        f"T1 of {sequences} was calibrated to T1 of inversion recovery by a model trained on paired data of other "
-        f"scans, an approach of {references.cite(literature.SAUNDERS)}.{forced}"
+        f"T1 of {sequences} was calibrated to T1 of inversion recovery by a model that was trained on paired scans"
+        f"{how}, after {references.cite(literature.SAUNDERS)}.{forced}"
     )

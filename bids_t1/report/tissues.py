@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,6 @@ from bids_t1.report.record import Row, plain
 from bids_t1.report.regions import MapOfRegions, cautions_of, tabulate, title_of_map
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from bids_t1.data.result import Anatomy, ParticipantResult, RunResult
     from bids_t1.report.literature import Work
     from bids_t1.report.mosaic import MapFigure
@@ -124,7 +123,18 @@ def rows_of(record: Mapping[str, object]) -> tuple[Row, ...]:
 
 
 def _written(value: object) -> str:
-    return "\n".join(map(plain, value)) if isinstance(value, list | tuple) else plain(value)
+    match value:
+        case Mapping():
+            return "\n".join(f"{wording.spelt_out(str(key))}: {_within(item)}" for key, item in value.items())
+        case list() | tuple():
+            return "\n".join(map(plain, value))
+        case _:
+            return plain(value)
+
+
+def _within(value: object) -> str:
+    """Write an item of a record; of files with their checksums, the names."""
+    return ", ".join(map(str, value)) if isinstance(value, Mapping) else plain(value)
 
 
 def _of_field_of_view(result: ParticipantResult) -> tuple[str, ...]:

@@ -46,6 +46,13 @@ def test_a_failed_registration_is_told_at_the_top_and_nothing_is_compared() -> N
     assert "a registration failed" not in page().text
 
 
+def test_a_registration_that_was_not_tried_has_no_numbers() -> None:
+    nothing = replace(ALIGNMENT, estimated=(), overlap=0.0, reasons=("There is no brain.",))
+    text = read(render_page(make_together(alignment=nothing))).text
+    assert "There is no brain." in text
+    assert "Overlap of the brains" not in text
+
+
 def test_the_registration_is_shown_before_and_after_in_the_same_slices() -> None:
     alts = [image["alt"] or "" for image in page().all("img")]
     before, after = (

@@ -88,6 +88,16 @@ def test_mask_tissues_and_template_are_named() -> None:
     assert "Atlas of subcortical grey matterHOSPA" in text
 
 
+def test_a_template_is_named_with_its_files() -> None:
+    name = "tpl-MNI152NLin2009cAsym_res-02_label-GM_probseg.nii.gz"
+    template = {"Name": "MNI152NLin2009cAsym", "Source": "TemplateFlow 25.1", "Files": {name: "sha256:0a"}}
+    result = make_together()
+    anatomy = replace(result.anatomies[0], record={"Template": template})
+    text = read(render_page(replace(result, anatomies=(anatomy,)))).text
+    assert f"Name: MNI152NLin2009cAsym Source: TemplateFlow 25.1 Files: {name}" in text
+    assert "Template: MNI152NLin2009cAsym, TemplateFlow 25.1 [" in text
+
+
 def test_messages_and_records_are_shown_and_not_obeyed() -> None:
     attack = "<script>alert('x')</script> /home/jane/mask.nii.gz"
     result = make_together()
