@@ -39,7 +39,7 @@ LARGEST_DISPLACEMENT = 1.5
 BLOCK = 35.0
 """Edge of a block, about [mm]."""
 
-REACH, STEP = 8.0, 2.0
+REACH, STEP = 6.0, 2.0
 """Shifts that a block tries, along each axis [mm]."""
 
 N_POINTS = 25_000
