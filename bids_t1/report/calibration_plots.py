@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bids_t1.data.calibration import CalibrationScore, CalibrationScores, Method, MethodSummary
     from bids_t1.data.tissue import Tissue
 
-LEFT, RIGHT, GAP = 1.0, 0.15, 0.3
+LEFT, RIGHT, GAP = 1.0, 0.2, 0.4
 """Room for the names of methods, beside the panels and between them [inch]."""
 
 ROW, TITLE, BOTTOM = 0.34, 0.32, 0.5
@@ -105,6 +105,7 @@ def _panels(summaries: Sequence[MethodSummary]) -> tuple[Figure, list[tuple[Axes
         axes.spines["left"].set_visible(False)
         axes.grid(axis="x", color=LINES, alpha=0.25, linewidth=0.6)
         axes.set_axisbelow(True)
+        axes.locator_params(axis="x", nbins=5)
         panels.append((axes, tissue, methods))
     return figure, panels
 

@@ -6,14 +6,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bids_t1.data.tissue import Tissue
-from bids_t1.report import calibration_plots, calibration_tables, colours, literature, wording
+from bids_t1.report import calibration_plots, calibration_tables, colours, wording
 from bids_t1.report.calibration_tables import NAMES, ORDER, Cell, seconds
+from bids_t1.report.literature import BLAND, OLSSON, SAUNDERS, Work
 from bids_t1.report.regions import NO_NUMBER
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from bids_t1.data.calibration import Calibration, CalibrationCard, CalibrationScores, Coverage, Method
+    from bids_t1.data.calibration import (
+        Calibration,
+        CalibrationCard,
+        CalibrationScores,
+        Coverage,
+        Method,
+        MethodSummary,
+    )
     from bids_t1.report.calibration_tables import Headline, MethodMeaning, TissueTable
 
 PUBLISHED: Mapping[Tissue, tuple[tuple[float, float], tuple[float, float]]] = {
@@ -22,6 +30,13 @@ PUBLISHED: Mapping[Tissue, tuple[tuple[float, float], tuple[float, float]]] = {
     Tissue.GREY_MATTER: ((0.36, 0.02), (0.17, 0.03)),
 }
 """RMSE before and after, and the scatter of each [s]: Saunders et al. 2025, doi 10.1016/j.mri.2025.110322."""
+
+HE = Work(
+    "He K, Zhang X, Ren S, Sun J",
+    "Deep residual learning for image recognition",
+    "IEEE Conference on Computer Vision and Pattern Recognition 770-778 (2016)",
+    "10.1109/CVPR.2016.90",
+)
 
 EXPECTED = (0.68, 0.95)
 """Shares of voxels within one and within 1.96 SD, if the SD is right."""
@@ -77,6 +92,9 @@ class CalibrationSection:
     """All that the page says of a calibration."""
 
     sequence: str
+    at_field: str
+    """Such as ` at 3 T`; empty where it is not known."""
+
     headline: Headline
     verdict: tuple[str, ...]
     tables: tuple[TissueTable, ...]
@@ -89,8 +107,9 @@ class CalibrationSection:
 
     folds: tuple[FoldRow, ...]
     published: tuple[PublishedRow, ...]
-    work: literature.Work
-    cautions: tuple[str, ...]
+    references: tuple[Work, ...]
+    judged: tuple[str, ...]
+    """On whom scores were measured, and of what."""
 
 
 def describe_calibration(calibration: Calibration) -> CalibrationSection:
@@ -100,6 +119,7 @@ def describe_calibration(calibration: Calibration) -> CalibrationSection:
     errors, biases = _plots(scores) if scores.summaries else (None, None)
     return CalibrationSection(
         sequence=sequence_of(card),
+        at_field=field_of(card),
         headline=calibration_tables.summarise(scores.summaries),
         verdict=scores.verdict,
         tables=calibration_tables.tabulate(scores.summaries, scores.scores),
@@ -110,8 +130,8 @@ def describe_calibration(calibration: Calibration) -> CalibrationSection:
         methods=tuple(NAMES[method] for method in methods),
         folds=_folds(scores, methods),
         published=tuple(_published(tissue) for tissue in ORDER),
-        work=literature.SAUNDERS,
-        cautions=_cautions(card),
+        references=references(scores.summaries),
+        judged=(how_judged(card), of_ensemble(card)),
     )
 
 
@@ -119,6 +139,12 @@ def sequence_of(card: CalibrationCard) -> str:
     """Return the name of the sequence that is calibrated: MP3RAGE from three readouts on."""
     times = card.measured_protocol.get("InversionTimes")
     return "MP3RAGE" if isinstance(times, list | tuple) and len(times) > 2 else "MP2RAGE"  # noqa: PLR2004
+
+
+def field_of(card: CalibrationCard) -> str:
+    """Return at which field strength a model was trained, such as `` at 3 T``; nothing where it is not known."""
+    field = card.measured_protocol.get("MagneticFieldStrength")
+    return f" at {wording.number(field)}\N{NO-BREAK SPACE}T" if isinstance(field, int | float) else ""
 
 
 def n_folds(card: CalibrationCard) -> int:
@@ -145,17 +171,10 @@ def of_ensemble(card: CalibrationCard) -> str:
     )
 
 
-def _cautions(card: CalibrationCard) -> tuple[str, ...]:
-    field = card.measured_protocol.get("MagneticFieldStrength")
-    at_field = f" at {wording.number(field)} T" if isinstance(field, int | float) else ""
-    return (
-        f"Valid only for this protocol of {sequence_of(card)} and of inversion recovery, on this kind of scanner"
-        f"{at_field}. Another protocol or field strength has another bias: applying the model there is refused.",
-        how_judged(card),
-        of_ensemble(card),
-        "Inversion recovery is taken as the truth. Its own errors, and what is left of misalignment and of tissues "
-        "sharing a voxel, count in the RMSE of every method.",
-    )
+def references(summaries: Sequence[MethodSummary]) -> tuple[Work, ...]:
+    """Return the works behind network, tests and corrections."""
+    of_efficiency = (OLSSON,) if any(row.method == "efficiency" for row in summaries) else ()
+    return (SAUNDERS, HE, BLAND, *of_efficiency)
 
 
 def _plots(scores: CalibrationScores) -> tuple[Plot, Plot]:
@@ -220,7 +239,7 @@ def _published(tissue: Tissue) -> PublishedRow:
     before, after = PUBLISHED[tissue]
     return PublishedRow(
         tissue=tissue.meaning,
-        before=wording.plus_minus(*before),
-        after=wording.plus_minus(*after),
+        before=f"{before[0]:.2f}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{before[1]:.2f}",
+        after=f"{after[0]:.2f}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{after[1]:.2f}",
         reduction=_percent(1 - after[0] / before[0]),
     )

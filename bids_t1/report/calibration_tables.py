@@ -38,6 +38,8 @@ LIMIT = 1.96
 FEWEST = 6
 """Participants from which a signed-rank test can fall below p = 0.05."""
 
+SIGNIFICANT = 0.05
+
 SMALLEST_P = 0.001
 """What is smaller is not written in digits."""
 
@@ -48,7 +50,7 @@ class Headline:
 
     sentence: str
     tone: Literal["good", "warn", "bad", ""]
-    """Class of the style sheet; empty where participants are too few for praise."""
+    """Class of the style sheet; empty where it may be chance that the network is better."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,11 +97,10 @@ def summarise(summaries: Sequence[MethodSummary]) -> Headline:
         return Headline(sentence="Nothing could be compared in participants that were held out.", tone="bad")
     others = "a straight line and every other simple correction" if _has_line(summaries) else "every simple correction"
     if not lost:
-        n = max(row.n_participants for row in summaries)
-        doubt = "" if n >= FEWEST else f"; {wording.counted(n, 'participant')} cannot rule out that this is chance"
+        doubt = _doubt([_best_simple(summaries, tissue) for tissue in tissues])
         where = wording.listed([tissue.meaning for tissue in tissues])
         return Headline(sentence=f"The network beats {others} in {where}{doubt}.", tone="" if doubt else "good")
-    losses = wording.listed([f"{tissue.meaning} (best there: {NAMES[best.method]})" for tissue, best in lost.items()])
+    losses = _listed_losses(lost)
     if len(lost) == len(tissues):
         sentence = f"The network is not worth running: a simple correction does as well or better in {losses}."
         return Headline(sentence=sentence, tone="bad")
@@ -176,6 +177,25 @@ def _best_simple(summaries: Sequence[MethodSummary], tissue: Tissue) -> MethodSu
     return min(simple, key=lambda row: row.rmse)
 
 
+def _listed_losses(lost: Mapping[Tissue, MethodSummary]) -> str:
+    """List tissues, and behind those that share it the correction that is best there."""
+    by_method: dict[Method, list[str]] = {}
+    for tissue, best in lost.items():
+        by_method.setdefault(best.method, []).append(tissue.meaning)
+    return wording.listed(
+        [f"{wording.listed(tissues)} (best there: {NAMES[method]})" for method, tissues in by_method.items()]
+    )
+
+
+def _doubt(rivals: Sequence[MethodSummary]) -> str:
+    """Say where a better network may be chance; nothing where it is not."""
+    n = min(row.n_participants for row in rivals)
+    if n < FEWEST:
+        return f"; {wording.counted(n, 'participant')} are too few to exclude chance without further assumptions"
+    unclear = [row.tissue.meaning for row in rivals if row.p_wilcoxon is None or row.p_wilcoxon >= SIGNIFICANT]
+    return f"; in {wording.listed(unclear)} that may be chance" if unclear else ""
+
+
 def _has_line(summaries: Sequence[MethodSummary]) -> bool:
     return any(row.method == "linear" for row in summaries)
 
@@ -183,7 +203,8 @@ def _has_line(summaries: Sequence[MethodSummary]) -> bool:
 def _rows(rows: Sequence[MethodSummary], limits: Sequence[tuple[float, float] | None]) -> tuple[MethodRow, ...]:
     best_rmse = _is_least(rows, lambda row: row.rmse)
     best_bias = _is_least(rows, lambda row: abs(row.bias))
-    widths = [math.inf if each is None else each[1] - each[0] for each in limits]
+    # Not the narrowest: limits can be narrow around a large bias.
+    farthest = [math.inf if each is None else max(map(abs, each)) for each in limits]
     return tuple(
         MethodRow(
             name=NAMES[row.method],
@@ -191,7 +212,7 @@ def _rows(rows: Sequence[MethodSummary], limits: Sequence[tuple[float, float] | 
                 Cell(text=_mean_and_sd(row), is_best=best_rmse[place]),
                 Cell(text=_reduction(row), is_best=best_rmse[place] and row.method != "none"),
                 Cell(text=wording.signed(row.bias), is_best=best_bias[place]),
-                Cell(text=_limits(limits[place]), is_best=widths[place] == min(widths) < math.inf),
+                Cell(text=_limits(limits[place]), is_best=farthest[place] == min(farthest) < math.inf),
                 *(Cell(text=text) for text in _against_network(row)),
             ),
         )

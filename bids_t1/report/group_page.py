@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bids_t1.report import wording
+from bids_t1.report.calibration_section import describe_calibration
 from bids_t1.report.page import template
 from bids_t1.storage import write_whole
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from bids_t1.data.calibration import Calibration
     from bids_t1.data.result import GroupResult, MapSummary
 
 FAR = 3.5
@@ -25,14 +27,28 @@ FEWEST = 5
 MAD_OF_NORMAL = 0.6745
 
 
-def write_group_page(group: GroupResult, out_dir: Path) -> Path:
-    """Write the page of all participants, whole or not at all, and return its path."""
+def write_group_page(
+    group: GroupResult, out_dir: Path, calibration: Calibration | None = None, note: str | None = None
+) -> Path:
+    """Write the page of all participants, whole or not at all, and return its path.
+
+    Parameters
+    ----------
+    group
+        What became of everybody.
+    out_dir
+        The derivatives.
+    calibration
+        What was trained of MP2RAGE beside inversion recovery, if anything was.
+    note
+        Why nothing was trained, or what was left out, in words.
+    """
     page = out_dir / "group.html"
-    write_whole(page, render_group_page(group))
+    write_whole(page, render_group_page(group, calibration, note))
     return page
 
 
-def render_group_page(group: GroupResult) -> str:
+def render_group_page(group: GroupResult, calibration: Calibration | None = None, note: str | None = None) -> str:
     """Return the page of all participants as HTML."""
     sequences = dict.fromkeys(one.sequence for one in group.maps)
     counts = {
@@ -44,6 +60,8 @@ def render_group_page(group: GroupResult) -> str:
         counts=counts,
         tables=[(name, _rows([one for one in group.maps if one.sequence == name])) for name in sequences],
         others=[one for one in group.participants if one.status != "done"],
+        calibration=None if calibration is None else describe_calibration(calibration),
+        note=note,
     )
 
 
