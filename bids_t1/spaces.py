@@ -1,22 +1,50 @@
-"""What the runs of one session say together."""
+"""What the runs of one session say together: the brain, its tissues, and MP2RAGE in the space of inversion recovery.
+
+Read `relate` first.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+import numpy as np
 
-    from bids_t1.data.errors import BidsT1Error
-    from bids_t1.data.result import Anatomy, Comparison, RunResult
-    from bids_t1.data.tissue import Agreement, RegionStatistics
+from bids_t1.bids.given import find_given
+from bids_t1.data.errors import BidsT1Error
+from bids_t1.data.outputs import IN_REFERENCE_SPACE
+from bids_t1.data.result import Anatomy, Comparison
+from bids_t1.registration.itk import to_itk
+from bids_t1.registration.rigid import align
+from bids_t1.resampling import resample, resample_flags, resample_labels, resample_times
+from bids_t1.runs.calibrated import calibrate_run
+from bids_t1.tissue.agreement import compare
+from bids_t1.tissue.picture import head_image
+from bids_t1.tissue.segment import Given, from_probabilities, segment
+from bids_t1.tissue.statistics import describe_regions
+from bids_t1.tissue.templates import load_template
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from bids_t1.data.alignment import Alignment
+    from bids_t1.data.entities import BidsName
+    from bids_t1.data.result import RunResult
+    from bids_t1.data.shapes import VoxelFlags
+    from bids_t1.data.tissue import Agreement, RegionStatistics, Segmentation
     from bids_t1.settings import Settings
+    from bids_t1.tissue.templates import Template
+
+LOG = logging.getLogger(__name__)
+
+REFERENCE = "IRT1"
+READOUTS = ("MP2RAGE", "MP3RAGE")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Related:
-    """The runs of a session, and what follows from having several."""
+    """The runs of a session, calibrated where that was asked for, and what follows from having several."""
 
     runs: tuple[RunResult, ...]
     anatomies: tuple[Anatomy, ...] = ()
@@ -29,5 +57,225 @@ class Related:
     failures: tuple[BidsT1Error, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Segmented:
+    """A run of T1 and the tissues on its grid."""
+
+    run: RunResult
+    segmentation: Segmentation
+    name: BidsName
+    """Of ``desc-tissue_dseg``."""
+
+
 def relate(runs: Sequence[RunResult], settings: Settings) -> Related:
-    return Related(runs=tuple(runs))
+    """Find brain and tissues of each T1 run, bring MP2RAGE to inversion recovery, and tell T1 in the tissues.
+
+    The tissues come from MP2RAGE, which covers the head, and are carried to inversion recovery through the
+    registration; where that cannot be trusted, or there is no MP2RAGE, they come from inversion recovery itself.
+    """
+    readouts = [run for run in runs if run.sequence in READOUTS]
+    recoveries = [run for run in runs if run.sequence == REFERENCE]
+    failures: list[BidsT1Error] = []
+    if settings.maps_only or not (readouts or recoveries):
+        return Related(runs=tuple(_calibrated(run, None, failures, settings) for run in runs), failures=tuple(failures))
+    template = load_template()
+    segmented: dict[BidsName, _Segmented] = {}
+    comparisons: list[Comparison] = []
+    for run in readouts:
+        try:
+            one = _segment(run, _space(run, segmented.values(), None), template, settings)
+            one = replace(one, run=_calibrated(run, one.segmentation.brain, failures, settings))
+            segmented[run.name] = one
+            partner = _partner(run, recoveries)
+            if partner is not None:
+                comparison, carried = _compare(one, partner)
+                comparisons.append(comparison)
+                if carried is not None:
+                    segmented.setdefault(partner.name, carried)
+        except BidsT1Error as error:
+            failures.append(error)
+    for run in recoveries:
+        if run.name not in segmented:
+            try:
+                segmented[run.name] = _segment(run, REFERENCE if readouts else None, template, settings)
+            except BidsT1Error as error:
+                failures.append(error)
+    return Related(
+        runs=tuple(segmented[run.name].run if run.name in segmented else run for run in runs),
+        anatomies=tuple(map(_anatomy, segmented.values())),
+        comparisons=tuple(comparisons),
+        transforms=tuple(map(_transforms, comparisons)),
+        regions=tuple(row for one in segmented.values() for row in _regions(one)),
+        agreements=tuple(row for one in comparisons for row in _agreements(one, runs, segmented)),
+        failures=tuple(failures),
+    )
+
+
+def _calibrated(run: RunResult, brain: VoxelFlags | None, failures: list[BidsT1Error], settings: Settings) -> RunResult:
+    """Calibrate a run of MP2RAGE where a model was given; one that it does not fit stays as it is."""
+    if settings.calibration is None or run.sequence not in READOUTS:
+        return run
+    try:
+        return calibrate_run(run, brain, settings.calibration, settings)
+    except BidsT1Error as error:
+        failures.append(error)
+        return run
+
+
+def _space(run: RunResult, others: Iterable[_Segmented], space: str | None) -> str | None:
+    """Return what tells the files of a run from those of another of the same name: its sequence, where needed."""
+    taken = {one.name for one in others}
+    return run.sequence if _tissue_name(run, space) in taken else space
+
+
+def _tissue_name(run: RunResult, space: str | None) -> BidsName:
+    return run.name.having({"desc": "tissue", "space": space}, suffix="dseg")
+
+
+def _partner(run: RunResult, recoveries: Sequence[RunResult]) -> RunResult | None:
+    """Return the inversion-recovery run whose name shares most with that of a run; of equals the first."""
+    return max(recoveries, key=lambda other: len(set(run.name.entities) & set(other.name.entities)), default=None)
+
+
+def _segment(run: RunResult, space: str | None, template: Template, settings: Settings) -> _Segmented:
+    """Find brain and tissues from the maps of one run, or take those that were given."""
+    LOG.info("%s: brain and tissues", run.name)
+    found = find_given(settings.derivatives, run.name, run.sequence, run.grid)
+    given = Given(
+        brain=found.brain, brain_source=found.brain_source, tissue=found.tissue, tissue_source=found.tissue_source
+    )
+    segmentation = segment(run.maps, run.grid, template=template, given=given, n_threads=settings.n_threads)
+    segmentation = replace(segmentation, warnings=(*found.warnings, *segmentation.warnings))
+    return _Segmented(run=run, segmentation=segmentation, name=_tissue_name(run, space))
+
+
+def _compare(moving: _Segmented, fixed: RunResult) -> tuple[Comparison, _Segmented | None]:
+    """Register a run to inversion recovery and bring its maps there; without trust, only say so."""
+    run = moving.run
+    LOG.info("%s: registration to %s", run.name, fixed.name)
+    alignment = _alignment(moving, fixed)
+    comparison = Comparison(
+        name=run.name.having({"space": REFERENCE}),
+        sequence=run.sequence,
+        moving=str(run.name),
+        fixed=str(fixed.name),
+        grid=fixed.grid,
+        maps=_carried_maps(run, fixed, alignment) if alignment.trusted else {},
+        alignment=alignment,
+        record={
+            "Sources": [_uri(run.name), _uri(fixed.name)],
+            "SpatialReference": _uri(fixed.name),
+            "RegistrationParameters": list(alignment.estimated),
+            "RegistrationRotation": alignment.rotation,
+            "RegistrationTranslation": alignment.translation,
+            "RegistrationSimilarity": [alignment.similarity_before, alignment.similarity_after],
+            **{key: value for key, value in run.record.items() if key.startswith("Calibration")},
+        },
+        warnings=alignment.warnings,
+    )
+    if not alignment.trusted:
+        LOG.warning("%s: not brought to %s: %s", run.name, fixed.name, " ".join(alignment.reasons))
+        return comparison, None
+    return comparison, _Segmented(
+        run=fixed, segmentation=_carried(moving, fixed, alignment), name=_tissue_name(fixed, REFERENCE)
+    )
+
+
+def _alignment(moving: _Segmented, fixed: RunResult) -> Alignment:
+    """Register by the heads, then by the brain, which lies in inversion recovery where the first result puts it."""
+    brain, grid = moving.segmentation.brain, moving.run.grid
+    picture, target = (head_image(run.maps, run.grid) for run in (moving.run, fixed))
+    picture = replace(picture, brain=brain)
+    first = align(target, picture)
+    return align(replace(target, brain=resample_flags(brain, grid, fixed.grid, first.matrix)), picture)
+
+
+def _carried_maps(run: RunResult, fixed: RunResult, alignment: Alignment) -> dict[str, np.ndarray]:
+    """Bring T1, its SD and R1 to the grid of inversion recovery, before and after calibration."""
+    where = (run.grid, fixed.grid, alignment.matrix)
+    time, time_sd = resample_times(run.maps["time"], run.maps["time_sd"], *where)
+    carried = {"time": time, "time_sd": time_sd, "rate": 1 / time}
+    if "calibrated" in run.maps:
+        calibrated, calibrated_sd = resample_times(run.maps["calibrated"], run.maps["calibrated_sd"], *where)
+        outside = resample_labels(run.maps["outside_training"], *where)
+        carried |= {"calibrated": calibrated, "calibrated_sd": calibrated_sd, "outside_training": outside}
+    return {quantity: carried[quantity] for quantity in IN_REFERENCE_SPACE if quantity in carried}
+
+
+def _carried(moving: _Segmented, fixed: RunResult, alignment: Alignment) -> Segmentation:
+    """Bring brain and tissues to the grid of inversion recovery."""
+    found, where = moving.segmentation, (moving.run.grid, fixed.grid, alignment.matrix)
+    return from_probabilities(
+        {tissue: resample(values, *where) for tissue, values in found.probabilities.items()},
+        resample_flags(found.brain, *where),
+        None if found.hemisphere is None else resample_labels(found.hemisphere, *where),
+        fixed.grid,
+        record={**found.record, "CarriedFrom": _uri(moving.name)},
+    )
+
+
+def _uri(name: BidsName) -> str:
+    """Return the URI of a file of these derivatives."""
+    return f"bids::{name.folder('anat')}/{name}"
+
+
+def _anatomy(one: _Segmented) -> Anatomy:
+    found = one.segmentation
+    spatial = {} if one.name.get("space") is None else {"SpatialReference": _uri(one.run.name)}
+    probabilities = {f"probability_{kind.abbreviation}": values for kind, values in found.probabilities.items()}
+    return Anatomy(
+        name=one.name,
+        runs=(str(one.run.name),),
+        grid=found.grid,
+        maps={"brain": found.brain.astype(np.uint8), "tissue": found.tissue, **probabilities},
+        record={"Sources": [_uri(one.run.name)], **spatial, **found.record},
+        warnings=found.warnings,
+    )
+
+
+def _transforms(comparison: Comparison) -> dict[tuple[str, str], str]:
+    """Return the transforms between both runs; none where they are not trusted."""
+    matrix = comparison.alignment.matrix
+    if not comparison.alignment.trusted:
+        return {}
+    return {
+        (comparison.sequence, REFERENCE): to_itk(matrix),
+        (REFERENCE, comparison.sequence): to_itk(np.linalg.inv(matrix)),
+    }
+
+
+def _regions(one: _Segmented) -> list[RegionStatistics]:
+    """Tell T1 in the tissues of one run, before and after calibration."""
+    found = one.segmentation
+    volume = float(abs(np.linalg.det(found.grid.affine[:3, :3]))) / 1000
+    names = {"time": str(one.run.name), "calibrated": _calibrated_name(one.run.name, one.run.sequence)}
+    return [
+        row
+        for quantity, name in names.items()
+        if quantity in one.run.maps
+        for row in describe_regions(name, one.run.maps[quantity], found.tissue, found.hemisphere, volume)
+    ]
+
+
+def _agreements(
+    comparison: Comparison, runs: Sequence[RunResult], segmented: Mapping[BidsName, _Segmented]
+) -> list[Agreement]:
+    """Compare maps with inversion recovery, before and after calibration."""
+    fixed = next(run for run in runs if str(run.name) == comparison.fixed)
+    names = {"time": str(comparison.name), "calibrated": _calibrated_name(comparison.name, comparison.sequence)}
+    return [
+        row
+        for quantity, name in names.items()
+        if quantity in comparison.maps
+        for row in compare(
+            name,
+            comparison.maps[quantity],
+            comparison.fixed,
+            fixed.maps["time"],
+            segmented[fixed.name].segmentation.tissue,
+        )
+    ]
+
+
+def _calibrated_name(name: BidsName, sequence: str) -> str:
+    return str(name.having({"desc": f"{sequence}calibrated"}))
