@@ -52,7 +52,7 @@ def measure_command(dataset: Path) -> dict[str, float]:
     size = sum(4 * image.shape[0] * image.shape[1] * image.shape[2] for image in images) / MB
     baseline = peak()
     with tempfile.TemporaryDirectory() as folder:
-        code = run([str(dataset), f"{folder}/out", "participant", "--device", "cpu"])
+        code = run([str(dataset), f"{folder}/out", "participant", "--device", "cpu", "--maps-only"])
     if code:
         raise SystemExit(code)
     return {"input": size, "baseline": baseline, "peak": peak()}

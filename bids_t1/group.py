@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from bids_t1.bids import discover, write
 from bids_t1.bids.group import participants_with_logs, read_group, write_tables
-from bids_t1.data.errors import NoInputError
+from bids_t1.data.errors import BidsT1Error, NoInputError
+from bids_t1.learning import learn
 from bids_t1.report.group_page import write_group_page
 
 if TYPE_CHECKING:
@@ -19,10 +20,12 @@ LOG = logging.getLogger(__name__)
 
 
 def process_group(settings: Settings) -> Path:
-    """Write the tables and the page of all participants, and return the page.
+    """Write the tables and the page of all participants, train a calibration, and return the page.
 
     Raises
     ------
+    BidsT1Error
+        If a calibration cannot be trained; tables and page are there nevertheless, and the page says why.
     NoInputError
         If no participant was processed into out_dir.
     NothingSelectedError
@@ -34,11 +37,20 @@ def process_group(settings: Settings) -> Path:
             f"{settings.out_dir}: holds no results of participants; expected some. Run the level participant first."
         )
     known = sorted(processed | set(discover.participants(settings.bids_dir)))
-    group = read_group(settings.out_dir, discover.require(known, settings.participants, "participant"))
+    chosen = discover.require(known, settings.participants, "participant")
+    group = read_group(settings.out_dir, chosen)
     write.describe_ignored(settings.out_dir)
     write_tables(settings.out_dir, group)
     missing = [one.participant for one in group.participants if one.status != "done"]
     LOG.info("group: %d participants, %d maps", len(group.participants), len(group.maps))
     if missing:
         LOG.warning("group: not done, or with failures: %s", ", ".join(missing))
-    return write_group_page(group, settings.out_dir)
+    try:
+        found = learn(chosen, settings)
+    except BidsT1Error as error:
+        write_group_page(group, settings.out_dir, note=str(error))
+        raise
+    if isinstance(found, str):
+        LOG.warning("calibration: nothing was trained. %s", found)
+        return write_group_page(group, settings.out_dir, note=found)
+    return write_group_page(group, settings.out_dir, calibration=found)

@@ -1,0 +1,166 @@
+"""Training a calibration from what participants left: MP2RAGE beside inversion recovery. Read `learn` first."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+from contextlib import suppress
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from bids_t1 import __version__
+from bids_t1.bids import results
+from bids_t1.bids.write import write_log
+from bids_t1.bids.write_calibration import read_scores, scores_in_json, write_scores
+from bids_t1.calibration.cross_validation import LEAST_PARTICIPANTS, calibrate
+from bids_t1.calibration.model_file import load_model, save_model
+from bids_t1.data.calibration import (
+    PRESETS,
+    Calibration,
+    CalibrationOptions,
+    PairedScan,
+    ReferenceScan,
+    TrainingProgress,
+)
+from bids_t1.data.errors import BidsT1Error
+from bids_t1.estimation.chunks import choose_device
+from bids_t1.report.calibration_card import write_card
+from bids_t1.runs.calibrated import measured_scan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from bids_t1.data.result import Comparison, ParticipantResult
+    from bids_t1.settings import Settings
+
+LOG = logging.getLogger(__name__)
+
+FOLDER = "calibration"
+"""In the derivatives: model, card and page."""
+
+
+def learn(participants: Sequence[str], settings: Settings) -> Calibration | str:
+    """Train and judge a calibration, and write the model; or say why there is nothing to learn from.
+
+    A training that was stopped goes on where it was; one of the same maps and options is not repeated.
+
+    Raises
+    ------
+    InvalidInputError
+        If the participants were scanned with different protocols.
+    """
+    if settings.calibration_preset == "none":
+        return "No calibration was asked for (--calibration-preset none)."
+    scans = _of_one_sequence([scan for participant in participants for scan in _pairs(participant, settings)])
+    n_participants = len({scan.participant for scan in scans})
+    if n_participants < LEAST_PARTICIPANTS:
+        return (
+            f"{n_participants} {'participant has' if n_participants == 1 else 'participants have'} MP2RAGE registered to "
+            f"inversion recovery; expected {LEAST_PARTICIPANTS} or more, as a calibration is judged on participants that "
+            "it has not seen."
+        )
+    options = _options(settings)
+    folder, log = settings.out_dir / FOLDER, settings.out_dir / "logs" / f"{FOLDER}.json"
+    digest = _digest(scans, options, settings)
+    done = None if settings.force else _finished(folder, log, digest)
+    if done is not None:
+        LOG.info("calibration: trained before on the same maps with the same options; left as it is")
+        write_card(done.model.card, folder)
+        return done
+    LOG.info("calibration: %d participants, preset %s", n_participants, options.plan.name)
+    checkpoints = settings.work_dir / FOLDER
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    calibration = calibrate(scans, options, checkpoints=checkpoints, progress=_say)
+    folder.mkdir(exist_ok=True)
+    save_model(calibration.model, folder)
+    write_card(calibration.model.card, folder)
+    write_scores(settings.out_dir, calibration.scores)
+    write_log(log, {"digest": digest, "scores": scores_in_json(calibration.scores)})
+    shutil.rmtree(checkpoints, ignore_errors=True)
+    with suppress(OSError):  # not empty: somebody else works there
+        settings.work_dir.rmdir()
+    return calibration
+
+
+def _options(settings: Settings) -> CalibrationOptions:
+    device = choose_device(settings.device).type
+    chosen = settings.calibration_preset
+    preset = chosen if chosen != "auto" else "small" if device == "cpu" else "full"
+    return CalibrationOptions(plan=PRESETS[preset], folds=settings.folds, seed=settings.random_seed, device=device)
+
+
+def _pairs(participant: str, settings: Settings) -> Iterator[PairedScan]:
+    """Yield what a participant has of MP2RAGE registered to inversion recovery."""
+    try:
+        result = results.read_result(settings.out_dir, participant)
+    except BidsT1Error as error:
+        LOG.warning("calibration: sub-%s is left out: %s", participant, error)
+        return
+    if result is None:
+        return
+    for comparison in result.comparisons:
+        if comparison.alignment.trusted:
+            yield _pair(participant, result, comparison)
+        else:
+            LOG.warning("calibration: %s is left out: %s", comparison.moving, " ".join(comparison.alignment.reasons))
+
+
+def _pair(participant: str, result: ParticipantResult, comparison: Comparison) -> PairedScan:
+    runs = {str(run.name): run for run in result.runs}
+    tissues = {name: anatomy for anatomy in result.anatomies for name in anatomy.runs}
+    moving, fixed = runs[comparison.moving], runs[comparison.fixed]
+    return PairedScan(
+        label=comparison.moving.removesuffix("_T1map.nii.gz"),
+        participant=participant,
+        measured=measured_scan(moving, tissues[comparison.moving].maps["brain"] > 0),
+        reference=ReferenceScan(
+            grid=fixed.grid,
+            time=fixed.maps["time"],
+            time_sd=fixed.maps["time_sd"],
+            tissue=tissues[comparison.fixed].maps["tissue"],
+            matrix=comparison.alignment.matrix,
+        ),
+        measured_protocol=moving.record,
+        reference_protocol=fixed.record,
+    )
+
+
+def _of_one_sequence(scans: Sequence[PairedScan]) -> list[PairedScan]:
+    """Keep the sequence that most pairs have: a correction holds for one protocol."""
+    by_readouts: dict[int, list[PairedScan]] = {}
+    for scan in scans:
+        times = scan.measured_protocol["InversionTimes"]
+        by_readouts.setdefault(len(times) if isinstance(times, list) else 0, []).append(scan)
+    kept = max(by_readouts.values(), key=len, default=[])
+    if len(kept) < len(scans):
+        LOG.warning("calibration: %d runs with another number of readouts are left out", len(scans) - len(kept))
+    return kept
+
+
+def _digest(scans: Sequence[PairedScan], options: CalibrationOptions, settings: Settings) -> str:
+    """Return a digest of all that a training depends on: options, version, and the maps by their checksums."""
+    digest = hashlib.sha256(f"{__version__}|{json.dumps(asdict(options))}".encode())
+    for participant in sorted({scan.participant for scan in scans}):
+        for path in results.log_paths(settings.out_dir, participant):
+            log = json.loads(path.read_text(encoding="utf-8"))
+            digest.update(json.dumps([log["outputs"], log["comparisons"]], sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _finished(folder: Path, log: Path, digest: str) -> Calibration | None:
+    """Return an earlier training on the same maps with the same options, where all of it can be read."""
+    try:
+        content: dict[str, Any] = json.loads(log.read_text(encoding="utf-8"))
+        if content["digest"] != digest:
+            return None
+        return Calibration(model=load_model(folder / "model.safetensors"), scores=read_scores(content["scores"]))
+    except (OSError, ValueError, KeyError, TypeError, BidsT1Error):
+        return None
+
+
+def _say(progress: TrainingProgress) -> None:
+    loss = progress.training_loss if progress.validation_loss is None else progress.validation_loss
+    LOG.info("calibration: %s, epoch %d of %d, loss %.3f", progress.member, progress.epoch, progress.epochs, loss)

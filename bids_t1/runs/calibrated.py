@@ -1,0 +1,95 @@
+"""MP2RAGE and MP3RAGE: the maps of one run calibrated to inversion recovery by a trained model."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bids_t1.calibration.application import apply
+from bids_t1.calibration.model_file import check_protocol, load_model
+from bids_t1.data.calibration import MeasuredScan
+from bids_t1.data.errors import InvalidInputError
+from bids_t1.estimation.chunks import choose_device
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bids_t1.data.calibration import CalibrationModel
+    from bids_t1.data.result import RunResult
+    from bids_t1.data.shapes import VoxelFlags
+    from bids_t1.settings import Settings
+
+LOG = logging.getLogger(__name__)
+
+
+def calibrate_run(run: RunResult, brain: VoxelFlags | None, path: Path, settings: Settings) -> RunResult:
+    """Add calibrated T1, its SD, and where it is none, to the maps of a run.
+
+    Parameters
+    ----------
+    run
+        Of MP2RAGE or MP3RAGE.
+    brain
+        Where to calibrate, (x, y, z); None for wherever there is T1.
+    path
+        ``model.safetensors``.
+    settings
+        The choices of the command.
+
+    Raises
+    ------
+    InvalidInputError
+        If the model was trained with another protocol, unless that is overridden; if it cannot be read.
+    """
+    model = _model(path)
+    differences = check_protocol(model.card, run.record)
+    if differences and not settings.calibration_force:
+        raise InvalidInputError(
+            f"{run.name}: is not calibrated, as the model {path.name} was trained with another protocol: "
+            f"{'; '.join(differences)}. Use a model of this protocol, or --calibration-force."
+        )
+    LOG.info("%s: calibration", run.name)
+    found = apply(model, measured_scan(run, brain), device=choose_device(settings.device).type)
+    outside = int(found.outside_training.sum())
+    record = {
+        "CalibrationAlgorithm": "patch-based ResNet-18 that predicts inversion-recovery T1 over MP2RAGE T1; mean of "
+        f"{len(model.members)} networks",
+        "CalibrationModel": {
+            "File": path.name,
+            "Checksum": model.card.checksum,
+            "Participants": model.card.n_participants,
+            "VoxelEdge": model.card.voxel_edge,
+            "Software": dict(model.card.software),
+        },
+        "CalibrationVoxelsOutsideTraining": outside,
+        **({"CalibrationForced": differences} if differences else {}),
+    }
+    maps = {
+        "calibrated": found.time,
+        "calibrated_sd": found.time_sd,
+        "outside_training": found.outside_training.astype(np.uint8),
+    }
+    warnings = [
+        f"Calibrated although the model was trained with another protocol, as asked: {'; '.join(differences)}."
+    ] * bool(differences)
+    return replace(run, maps={**run.maps, **maps}, record={**run.record, **record}, warnings=(*run.warnings, *warnings))
+
+
+def measured_scan(run: RunResult, brain: VoxelFlags | None) -> MeasuredScan:
+    """Return of a run what a calibration looks at."""
+    return MeasuredScan(
+        grid=run.grid,
+        time=run.maps["time"],
+        time_sd=run.maps["time_sd"],
+        transmit=run.maps.get("transmit"),
+        brain=brain,
+    )
+
+
+@cache
+def _model(path: Path) -> CalibrationModel:
+    return load_model(path)
