@@ -58,9 +58,8 @@ def learn(participants: Sequence[str], settings: Settings) -> Calibration | str:
     n_participants = len({scan.participant for scan in scans})
     if n_participants < LEAST_PARTICIPANTS:
         return (
-            f"{n_participants} {'participant has' if n_participants == 1 else 'participants have'} MP2RAGE registered to "
-            f"inversion recovery; expected {LEAST_PARTICIPANTS} or more, as a calibration is judged on participants that "
-            "it has not seen."
+            f"Participants with MP2RAGE registered to inversion recovery: {n_participants}; expected "
+            f"{LEAST_PARTICIPANTS} or more, as a calibration is judged on participants that it has not seen."
         )
     options = _options(settings)
     folder, log = settings.out_dir / FOLDER, settings.out_dir / "logs" / f"{FOLDER}.json"
