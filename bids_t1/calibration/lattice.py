@@ -35,6 +35,10 @@ LARGEST_INPUT = 5.0
 LARGEST_RELATIVE_SD = 0.25
 """Of T1 in either map: what is less certain teaches nothing."""
 
+LEAST_OWN_SHARE = 0.9
+"""Of a voxel's tissue in what resampling takes its value from: where grids are turned or shifted against each other,
+voxels at borders hold another mixture in one map than in the other, which is no bias of T1."""
+
 LARGEST_LOG_RATIO = math.log(3)
 """Between the two maps: what differs more is no bias but another tissue."""
 
@@ -155,14 +159,21 @@ def to_sample(scan: PairedScan, edge: float) -> Sample:
     to_reference = np.linalg.inv(reference.matrix)
     time, time_sd = resample_times(reference.time, reference.time_sd, reference.grid, measured.grid, to_reference)
     tissue = resample_labels(reference.tissue, reference.grid, measured.grid, to_reference)
-    time, time_sd, tissue = (np.moveaxis(each, measured.slice_axis, 0) for each in (time, time_sd, tissue))
+    share = np.zeros(measured.grid.shape, np.float32)
+    for each in WEIGHTS:
+        of_tissue = (reference.tissue == each).astype(np.float32)
+        brought = resample(of_tissue, reference.grid, measured.grid, to_reference)
+        share[tissue == each] = brought[tissue == each]
+    time, time_sd, tissue, share = (
+        np.moveaxis(each, measured.slice_axis, 0) for each in (time, time_sd, tissue, share)
+    )
     with np.errstate(invalid="ignore", divide="ignore"):
         relative_sd = time_sd / time
         usable = (
             (relative_sd < LARGEST_RELATIVE_SD)
             & (measured.relative_sd < LARGEST_RELATIVE_SD)
             & (np.abs(np.log(time / measured.time)) < LARGEST_LOG_RATIO)
-            & np.isin(tissue, list(WEIGHTS))
+            & (share >= LEAST_OWN_SHARE)
         )
     return Sample(
         label=scan.label,

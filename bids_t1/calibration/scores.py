@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
-from bids_t1.calibration.lattice import LARGEST_RELATIVE_SD, SCORED
+from bids_t1.calibration.lattice import LARGEST_RELATIVE_SD, LEAST_OWN_SHARE, SCORED
 from bids_t1.data.calibration import METHODS, CalibrationScore, CalibrationScores, Coverage, Method, MethodSummary
 from bids_t1.resampling import resample, resample_times
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from bids_t1.data.calibration import PairedScan
-    from bids_t1.data.shapes import Map
+    from bids_t1.data.shapes import Map, VoxelFlags
     from bids_t1.data.tissue import Tissue
 
 LEAST_VOXELS = 3
@@ -29,19 +29,18 @@ SIGNIFICANT = 0.05
 def score(scan: PairedScan, corrected: Mapping[Method, Map], fold: int) -> list[CalibrationScore]:
     """Compare corrected maps of one scan, on its own grid, with inversion recovery, on the grid of that.
 
-    A voxel is compared in all maps or in none.
+    A voxel is compared in all maps or in none; see `comparable_voxels`.
     """
-    reference = scan.reference
+    reference, comparable = scan.reference, comparable_voxels(scan)
     in_reference = {
         method: resample_times(time, scan.measured.time_sd, scan.measured.grid, reference.grid, reference.matrix)[0]
         for method, time in corrected.items()
     }
-    with np.errstate(invalid="ignore"):
-        known = reference.time_sd < LARGEST_RELATIVE_SD * reference.time
+    known = np.any(list(comparable.values()), axis=0)
     for time in in_reference.values():
         known &= np.isfinite(time)
     return [
-        _score(scan, fold, method, tissue, (time - reference.time)[known & (reference.tissue == tissue)])
+        _score(scan, fold, method, tissue, (time - reference.time)[known & comparable[tissue]])
         for tissue in SCORED
         for method, time in in_reference.items()
     ]
@@ -76,8 +75,26 @@ def standard_errors(scan: PairedScan, time: Map, time_sd: Map) -> dict[Tissue, n
     found_sd = resample(time_sd, *grids)
     with np.errstate(invalid="ignore", divide="ignore"):
         errors = (found - reference.time) / np.hypot(found_sd, reference.time_sd)
-        known = np.isfinite(errors) & (reference.time_sd < LARGEST_RELATIVE_SD * reference.time)
-    return {tissue: errors[known & (reference.tissue == tissue)] for tissue in SCORED}
+    known = np.isfinite(errors)
+    return {tissue: errors[known & where] for tissue, where in comparable_voxels(scan).items()}
+
+
+def comparable_voxels(scan: PairedScan) -> dict[Tissue, VoxelFlags]:
+    """Tell in which voxels of inversion recovery each tissue can be compared.
+
+    A voxel that went to the other grid and back would hold at least `LEAST_OWN_SHARE` of its own tissue; where both
+    grids are the same these are all voxels. At borders between tissues interpolation changes T1 by more than any bias.
+    """
+    reference, measured = scan.reference, scan.measured.grid
+    with np.errstate(invalid="ignore"):
+        known = reference.time_sd < LARGEST_RELATIVE_SD * reference.time
+    found = {}
+    for tissue in SCORED:
+        own = reference.tissue == tissue
+        there = resample(own.astype(np.float32), reference.grid, measured, np.linalg.inv(reference.matrix))
+        back = resample(there, measured, reference.grid, reference.matrix)
+        found[tissue] = known & own & (np.nan_to_num(back) >= LEAST_OWN_SHARE)
+    return found
 
 
 def cover(errors: Sequence[Mapping[Tissue, np.ndarray]]) -> tuple[Coverage, ...]:

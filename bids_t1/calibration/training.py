@@ -306,7 +306,10 @@ def train(
     watched = _watch(validation, options.plan, run.seed)
     kept_at = None if task.checkpoints is None else _kept_at(task.checkpoints, samples, task, options)
     kept = None if kept_at is None else kept_at.load(run.network, run.optimizer)
-    state = kept or State(epoch=0, best_epoch=0, best_loss=None, best=run.weights())
+    # The regression that training starts from is the first candidate.
+    state = kept or State(
+        epoch=0, best_epoch=0, best_loss=_validate(run, watched) if watched else None, best=run.weights()
+    )
     while state.epoch < epochs and state.epoch - state.best_epoch <= options.plan.patience:
         training_loss = run.epoch(state.epoch, epochs)
         validation_loss = _validate(run, watched) if watched else None
