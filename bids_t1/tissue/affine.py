@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage, optimize
 
-from bids_t1.data.grid import Grid
+from bids_t1.tissue.blocks import averaged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +45,9 @@ STARTS = tuple(product((0.0,), (-20.0, 0.0, 20.0), (-45.0, -30.0, -15.0, 0.0, 15
 """Translations that are tried first, beyond what the headers say [mm]."""
 
 REFINED_STARTS = 4
+
+LEAST_INFORMATION = 0.2
+"""Mutual information below which nothing was found [nat per voxel]: heads, slabs and slices have 0.5 and more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -82,13 +85,14 @@ class _Comparison:
         return _information(histogram.reshape(TEMPLATE_BINS + 1, PICTURE_BINS))
 
 
-def place(picture: HeadImage, template: Template) -> Affine:
+def place(picture: HeadImage, template: Template) -> Affine | None:
     """Find where the template's brain lies.
 
     Returns
     -------
-    array (4, 4)
-        Scanner coordinates to template coordinates [mm], right-anterior-superior.
+    array (4, 4) or None
+        Scanner coordinates to template coordinates [mm], right-anterior-superior; None where nothing in the picture
+        looks like the template.
     """
     coarse, fine = (_compare(picture, template, step) for step in (8.0, 5.0))
     centre = _centre(picture)
@@ -98,13 +102,14 @@ def place(picture: HeadImage, template: Template) -> Affine:
     rigid_and_scale = [np.eye(12)[k] for k in range(6)] + [np.array([0.0] * 6 + [1.0] * 3 + [0.0] * 3)]
     refined = [_refined(start, coarse, rigid_and_scale) for start in starts[:REFINED_STARTS]]
     best = min(refined, key=lambda start: _cost(start, coarse))
-    return _matrix(_refined(best, fine, list(np.eye(12))))
+    found = _matrix(_refined(best, fine, list(np.eye(12))))
+    return found if fine.information(found) > LEAST_INFORMATION else None
 
 
 def _cost(parameters: np.ndarray, comparison: _Comparison) -> float:
     n_data = comparison.points.shape[1] / VOXELS_PER_DATUM
     prior = 0.5 * float(np.sum(((parameters - PRIOR_MEAN) / PRIOR_SD) ** 2))
-    return prior / n_data - comparison.information(_matrix(parameters))
+    return float(prior / n_data - comparison.information(_matrix(parameters)))
 
 
 def _refined(start: np.ndarray, comparison: _Comparison, directions: Sequence[np.ndarray]) -> np.ndarray:
@@ -118,7 +123,7 @@ def _refined(start: np.ndarray, comparison: _Comparison, directions: Sequence[np
 
 
 def _matrix(parameters: np.ndarray) -> Affine:
-    """Translation after rotation after shear after scaling."""
+    """Scale, shear, rotate, and translate."""
     (rx, ry, rz), scale, (xy, xz, yz) = parameters[3:6], np.exp(parameters[6:9]), parameters[9:]
     (cx, cy, cz), (sx, sy, sz) = np.cos([rx, ry, rz]), np.sin([rx, ry, rz])
     about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
@@ -132,14 +137,14 @@ def _matrix(parameters: np.ndarray) -> Affine:
 
 
 def _compare(picture: HeadImage, template: Template, step: float) -> _Comparison:
-    values, grid = _averaged(picture.values, picture.grid, step)
+    values, grid = averaged(picture.values, picture.grid, step)
     head = values[values > values.mean()]
     brightest = np.quantile(head, BRIGHT) if head.size else 1.0
     levels = np.clip(values.ravel() / brightest, 0, 1) * (PICTURE_BINS - 1)
     bins = np.minimum(levels.astype(np.int32), PICTURE_BINS - 2)
     indices = np.indices(grid.shape).reshape(3, -1)
     sigma = [step / 2.355 / size for size in template.grid.voxel_sizes]
-    outward = ndimage.distance_transform_edt(template.brain < 0.5, template.grid.voxel_sizes)
+    outward = ndimage.distance_transform_edt(template.brain == 0, template.grid.voxel_sizes)
     return _Comparison(
         points=grid.affine @ np.vstack([indices, np.ones(indices.shape[1])]),
         picture=bins,
@@ -148,18 +153,6 @@ def _compare(picture: HeadImage, template: Template, step: float) -> _Comparison
         near=ndimage.gaussian_filter((outward < NEAR).astype(np.float32), sigma),
         to_index=np.linalg.inv(template.grid.affine),
     )
-
-
-def _averaged(values: Map, grid: Grid, step: float) -> tuple[Map, Grid]:
-    """Average blocks of voxels up to about `step` mm long; what is left over at the far faces is left out."""
-    block = np.maximum(1, np.round(step / np.array(grid.voxel_sizes)).astype(int))
-    block = np.minimum(block, values.shape)
-    shape = np.array(values.shape) // block
-    cut = values[tuple(slice(n * b) for n, b in zip(shape, block, strict=True))]
-    averaged = cut.reshape(np.stack([shape, block], axis=1).ravel()).mean(axis=(1, 3, 5))
-    placing = np.diag([*block, 1.0])
-    placing[:3, 3] = (block - 1) / 2
-    return averaged, Grid(averaged.shape, grid.affine @ placing)
 
 
 def _centre(picture: HeadImage) -> np.ndarray:

@@ -9,17 +9,16 @@ one onto the other. The better match gives better classes, and so on, a few time
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import ndimage
 
 from bids_t1.data.grid import Grid
+from bids_t1.tissue.blocks import averaged
 from bids_t1.tissue.mixture import classify, fit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from bids_t1.data.shapes import Affine, Map
     from bids_t1.tissue.templates import Template
 
@@ -37,9 +36,9 @@ ROUNDS = ((4.0, 40, 2.5), (2.0, 25, 1.5), (1.5, 25, BLUR))
 """Of classifying and matching: SD of the Gaussian that keeps the deformation smooth [voxels], iterations, and the blur
 of the template that the classes start from [mm]."""
 
-SURROUNDINGS = (4.0, 0.02)
-"""SD of a Gaussian over the template's brain [mm], and its value from which a voxel is looked at, some 8 mm from the
-brain: much of what lies around must not be fluid, or it would be taken for what surroundings are made of."""
+SURROUNDINGS = (5.0, 0.02)
+"""SD of a Gaussian over the template's brain [mm], and its value from which a voxel is looked at, some 10 mm from the
+brain: far enough to learn what lies around, beyond the fluid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -123,24 +122,25 @@ def _painted(expected: dict[str, Map], probabilities: np.ndarray) -> Map:
 def _demons(
     fixed: Map, moving: Map, grid: Grid, displacement: np.ndarray, settings: tuple[float, int, int]
 ) -> np.ndarray:
-    import SimpleITK as sitk  # noqa: N813, PLC0415 - takes half a second
+    import SimpleITK  # noqa: PLC0415 - takes half a second to import
 
     smoothness, n_iterations, n_threads = settings
     axes = grid.affine[:3, :3] / np.array(grid.voxel_sizes)
+    itk: Any = SimpleITK
 
-    def image(values: np.ndarray, *, vector: bool = False) -> sitk.Image:
-        made = sitk.GetImageFromArray(np.ascontiguousarray(values.T), isVector=vector)
+    def image(values: np.ndarray, *, vector: bool = False) -> Any:
+        made = itk.GetImageFromArray(np.ascontiguousarray(values.T), isVector=vector)
         made.SetSpacing(grid.voxel_sizes)
         return made
 
-    demons = sitk.FastSymmetricForcesDemonsRegistrationFilter()
+    demons = itk.FastSymmetricForcesDemonsRegistrationFilter()
     demons.SetNumberOfIterations(n_iterations)
     demons.SetStandardDeviations(smoothness)
     demons.SetNumberOfThreads(n_threads)
     # SimpleITK works along the axes of the grid, as if the first voxel were at the origin.
     start = image(np.tensordot(axes.T, displacement, axes=1), vector=True)
     found = demons.Execute(image(fixed), image(moving), start)
-    return np.asarray(np.tensordot(axes, sitk.GetArrayFromImage(found).T, axes=1))
+    return np.asarray(np.tensordot(axes, itk.GetArrayFromImage(found).T, axes=1))
 
 
 def _working(values: Map, grid: Grid, template: Template, matrix: Affine) -> tuple[Map, Grid]:
@@ -161,22 +161,6 @@ def _working(values: Map, grid: Grid, template: Template, matrix: Affine) -> tup
     affine = affine.copy()
     affine[:3, 3] += affine[:3, :3] @ [each.start for each in box]
     return coarse[box], Grid(coarse[box].shape, affine)
-
-
-def averaged(values: Map, grid: Grid, step: float) -> tuple[Map, Grid]:
-    """Average the known values of blocks of voxels up to about `step` mm long; what is left over is left out."""
-    block = np.maximum(1, np.round(step / np.array(grid.voxel_sizes)).astype(int))
-    block = np.minimum(block, values.shape)
-    shape = np.array(values.shape) // block
-    cut = values[tuple(slice(n * b) for n, b in zip(shape, block, strict=True))]
-    blocks = cut.reshape(np.stack([shape, block], axis=1).ravel())
-    known = np.isfinite(blocks)
-    count = known.sum(axis=(1, 3, 5))
-    total = np.where(known, blocks, 0).sum(axis=(1, 3, 5), dtype=np.float64)
-    mean = np.divide(total, count, out=np.full(total.shape, np.nan), where=2 * count >= block.prod())
-    placing = np.diag([*block, 1.0])
-    placing[:3, 3] = (block - 1) / 2
-    return mean.astype(np.float32), Grid(mean.shape, grid.affine @ placing)
 
 
 def _points(grid: Grid) -> np.ndarray:

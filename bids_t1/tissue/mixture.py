@@ -28,6 +28,10 @@ BINS = 64
 OUTLIERS = 1e-3
 """Density of values that fit no tissue, relative to the highest of a tissue."""
 
+SURELY_AROUND = 0.97
+"""What must be expected of the surroundings of the brain in a voxel from which their values are learned: fluid at the
+brim of the brain, where template and head differ, would be taken for theirs."""
+
 LEAST_SD = 0.02
 """Of a tissue, relative to the range of values: no tissue is a single value."""
 
@@ -58,13 +62,13 @@ class Mixture:
             densities[k] = (np.exp(-0.5 * ((clipped - mean) / sd) ** 2) + OUTLIERS) / (sd * np.sqrt(2 * np.pi))
         if self.around is not None:
             densities[-1] = self.around[_bins(clipped, self.limits)]
-        for density, share in zip(densities, self.known, strict=True):
-            density *= share
-            density[~known] = 1 - share
-        return densities
+        of_class = self.known.astype(np.float32).reshape(-1, *[1] * values.ndim)
+        return np.where(known, densities * of_class, 1 - of_class)
 
 
-def fit(values: Map, priors: np.ndarray, *, n_tissues: int, n_iterations: int = 20) -> Mixture:
+def fit(
+    values: Map, priors: np.ndarray, *, n_tissues: int, start: np.ndarray | None = None, n_iterations: int = 20
+) -> Mixture:
     """Learn the distribution of each class.
 
     Parameters
@@ -75,11 +79,14 @@ def fit(values: Map, priors: np.ndarray, *, n_tissues: int, n_iterations: int = 
         Sum to one, or to zero in voxels that do not count.
     n_tissues
         Number of classes that are tissues; one more class is what lies around.
+    start : array (class, x, y, z), optional
+        Probabilities to begin with; by default `priors`.
     """
     counted = priors.sum(axis=0) > 0
     seen, expected = values[counted].astype(np.float32), priors[:, counted]
-    limits = tuple(float(each) for each in np.nanquantile(seen, [0.001, 0.999]))
-    posteriors = expected
+    low, high = np.nanquantile(seen, [0.001, 0.999])
+    limits = (float(low), max(float(high), float(low) + 1e-6))
+    posteriors = expected if start is None else start[:, counted]
     mixture = _learned(seen, posteriors, expected, n_tissues=n_tissues, limits=limits)
     for _ in range(n_iterations):
         posteriors = _normalised(mixture.likelihood(seen) * expected * mixture.shares[:, None])
@@ -110,7 +117,7 @@ def _learned(
     variances = np.array([w @ (clipped - mean) ** 2 for w, mean in zip(tissues, means, strict=True)]) / divisor
     around = None
     if len(posteriors) > n_tissues:
-        counts = np.bincount(_bins(clipped, limits), of_known[-1], BINS) + 1.0
+        counts = np.bincount(_bins(clipped, limits), expected[-1, known] > SURELY_AROUND, BINS) + 1.0
         smooth = ndimage.gaussian_filter1d(counts, 1.0, mode="nearest")
         around = smooth / smooth.sum() * BINS / (limits[1] - limits[0])
     return Mixture(

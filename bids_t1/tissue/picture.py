@@ -22,6 +22,9 @@ CONTRAST_TIME = 1.2
 RECEIVE_LENGTH = 20.0
 """SD of the Gaussian over which M0 is compared with its surroundings [mm]: receive profiles vary over more."""
 
+SOME = 1e-3
+"""Weight of head around a voxel below which there is none."""
+
 SIGNAL_SHARE = 0.2
 """Of the brighter half of M0: below is air."""
 
@@ -57,7 +60,7 @@ def head_image(maps: Mapping[str, np.ndarray], grid: Grid) -> HeadImage:
         picture = _known(maps["uni"], -0.5) + 0.5
     else:
         raise InvalidInputError(
-            f"maps {', '.join(sorted(maps)) or 'none'}; expected M0 with T1, or UNI: T1 alone does not tell head from air."
+            f"maps {', '.join(sorted(maps)) or 'none'}; expected T1 and M0, or UNI: T1 alone says nothing of air."
         )
     return HeadImage(values=picture.astype(np.float32), grid=grid)
 
@@ -79,5 +82,5 @@ def _presence(amplitude: Map, grid: Grid) -> Map:
     weight, total = (
         ndimage.gaussian_filter(each.astype(np.float32), sigma, truncate=2.0) for each in (head, amplitude * head)
     )
-    around = np.divide(total, weight, out=np.ones_like(total), where=weight > 1e-3)
-    return np.asarray(np.clip(amplitude / np.maximum(around, 1e-6), 0, 1) * (weight > 1e-3))
+    around = np.divide(total, weight, out=np.ones_like(total), where=weight > SOME)
+    return np.asarray(np.clip(amplitude / np.maximum(around, 1e-6), 0, 1) * (weight > SOME))

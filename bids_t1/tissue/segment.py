@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bids_t1.data.errors import InvalidInputError
-from bids_t1.data.tissue import Hemisphere, Segmentation, Tissue
+from bids_t1.data.tissue import TISSUES, Hemisphere, Segmentation, Tissue
 from bids_t1.tissue.affine import place
-from bids_t1.tissue.brain import cleaned
+from bids_t1.tissue.brain import by_intensity, by_rank, cleaned
 from bids_t1.tissue.deformation import deform, expectations
 from bids_t1.tissue.mixture import classify, fit
 from bids_t1.tissue.picture import head_image
@@ -18,6 +18,7 @@ from bids_t1.tissue.picture import head_image
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bids_t1.data.alignment import HeadImage
     from bids_t1.data.grid import Grid
     from bids_t1.data.shapes import Labels, Map, VoxelFlags
     from bids_t1.tissue.templates import Template
@@ -28,6 +29,8 @@ OF_CLASS = {
     "grey": Tissue.GREY_MATTER,
     "fluid": Tissue.FLUID,
 }
+
+LIKELIER_THAN_NOT = 0.5
 
 UNEXPECTED = 0.01
 """What is expected of every tissue everywhere in a brain that is given."""
@@ -58,6 +61,7 @@ def segment(
     ----------
     maps : mapping
         Of one run, (x, y, z) each: ``time`` [s] and ``amplitude``, ``robust_uni`` or ``uni``; NaN where not fitted.
+        Without ``time`` tissues are told by the brightness of UNI.
     grid : Grid
         Theirs.
     template : Template
@@ -73,21 +77,67 @@ def segment(
         Where maps do not suffice, or what is given is of another shape.
     """
     _check(given, grid)
-    values = _log_time(maps["time"])
-    deformation = deform(values, grid, template, place(head_image(maps, grid), template), n_threads)
-    points = deformation.template_points(grid)
+    picture = head_image(maps, grid)
+    values = _log_time(maps["time"]) if "time" in maps else -picture.values
+    matrix = place(picture, template)
+    if matrix is None:
+        return _without_template(values, picture, given, template)
+    points = deform(values, grid, template, matrix, n_threads).template_points(grid)
     expected = expectations(template, points)
     if given.brain is not None:
         expected = _within(given.brain, expected)
-    priors = np.stack(list(expected.values()))
-    tissues = [OF_CLASS[name] for name in expected if name in OF_CLASS]
-    mixture = fit(values, priors, n_tissues=len(tissues))
-    posteriors = classify(values, priors, mixture, grid.voxel_sizes)
-    brain = given.brain if given.brain is not None else cleaned(posteriors[: len(tissues)].sum(axis=0) > 0.5, grid)
-    probabilities = dict(zip(tissues, posteriors, strict=False))
+    probabilities = _classified(values, expected, grid)
+    brain = given.brain
+    if brain is None:
+        brain = cleaned(np.sum(list(probabilities.values()), axis=0) > LIKELIER_THAN_NOT, grid)
     hemisphere = np.where(points[0] < 0, Hemisphere.LEFT, Hemisphere.RIGHT).astype(np.uint8)
-    record = {"Template": dict(template.record)}
-    return from_probabilities(probabilities, brain, hemisphere, grid, record=record, warnings=template.warnings)
+    record = _record(given, "aligned with a template", "mixture of T1 with priors of a template", template.record)
+    found = from_probabilities(probabilities, brain, hemisphere, grid, record)
+    return _with_given_tissue(replace(found, warnings=template.warnings), given)
+
+
+def _without_template(values: Map, picture: HeadImage, given: Given, template: Template) -> Segmentation:
+    """Segment what looks like no head: few voxels of a brain, or a bad image."""
+    brain = by_intensity(picture) if given.brain is None else given.brain
+    start = by_rank(values, brain)
+    flat = {name: np.asarray(brain / np.float32(len(start)), np.float32) for name in start}
+    probabilities = _classified(values, flat, picture.grid, np.stack(list(start.values())))
+    record = _record(given, "by intensity: the alignment with the template failed", "mixture of T1, no priors", {})
+    found = from_probabilities(probabilities, brain, None, picture.grid, record)
+    warning = (
+        f"The head could not be aligned with the template {template.record['Name']}: tissues are told by their values "
+        "alone, without subcortical grey matter and hemispheres; look at them."
+    )
+    return _with_given_tissue(replace(found, warnings=(warning,)), given)
+
+
+def _classified(
+    values: Map, expected: Mapping[str, Map], grid: Grid, start: np.ndarray | None = None
+) -> dict[Tissue, Map]:
+    priors = np.stack(list(expected.values()))
+    if not priors.any():
+        return {OF_CLASS[name]: each for name, each in expected.items() if name in OF_CLASS}
+    mixture = fit(values, priors, n_tissues=sum(name in OF_CLASS for name in expected), start=start)
+    posteriors = classify(values, priors, mixture, grid.voxel_sizes)
+    return {OF_CLASS[name]: each for name, each in zip(expected, posteriors, strict=True) if name in OF_CLASS}
+
+
+def _with_given_tissue(found: Segmentation, given: Given) -> Segmentation:
+    if given.tissue is None:
+        return found
+    brain = (given.tissue > 0) if given.brain is None else given.brain
+    told = {tissue: (given.tissue == tissue).astype(np.float32) for tissue in TISSUES if (given.tissue == tissue).any()}
+    hemisphere = found.hemisphere
+    made = from_probabilities(told, brain, hemisphere, found.grid, found.record)
+    return replace(made, warnings=found.warnings if hemisphere is None else ())
+
+
+def _record(given: Given, brain: str, tissue: str, template: Mapping[str, object]) -> dict[str, object]:
+    if given.tissue is not None:
+        tissue, brain = f"given: {given.tissue_source}", f"that of the tissues given: {given.tissue_source}"
+    if given.brain is not None:
+        brain = f"given: {given.brain_source}"
+    return {"BrainMask": brain, "Tissues": tissue, "Template": dict(template)}
 
 
 def from_probabilities(
@@ -95,9 +145,7 @@ def from_probabilities(
     brain: VoxelFlags,
     hemisphere: Labels | None,
     grid: Grid,
-    *,
     record: Mapping[str, object],
-    warnings: tuple[str, ...] = (),
 ) -> Segmentation:
     """Make a segmentation of probabilities, such as those of another run that were brought to this grid.
 
@@ -109,8 +157,8 @@ def from_probabilities(
     hemisphere : array (x, y, z) or None
     grid : Grid
         That of all of them.
-    record, warnings
-        How they came about.
+    record : mapping
+        How they came about, in JSON types.
     """
     tissues = list(probabilities)
     known = np.stack([np.nan_to_num(probabilities[tissue], nan=0.0) for tissue in tissues]) * brain
@@ -125,7 +173,6 @@ def from_probabilities(
         probabilities=dict(zip(tissues, known, strict=True)),
         hemisphere=None if hemisphere is None else np.where(brain, hemisphere, np.uint8(Hemisphere.NEITHER)),
         record=record,
-        warnings=warnings,
     )
 
 

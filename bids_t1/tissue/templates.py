@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from bids_t1.data.errors import InvalidInputError, NoInputError
 from bids_t1.data.grid import Grid
+from bids_t1.resampling import resample, resample_labels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +48,7 @@ SUBCORTICAL = frozenset({"thalamus", "caudate", "putamen", "pallidum", "accumben
 
 NOT_SUBCORTICAL = frozenset(
     {
-        "hippocampus",  # cortex, of an older kind, and amygdala: with T1 like that of cortex, well above that of the nuclei
+        "hippocampus",  # older cortex; T1 of it and of the amygdala is like that of cortex, above that of the nuclei
         "amygdala",
         "background",
         "cerebral white matter",
@@ -138,7 +139,9 @@ def _paths(home: Path, *, download: bool) -> dict[str, Path]:
         if download:
             _fetch(client, entities)
         listed = client.ls(NAME, resolution=RESOLUTION, extension=".nii.gz", **entities)
-        found.update({name: path for path in listed if path.stat().st_size})
+        present = [path for path in listed if path.stat().st_size]
+        if present:
+            found[name] = present[0]
     return found
 
 
@@ -151,33 +154,39 @@ def _fetch(client: TemplateFlowClient, entities: Mapping[str, object]) -> None:
 
 
 def _from_templateflow(home: Path, paths: Mapping[str, Path]) -> Template:
-    import nibabel  # noqa: PLC0415 - with what reads templates only
-
-    images = {name: nibabel.load(path) for name, path in paths.items()}
-    values = {name: np.asarray(image.dataobj, dtype=np.float32) for name, image in images.items()}
-    grids = {name: Grid(image.shape, image.affine) for name, image in images.items()}
-    for name, grid in grids.items():
-        if grid.shift_to(grids["brain"]) > 0:
-            raise InvalidInputError(
-                f"{paths[name].name}: {grid}; expected the grid of {paths['brain'].name}, {grids['brain']}. {HINT}"
-            )
+    images = {name: _read(path) for name, path in paths.items()}
+    grid = images["brain"][1]
+    values = {name: resample(*images[name], grid) for name in NEEDED}
     table = _table(home)
     files = [*paths.values()]
     if "labels" not in paths or table is None:
-        nuclei, warnings = (
-            None,
-            (f"The folder of TemplateFlow holds no atlas-HOSPA with its table: {_NO_SPLIT} {HINT}",),
+        nuclei = None
+        warnings: tuple[str, ...] = (
+            f"The folder of TemplateFlow holds no atlas-HOSPA with its table: {_NO_SPLIT} {HINT}",
         )
     else:
         chosen, warnings = _subcortical(table)
-        nuclei = np.isin(values["labels"], chosen)
+        labels, of_labels = images["labels"]
+        nuclei = np.isin(resample_labels(labels.astype(np.uint8), of_labels, grid), chosen)
         files.append(table)
     record = {
         "Name": NAME,
         "Source": f"TemplateFlow {version('templateflow')}",
         "Files": {path.relative_to(home).as_posix(): _checksum(path) for path in files},
     }
-    return _template(grids["brain"], values, nuclei, record, warnings)
+    return _template(grid, values, nuclei, record, warnings)
+
+
+def _read(path: Path) -> tuple[Map, Grid]:
+    import nibabel  # noqa: PLC0415 - with what reads templates only
+    from nibabel.filebasedimages import ImageFileError  # noqa: PLC0415
+
+    try:
+        image = nibabel.nifti1.Nifti1Image.from_filename(path)
+        values = np.asarray(image.dataobj, dtype=np.float32)
+    except (ImageFileError, OSError, EOFError, ValueError) as error:
+        raise InvalidInputError(f"{path.name}: no image of the template can be read ({error}). {HINT}") from error
+    return values, Grid((values.shape[0], values.shape[1], values.shape[2]), image.affine)
 
 
 def _table(home: Path) -> Path | None:
@@ -258,7 +267,7 @@ def _template(
 
 
 def _split(nuclei: np.ndarray, grey: Map, white: Map, grid: Grid) -> tuple[Map, Map, Map]:
-    """Give to the nuclei what the atlas claims, and the grey matter around them that is nearer to them than to cortex."""
+    """Give to the nuclei what the atlas claims, and the grey matter that is nearer to them than to cortex."""
     edge, vicinity = ([length / size for size in grid.voxel_sizes] for length in (_EDGE, _VICINITY))
     claimed = ndimage.gaussian_filter(nuclei.astype(np.float32), edge)
     near_nuclei = ndimage.gaussian_filter(claimed, vicinity)
