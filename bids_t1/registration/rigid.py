@@ -8,8 +8,8 @@ import numpy as np
 
 from bids_t1.data.alignment import Alignment
 from bids_t1.registration.check import inspect, overlap, rotation, similarity, translation
-from bids_t1.registration.images import at_right_angles, points_of, region
-from bids_t1.registration.search import PARAMETERS, register
+from bids_t1.registration.images import points_of, region
+from bids_t1.registration.search import FEW_SLICES, PARAMETERS, register
 
 if TYPE_CHECKING:
     from bids_t1.data.alignment import HeadImage
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 SMALLER = 0.7
 """Volume relative to that of the fixed image below which the moving image is the one that sees less."""
-
-FEW_SLICES = 2
-"""Up to which an image does not say where it lies across its slices."""
 
 
 def align(fixed: HeadImage, moving: HeadImage) -> Alignment:
@@ -42,7 +39,7 @@ def align(fixed: HeadImage, moving: HeadImage) -> Alignment:
     if not (region(sampled).any() and region(other).any()):
         return _none("One of the images shows no head.")
     estimated = _determined(sampled, other)
-    there = register(at_right_angles(sampled), at_right_angles(other), estimated)
+    there = register(sampled, other, estimated)
     if there is None:
         return _none("By their headers, and near to that, the images have no part of the brain in common.")
     reasons, warnings = inspect(sampled, other, there)

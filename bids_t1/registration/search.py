@@ -13,7 +13,7 @@ import numpy as np
 from scipy import ndimage
 
 from bids_t1.data.grid import Grid
-from bids_t1.registration.images import axes_of, inside, moved, points_of, region, smoothed
+from bids_t1.registration.images import at_right_angles, axes_of, inside, moved, points_of, region, smoothed, turned
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 PARAMETERS = ("rotation x", "rotation y", "rotation z", "translation x", "translation y", "translation z")
 """About and along the axes of the image whose brain is sampled."""
+
+FEW_SLICES = 2
+"""Up to which an image does not say where it lies across its slices."""
 
 LEVELS = ((8.0, 4_000), (4.0, 20_000), (2.0, 60_000))
 """Full width at half maximum that images are smoothed to [mm], and number of points."""
@@ -40,7 +43,7 @@ SHIFT = 10.0
 MARGIN = 6.0
 """How far beyond the brain points are taken: its edge against fluid and skull tells much [mm]."""
 
-LEAST_INSIDE = 0.1
+LEAST_COVERED = 0.1
 """Share of brain within the other image that a start must have."""
 
 N_OUTLINE = 5_000
@@ -52,14 +55,45 @@ BRAIN_RADIUS = 60.0
 """How far a turn by one radian moves the points of a brain, about [mm]."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Pair:
+    """Two images made ready for all levels."""
+
+    sampled: HeadImage
+    brain: np.ndarray
+    """Some points (3, point) of its brain [mm]."""
+
+    other: HeadImage
+    """Askew to its own voxels."""
+
+    filled: VoxelFlags
+    """Which voxels of `other` it fills, (x, y, z)."""
+
+    view: Grid
+    """The other's own grid."""
+
+    centre: np.ndarray
+    """Of the other brain, in the frame [mm]."""
+
+    frame: Affine
+    """Scanner coordinates to the axes along which parameters are."""
+
+    def covered(self, parameters: np.ndarray) -> float:
+        """Return the share of the brain within the other's field of view."""
+        return float(inside(self.view, moved(_to_matrix(parameters, self.frame), self.brain)).mean())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Level:
     """Both images at one resolution, as ITK has them."""
 
     itk: ModuleType
     sampled: object
+    points: object
+    """Mask of the voxels of `sampled` that are looked at."""
+
     other: object
-    mask: object
+    filled: object
     width: float
     """Resolution [mm]."""
 
@@ -69,24 +103,34 @@ def register(sampled: HeadImage, other: HeadImage, parameters: Sequence[str]) ->
 
     None where nowhere near the headers the two overlap. Parameters that are not named stay as in the headers.
     """
-    frame = _frame(sampled)
+    pair = _prepare(sampled, other)
     free = [name in parameters for name in PARAMETERS]
-    brain = np.argwhere(region(sampled))
-    brain = points_of(sampled.grid, brain[:: 1 + len(brain) // N_OUTLINE])
-    found = [
-        start
-        for start in _starts(other, frame, free)
-        if inside(other.grid, moved(_to_matrix(start, frame), brain)).mean() >= LEAST_INSIDE
-    ]
+    found = [start for start in _starts(pair.centre, free) if pair.covered(start) >= LEAST_COVERED]
     for (width, n_points), kept in zip(LEVELS, KEPT, strict=True):
-        level = _level(sampled, other, frame, width, n_points)
-        scored = []
-        for start in found:
-            score, end = _improve(level, start, free)
-            within = inside(other.grid, moved(_to_matrix(end, frame), brain)).mean()
-            scored.append((score * within, end))  # else a motion out of the image, onto few points, could win
-        found = [end for _, end in sorted(scored, key=lambda each: -each[0])[:kept]]
-    return _to_matrix(found[0], frame) if found else None
+        level = _level(pair, width, n_points)
+        ends = [_improve(level, start, free) for start in found]
+        # Else a motion out of the image, onto few points, could win.
+        ends.sort(key=lambda end: -end[0] * pair.covered(end[1]))
+        found = [end for _, end in ends[:kept]]
+    return _to_matrix(found[0], pair.frame) if found else None
+
+
+def _prepare(sampled: HeadImage, other: HeadImage) -> _Pair:
+    sampled = at_right_angles(sampled)
+    frame = _frame(sampled)
+    index = np.argwhere(region(sampled))
+    centre = points_of(other.grid, np.argwhere(region(other))).mean(axis=1, keepdims=True)
+    few = min(other.grid.shape) <= FEW_SLICES
+    askew, filled = (at_right_angles(other), np.ones(other.grid.shape, np.bool_)) if few else turned(other)
+    return _Pair(
+        sampled=sampled,
+        brain=points_of(sampled.grid, index[:: 1 + len(index) // N_OUTLINE]),
+        other=askew,
+        filled=filled,
+        view=other.grid,
+        centre=moved(frame, centre)[:, 0],
+        frame=frame,
+    )
 
 
 def _frame(image: HeadImage) -> Affine:
@@ -100,34 +144,34 @@ def _frame(image: HeadImage) -> Affine:
     return frame
 
 
-def _starts(other: HeadImage, frame: Affine, free: Sequence[bool]) -> list[np.ndarray]:
-    """List where to begin: by the headers, a little turned and shifted, and brain on brain."""
+def _starts(centre: np.ndarray, free: Sequence[bool]) -> list[np.ndarray]:
+    """List where to begin: by the headers, a little turned and shifted, and with the other brain's centre on ours."""
     starts = [np.zeros(6)]
     for axis in np.flatnonzero(free):
         for sign in (-1, 1):
             start = np.zeros(6)
             start[axis] = sign * (np.radians(TURN) if axis < 3 else SHIFT)  # noqa: PLR2004 - rotations come first
             starts.append(start)
-    centre = points_of(other.grid, np.argwhere(region(other))).mean(axis=1, keepdims=True)
-    centred = np.concatenate([np.zeros(3), moved(frame, centre)[:, 0]])
-    starts.append(np.where(free, centred, 0))
+    starts.append(np.where(free, np.concatenate([np.zeros(3), centre]), 0))
     return starts
 
 
-def _level(sampled: HeadImage, other: HeadImage, frame: Affine, width: float, n_points: int) -> _Level:
+def _level(pair: _Pair, width: float, n_points: int) -> _Level:
     import SimpleITK  # noqa: PLC0415 - slow to import
 
+    sampled, other = pair.sampled, pair.other
     sizes = np.array(sampled.grid.voxel_sizes)
     near = ndimage.distance_transform_edt(~region(sampled), sampling=sizes) <= MARGIN
     strides = np.maximum(1, np.floor(max(width / 2, LEVELS[-1][0]) / sizes)).astype(int)
     some = tuple(slice(low, high, step) for (low, high), step in zip(_bounds(near), strides, strict=True))
     grid = _part(sampled.grid, some)
     return _Level(
-        SimpleITK,
-        _to_itk(SimpleITK, smoothed(sampled, width)[some], grid, frame),
-        _to_itk(SimpleITK, smoothed(other, width), other.grid, frame),
-        _to_itk(SimpleITK, _thinned(near[some], n_points).astype(np.uint8), grid, frame),
-        width,
+        itk=SimpleITK,
+        sampled=_to_itk(SimpleITK, smoothed(sampled, width)[some], grid, pair.frame),
+        points=_to_itk(SimpleITK, _thinned(near[some], n_points).astype(np.uint8), grid, pair.frame),
+        other=_to_itk(SimpleITK, smoothed(other, width), other.grid, pair.frame),
+        filled=_to_itk(SimpleITK, pair.filled.astype(np.uint8), other.grid, pair.frame),
+        width=width,
     )
 
 
@@ -177,7 +221,8 @@ def _improve(level: _Level, start: np.ndarray, free: Sequence[bool]) -> tuple[fl
     method.SetMetricAsMattesMutualInformation(BINS)
     method.MetricUseFixedImageGradientFilterOff()
     method.MetricUseMovingImageGradientFilterOff()
-    method.SetMetricFixedMask(level.mask)
+    method.SetMetricFixedMask(level.points)
+    method.SetMetricMovingMask(level.filled)
     method.SetMetricSamplingStrategy(method.NONE)
     method.SetInterpolator(itk.sitkLinear)
     method.SetOptimizerAsRegularStepGradientDescent(level.width / 2, level.width / 400, STEPS)
