@@ -153,11 +153,11 @@ class Efficiency:
         return corrected
 
 
-_FIELDS = np.linspace(0.4, 1.6, 25)
-_TIMES = np.geomspace(0.1, 6.0, 400)
+_FIELDS = np.linspace(0.4, 1.6, 13)
+_TIMES = np.geomspace(0.1, 6.0, 300)
 """Nodes of the table [s]."""
 
-MOST_PAIRS = 20_000
+MOST_PAIRS = 10_000
 """Voxels that its two coefficients are fitted to."""
 
 
@@ -194,8 +194,10 @@ def fit_efficiency(pairs: Pairs, protocol: Mp2rage) -> Efficiency:
         each[::step].astype(np.float64) for each in (pairs.time, pairs.reference, pairs.transmit, pairs.weight)
     )
 
+    used = _uni(protocol)
+
     def error(coefficients: np.ndarray) -> float:
-        corrected = _efficiency(protocol, *coefficients)(time, transmit)
+        corrected = _efficiency(protocol, used, *coefficients)(time, transmit)
         return float(np.sum(weight * (corrected - reference) ** 2))
 
     start = np.array([protocol.efficiency, protocol.efficiency_slope])
@@ -203,14 +205,18 @@ def fit_efficiency(pairs: Pairs, protocol: Mp2rage) -> Efficiency:
     found = minimize(
         error, start, method="Nelder-Mead", options={"initial_simplex": corners, "xatol": 1e-3, "maxfev": 120}
     )
-    return _efficiency(protocol, *found.x)
+    return _efficiency(protocol, used, *found.x)
 
 
-def _efficiency(protocol: Mp2rage, efficiency: float, slope: float) -> Efficiency:
+def _uni(protocol: Mp2rage) -> np.ndarray:
+    """Return S at the nodes of the table, (B1+, log T1)."""
+    found: np.ndarray = protocol.uni(torch.from_numpy(_TIMES)[None, :], torch.from_numpy(_FIELDS)[:, None]).numpy()
+    return found
+
+
+def _efficiency(protocol: Mp2rage, used: np.ndarray, efficiency: float, slope: float) -> Efficiency:
     other = replace(protocol, efficiency=float(efficiency), efficiency_slope=float(slope) or 1e-12)
-    times, fields = torch.from_numpy(_TIMES)[None, :], torch.from_numpy(_FIELDS)[:, None]
-    used, true = (each.uni(times, fields).numpy() for each in (protocol, other))
-    table = np.stack([_read_again(a, b) for a, b in zip(used, true, strict=True)])
+    table = np.stack([_read_again(a, b) for a, b in zip(used, _uni(other), strict=True)])
     return Efficiency(table=table, efficiency=float(efficiency), slope=float(slope))
 
 

@@ -117,7 +117,8 @@ def log_time(patches: Tensor) -> Tensor:
 
 def network_of(weights: Mapping[str, Tensor], width: float, device: str) -> PatchResNet:
     """Build the network that weights belong to, ready to predict."""
-    network = PatchResNet(width)
+    with torch.random.fork_rng(devices=[]):  # weights are drawn, and then replaced
+        network = PatchResNet(width)
     network.load_state_dict(weights)
     return place(network, device).eval()
 

@@ -101,7 +101,7 @@ def cover(errors: Sequence[Mapping[Tissue, np.ndarray]]) -> tuple[Coverage, ...]
     """Return how often errors stay within their SD; participants count alike."""
     rows = []
     for tissue in SCORED:
-        of_tissue = [np.abs(each[tissue]) for each in errors if len(each[tissue])]
+        of_tissue = [np.abs(each[tissue]) for each in errors if tissue in each and len(each[tissue])]
         if of_tissue:
             one, two = (float(np.mean([(each < limit).mean() for each in of_tissue])) for limit in (1, LIMIT))
             rows.append(Coverage(tissue=tissue, one_sd=one, two_sd=two))

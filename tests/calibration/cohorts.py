@@ -1,47 +1,58 @@
-"""Heads of known truth, measured twice: by inversion recovery, and by an MP2RAGE that reads low by tissue."""
+"""Small made-up brains of known truth, measured twice: an MP2RAGE that reads low by tissue, and inversion recovery."""
 
 from __future__ import annotations
 
-from functools import cache
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from bids_t1.data.calibration import MeasuredScan, PairedScan, ReferenceScan
+from bids_t1.data.calibration import SMALL, CalibrationOptions, MeasuredScan, PairedScan, ReferenceScan
 from bids_t1.data.grid import Grid
-from bids_t1.phantom.anatomy import Atlas, Tissue, load_atlas
-from bids_t1.phantom.head import Head, HeadOptions, make_head
+from bids_t1.data.tissue import Tissue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-BIAS: Mapping[Tissue, float] = {
-    Tissue.WHITE_MATTER: 0.30,
-    Tissue.DEEP_GREY_MATTER: 0.24,
-    Tissue.GREY_MATTER: 0.20,
-}
-"""Rate that magnetisation transfer adds in MP2RAGE, relative: by so much T1 reads low, about as published."""
+TINY = replace(SMALL, name="tiny", width=1 / 16, tile=12, batch=4, steps=4, epochs=2, validation_examples=4)
+OPTIONS = CalibrationOptions(plan=TINY)
 
-MEASURED_NOISE = 0.03
+SHAPE = (26, 24, 14)
+EDGE = 3.0
+"""Of the voxels [mm]."""
+
+T1 = {
+    Tissue.WHITE_MATTER: 0.85,
+    Tissue.SUBCORTICAL_GREY_MATTER: 1.2,
+    Tissue.GREY_MATTER: 1.6,
+    Tissue.FLUID: 3.8,
+}
+"""Truth, which inversion recovery sees [s]."""
+
+RATIO = {
+    Tissue.WHITE_MATTER: 0.80,
+    Tissue.SUBCORTICAL_GREY_MATTER: 0.84,
+    Tissue.GREY_MATTER: 0.86,
+    Tissue.FLUID: 1.0,
+}
+"""T1 of MP2RAGE over it."""
+
+MEASURED_NOISE = 0.02
 REFERENCE_NOISE = 0.025
 """Relative SD of T1."""
 
-BETWEEN_PARTICIPANTS = 0.07
-WITHIN_PARTICIPANT = 0.05
-"""How the bias varies from head to head, and smoothly within one, relative."""
-
-MP2RAGE_RECORD: Mapping[str, object] = {
+MEASURED_RECORD: Mapping[str, object] = {
     "InversionTimes": [0.7, 2.5],
     "FlipAngles": [4.0, 5.0],
     "RepetitionTimePreparation": 5.0,
-    "RepetitionTimesExcitation": [0.007, 0.007],
+    "RepetitionTimesExcitation": [0.0069, 0.0069],
     "NumberShotsPerReadout": [[88, 88], [88, 88]],
     "InversionEfficiency": 0.96,
     "MagneticFieldStrength": 3.0,
     "TransmitField": {"Method": "given"},
 }
-INVERSION_RECOVERY_RECORD: Mapping[str, object] = {
+REFERENCE_RECORD: Mapping[str, object] = {
     "InversionTimes": [0.05, 0.2, 0.8, 3.0],
     "RepetitionTimes": [6.0, 6.0, 6.0, 6.0],
     "EfficiencyModel": "learned",
@@ -49,38 +60,32 @@ INVERSION_RECOVERY_RECORD: Mapping[str, object] = {
 }
 
 
-@cache
-def atlas() -> Atlas:
-    return load_atlas()
+def cohort(n_participants: int, *, seed: int = 0, slices: int | None = None) -> list[PairedScan]:
+    """Measure some brains; `slices` of inversion recovery, about the middle, or all."""
+    return [pair(number, seed=seed, slices=slices) for number in range(1, n_participants + 1)]
 
 
-def cohort(
-    n_participants: int, *, resolution: float = 4.0, seed: int = 0, slices: int | None = None
-) -> list[PairedScan]:
-    """Measure some heads; `slices` of inversion recovery, about the middle, or all."""
-    options = HeadOptions(resolution=resolution)
-    return [
-        pair(make_head(atlas(), options, seed=seed, participant=number), number, seed=seed, slices=slices)
-        for number in range(1, n_participants + 1)
-    ]
-
-
-def pair(head: Head, number: int, *, seed: int, slices: int | None = None) -> PairedScan:
-    """Measure a head twice."""
-    rng = np.random.default_rng([seed, number, 9])
-    grid = Grid(head.grid.shape, head.grid.affine)
-    shape = grid.shape
-    texture = gaussian_filter(rng.standard_normal(shape), 12 / grid.voxel_sizes[0])
-    texture *= WITHIN_PARTICIPANT / texture.std()
-    of_head = 1 + BETWEEN_PARTICIPANTS * rng.standard_normal()
-    bias = np.zeros(shape)
-    for kind, value in BIAS.items():
-        bias[head.tissue == kind] = value
-    low = head.t1 / (1 + bias * of_head * (1 + texture))
-    measured = low * (1 + MEASURED_NOISE * rng.standard_normal(shape))
-    reference = head.t1 * (1 + REFERENCE_NOISE * rng.standard_normal(shape))
+def pair(number: int, *, seed: int = 0, slices: int | None = None) -> PairedScan:
+    rng = np.random.default_rng([seed, number])
+    pattern = gaussian_filter(rng.standard_normal(SHAPE), 2)
+    ranks = pattern.argsort(axis=None).argsort().reshape(SHAPE) / pattern.size
+    tissue = np.select(
+        [ranks < 0.4, ranks < 0.55, ranks < 0.9],
+        [Tissue.WHITE_MATTER, Tissue.SUBCORTICAL_GREY_MATTER, Tissue.GREY_MATTER],
+        Tissue.FLUID,
+    ).astype(np.uint8)
+    brain = np.ones(SHAPE, bool)
+    brain[[0, -1]] = False
+    tissue[~brain] = Tissue.OUTSIDE
+    truth, low = (np.full(SHAPE, np.nan) for _ in range(2))
+    of_head = 1 + 0.02 * rng.standard_normal()
+    for kind, time in T1.items():
+        truth[tissue == kind] = time * of_head
+        low[tissue == kind] = time * of_head * RATIO[kind]
+    measured = low * (1 + MEASURED_NOISE * rng.standard_normal(SHAPE))
+    reference = truth * (1 + REFERENCE_NOISE * rng.standard_normal(SHAPE))
+    grid = Grid(SHAPE, np.diag([EDGE, EDGE, EDGE, 1.0]))
     part, part_grid = _slab(grid, slices)
-    tissue = np.where(head.brain, head.tissue, 0).astype(np.uint8)
     return PairedScan(
         label=f"sub-{number:02d}",
         participant=f"{number:02d}",
@@ -88,18 +93,18 @@ def pair(head: Head, number: int, *, seed: int, slices: int | None = None) -> Pa
             grid=grid,
             time=measured.astype(np.float32),
             time_sd=(MEASURED_NOISE * low).astype(np.float32),
-            transmit=head.transmit_field.astype(np.float32),
-            brain=head.brain,
+            transmit=(1 + 0.1 * gaussian_filter(rng.standard_normal(SHAPE), 4)).astype(np.float32),
+            brain=brain,
         ),
         reference=ReferenceScan(
             grid=part_grid,
             time=reference[:, :, part].astype(np.float32),
-            time_sd=(REFERENCE_NOISE * head.t1)[:, :, part].astype(np.float32),
+            time_sd=(REFERENCE_NOISE * truth)[:, :, part].astype(np.float32),
             tissue=tissue[:, :, part],
             matrix=np.eye(4),
         ),
-        measured_protocol=MP2RAGE_RECORD,
-        reference_protocol=INVERSION_RECOVERY_RECORD,
+        measured_protocol=MEASURED_RECORD,
+        reference_protocol=REFERENCE_RECORD,
     )
 
 
