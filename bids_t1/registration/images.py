@@ -23,7 +23,7 @@ ORTHOGONAL = 1e-3
 ASKEW = (20.0, 15.0, 25.0)
 """Angles of `turned`: none near a symmetry of cubic voxels [degree]."""
 
-LEAST_TURNED = 1.0
+LEAST_TURNED = 1.5
 """Voxel size of `turned` below which nothing is gained [mm]."""
 
 FWHM_OF_SD = 2.355
@@ -95,7 +95,10 @@ def turned(image: HeadImage) -> tuple[HeadImage, VoxelFlags]:
     affine[:3, :3] = axes * size
     affine[:3, 3] = axes @ (first + size / 2)
     grid = Grid((nx, ny, nz), affine)
-    values = resample(image.values, image.grid, grid)
+    there = np.linalg.inv(image.grid.affine) @ affine
+    values = ndimage.affine_transform(
+        image.values.astype(np.float32, copy=False), there, output_shape=grid.shape, order=1, cval=np.nan
+    )
     return HeadImage(values=np.nan_to_num(values), grid=grid), np.isfinite(values)
 
 

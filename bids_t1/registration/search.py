@@ -60,6 +60,9 @@ class _Pair:
     """Two images made ready for all levels."""
 
     sampled: HeadImage
+    near: VoxelFlags
+    """Which of its voxels are in or about the brain."""
+
     brain: np.ndarray
     """Some points (3, point) of its brain [mm]."""
 
@@ -124,6 +127,7 @@ def _prepare(sampled: HeadImage, other: HeadImage) -> _Pair:
     askew, filled = (at_right_angles(other), np.ones(other.grid.shape, np.bool_)) if few else turned(other)
     return _Pair(
         sampled=sampled,
+        near=ndimage.distance_transform_edt(~region(sampled), sampling=sampled.grid.voxel_sizes) <= MARGIN,
         brain=points_of(sampled.grid, index[:: 1 + len(index) // N_OUTLINE]),
         other=askew,
         filled=filled,
@@ -160,15 +164,14 @@ def _level(pair: _Pair, width: float, n_points: int) -> _Level:
     import SimpleITK  # noqa: PLC0415 - slow to import
 
     sampled, other = pair.sampled, pair.other
-    sizes = np.array(sampled.grid.voxel_sizes)
-    near = ndimage.distance_transform_edt(~region(sampled), sampling=sizes) <= MARGIN
-    strides = np.maximum(1, np.floor(max(width / 2, LEVELS[-1][0]) / sizes)).astype(int)
-    some = tuple(slice(low, high, step) for (low, high), step in zip(_bounds(near), strides, strict=True))
+    strides = np.floor(max(width / 2, LEVELS[-1][0]) / np.array(sampled.grid.voxel_sizes)).astype(int)
+    bounds = zip(_bounds(pair.near), np.maximum(1, strides), strict=True)
+    some = tuple(slice(low, high, step) for (low, high), step in bounds)
     grid = _part(sampled.grid, some)
     return _Level(
         itk=SimpleITK,
         sampled=_to_itk(SimpleITK, smoothed(sampled, width)[some], grid, pair.frame),
-        points=_to_itk(SimpleITK, _thinned(near[some], n_points).astype(np.uint8), grid, pair.frame),
+        points=_to_itk(SimpleITK, _thinned(pair.near[some], n_points).astype(np.uint8), grid, pair.frame),
         other=_to_itk(SimpleITK, smoothed(other, width), other.grid, pair.frame),
         filled=_to_itk(SimpleITK, pair.filled.astype(np.uint8), other.grid, pair.frame),
         width=width,
