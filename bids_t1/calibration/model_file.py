@@ -84,13 +84,15 @@ def check_protocol(card: CalibrationCard, record: Mapping[str, object]) -> list[
 
 
 def _same(one: object, other: object) -> bool:
-    if one is None or other is None or isinstance(one, bool | str) or isinstance(other, bool | str):
+    if one == other or one is None or other is None or isinstance(one, bool | str) or isinstance(other, bool | str):
         return one == other
     try:
         first, second = np.asarray(one, float), np.asarray(other, float)
     except (TypeError, ValueError):
-        return one == other
-    return first.shape == second.shape and bool(np.all(np.abs(first - second) <= TOLERANCE * np.abs(first)))
+        return False
+    # An unknown number, which JSON has as null, is the same as another unknown one.
+    close = np.isclose(second, first, rtol=TOLERANCE, atol=0, equal_nan=True) if first.shape == second.shape else False
+    return bool(np.all(close))
 
 
 def _text(value: object) -> str:

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from bids_t1.calibration.application import apply
-from bids_t1.calibration.model_file import CARD_KEY, check_protocol, load_model, save_model
+from bids_t1.calibration.model_file import CARD_KEY, check_protocol, differences, load_model, save_model
 from bids_t1.data.errors import InputOutputError, InvalidInputError, NoInputError
 from tests.calibration.cohorts import MEASURED_RECORD, pair
 
@@ -136,6 +136,12 @@ def test_another_protocol_is_told_with_both_values(
 ) -> None:
     record = {key: each for key, each in {**MEASURED_RECORD, field: value}.items() if each is not None}
     assert check_protocol(calibration.model.card, record) == [message]
+
+
+def test_times_that_both_records_lack_are_the_same() -> None:
+    one: dict[str, object] = {"RepetitionTimes": [None, 6.0]}
+    assert differences(one, {"RepetitionTimes": [None, 6.01]}) == []
+    assert differences(one, {"RepetitionTimes": [5.0, 6.0]}) == ["RepetitionTimes: not given, 6 and 5, 6"]
 
 
 def test_a_file_of_another_format_is_told_from_a_damaged_one(calibration: Calibration, tmp_path: Path) -> None:
