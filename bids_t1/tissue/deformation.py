@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from bids_t1.data.shapes import Affine, Map
     from bids_t1.tissue.templates import Template
 
-STEP = 2.0
-"""Voxels of the deformation [mm]; larger where those of the image are."""
+STEP = 3.0
+"""Voxels of the deformation, about [mm]; larger where those of the image are. At 2 mm it takes three times as long, and
+brain and tissues overlap with the truth by 0.002 more, or less."""
 
 MARGIN = 10.0
 """By which it goes beyond the image and the brain, so that a slab can slide within the template [mm]."""

@@ -71,7 +71,7 @@ _VICINITY = 3.0
 """SD of the Gaussian by which grey matter is counted to the nearer of cortex and nuclei [mm]."""
 
 
-TRUST = 0.8
+TRUST = 0.7
 """Share of the grey matter within the nuclei of the atlas that is expected to be theirs: its T1 has a say."""
 
 
