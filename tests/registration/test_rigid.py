@@ -115,7 +115,6 @@ def test_without_masks_the_head_is_aligned() -> None:
 
 def test_the_order_of_voxels_does_not_matter() -> None:
     slab = inversion_recovery(SLAB, 1)
-    affine = slab.grid.affine @ np.array([[0, -1, 0, slab.grid.shape[0] - 1], [1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
     affine = slab.grid.affine.copy()
     affine[:3, 3] += affine[:3, 0] * (slab.grid.shape[0] - 1)
     affine[:3, 0] *= -1
