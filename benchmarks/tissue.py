@@ -50,7 +50,8 @@ def overlap(found: NDArray[np.bool_], true: NDArray[np.bool_]) -> float:
     return float(2 * (found & true).sum() / max(1, found.sum() + true.sum()))
 
 
-def measure(sequence: str, seed: int, resolution: float, slices: int | None, template: Template) -> None:
+def measure(scene: tuple[str, int, float, int | None], template: Template) -> None:
+    sequence, seed, resolution, slices = scene
     with tempfile.TemporaryDirectory() as folder:
         raw, out = Path(folder, "raw"), Path(folder, "out")
         options = ["--sequences", sequence, "--seed", str(seed), "--resolution", str(resolution), "--snr", "30"]
@@ -106,7 +107,7 @@ def main() -> None:
     print(f"| sequence | seed | mm | slices | brain | {names} | median of T1, %: {names} | s | s of processor | GiB |")
     print("|" + "---|" * 16)
     for scene in SCENES:
-        measure(*scene, template)
+        measure(scene, template)
     if arguments.head and arguments.brain:
         measure_real(arguments.head, arguments.brain, template)
 
