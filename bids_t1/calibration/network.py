@@ -23,7 +23,12 @@ if TYPE_CHECKING:
     from bids_t1.calibration.baselines import Polynomial
 
 NEIGHBOURS = 1
-"""Slices on each side that a network sees beside that of the voxel."""
+"""Slices on each side that a network sees beside that of the voxel.
+
+On a phantom of two pools at 2 mm, preset small, held-out RMSE with and without them differed by less than 3 %, in both
+directions, at the same time per step. Kernels of 3 x 3 x 3 with the same reach cost 6 times as much per voxel (tiles of
+16 voxels' edge) or 14 (of 8), so that they see fewer heads in the same time.
+"""
 
 N_SLICES = 2 * NEIGHBOURS + 1
 

@@ -15,7 +15,7 @@ from bids_t1 import __version__
 from bids_t1.calibration.baselines import fit_polynomial, gather
 from bids_t1.calibration.checkpoint import Place, State
 from bids_t1.calibration.lattice import CENTRES, SCALES, SCORED, WEIGHTS
-from bids_t1.calibration.network import N_SLICES, NEIGHBOURS, RADIUS, PatchResNet, log_time, place
+from bids_t1.calibration.network import N_SLICES, NEIGHBOURS, RADIUS, PatchResNet, log_time, network_of, place
 from bids_t1.data.calibration import TrainingProgress
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from bids_t1.calibration.baselines import Polynomial
     from bids_t1.calibration.lattice import LatticeScan, Sample
     from bids_t1.data.calibration import CalibrationOptions, TrainingPlan
 
@@ -62,6 +63,9 @@ class Member:
     validation: str
     """What they were chosen by."""
 
+    share: float
+    """Of what the network adds to the regression that is kept, 0 to 1."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Padded:
@@ -96,6 +100,10 @@ def reproducibly(n_threads: int) -> Iterator[None]:
     finally:
         torch.set_num_threads(before[0])
         torch.use_deterministic_algorithms(mode=before[1])
+
+
+Batch = tuple["Tensor", "Tensor"]
+Seed = tuple[int, ...]
 
 
 def hold_out(samples: Sequence[Sample], seed: int) -> tuple[list[Sample], list[Sample], str]:
@@ -213,12 +221,12 @@ def negative_log_likelihood(found: tuple[Tensor, Tensor], missing: Tensor, targe
 class _Run:
     """The training of one network: everything that changes from step to step."""
 
-    def __init__(self, training: Sequence[Sample], options: CalibrationOptions, seed: tuple[int, ...]) -> None:
+    def __init__(self, training: Sequence[Sample], guess: Polynomial, options: CalibrationOptions, seed: Seed) -> None:
         self.plan, self.device, self.seed = options.plan, options.device, seed
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
             self.network = PatchResNet(self.plan.width)
-        self.network.start_from(fit_polynomial(gather(training), (0, 1, 2, 3)))
+        self.network.start_from(guess)
         place(self.network, self.device)
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=self.plan.learning_rate, weight_decay=WEIGHT_DECAY
@@ -274,6 +282,9 @@ class Task:
     epochs: int | None = None
     """Learn from all that is given, for so many epochs; None holds some of it out and stops early."""
 
+    share: float = 1.0
+    """Of what the network adds that is kept; where something is held out it is measured there instead."""
+
     checkpoints: Path | None = None
 
 
@@ -302,7 +313,8 @@ def train(
         else (list(samples), [], "nothing: all participants are learned from")
     )
     epochs = task.epochs or options.plan.epochs
-    run = _Run(training, options, (options.seed, task.index))
+    guess = fit_polynomial(gather(samples), (0, 1, 2, 3))
+    run = _Run(training, guess, options, (options.seed, task.index))
     watched = _watch(validation, options.plan, run.seed)
     kept_at = None if task.checkpoints is None else _kept_at(task.checkpoints, samples, task, options)
     kept = None if kept_at is None else kept_at.load(run.network, run.optimizer)
@@ -326,7 +338,38 @@ def train(
                     validation_loss=validation_loss,
                 )
             )
-    return Member(weights=state.best, epochs=state.best_epoch, validation=how)
+    share = _share(run, state.best, watched) if watched else task.share
+    return Member(weights=shrunk(state.best, share), epochs=state.best_epoch, validation=how, share=share)
+
+
+def _share(run: _Run, weights: Mapping[str, Tensor], batches: Sequence[Batch]) -> float:
+    """Return the share of what the network adds that predicts best what was held out.
+
+    Of few participants a network learns what is theirs too, such as the T1 that their tissues happen to have.
+    """
+    network = network_of(weights, run.plan.width, run.device)
+    products, squares = 0.0, 0.0
+    with torch.inference_mode():
+        for patches, targets in batches:
+            patches, targets = patches.to(run.device), targets.to(run.device)  # noqa: PLW2901 -- the same, elsewhere
+            log_times = log_time(patches)
+            log_factor, log_variance = network(patches)
+            guess = network.first_guess(log_times)
+            weight = targets[:, 2] / (targets[:, 1] + log_variance.exp())
+            added = log_factor - guess
+            products += float((weight * added * (targets[:, 0] - log_times - guess)).sum())
+            squares += float((weight * added**2).sum())
+    return min(1.0, max(0.0, products / squares)) if squares else 0.0
+
+
+def shrunk(weights: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
+    """Return weights of which a share of the correction is left; the predicted variance stays."""
+    kept = torch.tensor([share, 1.0])
+    return {
+        **weights,
+        "last.weight": weights["last.weight"] * kept[:, None, None, None],
+        "last.bias": weights["last.bias"] * kept,
+    }
 
 
 def _after(state: State, run: _Run, loss: float | None) -> State:

@@ -106,13 +106,20 @@ class TrainingPlan:
     patience: int
     """Epochs without a better loss on held-out data after which training ends."""
 
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-3
     validation_examples: int = 64
     """Examples of held-out data that the loss is watched on."""
 
 
 SMALL = TrainingPlan(
-    name="small", width=0.25, tile=24, batch=8, steps=25, epochs=12, patience=6, validation_examples=48
+    name="small",
+    width=0.25,
+    tile=24,
+    batch=8,
+    steps=25,
+    epochs=12,
+    patience=6,
+    validation_examples=48,
 )
 FULL = TrainingPlan(name="full", width=1.0, tile=32, batch=16, steps=100, epochs=60, patience=15)
 PRESETS: Mapping[str, TrainingPlan] = MappingProxyType({plan.name: plan for plan in (SMALL, FULL)})

@@ -13,8 +13,9 @@ import pytest
 import torch
 
 from bids_t1.calibration.cross_validation import calibrate
-from bids_t1.calibration.lattice import to_sample
-from bids_t1.calibration.training import GUARD, Task, hold_out, negative_log_likelihood, train
+from bids_t1.calibration.lattice import INPUTS, to_sample
+from bids_t1.calibration.network import N_SLICES, RADIUS, log_time, network_of
+from bids_t1.calibration.training import GUARD, Task, hold_out, negative_log_likelihood, shrunk, train
 from tests.calibration.cohorts import EDGE, OPTIONS, TINY, cohort, pair
 
 if TYPE_CHECKING:
@@ -83,6 +84,22 @@ def test_one_slice_leaves_nothing_to_watch() -> None:
 def test_training_ends_when_nothing_gets_better() -> None:
     member = train(samples(3), TASK, replace(OPTIONS, plan=replace(TINY, epochs=6, patience=0, learning_rate=10.0)))
     assert member.epochs == 0
+
+
+def test_without_its_share_a_network_is_the_regression_that_it_started_from() -> None:
+    weights = learn().weights
+    whole, nothing = (network_of(shrunk(weights, share), TINY.width, "cpu") for share in (1.0, 0.0))
+    patches = torch.randn(1, len(INPUTS) * N_SLICES, 2 * RADIUS + 2, 2 * RADIUS + 2)
+    with torch.inference_mode():
+        guess = whole.first_guess(log_time(patches))
+        assert not torch.equal(whole(patches)[0], guess)
+        assert torch.equal(nothing(patches)[0], guess)
+        assert torch.equal(nothing(patches)[1], whole(patches)[1])
+
+
+def test_the_share_is_measured_where_something_is_held_out() -> None:
+    assert 0 <= train(samples(3), TASK, OPTIONS).share <= 1
+    assert train(samples(3), replace(TASK, epochs=1, share=0.3), OPTIONS).share == 0.3
 
 
 def test_the_loss_knows_the_noise_of_inversion_recovery() -> None:
