@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bids_t1 import __version__
 from bids_t1.bids import results
 from bids_t1.estimation.chunks import choose_device
+from bids_t1.tissue.templates import installed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -47,6 +48,8 @@ def fingerprint(participant: str, sources: Sequence[Path], settings: Settings) -
     for path in (settings.filter_file, settings.transmit_map, settings.calibration):
         if path is not None and path.is_file():
             digest.update(path.read_bytes())
+    for path in () if settings.maps_only else installed():
+        digest.update(f"|{path.name}|{path.stat().st_size}".encode())
     root = settings.bids_dir
     given = [dataset / f"sub-{participant}" for dataset in settings.derivatives]
     folders = [root / f"sub-{participant}", *sources, *given]

@@ -123,6 +123,13 @@ def load_template(*, download: bool = False) -> Template:
     return _from_templateflow(home, paths)
 
 
+def installed() -> list[Path]:
+    """Return what the folder of TemplateFlow holds of the template: what tissues depend on besides the images."""
+    home = _home()
+    files = [*(home / f"tpl-{NAME}").rglob("*"), home / TABLE]
+    return sorted(path for path in files if path.is_file() and path.stat().st_size)
+
+
 def _home() -> Path:
     from platformdirs import user_cache_dir  # noqa: PLC0415 - needed without the variable only
 
