@@ -53,7 +53,8 @@ def fingerprint(participant: str, sources: Sequence[Path], settings: Settings) -
     root = settings.bids_dir
     given = [dataset / f"sub-{participant}" for dataset in settings.derivatives]
     folders = [root / f"sub-{participant}", *sources, *given]
-    for path in sorted({*_files(folders), *root.glob("*.json"), *root.glob("*.bval")}):
+    tables = {path for dataset in settings.derivatives for path in dataset.glob("*dseg.tsv")}
+    for path in sorted({*_files(folders), *root.glob("*.json"), *root.glob("*.bval"), *tables}):
         if path.is_relative_to(settings.out_dir):
             continue
         status = path.stat()
