@@ -165,11 +165,10 @@ def test_the_sd_covers_held_out_inversion_recovery(calibration: Calibration) -> 
         assert 0.85 < each.two_sd <= 1
 
 
-def test_a_slab_and_one_slice_can_be_learned_from() -> None:
-    for slices in (4, 1):
-        found = calibrate(cohort(2, slices=slices), OPTIONS)
-        assert found.model.card.n_voxels["WM"] > 0
-        assert len(found.scores.summaries) == 3 * len(METHODS)
+def test_one_slice_can_be_learned_from() -> None:
+    found = calibrate(cohort(2, slices=1), OPTIONS)
+    assert found.model.card.n_voxels["WM"] > 0
+    assert len(found.scores.summaries) == 3 * len(METHODS)
 
 
 def test_without_a_transmit_field_all_methods_work() -> None:
