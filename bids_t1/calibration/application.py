@@ -28,7 +28,16 @@ TILE = 96
 """Largest edge of the rectangle of voxels that is computed at once."""
 
 QUANTILES = (0.0005, 0.9995)
-"""Of the training voxels: what lies beyond them is outside of the training."""
+"""Of the training voxels: what lies well beyond them is outside of the training."""
+
+TIME_MARGIN = 0.05
+"""Relative, of T1: heads differ by a few per cent, and another one is not left uncorrected for that."""
+
+SD_MARGIN = 0.5
+"""Relative, of its SD."""
+
+TRANSMIT_MARGIN = 0.05
+"""Of B1+."""
 
 N_BINS = 8
 """Of T1, each with its own largest SD."""
@@ -71,15 +80,18 @@ class Ranges:
         bins = np.quantile(time, np.linspace(0, 1, N_BINS + 1))
         which = np.digitize(time, bins[1:-1])
         largest = [
-            float(np.quantile(relative_sd[which == index], QUANTILES[1])) if (which == index).any() else 0.0
+            float(np.quantile(relative_sd[which == index], QUANTILES[1])) * (1 + SD_MARGIN)
+            if (which == index).any()
+            else 0.0
             for index in range(N_BINS)
         ]
         known = transmit[np.isfinite(transmit)]
+        low, high = np.quantile(time, QUANTILES).tolist()
         return cls(
-            time=_between(time),
+            time=(low * (1 - TIME_MARGIN), high * (1 + TIME_MARGIN)),
             bins=tuple(float(edge) for edge in bins),
             relative_sd=tuple(largest),
-            transmit=_between(known) if len(known) else None,
+            transmit=_fields(known) if len(known) else None,
             transmit_needed=len(known) >= MOSTLY * len(transmit),
         )
 
@@ -111,9 +123,9 @@ class Ranges:
         return cls(**values)  # type: ignore[arg-type]
 
 
-def _between(values: np.ndarray) -> tuple[float, float]:
-    low, high = np.quantile(values, QUANTILES)
-    return float(low), float(high)
+def _fields(values: np.ndarray) -> tuple[float, float]:
+    low, high = np.quantile(values, QUANTILES).tolist()
+    return low - TRANSMIT_MARGIN, high + TRANSMIT_MARGIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
