@@ -153,7 +153,8 @@ def _compare(moving: _Segmented, fixed: RunResult) -> tuple[Comparison, _Segment
     """Register a run to inversion recovery and bring its maps there; without trust, only say so."""
     run = moving.run
     LOG.info("%s: registration to %s", run.name, fixed.name)
-    alignment = _alignment(moving, fixed)
+    picture = replace(head_image(run.maps, run.grid), brain=moving.segmentation.brain)
+    alignment = align(head_image(fixed.maps, fixed.grid), picture)
     comparison = Comparison(
         name=run.name.having({"space": REFERENCE}),
         sequence=run.sequence,
@@ -166,6 +167,7 @@ def _compare(moving: _Segmented, fixed: RunResult) -> tuple[Comparison, _Segment
             "Sources": [_uri(run.name), _uri(fixed.name)],
             "SpatialReference": _uri(fixed.name),
             "RegistrationParameters": list(alignment.estimated),
+            "RegistrationHeadersKept": alignment.headers_kept,
             "RegistrationRotation": alignment.rotation,
             "RegistrationTranslation": alignment.translation,
             "RegistrationSimilarity": [alignment.similarity_before, alignment.similarity_after],
@@ -179,15 +181,6 @@ def _compare(moving: _Segmented, fixed: RunResult) -> tuple[Comparison, _Segment
     return comparison, _Segmented(
         run=fixed, segmentation=_carried(moving, fixed, alignment), name=_tissue_name(fixed, REFERENCE)
     )
-
-
-def _alignment(moving: _Segmented, fixed: RunResult) -> Alignment:
-    """Register by the heads, then by the brain, which lies in inversion recovery where the first result puts it."""
-    brain, grid = moving.segmentation.brain, moving.run.grid
-    picture, target = (head_image(run.maps, run.grid) for run in (moving.run, fixed))
-    picture = replace(picture, brain=brain)
-    first = align(target, picture)
-    return align(replace(target, brain=resample_flags(brain, grid, fixed.grid, first.matrix)), picture)
 
 
 def _carried_maps(run: RunResult, fixed: RunResult, alignment: Alignment) -> dict[str, np.ndarray]:

@@ -33,6 +33,10 @@ class Alignment:
     """Parameters that the images determine, such as ``rotation x`` or ``translation z``; others stay as in the
     headers."""
 
+    headers_kept: bool = False
+    """Whether the images lie to each other as the headers say, within a tenth of a voxel; `matrix` is that of no
+    motion then, so that nothing has to be interpolated."""
+
     rotation: float
     """Angle of the matrix [degree]."""
 

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bids_t1.data.alignment import Alignment
 from bids_t1.registration.check import inspect, overlap, rotation, similarity, translation
-from bids_t1.registration.images import points_of, region
+from bids_t1.registration.images import moved, points_of, region
 from bids_t1.registration.search import FEW_SLICES, PARAMETERS, register
+from bids_t1.resampling import resample_flags
 
 if TYPE_CHECKING:
     from bids_t1.data.alignment import HeadImage
     from bids_t1.data.grid import Grid
+    from bids_t1.data.shapes import Affine
 
 SMALLER = 0.7
 """Volume relative to that of the fixed image below which the moving image is the one that sees less."""
+
+
+STILL = 0.1
+"""Largest displacement of any part of the brain, in voxels, that is taken for none: registration is hardly better."""
 
 
 def align(fixed: HeadImage, moving: HeadImage) -> Alignment:
@@ -26,7 +33,8 @@ def align(fixed: HeadImage, moving: HeadImage) -> Alignment:
     ----------
     fixed, moving : HeadImage
         Either may be a whole head, a slab or one slice, of any contrast. They are compared in and about the brain of
-        the one that sees less; where it has no mask, in all of its head.
+        the one that sees less. Where only one has a mask the other gets it on the way; where none has, all of the
+        head counts.
 
     Returns
     -------
@@ -42,11 +50,22 @@ def align(fixed: HeadImage, moving: HeadImage) -> Alignment:
     there = register(sampled, other, estimated)
     if there is None:
         return _none("By their headers, and near to that, the images have no part of the brain in common.")
+    if sampled.brain is None and other.brain is not None:  # the whole head has told where it lies
+        sampled = _with_brain_of(other, sampled, there)
+        there = register(sampled, other, estimated, near=there) if region(sampled).any() else None
+        if there is None:
+            return _none("The images have no part of the brain in common.")
+    if other.brain is None and sampled.brain is not None:
+        other = _with_brain_of(sampled, other, np.linalg.inv(there))
+    headers_kept = _is_still(sampled, other, there)
+    there = np.eye(4) if headers_kept else there
     reasons, warnings = inspect(sampled, other, there)
+    fixed, moving = (other, sampled) if turned_around else (sampled, other)
     matrix = np.linalg.inv(there) if turned_around else there
     return Alignment(
         matrix=matrix,
         estimated=estimated,
+        headers_kept=headers_kept,
         rotation=rotation(matrix),
         translation=translation(matrix, points_of(fixed.grid, np.argwhere(region(fixed)))),
         overlap=overlap(fixed, moving, matrix),
@@ -55,6 +74,18 @@ def align(fixed: HeadImage, moving: HeadImage) -> Alignment:
         reasons=reasons,
         warnings=(*_of_few_slices(sampled, estimated), *warnings),
     )
+
+
+def _with_brain_of(image: HeadImage, other: HeadImage, matrix: Affine) -> HeadImage:
+    """Return the other image with the brain of one, by the matrix from the other's scanner coordinates to the one's."""
+    return replace(other, brain=resample_flags(region(image), image.grid, other.grid, matrix))
+
+
+def _is_still(sampled: HeadImage, other: HeadImage, matrix: Affine) -> bool:
+    """Tell whether a head moved by so little that to interpolate would do more harm than to leave it."""
+    points = points_of(sampled.grid, np.argwhere(region(sampled)))
+    moves = np.linalg.norm(moved(matrix, points) - points, axis=0)
+    return bool(moves.max(initial=0) < STILL * max(*sampled.grid.voxel_sizes, *other.grid.voxel_sizes))
 
 
 def _volume(grid: Grid) -> float:

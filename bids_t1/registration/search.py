@@ -101,15 +101,20 @@ class _Level:
     """Resolution [mm]."""
 
 
-def register(sampled: HeadImage, other: HeadImage, parameters: Sequence[str]) -> Affine | None:
+def register(
+    sampled: HeadImage, other: HeadImage, parameters: Sequence[str], near: Affine | None = None
+) -> Affine | None:
     """Return the rigid matrix from scanner coordinates of `sampled` to those of `other` [mm].
 
-    None where nowhere near the headers the two overlap. Parameters that are not named stay as in the headers.
+    None where nowhere near the headers the two overlap. Parameters that are not named stay as in the headers. A matrix
+    to begin near is only improved, at the finest level.
     """
     pair = _prepare(sampled, other)
     free = [name in parameters for name in PARAMETERS]
-    found = [start for start in _starts(pair.centre, free) if pair.covered(start) >= LEAST_COVERED]
-    for (width, n_points), kept in zip(LEVELS, KEPT, strict=True):
+    starts = _starts(pair.centre, free) if near is None else [_from_matrix(near, pair.frame)]
+    found = [start for start in starts if pair.covered(start) >= LEAST_COVERED]
+    levels = list(zip(LEVELS, KEPT, strict=True))
+    for (width, n_points), kept in levels if near is None else levels[-1:]:
         level = _level(pair, width, n_points)
         ends = [_improve(level, start, free) for start in found]
         # Else a motion out of the image, onto few points, could win.
@@ -237,6 +242,16 @@ def _improve(level: _Level, start: np.ndarray, free: Sequence[bool]) -> tuple[fl
     except RuntimeError:  # ITK's way to say that it left the image
         return 0.0, start
     return -method.GetMetricValue(), np.array(transform.GetParameters())
+
+
+def _from_matrix(matrix: Affine, frame: Affine) -> np.ndarray:
+    """Return the parameters of a matrix between scanner coordinates: the inverse of `_to_matrix`."""
+    motion = frame @ matrix @ np.linalg.inv(frame)
+    turn = motion[:3, :3]
+    angles = (
+        np.arcsin(np.clip(turn[2, 1], -1, 1)), np.arctan2(-turn[2, 0], turn[2, 2]), np.arctan2(-turn[0, 1], turn[1, 1])
+    )  # fmt: skip
+    return np.array([*angles, *motion[:3, 3]])
 
 
 def _to_matrix(parameters: np.ndarray, frame: Affine) -> Affine:

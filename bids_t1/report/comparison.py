@@ -211,6 +211,11 @@ def _numbers(alignment: Alignment) -> tuple[Number, ...]:
 
 
 def _estimated(alignment: Alignment) -> str:
+    if alignment.headers_kept:
+        return (
+            "The head lies as the headers say: what was estimated moves no part of the brain by a tenth of a voxel. "
+            "The headers were kept, so that nothing had to be interpolated for it."
+        )
     if len(alignment.estimated) == RIGID:
         return "All three rotations and all three translations were estimated from the images."
     if not alignment.estimated:

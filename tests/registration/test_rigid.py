@@ -113,6 +113,21 @@ def test_without_masks_the_head_is_aligned() -> None:
     assert found.trusted, found.reasons
 
 
+def test_the_brain_of_one_image_serves_both() -> None:
+    found = align(replace(inversion_recovery(SLAB, 2), brain=None), mp2rage(WHOLE, 2))
+    assert error(found.matrix, random_motion(2), inversion_recovery(SLAB, 2)) < 0.5
+    assert found.trusted, found.reasons
+    assert found.overlap > 0.95
+
+
+def test_a_head_that_did_not_move_is_left_where_the_headers_have_it() -> None:
+    still = picture(WHOLE, sequence="MP2RAGE", head=(2, 1), matrix=np.eye(4), noise=1002)
+    found = align(inversion_recovery(WHOLE, 2), still)
+    assert found.headers_kept
+    assert np.array_equal(found.matrix, np.eye(4))
+    assert not alignment(SLAB, 2).headers_kept
+
+
 def test_the_order_of_voxels_does_not_matter() -> None:
     slab = inversion_recovery(SLAB, 1)
     affine = slab.grid.affine.copy()
