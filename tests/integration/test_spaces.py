@@ -5,19 +5,23 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
 import pytest
-import SimpleITK as sitk
+import SimpleITK
 
 from bids_t1.data.tissue import Tissue
 from bids_t1.phantom.__main__ import main as make_phantom
 from tests import command, validator
+from tests.small_bids import open_image
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+ITK: Any = SimpleITK
+"""Its functions have no types."""
 
 HEAD = ("--resolution", "4", "--sequences", "IRT1", "MP2RAGE", "--misalignment", "8", "8", "--snr", "50")
 IR = "sub-01_desc-IRT1_T1map.nii.gz"
@@ -42,7 +46,7 @@ def make(folder: Path, *options: str) -> Path:
 
 
 def load(folder: Path, name: str, label: str = "01") -> np.ndarray:
-    return np.asanyarray(nib.load(folder / f"sub-{label}" / "anat" / name.replace("sub-01", f"sub-{label}")).dataobj)
+    return np.asanyarray(open_image(folder / f"sub-{label}" / "anat" / name.replace("sub-01", f"sub-{label}")).dataobj)
 
 
 def truth(done: command.Finished, name: str) -> np.ndarray:
@@ -72,10 +76,10 @@ def test_what_is_written_validates_and_nothing_is_left_over(moved: command.Finis
 def test_the_transform_is_the_true_one_within_a_fraction_of_a_voxel_and_its_inverse_leads_back(
     moved: command.Finished,
 ) -> None:
-    true = sitk.ReadTransform(str(moved.bids_dir / "derivatives" / "truth" / "sub-01" / "anat" / TO_IR))
-    found = sitk.ReadTransform(str(moved.out_dir / "sub-01" / "anat" / TO_IR))
-    back = sitk.ReadTransform(str(moved.out_dir / "sub-01" / "anat" / "sub-01_from-IRT1_to-MP2RAGE_mode-image_xfm.txt"))
-    image = nib.load(moved.bids_dir / "derivatives" / "truth" / "sub-01" / "anat" / "sub-01_desc-tissue_dseg.nii.gz")
+    true = ITK.ReadTransform(str(moved.bids_dir / "derivatives" / "truth" / "sub-01" / "anat" / TO_IR))
+    found = ITK.ReadTransform(str(moved.out_dir / "sub-01" / "anat" / TO_IR))
+    back = ITK.ReadTransform(str(moved.out_dir / "sub-01" / "anat" / "sub-01_from-IRT1_to-MP2RAGE_mode-image_xfm.txt"))
+    image = open_image(moved.bids_dir / "derivatives" / "truth" / "sub-01" / "anat" / "sub-01_desc-tissue_dseg.nii.gz")
     brain = np.isin(np.asanyarray(image.dataobj), [1, 2, 3, 9])
     points = nib.affines.apply_affine(image.affine, np.argwhere(brain)[::97]) * [-1, -1, 1]
     errors = [np.subtract(found.TransformPoint(point), true.TransformPoint(point)) for point in points.tolist()]
@@ -84,7 +88,10 @@ def test_the_transform_is_the_true_one_within_a_fraction_of_a_voxel_and_its_inve
 
 
 def test_tissues_of_the_carried_segmentation_are_the_true_ones(moved: command.Finished) -> None:
-    found, true = load(moved.out_dir, "sub-01_space-IRT1_desc-tissue_dseg.nii.gz"), truth(moved, "sub-01_desc-tissue_dseg.nii.gz")
+    found, true = (
+        load(moved.out_dir, "sub-01_space-IRT1_desc-tissue_dseg.nii.gz"),
+        truth(moved, "sub-01_desc-tissue_dseg.nii.gz"),
+    )
     both = np.sum((found == Tissue.WHITE_MATTER) & (true == Tissue.WHITE_MATTER))
     dice = 2 * both / (np.sum(found == Tissue.WHITE_MATTER) + np.sum(true == Tissue.WHITE_MATTER))
     assert dice > 0.85
@@ -94,7 +101,9 @@ def test_table_has_t1_of_each_tissue_and_map(moved: command.Finished) -> None:
     table = rows(moved.out_dir, "tissue")
     assert {row["map"] for row in table} == {IR, "sub-01_desc-MP2RAGE_T1map.nii.gz"}
     white = [row for row in table if row["tissue"] == "WM" and row["hemisphere"] == "both" and row["eroded"] == "true"]
-    true = truth(moved, "sub-01_desc-truth_T1map.nii.gz")[truth(moved, "sub-01_desc-tissue_dseg.nii.gz") == Tissue.WHITE_MATTER]
+    true = truth(moved, "sub-01_desc-truth_T1map.nii.gz")[
+        truth(moved, "sub-01_desc-tissue_dseg.nii.gz") == Tissue.WHITE_MATTER
+    ]
     for row in white:
         assert abs(float(row["median"]) / np.median(true) - 1) < 0.02
     assert {row["hemisphere"] for row in table} == {"both", "left", "right"}
@@ -147,7 +156,7 @@ def test_scans_of_two_people_are_not_compared(moved: command.Finished, tmp_path:
 def test_given_masks_and_tissues_win(moved: command.Finished, tmp_path: Path) -> None:
     given = tmp_path / "given" / "sub-01" / "anat"
     given.mkdir(parents=True)
-    reference = nib.load(moved.out_dir / "sub-01" / "anat" / "sub-01_desc-MP2RAGE_T1map.nii.gz")
+    reference = open_image(moved.out_dir / "sub-01" / "anat" / "sub-01_desc-MP2RAGE_T1map.nii.gz")
     mask = np.zeros(reference.shape, np.uint8)
     mask[12:34, 15:45, 10:35] = 1
     codes = mask * 2
