@@ -132,6 +132,7 @@ def save_model(model: CalibrationModel, folder: Path) -> None:
     unfinished = folder / f".{MODEL}"
     try:
         save_file(tensors, unfinished, metadata={CARD_KEY: card})
+        unfinished.chmod(0o644)
         unfinished.replace(folder / MODEL)
     except (OSError, SafetensorError) as error:
         unfinished.unlink(missing_ok=True)

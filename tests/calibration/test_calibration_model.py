@@ -41,6 +41,11 @@ def test_the_card_lies_beside_the_model(calibration: Calibration, tmp_path: Path
     assert card["members"] == ["fold-1", "fold-2", "fold-3", "final"]
 
 
+def test_others_may_read_the_model(calibration: Calibration, tmp_path: Path) -> None:
+    save_model(calibration.model, tmp_path)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o644}
+
+
 def test_the_card_names_no_participant(calibration: Calibration, tmp_path: Path) -> None:
     save_model(calibration.model, tmp_path)
     assert "sub-0" not in (tmp_path / "model.json").read_text()
