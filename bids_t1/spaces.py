@@ -189,7 +189,9 @@ def _carried_maps(run: RunResult, fixed: RunResult, alignment: Alignment) -> dic
     time, time_sd = resample_times(run.maps["time"], run.maps["time_sd"], *where)
     carried = {"time": time, "time_sd": time_sd, "rate": 1 / time}
     if "calibrated" in run.maps:
-        calibrated, calibrated_sd = resample_times(run.maps["calibrated"], run.maps["calibrated_sd"], *where)
+        calibrated, _ = resample_times(run.maps["calibrated"], run.maps["calibrated_sd"], *where)
+        # What the relation leaves uncertain, neighbours share: it does not average out as noise does.
+        calibrated_sd = resample(run.maps["calibrated_sd"], *where)
         outside = resample_labels(run.maps["outside_training"], *where)
         carried |= {"calibrated": calibrated, "calibrated_sd": calibrated_sd, "outside_training": outside}
     return {quantity: carried[quantity] for quantity in IN_REFERENCE_SPACE if quantity in carried}

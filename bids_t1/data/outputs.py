@@ -203,7 +203,7 @@ def _of_readouts(sequence: str) -> tuple[Output, ...]:
             "outsidetraining",
             "mask",
             "arbitrary",
-            "Voxels whose measurements lie outside the range that the calibration was trained on.",
+            "Voxels that are not calibrated: outside the brain, or the range of the training; T1 is as measured there.",
             View(colour_map="grey", limits=(0.0, 1.0), label="outside of training"),
         ),
         row("rate", "", "R1map", "1/s", "Longitudinal relaxation rate R1 = 1/T1.", R1_VIEW),

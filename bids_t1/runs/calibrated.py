@@ -54,7 +54,7 @@ def calibrate_run(run: RunResult, brain: VoxelFlags | None, path: Path, settings
         )
     LOG.info("%s: calibration", run.name)
     found = apply(model, measured_scan(run, brain), device=choose_device(settings.device).type)
-    outside = int(found.outside_training.sum())
+    outside = int((found.outside_training & (True if brain is None else brain)).sum())
     record = {
         "CalibrationAlgorithm": "patch-based ResNet-18 that predicts inversion-recovery T1 over MP2RAGE T1; mean of "
         f"{len(model.members)} networks",
