@@ -25,6 +25,7 @@ from bids_t1.data.calibration import PRESETS, CalibrationOptions, MeasuredScan, 
 from bids_t1.data.grid import Grid
 from bids_t1.phantom.anatomy import Atlas, Tissue, load_atlas
 from bids_t1.phantom.head import Head, HeadOptions, make_head
+from tests.calibration.cohorts import MEASURED_RECORD
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,17 +46,6 @@ REFERENCE_NOISE = 0.025
 BETWEEN_PARTICIPANTS = 0.07
 WITHIN_PARTICIPANT = 0.05
 """How the bias varies from head to head, and smoothly within one, relative."""
-
-MEASURED_RECORD: Mapping[str, object] = {
-    "InversionTimes": [0.7, 2.5],
-    "FlipAngles": [4.0, 5.0],
-    "RepetitionTimePreparation": 5.0,
-    "RepetitionTimesExcitation": [0.0069, 0.0069],
-    "NumberShotsPerReadout": [[88, 88], [88, 88]],
-    "InversionEfficiency": 0.96,
-    "MagneticFieldStrength": 3.0,
-    "TransmitField": {"Method": "given"},
-}
 
 
 @cache

@@ -76,7 +76,19 @@ def measure_command(dataset: Path, options: list[str]) -> dict[str, float]:
 
     start, computed = perf_counter(), process_time()
     with tempfile.TemporaryDirectory() as folder:
-        code = run([str(dataset), f"{folder}/out", "participant", "--device", "cpu", "--maps-only", "--omp-nthreads", "2", *options])
+        code = run(
+            [
+                str(dataset),
+                f"{folder}/out",
+                "participant",
+                "--device",
+                "cpu",
+                "--maps-only",
+                "--omp-nthreads",
+                "2",
+                *options,
+            ]
+        )
         if code:
             raise SystemExit(code)
         return {"seconds": perf_counter() - start, "computed": process_time() - computed, "peak": peak()}

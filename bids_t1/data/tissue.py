@@ -45,11 +45,13 @@ TISSUES = (Tissue.WHITE_MATTER, Tissue.GREY_MATTER, Tissue.SUBCORTICAL_GREY_MATT
 
 _NAMES = (
     # Words within a name, in lower case without spaces and dashes; the first that is found decides.
-    (Tissue.SUBCORTICAL_GREY_MATTER, ("thalamus", "caudate", "putamen", "pallidum", "hippocampus", "amygdala",
-                                      "accumbens", "subcorticalgr", "deepgr")),
-    (Tissue.FLUID, ("ventricle", "csf", "cerebrospinal", "choroidplexus")),
+    (Tissue.SUBCORTICAL_GREY_MATTER, ("thalamus", "caudate", "putamen", "pallidum", "accumbens", "subcorticalgr",
+                                      "deepgr")),
+    # "Ventrical" is how the atlas HOSPA has it in places.
+    (Tissue.FLUID, ("ventricle", "ventrical", "csf", "cerebrospinal", "choroidplexus")),
     (Tissue.WHITE_MATTER, ("whitematter", "corpuscallosum")),
-    (Tissue.GREY_MATTER, ("cortex", "corticalgr", "greymatter", "graymatter", "ctx")),
+    # Hippocampus and amygdala are older cortex: their T1 is like that of cortex, above that of the nuclei.
+    (Tissue.GREY_MATTER, ("cortex", "corticalgr", "greymatter", "graymatter", "ctx", "hippocampus", "amygdala")),
 )  # fmt: skip
 """Words that tell a structure's tissue, those of FreeSurfer and Harvard-Oxford among them."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
+import re
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +16,7 @@ from scipy import ndimage
 
 from bids_t1.data.errors import InvalidInputError, NoInputError
 from bids_t1.data.grid import Grid
+from bids_t1.data.tissue import Tissue, tissue_named
 from bids_t1.resampling import resample, resample_labels
 
 if TYPE_CHECKING:
@@ -43,22 +45,8 @@ NEEDED = ("picture", "brain", "grey", "white")
 TABLE = "tpl-MNI152NLin6Asym/tpl-MNI152NLin6Asym_atlas-HOSPA_dseg.tsv"
 """Where TemplateFlow keeps the names of the atlas' labels, for all spaces."""
 
-SUBCORTICAL = frozenset({"thalamus", "caudate", "putamen", "pallidum", "accumbens"})
-"""Labels of the atlas that are grey matter below the cortex: the nuclei that published T1 of deep grey matter is of."""
-
-NOT_SUBCORTICAL = frozenset(
-    {
-        "hippocampus",  # older cortex; T1 of it and of the amygdala is like that of cortex, above that of the nuclei
-        "amygdala",
-        "background",
-        "cerebral white matter",
-        "cerebral cortex",
-        "lateral ventricle",
-        "lateral ventrical",  # TemplateFlow's spelling of the left one
-        "brainstem",
-        "brain stem",
-    }
-)
+OF_SEVERAL_TISSUES = frozenset({"background", "brainstem"})
+"""Labels of the atlas that are no single tissue, without spaces and dashes."""
 
 HINT = (
     "Fill the folder on a machine with network: python templates/fetch.py FOLDER; and set TEMPLATEFLOW_HOME to FOLDER."
@@ -207,10 +195,10 @@ def _subcortical(table: Path) -> tuple[list[int], tuple[str, ...]]:
     chosen, unknown = [], []
     with table.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file, delimiter="\t"):
-            name = " ".join(row["name"].lower().removeprefix("left ").removeprefix("right ").split())
-            if name in SUBCORTICAL:
+            tissue = tissue_named(row["name"])
+            if tissue is Tissue.SUBCORTICAL_GREY_MATTER:
                 chosen.append(int(row["index"]))
-            elif name not in NOT_SUBCORTICAL:
+            elif tissue is None and re.sub("[^a-z]", "", row["name"].lower()) not in OF_SEVERAL_TISSUES:
                 unknown.append(row["name"])
     if not unknown:
         return chosen, ()

@@ -115,6 +115,7 @@ def test_what_cannot_be_used_is_refused_by_name(tmp_path: Path, values: np.ndarr
         ("Left-Thalamus-Proper", Tissue.SUBCORTICAL_GREY_MATTER),
         ("Right Accumbens-area", Tissue.SUBCORTICAL_GREY_MATTER),
         ("ctx-lh-cuneus", Tissue.GREY_MATTER),
+        ("Right-Hippocampus", Tissue.GREY_MATTER),
         ("Left-Cerebellum-White-Matter", Tissue.WHITE_MATTER),
         ("Subcortical Grey Matter", Tissue.SUBCORTICAL_GREY_MATTER),
         ("Cortical Grey Matter", Tissue.GREY_MATTER),
