@@ -76,19 +76,8 @@ def measure_command(dataset: Path, options: list[str]) -> dict[str, float]:
 
     start, computed = perf_counter(), process_time()
     with tempfile.TemporaryDirectory() as folder:
-        code = run(
-            [
-                str(dataset),
-                f"{folder}/out",
-                "participant",
-                "--device",
-                "cpu",
-                "--maps-only",
-                "--omp-nthreads",
-                "2",
-                *options,
-            ]
-        )
+        how = ["participant", "--device", "cpu", "--maps-only", "--omp-nthreads", "2"]
+        code = run([str(dataset), f"{folder}/out", *how, *options])
         if code:
             raise SystemExit(code)
         return {"seconds": perf_counter() - start, "computed": process_time() - computed, "peak": peak()}
