@@ -4,8 +4,8 @@
 #   examples/slurm/submit.sh BIDS_DIR OUT_DIR [OPTION OF BIDS_T1 ...]
 #
 # BIDS_T1_SIF=FILE     run this container; by default the bids_t1 on the PATH
-# BIDS_T1_GPU=1        one GPU per task
-# BIDS_T1_CPUS=N       processors per task (2)
+# BIDS_T1_GPU=1        one GPU per task, and one for the group, which trains the calibration
+# BIDS_T1_CPUS=N       processors per task, and of the group (2)
 # BIDS_T1_TASKS=N      tasks at a time (50)
 # SBATCH_ACCOUNT, SBATCH_PARTITION, SBATCH_TIMELIMIT and the like are read by sbatch itself.
 #
@@ -31,9 +31,10 @@ mkdir -p "$out_dir"
 common=(--parsable --export="ALL,BIDS_T1_SIF=${BIDS_T1_SIF:+$(realpath "$BIDS_T1_SIF")}")
 tasks=("${common[@]}" --array="0-$((n_labels - 1))%${BIDS_T1_TASKS:-50}" --cpus-per-task="${BIDS_T1_CPUS:-2}"
     --output=bids_t1-%A_%a.out)
-if [ -n "${BIDS_T1_GPU:-}" ]; then tasks+=(--gres=gpu:1); fi
+together=("${common[@]}" --cpus-per-task="${BIDS_T1_CPUS:-2}")
+if [ -n "${BIDS_T1_GPU:-}" ]; then tasks+=(--gres=gpu:1) together+=(--gres=gpu:1); fi
 array=$(sbatch "${tasks[@]}" "$here/bids_t1.sbatch" "$bids_dir" "$out_dir" participant "$labels" "$@")
 array=${array%%;*}
-group=$(sbatch "${common[@]}" --dependency="afterany:$array" --cpus-per-task=1 \
+group=$(sbatch "${together[@]}" --dependency="afterany:$array" \
     "$here/bids_t1.sbatch" "$bids_dir" "$out_dir" group "" "$@")
 echo "$n_labels participants: array $array; group level after them: job ${group%%;*}"
