@@ -23,6 +23,7 @@ from bids_t1.data.errors import (
     Stopped,
     UsageError,
     forget_stop,
+    ignored,
     stop,
 )
 from bids_t1.settings import Settings
@@ -327,7 +328,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     _configure_logging(arguments.verbose)
     forget_stop()
-    before = signal.signal(signal.SIGTERM, stop)
+    before, said = signal.signal(signal.SIGTERM, stop), sys.unraisablehook
+    sys.unraisablehook = ignored
     try:
         settings = _settings(arguments)
         return _run_group(settings) if arguments.analysis_level == "group" else _run(settings)
@@ -342,6 +344,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     finally:
         signal.signal(signal.SIGTERM, before)
+        sys.unraisablehook = said
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:

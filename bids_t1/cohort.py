@@ -7,6 +7,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
@@ -15,7 +16,16 @@ from typing import TYPE_CHECKING
 import torch
 
 from bids_t1.bids import discover
-from bids_t1.data.errors import BidsT1Error, InputOutputError, NoInputError, Stopped, UsageError, stop, stop_if_asked
+from bids_t1.data.errors import (
+    BidsT1Error,
+    InputOutputError,
+    NoInputError,
+    Stopped,
+    UsageError,
+    ignored,
+    stop,
+    stop_if_asked,
+)
 from bids_t1.dicom.sources import find_sources
 from bids_t1.estimation.chunks import choose_device
 from bids_t1.participant import Outcome, Work, process_participant
@@ -133,6 +143,7 @@ def process_all(work: Sequence[Work], settings: Settings) -> tuple[Outcome, ...]
 def _start_process(level: int) -> None:
     torch.set_num_threads(1)  # the engine has threads of its own
     signal.signal(signal.SIGTERM, stop)
+    sys.unraisablehook = ignored
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process tells the others
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("bids_t1").setLevel(level)

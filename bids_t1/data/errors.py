@@ -4,6 +4,9 @@ Anything raised outside this family is a bug and keeps its traceback.
 Exit codes follow sysexits.h and the BIDS execution specification draft (BEP027).
 """
 
+from __future__ import annotations
+
+import sys
 from threading import Event
 from typing import ClassVar
 
@@ -64,6 +67,12 @@ def stop(_signal: int, _frame: object) -> None:
     """Handle a signal: end what is going on, cleaning up on the way."""
     _STOPPING.set()
     raise Stopped
+
+
+def ignored(unraisable: sys.UnraisableHookArgs) -> None:
+    """Say nothing of a `Stopped` that Python ignores, as it is obeyed a little later; all else as usual."""
+    if not isinstance(unraisable.exc_value, Stopped):
+        sys.__unraisablehook__(unraisable)
 
 
 def forget_stop() -> None:

@@ -7,12 +7,14 @@ import subprocess
 import sys
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import torch
 
 from bids_t1 import cohort
+from bids_t1.data.errors import Stopped, ignored
 from bids_t1.participant import Work
 from tests import command
 from tests.small_bids import write_root, write_run
@@ -222,8 +224,8 @@ def test_the_record_holds_the_options_and_no_paths(dataset: Path, tmp_path: Path
     assert command.participant(dataset, tmp_path / "out", *words).code == 0
     log = json.loads((tmp_path / "out" / "logs" / "sub-01_ses-a.json").read_text())
     assert log["command"] == (
-        "bids_t1 bids_dir out_dir participant --device cpu --ir-efficiency ideal --participant-label 01 "
-        "--t1-range 0.1 4.0 --work-dir work"
+        "bids_t1 bids_dir out_dir participant --device cpu --ir-efficiency ideal --maps-only "
+        "--participant-label 01 --t1-range 0.1 4.0 --work-dir work"
     )
     sidecar = next((tmp_path / "out" / "sub-01").rglob("*_T1map.json"))
     assert str(tmp_path) not in sidecar.read_text()
@@ -255,3 +257,11 @@ def test_a_process_ended_from_outside_is_said_without_a_traceback(caplog: pytest
     assert [failure.exit_code for failure in outcome.failures] == [74]
     assert "sub-01: its process, or one beside it, ended without a word; most often memory has run out" in caplog.text
     assert "Traceback" not in caplog.text
+
+
+def test_a_request_to_stop_that_python_ignores_is_not_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[Any] = []
+    monkeypatch.setattr(sys, "__unraisablehook__", said.append)
+    for error in (Stopped(), ValueError("of a destructor")):
+        ignored(cast("Any", SimpleNamespace(exc_value=error)))
+    assert [str(each.exc_value) for each in said] == ["of a destructor"]

@@ -90,7 +90,18 @@ def test_a_participant_that_failed_is_tried_again(tmp_path: Path) -> None:
 
 
 def start(bids_dir: Path, out_dir: Path, *options: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "bids_t1", str(bids_dir), str(out_dir), "participant", "--device", "cpu", "--maps-only", *options]
+    command = [
+        sys.executable,
+        "-m",
+        "bids_t1",
+        str(bids_dir),
+        str(out_dir),
+        "participant",
+        "--device",
+        "cpu",
+        "--maps-only",
+        *options,
+    ]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
