@@ -6,6 +6,7 @@ Read `relate` first.
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -21,12 +22,12 @@ from bids_t1.resampling import resample, resample_flags, resample_labels, resamp
 from bids_t1.runs.calibrated import calibrate_run
 from bids_t1.tissue.agreement import compare
 from bids_t1.tissue.picture import head_image
-from bids_t1.tissue.segment import Given, from_probabilities, segment
+from bids_t1.tissue.segment import Given, NoBrainError, from_probabilities, segment
 from bids_t1.tissue.statistics import describe_regions
 from bids_t1.tissue.templates import load_template
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from bids_t1.data.alignment import Alignment
     from bids_t1.data.entities import BidsName
@@ -81,8 +82,9 @@ def relate(runs: Sequence[RunResult], settings: Settings) -> Related:
     template = load_template()
     segmented: dict[BidsName, _Segmented] = {}
     comparisons: list[Comparison] = []
+    warned: dict[BidsName, str] = {}
     for run in readouts:
-        try:
+        with _noting(run, warned, failures):
             one = _segment(run, _space(run, segmented.values(), None), template, settings)
             one = replace(one, run=_calibrated(run, one.segmentation.brain, failures, settings))
             segmented[run.name] = one
@@ -92,16 +94,15 @@ def relate(runs: Sequence[RunResult], settings: Settings) -> Related:
                 comparisons.append(comparison)
                 if carried is not None:
                     segmented.setdefault(partner.name, carried)
-        except BidsT1Error as error:
-            failures.append(error)
     for run in recoveries:
         if run.name not in segmented:
-            try:
+            with _noting(run, warned, failures):
                 segmented[run.name] = _segment(run, REFERENCE if readouts else None, template, settings)
-            except BidsT1Error as error:
-                failures.append(error)
+    known = [segmented[run.name].run if run.name in segmented else run for run in runs]
     return Related(
-        runs=tuple(segmented[run.name].run if run.name in segmented else run for run in runs),
+        runs=tuple(
+            replace(run, warnings=(*run.warnings, warned[run.name])) if run.name in warned else run for run in known
+        ),
         anatomies=tuple(map(_anatomy, segmented.values())),
         comparisons=tuple(comparisons),
         transforms=tuple(map(_transforms, comparisons)),
@@ -109,6 +110,18 @@ def relate(runs: Sequence[RunResult], settings: Settings) -> Related:
         agreements=tuple(row for one in comparisons for row in _agreements(one, runs, segmented)),
         failures=tuple(failures),
     )
+
+
+@contextmanager
+def _noting(run: RunResult, warned: dict[BidsName, str], failures: list[BidsT1Error]) -> Iterator[None]:
+    """Keep the maps of a run whatever comes after them; that there is no brain is no failure."""
+    try:
+        yield
+    except NoBrainError as error:
+        LOG.warning("%s: %s", run.name, error)
+        warned[run.name] = str(error)
+    except BidsT1Error as error:
+        failures.append(error)
 
 
 def _calibrated(run: RunResult, brain: VoxelFlags | None, failures: list[BidsT1Error], settings: Settings) -> RunResult:

@@ -52,6 +52,14 @@ class Given:
     tissue_source: str = ""
 
 
+LARGEST_SCATTER = 0.8
+"""Of T1 in white and in grey matter, distance of the quartiles over the median: brains have 0.1 to 0.5."""
+
+
+class NoBrainError(InvalidInputError):
+    """An image that shows no brain, such as that of a phantom: there are no tissues to tell."""
+
+
 def segment(
     maps: Mapping[str, np.ndarray], grid: Grid, *, template: Template, given: Given, n_threads: int = 1
 ) -> Segmentation:
@@ -75,8 +83,19 @@ def segment(
     ------
     InvalidInputError
         Where maps do not suffice, or what is given is of another shape.
+    NoBrainError
+        Where T1 in what would be white and grey matter is not that of a brain, and nothing was given.
     """
     _check(given, grid)
+    found = _found(maps, grid, template, given, n_threads)
+    if given.brain is None and given.tissue is None and "time" in maps:
+        _require_brain(maps["time"], found)
+    return found
+
+
+def _found(
+    maps: Mapping[str, np.ndarray], grid: Grid, template: Template, given: Given, n_threads: int
+) -> Segmentation:
     picture = head_image(maps, grid)
     values = _log_time(maps["time"]) if "time" in maps else -picture.values
     matrix = place(picture, template)
@@ -94,6 +113,22 @@ def segment(
     record = _record(given, "aligned with a template", "mixture of T1 with priors of a template", template.record)
     found = from_probabilities(probabilities, brain, hemisphere, grid, record)
     return _with_given_tissue(replace(found, warnings=template.warnings), given)
+
+
+def _require_brain(time: Map, found: Segmentation) -> None:
+    """Refuse tissues whose T1 scatters, or is ordered, as in no brain."""
+    quartiles = {}
+    for tissue in (Tissue.WHITE_MATTER, Tissue.GREY_MATTER):
+        values = time[(found.tissue == tissue) & np.isfinite(time)]
+        quartiles[tissue] = np.percentile(values, (25, 50, 75)) if values.size else np.array([0.0, np.nan, np.inf])
+    white, grey = quartiles.values()
+    scatter = max((upper - lower) / median for lower, median, upper in (white, grey))
+    if not (scatter <= LARGEST_SCATTER and white[1] < grey[1]):
+        raise NoBrainError(
+            f"No brain was found: T1 of what would be white matter is {white[0]:.2f} to {white[2]:.2f} s, of grey "
+            f"matter {grey[0]:.2f} to {grey[2]:.2f} s (middle halves); expected narrower ranges, white below grey. No "
+            "mask and no tissues are written; where there is a brain, give its mask with --derivatives."
+        )
 
 
 def _without_template(values: Map, picture: HeadImage, given: Given, template: Template) -> Segmentation:

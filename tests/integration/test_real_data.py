@@ -119,3 +119,11 @@ def test_t2star_of_a_real_brain_is_the_published_one(tmp_path: Path, part: str) 
     assert abs(1000 * np.nanmedian(t2_star) - 30.6) < 1.0
     described = json.loads((tmp_path / "out/sub-01/anat/sub-01_desc-MEGRE_T2starmap.json").read_text())
     assert described["DataKind"] == {"mag": "magnitude", "polar": "complex"}[part]
+
+
+def test_a_phantom_has_no_tissues_and_the_page_says_so(tmp_path: Path) -> None:
+    answer = command.whole(real_data("nist_ir", "ge_1p5t", "plate5"), tmp_path)
+    assert answer.code == 0, answer.said
+    assert "No brain was found" in (tmp_path / "sub-01.html").read_text(encoding="utf-8")
+    assert not list(tmp_path.rglob("*brain*"))
+    assert (tmp_path / "sub-01" / "anat" / "sub-01_desc-IRT1_T1map.nii.gz").exists()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,8 +8,9 @@ import numpy as np
 import pytest
 
 from bids_t1.data.errors import InvalidInputError
+from bids_t1.data.grid import Grid
 from bids_t1.data.tissue import TISSUES, Hemisphere, Segmentation, Tissue
-from bids_t1.tissue.segment import Given, from_probabilities, segment
+from bids_t1.tissue.segment import Given, NoBrainError, _require_brain, from_probabilities, segment
 from bids_t1.tissue.templates import Template, load_template
 from tests.real_data import real_data
 from tests.tissue.heads import Known, known_head, overlap
@@ -154,3 +156,20 @@ def test_probabilities_on_another_grid_are_scaled_and_unknown_voxels_left_out(sl
 def test_nothing_of_the_machine_is_recorded(found: Segmentation) -> None:
     assert str(Path.home()) not in str(found.record)
     assert str(real_data()) not in str(found.record)
+
+
+@pytest.mark.parametrize(
+    ("white", "grey", "is_brain"),
+    [((0.8, 0.05), (1.5, 0.2), True), ((0.8, 0.6), (1.5, 0.2), False), ((2.0, 0.1), (1.5, 0.1), False)],
+    ids=["a brain", "white matter of any T1", "white matter above grey"],
+)
+def test_tissues_that_are_none_are_refused(
+    white: tuple[float, float], grey: tuple[float, float], is_brain: bool
+) -> None:
+    rng = np.random.default_rng(0)
+    time = np.abs(np.concatenate([rng.normal(*white, 500), rng.normal(*grey, 500)])).reshape(10, 10, 10)
+    codes = np.repeat([Tissue.WHITE_MATTER, Tissue.GREY_MATTER], 500).reshape(10, 10, 10)
+    probabilities = {kind: (codes == kind).astype(np.float32) for kind in (Tissue.WHITE_MATTER, Tissue.GREY_MATTER)}
+    found = from_probabilities(probabilities, codes > 0, None, Grid((10, 10, 10), np.eye(4)), {})
+    with nullcontext() if is_brain else pytest.raises(NoBrainError, match="No brain was found"):
+        _require_brain(time, found)
