@@ -18,4 +18,4 @@ def assert_same_maps(found: Path, expected: Path, participant: str = "01") -> No
     assert names == sorted(path.relative_to(found) for path in (found / f"sub-{participant}").rglob("*.nii.gz"))
     for name in names:
         one, other = (nib.Nifti1Image.from_filename(folder / name).get_fdata() for folder in (found, expected))
-        np.testing.assert_allclose(one, other, rtol=1e-5, err_msg=str(name))
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6, err_msg=str(name))  # probabilities near 0
