@@ -35,7 +35,7 @@ PRIOR_SD = np.array([20.0, 30.0, 40.0, 0.25, 0.15, 0.15, 0.08, 0.08, 0.08, 0.03,
 """Of translations [mm], rotations [rad], logarithms of scales, and shears, about `PRIOR_MEAN`."""
 
 PRIOR_MEAN = np.array([0.0] * 6 + [0.05] * 3 + [0.0] * 3)
-"""Templates of the Montreal Neurological Institute are larger than most heads (doi 10.1093/cercor/bhr291 discusses)."""
+"""Templates of the Montreal Neurological Institute are larger than most heads."""
 
 VOXELS_PER_DATUM = 30.0
 """Voxels that count as one in the balance against the prior: neighbours, and the two images' noise, are not
