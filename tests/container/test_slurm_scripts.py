@@ -55,11 +55,11 @@ def test_every_participant_is_a_task_and_the_group_waits_for_all(stage: Stage) -
     assert stage.out_dir.is_dir()
 
 
-def test_gpus_are_asked_for_by_tasks_alone(stage: Stage) -> None:
+def test_gpus_are_asked_for_by_tasks_and_by_the_group_which_trains(stage: Stage) -> None:
     assert stage.run("submit.sh", stage.bids_dir, stage.out_dir, BIDS_T1_GPU="1") == 0
     array, group = stage.called()
     assert "--gres=gpu:1" in array
-    assert "--gres=gpu:1" not in group
+    assert "--gres=gpu:1" in group
 
 
 def test_folder_without_participants_is_refused(stage: Stage) -> None:
