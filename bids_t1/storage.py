@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import shutil
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from bids_t1.data.errors import CannotCreateOutputError, InputOutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 BIDS_VERSION = "1.10.0"
 """Version of BIDS that datasets written here follow."""
@@ -30,6 +32,16 @@ ABANDONED = 2 * 24 * 3600
 def as_json(content: Any) -> str:
     """Return readable JSON."""
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def as_tsv(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
+    """Return tab-separated values, n/a where there is none; line breaks and tabs become spaces."""
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, escapechar="\\")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow("n/a" if value is None else " ".join(str(value).replace('"', "'").split()) for value in row)
+    return text.getvalue()
 
 
 def write_whole(path: Path, text: str) -> None:

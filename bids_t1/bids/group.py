@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from typing import TYPE_CHECKING, Any
 
 from bids_t1.bids.results import log_paths
 from bids_t1.data.entities import BidsName
 from bids_t1.data.result import GroupResult, MapSummary, ParticipantSummary
-from bids_t1.storage import as_json, write_whole
+from bids_t1.storage import as_json, as_tsv, write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 MAPS = {
@@ -112,16 +110,6 @@ def write_tables(out_dir: Path, group: GroupResult) -> None:
         for one in group.participants
     ]
     for name, columns, rows in (("maps", MAPS, maps), ("participants", PARTICIPANTS, participants)):
-        write_whole(out_dir / f"group_{name}.tsv", _table(list(columns), rows))
+        write_whole(out_dir / f"group_{name}.tsv", as_tsv(list(columns), rows))
         described = {column: {"Description": description} for column, description in columns.items()}
         write_whole(out_dir / f"group_{name}.json", as_json(described))
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Write tab-separated values, n/a where there is none; line breaks and tabs become spaces."""
-    text = io.StringIO()
-    writer = csv.writer(text, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, escapechar="\\")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow("n/a" if value is None else " ".join(str(value).replace('"', "'").split()) for value in row)
-    return text.getvalue()

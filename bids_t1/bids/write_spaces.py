@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import asdict, fields
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
@@ -12,7 +10,7 @@ from bids_t1.bids.write import TABLES, write_map
 from bids_t1.data.entities import BidsName
 from bids_t1.data.outputs import ANATOMY, outputs_of
 from bids_t1.data.tissue import Agreement, Hemisphere, RegionStatistics, Tissue
-from bids_t1.storage import as_json, write_whole
+from bids_t1.storage import as_json, as_tsv, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -107,11 +105,7 @@ def write_tables(
 
 def table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
     """Write tab-separated values, in words where a value is a code."""
-    text = io.StringIO()
-    writer = csv.writer(text, delimiter="\t", lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([_cell(column, row[column]) for column in columns] for row in rows)
-    return text.getvalue()
+    return as_tsv(columns, ([_cell(column, row[column]) for column in columns] for row in rows))
 
 
 def _cell(column: str, value: object) -> object:
@@ -123,7 +117,7 @@ def _cell(column: str, value: object) -> object:
         return str(value).lower()
     if isinstance(value, float):
         return f"{value:.6g}"
-    return "n/a" if value is None else value
+    return value
 
 
 def log_of_anatomy(anatomy: Anatomy) -> dict[str, object]:
