@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import json
 import logging
-import multiprocessing
 import os
 import signal
 import sys
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 
 from bids_t1.bids import discover
+from bids_t1.data.entities import strip_label
 from bids_t1.data.errors import (
     BidsT1Error,
     InputOutputError,
     NoInputError,
-    Stopped,
     UsageError,
     ignored,
     stop,
@@ -29,15 +27,19 @@ from bids_t1.data.errors import (
 from bids_t1.dicom.sources import find_sources
 from bids_t1.estimation.chunks import choose_device
 from bids_t1.participant import Outcome, Work, process_participant
+from bids_t1.workers import Lost, apart
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from concurrent.futures import Future
+    from collections.abc import Generator, Mapping, Sequence
+    from pathlib import Path
 
-    from bids_t1.dicom.sources import DicomSource
+    from bids_t1.dicom.sources import DicomSource, Sources
     from bids_t1.settings import Settings
 
 LOG = logging.getLogger(__name__)
+
+_SHOWN = 20
+"""Labels named in one line."""
 
 FLAT_LABEL = "01"
 """Label of the participant of a flat DICOM folder, where none is given."""
@@ -50,6 +52,10 @@ class UnexpectedError(BidsT1Error):
 def find_work(settings: Settings) -> tuple[Work, ...]:
     """Find the participants to process and where their images are.
 
+    What is wrong with the folder of one participant becomes its own failure. Scanner files of participants that have
+    raw images to measure are not looked at. Participants that have images of other kinds only are normal in a mixed
+    dataset: they are named, and left aside unless asked for.
+
     Raises
     ------
     NoInputError
@@ -61,34 +67,91 @@ def find_work(settings: Settings) -> tuple[Work, ...]:
     """
     choose_device(settings.device)
     discover.read_filters(settings.filter_file)
-    raw = discover.participants(settings.bids_dir)
-    sources = _sources(settings)
-    by_label: dict[str, tuple[DicomSource, ...]] = dict.fromkeys(raw, ())
-    for source in sources:
+    declared = discover.declared(settings.bids_dir)
+    measured = {label for label in declared if discover.is_measured(settings.bids_dir, label)}
+    out_dir = settings.out_dir if settings.out_dir.is_relative_to(settings.bids_dir) else None
+    sources = find_sources(settings.bids_dir, known=measured, out_dir=out_dir)
+    by_label = _by_label(measured, sources, settings)
+    others = set(discover.participants(settings.bids_dir)) - by_label.keys()
+    by_label |= {label: [Work(label)] for label in settings.participants if label in others}
+    for label in {*declared, *sources.empty} - by_label.keys() - others:
+        by_label[label] = [Work(label, refused=_nothing_usable(label, settings.bids_dir, sources.empty))]
+    _say_aside(sorted(others - by_label.keys()), sources.aside)
+    _require_any(by_label, settings)
+    if measured and not settings.skip_validation:
+        _check_description(settings)
+    chosen = discover.require(sorted(by_label), settings.participants, "participant")
+    sessions = {source.session for source in sources.found if source.session is not None}
+    if settings.sessions and not measured:
+        discover.require(sorted(sessions), settings.sessions, "session")
+    return tuple(work for label in chosen for work in by_label[label])
+
+
+def _by_label(measured: set[str], sources: Sources, settings: Settings) -> dict[str, list[Work]]:
+    """Put together what is known of each participant that has images, or scanner files usable or not."""
+    found: dict[str, tuple[DicomSource, ...]] = dict.fromkeys(measured, ())
+    for source in sources.found:
         for warning in source.warnings:
             LOG.warning(warning)
         label = source.participant or _flat_label(settings)
-        by_label[label] = (*by_label.get(label, ()), source)
+        found[label] = (*found.get(label, ()), source)
+    work = {label: [Work(label, _wanted(each, settings.sessions), _misnamed(label))] for label, each in found.items()}
+    for label, error in sources.refused:
+        if label not in found:
+            work.setdefault(label, []).append(Work(label, refused=error))
+    return work
+
+
+def _misnamed(label: str) -> BidsT1Error | None:
+    try:
+        strip_label("sub", label)
+    except BidsT1Error as error:
+        return error
+    return None
+
+
+def _require_any(by_label: Mapping[str, object], settings: Settings) -> None:
     if not by_label:
         raise NoInputError(
-            f"{settings.bids_dir}: holds no sub-* folder with images and no DICOM files; expected a BIDS dataset, or "
-            "DICOM files in one folder per participant or directly in it."
+            f"{settings.bids_dir}: holds no sub-* folder with images of suffix {' or '.join(discover.SEQUENCES)} and "
+            "no DICOM files; expected a BIDS dataset, or DICOM files in one folder per participant or directly in it."
         )
-    if raw and not settings.skip_validation:
-        _check_description(settings)
-    chosen = discover.require(sorted(by_label), settings.participants, "participant")
-    sessions = {source.session for source in sources if source.session is not None}
-    if settings.sessions and not raw:
-        discover.require(sorted(sessions), settings.sessions, "session")
-    return tuple(Work(label, _wanted(by_label[label], settings.sessions)) for label in chosen)
 
 
-def _sources(settings: Settings) -> tuple[DicomSource, ...]:
-    """Find DICOM files, leaving out what this program wrote, should out_dir lie inside bids_dir."""
-    sources = find_sources(settings.bids_dir)
-    if not settings.out_dir.is_relative_to(settings.bids_dir):
-        return sources
-    return tuple(source for source in sources if not source.folder.is_relative_to(settings.out_dir))
+def _say_aside(others: Sequence[str], aside: Sequence[str]) -> None:
+    """Name, in a line, those that are left aside without being failures."""
+    if others:
+        LOG.warning(
+            "left aside, with images of other kinds only: %s; expected %s",
+            _listed(others),
+            " or ".join(discover.SEQUENCES),
+        )
+    if aside:
+        LOG.warning("left aside, without DICOM files: %s", _listed(aside))
+
+
+def _listed(labels: Sequence[str]) -> str:
+    shown = ", ".join(f"sub-{label}" for label in labels[:_SHOWN])
+    return shown if len(labels) <= _SHOWN else f"{shown} and {len(labels) - _SHOWN} more"
+
+
+def _nothing_usable(label: str, bids_dir: Path, empty: Mapping[str, Path]) -> NoInputError:
+    """Say what there is in place of images."""
+    folder = empty.get(label, bids_dir / f"sub-{label}")
+    return NoInputError(
+        f"nothing usable: {folder.relative_to(bids_dir)} {_what_it_is(folder)}; expected images or DICOM files. "
+        "Check the folder, or leave this participant out with --participant-label."
+    )
+
+
+def _what_it_is(folder: Path) -> str:
+    if not folder.is_dir():
+        return "is a link to what is not there" if folder.is_symlink() else "is no folder"
+    for name in ("anat", "fmap"):
+        if os.path.lexists(folder / name) and not (folder / name).is_dir():
+            return f"holds {name} that is no folder"
+    entries = sum(len(names) for _, _, names in os.walk(folder))
+    return f"holds {entries} files, none of them an image or DICOM" if entries else "is empty"
 
 
 def _wanted(sources: tuple[DicomSource, ...], sessions: Sequence[str]) -> tuple[DicomSource, ...]:
@@ -108,8 +171,10 @@ def _flat_label(settings: Settings) -> str:
 def _check_description(settings: Settings) -> None:
     path = settings.bids_dir / "dataset_description.json"
     try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        description = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None  # a pipe would not end
+    except (OSError, ValueError, RecursionError):
+        description = None
+    if description is None:
         LOG.warning("%s: missing or no JSON; BIDS asks for one. Going on.", path.name)
         return
     if not isinstance(description, dict) or "BIDSVersion" not in description:
@@ -118,66 +183,45 @@ def _check_description(settings: Settings) -> None:
 
 def process_all(work: Sequence[Work], settings: Settings) -> tuple[Outcome, ...]:
     """Process participants, in this process or in several; one that fails leaves the others alone."""
+    done: dict[int, Outcome] = {}
+    with closing(_outcomes(work, settings)) as outcomes:
+        for number, outcome in outcomes:
+            done[number] = outcome
+            if outcome.failures and settings.stop_on_first_crash:
+                LOG.error("stopping at sub-%s, as asked", outcome.participant)
+                break
+    return tuple(done[number] for number in sorted(done))
+
+
+def _outcomes(work: Sequence[Work], settings: Settings) -> Generator[tuple[int, Outcome], None, None]:
+    """Process participants; number and outcome of each, as they are done."""
     if settings.n_processes == 1 or len(work) == 1:
         torch.set_num_threads(1)
-        return tuple(_until_crash(((item, partial(_process_one, item, settings)) for item in work), settings))
-    # A fresh interpreter per process: forked copies of a threaded torch may hang.
-    with ProcessPoolExecutor(
-        settings.n_processes,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start_process,
-        initargs=(LOG.getEffectiveLevel(),),
-    ) as pool:
-        try:
-            pending = [(item, pool.submit(_process_apart, item, settings)) for item in work]
-            awaited = ((item, partial(_await, item, future)) for item, future in pending)
-            return tuple(_until_crash(awaited, settings))
-        except KeyboardInterrupt:
-            for child in multiprocessing.active_children():
-                child.terminate()
-            raise
-        finally:
-            pool.shutdown(cancel_futures=True)
+        for number, item in enumerate(work):
+            stop_if_asked()
+            yield number, _process_one(item, settings)
+        return
+    begin = partial(_begin_process, LOG.getEffectiveLevel())
+    with closing(apart(partial(_process_one, settings=settings), work, settings.n_processes, begin)) as results:
+        for number, result in results:
+            yield number, _failed(work[number], _lost(result)) if isinstance(result, Lost) else result
+            stop_if_asked()
 
 
-def _start_process(level: int) -> None:
+def _begin_process(level: int) -> None:
     torch.set_num_threads(1)  # the engine has threads of its own
     signal.signal(signal.SIGTERM, stop)
     sys.unraisablehook = ignored
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process tells the others
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("bids_t1").setLevel(level)
 
 
-def _process_apart(work: Work, settings: Settings) -> Outcome:
-    """Process one participant in a process of its own, which ends where it is stopped, after cleaning up."""
-    try:
-        return _process_one(work, settings)
-    except Stopped as stopped:
-        os._exit(stopped.exit_code)  # an executor would go on with the next participant
-
-
-def _until_crash(jobs: Iterable[tuple[Work, Callable[[], Outcome]]], settings: Settings) -> Iterator[Outcome]:
-    for work, job in jobs:
-        stop_if_asked()
-        outcome = job()
-        yield outcome
-        if outcome.failures and settings.stop_on_first_crash:
-            LOG.error("stopping at sub-%s, as asked", work.participant)
-            return
-
-
-def _await(work: Work, future: Future[Outcome]) -> Outcome:
-    """Wait for a participant of another process, which may have been ended from outside."""
-    try:
-        return future.result()
-    except BrokenProcessPool:
-        error = InputOutputError(
-            f"sub-{work.participant}: its process, or one beside it, ended without a word; "
-            "most often memory has run out. Use fewer --nprocs."
-        )
-        LOG.error("%s", error)  # noqa: TRY400 - an expected failure is its message
-        return Outcome(work.participant, 0, (error,), None)
+def _lost(lost: Lost) -> BidsT1Error:
+    """Tell of a process that ended before its participant was done."""
+    return InputOutputError(
+        f"{lost.reason}. Signal 9 most often means that memory has run out: use fewer --nprocs, or give the job more "
+        "memory. The same command goes on with what is missing."
+    )
 
 
 def _process_one(work: Work, settings: Settings) -> Outcome:
@@ -185,8 +229,14 @@ def _process_one(work: Work, settings: Settings) -> Outcome:
     try:
         return process_participant(work, settings)
     except BidsT1Error as error:
-        LOG.error("sub-%s: %s", work.participant, error)  # noqa: TRY400 - an expected failure is its message
-        return Outcome(work.participant, 0, (error,), None)
+        return _failed(work, error)
+    except MemoryError:
+        return _failed(work, InputOutputError("memory has run out. Use fewer --nprocs, or give the job more memory."))
     except Exception as error:
         LOG.exception("sub-%s: unexpected failure; this is a bug, please report it", work.participant)
         return Outcome(work.participant, 0, (UnexpectedError(f"unexpected failure: {error!r}"),), None)
+
+
+def _failed(work: Work, error: BidsT1Error) -> Outcome:
+    LOG.error("sub-%s: %s", work.participant, error)
+    return Outcome(work.participant, 0, (error,), None)

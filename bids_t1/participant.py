@@ -45,6 +45,9 @@ class Work:
     sources: tuple[DicomSource, ...] = ()
     """One per session."""
 
+    refused: BidsT1Error | None = None
+    """Why nothing of this participant can be processed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -69,6 +72,8 @@ class _Session:
 
 def process_participant(work: Work, settings: Settings) -> Outcome:
     """Convert, find, fit, write and report one participant; expected failures are returned, not raised."""
+    if work.refused is not None:
+        raise work.refused
     n_runs = 0
     failures: list[BidsT1Error] = []
     digest = resume.fingerprint(work.participant, [source.folder for source in work.sources], settings)
@@ -183,8 +188,7 @@ def _source_datasets(settings: Settings) -> dict[str, Path]:
     A folder of scanner files is not among them: it is no BIDS dataset, and its name may be that of a person.
     """
     converted = raw_dataset(settings, converted=True)
-    holds_images = bool(discover.participants(settings.bids_dir))
-    named = {"raw": settings.bids_dir} if holds_images else {}
+    named = {"raw": settings.bids_dir} if discover.holds_images(settings.bids_dir) else {}
     return named | ({"converted": converted} if converted.is_dir() and converted != settings.bids_dir else {})
 
 

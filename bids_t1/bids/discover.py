@@ -64,6 +64,22 @@ def participants(dataset: Path) -> tuple[str, ...]:
     return tuple(path.name.removeprefix("sub-") for path in folders if _has_images(path, "*.nii*"))
 
 
+def holds_images(dataset: Path) -> bool:
+    """Tell whether any participant of a dataset has raw images, looking no further than the first."""
+    return any(_has_images(path, "*.nii*") for path in dataset.glob("sub-*"))
+
+
+def is_measured(dataset: Path, participant: str) -> bool:
+    """Tell whether a participant has raw images of a sequence that is measured here."""
+    return any(_has_images(dataset / f"sub-{participant}", f"*_{suffix}.nii*") for suffix in SEQUENCES)
+
+
+def declared(dataset: Path) -> tuple[str, ...]:
+    """Return the labels of all that is called as a participant's folder is, also a link to nothing or a file."""
+    entries = sorted(path.name.removeprefix("sub-") for path in dataset.glob("sub-*"))
+    return tuple(name for name in entries if not re.search(r"[_.]", name) or (dataset / f"sub-{name}").is_dir())
+
+
 def _has_images(folder: Path, pattern: str) -> bool:
     """Tell whether a participant has such images in its folders of datatypes, within sessions or not."""
     return any(chain(folder.glob(f"*/{pattern}"), folder.glob(f"ses-*/*/{pattern}")))

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bids_t1.data.errors import InvalidInputError
+from bids_t1.data.errors import BidsT1Error, InputOutputError, InvalidInputError
 from bids_t1.dicom.files import first_dicom, is_dicom
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from pathlib import Path
 
 _NOT_PARTICIPANTS = frozenset({"sourcedata", "derivatives", "code", "logs", "stimuli", "phenotype"})
 """Folders with a meaning of their own in BIDS."""
+
+NOBODY = "?"
+"""Stands for the label of files that no participant can be named for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,22 @@ class DicomSource:
     warnings: tuple[str, ...] = ()
 
 
-def find_sources(bids_dir: Path) -> tuple[DicomSource, ...]:
+@dataclass(slots=True)
+class Sources:
+    """What a folder holds of scanner files, and the folders that cannot be used, which keep no other from it."""
+
+    found: list[DicomSource] = field(default_factory=list)
+    refused: list[tuple[str, BidsT1Error]] = field(default_factory=list)
+    """Labels, and why scanner files of theirs cannot be used."""
+
+    empty: dict[str, Path] = field(default_factory=dict)
+    """By label, folders of participants (``sub-*``) that hold no scanner files."""
+
+    aside: list[str] = field(default_factory=list)
+    """Labels that other folders would have, which hold no scanner files either."""
+
+
+def find_sources(bids_dir: Path, *, known: Collection[str] = (), out_dir: Path | None = None) -> Sources:
     """Find the scanner files of each participant, opening no more than the first DICOM file of each folder.
 
     Three layouts are known: a BIDS dataset with ``sourcedata/sub-*/[ses-*/]``; a plain folder with one folder
@@ -39,43 +58,97 @@ def find_sources(bids_dir: Path) -> tuple[DicomSource, ...]:
     one participant's files. Labels come from folder names only, never from a DICOM header; characters that
     BIDS does not allow in a label are left out, with a warning.
 
-    Raises
-    ------
-    InvalidInputError
-        If two folders give the same label, or files lie inside and outside of participant (session) folders.
+    Parameters
+    ----------
+    bids_dir
+        The folder to look into.
+    known
+        Labels of participants of which nothing is needed: their folders are not looked at.
+    out_dir
+        Where this program writes, which is left out should it lie inside ``bids_dir``.
     """
-    source_data = bids_dir / "sourcedata"
-    in_source_data = [folder for folder in _folders(source_data) if folder.name.startswith("sub-")]
-    sources = _participants(in_source_data)
-    if sources or (bids_dir / "dataset_description.json").is_file():
-        return sources
-    if _has_own_dicom(bids_dir):
-        return (_flat(bids_dir),)
-    return _participants([folder for folder in _folders(bids_dir) if folder.name not in _NOT_PARTICIPANTS])
-
-
-def _flat(folder: Path) -> DicomSource:
-    participants = [child.name for child in _folders(folder) if child.name.startswith("sub-")]
-    if participants:
-        raise InvalidInputError(
-            f"{folder}: DICOM files lie beside participant folders ({participants[0]}, ...); "
-            "expected either. "
-            "Move the loose files into the folder of their participant."
+    listed = _Looking(known, out_dir)
+    listed.look(folder for folder in listed.folders(bids_dir / "sourcedata") if folder.name.startswith("sub-"))
+    # A link to nothing counts: a dataset whose description was not fetched is a dataset.
+    if listed.sources.found or os.path.lexists(bids_dir / "dataset_description.json"):
+        return listed.sources
+    folders = [folder for folder in listed.folders(bids_dir) if folder.name not in _NOT_PARTICIPANTS]
+    participants = [folder for folder in folders if folder.name.startswith("sub-")]
+    if not _has_own_dicom(bids_dir):
+        listed.look(folders)
+    elif not participants:
+        listed.sources.found.append(DicomSource(None, None, bids_dir))
+    else:
+        listed.look(participants)
+        listed.refuse(
+            NOBODY,
+            InvalidInputError(
+                f"{bids_dir}: DICOM files lie beside participant folders (sub-*), and are nobody's; expected either. "
+                "Move the loose files into the folder of their participant."
+            ),
         )
-    return DicomSource(None, None, folder)
+    return listed.sources
 
 
-def _participants(folders: list[Path]) -> tuple[DicomSource, ...]:
-    with_files = [folder for folder in folders if first_dicom(folder) is not None]
-    labels = _labels("sub", with_files)
-    return tuple(
-        source
-        for folder, (label, notes) in zip(with_files, labels, strict=True)
-        for source in _sessions(folder, label, notes)
-    )
+class _Looking:
+    """One look at the folders of participants; what is wrong with one of them is noted, and the next is looked at."""
+
+    def __init__(self, known: Collection[str], out_dir: Path | None) -> None:
+        self.sources = Sources()
+        self._known = known
+        self._out_dir = out_dir
+
+    def folders(self, parent: Path) -> list[Path]:
+        """List the folders in a folder; one that cannot be listed is noted."""
+        try:
+            return _folders(parent)
+        except OSError as error:
+            self.refuse(NOBODY, _unreadable(parent, error))
+            return []
+
+    def refuse(self, label: str, error: BidsT1Error) -> None:
+        """Note that files of a participant cannot be used."""
+        self.sources.refused.append((label, error))
+
+    def look(self, folders: Iterable[Path]) -> None:
+        """Look at each folder as that of a participant."""
+        by_label: dict[str, list[Path]] = {}
+        for folder in folders:
+            label = _label(folder, "sub")
+            if label in self._known or self._is_written_here(folder):
+                continue
+            if first_dicom(folder) is None:
+                self._note_empty(label, folder)
+            elif label:
+                by_label.setdefault(label, []).append(folder)
+            else:
+                self.refuse(NOBODY, _unlabelled(folder))
+        for label, found in by_label.items():
+            self._take(label, found)
+
+    def _is_written_here(self, folder: Path) -> bool:
+        return self._out_dir is not None and folder.is_relative_to(self._out_dir)
+
+    def _note_empty(self, label: str, folder: Path) -> None:
+        if self._out_dir is not None and self._out_dir.is_relative_to(folder):
+            return
+        if folder.name.startswith("sub-"):
+            self.sources.empty[label or NOBODY] = folder
+        elif label:
+            self.sources.aside.append(label)
+
+    def _take(self, label: str, folders: list[Path]) -> None:
+        try:
+            _require_one(f"sub-{label}", folders)
+            self.sources.found += _sessions(folders[0], label)
+        except BidsT1Error as error:
+            self.refuse(label, error)
+        except OSError as error:
+            self.refuse(label, _unreadable(folders[0], error))
 
 
-def _sessions(folder: Path, participant: str, notes: tuple[str, ...]) -> Iterator[DicomSource]:
+def _sessions(folder: Path, participant: str) -> Iterator[DicomSource]:
+    notes = _notes(folder, f"sub-{participant}")
     named = [child for child in _folders(folder) if child.name.startswith("ses-")]
     sessions = [child for child in named if first_dicom(child) is not None]
     if not sessions:
@@ -86,30 +159,44 @@ def _sessions(folder: Path, participant: str, notes: tuple[str, ...]) -> Iterato
             f"{folder}: DICOM files lie inside and outside ses-* folders; expected all of them inside. "
             "Move the others into a session folder."
         )
-    for child, (label, session_notes) in zip(sessions, _labels("ses", sessions), strict=True):
-        yield DicomSource(participant, label, child, (*notes, *session_notes))
-
-
-def _labels(prefix: str, folders: list[Path]) -> list[tuple[str, tuple[str, ...]]]:
-    """Return a label for each folder, and a warning where it differs from the folder's name."""
-    origin: dict[str, Path] = {}
-    labels = []
-    for folder in folders:
-        name = folder.name.removeprefix(f"{prefix}-")
-        label = re.sub(r"[^0-9A-Za-z]", "", name)
+    by_label: dict[str, list[Path]] = {}
+    for child in sessions:
+        by_label.setdefault(_label(child, "ses"), []).append(child)
+    for label, children in by_label.items():
         if not label:
-            raise InvalidInputError(
-                f"{folder}: {name!r} holds no letter or digit of ASCII; expected a BIDS label. Rename the folder."
-            )
-        if label in origin:
-            raise InvalidInputError(
-                f"{folder} and {origin[label]}: both give {prefix}-{label}; expected different labels. Rename one."
-            )
-        origin[label] = folder
-        changed = f"{folder}: called {prefix}-{label}, because a BIDS label has letters and digits only."
-        notes: tuple[str, ...] = () if label == name else (changed,)
-        labels.append((label, notes))
-    return labels
+            raise _unlabelled(children[0])
+        _require_one(f"ses-{label}", children)
+        yield DicomSource(participant, label, children[0], (*notes, *_notes(children[0], f"ses-{label}")))
+
+
+def _label(folder: Path, entity: str) -> str:
+    return re.sub(r"[^0-9A-Za-z]", "", folder.name.removeprefix(f"{entity}-"))
+
+
+def _notes(folder: Path, called: str) -> tuple[str, ...]:
+    """Return a warning where a label differs from the folder's name."""
+    if folder.name in {called, called.split("-")[1]}:
+        return ()
+    return (f"{folder}: called {called}, because a BIDS label has letters and digits only.",)
+
+
+def _unlabelled(folder: Path) -> InvalidInputError:
+    """Tell of a folder without its name, which may be that of a person, in another script."""
+    number = 1 + _folders(folder.parent).index(folder)
+    return InvalidInputError(
+        f"{folder.parent}: the name of folder {number}, in the order of names, holds no letter or digit of ASCII; "
+        "expected a BIDS label. Rename the folder."
+    )
+
+
+def _unreadable(folder: Path, error: OSError) -> InputOutputError:
+    return InputOutputError(f"{folder}: cannot be read ({error.strerror}). Check its permissions and its disk.")
+
+
+def _require_one(called: str, folders: list[Path]) -> None:
+    if len(folders) > 1:
+        names = " and ".join(str(folder) for folder in folders)
+        raise InvalidInputError(f"{names}: all give {called}; expected different labels. Rename all but one.")
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -117,7 +204,14 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _has_own_dicom(folder: Path) -> bool:
-    return any(is_dicom(path) for path in _children(folder, lambda path: path.is_file()) if path.name != "DICOMDIR")
+    return any(_is_dicom(path) for path in _children(folder, lambda path: path.is_file()) if path.name != "DICOMDIR")
+
+
+def _is_dicom(path: Path) -> bool:
+    try:
+        return is_dicom(path)
+    except OSError:
+        return False
 
 
 def _children(folder: Path, wanted: Callable[[Path], bool]) -> list[Path]:

@@ -5,20 +5,19 @@ from __future__ import annotations
 import gzip
 from typing import TYPE_CHECKING
 
-import pytest
-
-from bids_t1.data.errors import InvalidInputError
 from bids_t1.dicom.files import is_dicom
-from bids_t1.dicom.sources import find_sources
+from bids_t1.dicom.sources import Sources, find_sources
 from tests.dicom.scanner_files import SIEMENS, write_volume
 from tests.real_data import real_data
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pytest
+
 
 def labels(bids_dir: Path) -> list[tuple[str | None, str | None, str]]:
-    found = find_sources(bids_dir)
+    found = find_sources(bids_dir).found
     return [(source.participant, source.session, str(source.folder.relative_to(bids_dir))) for source in found]
 
 
@@ -61,36 +60,74 @@ def test_a_flat_folder_is_one_participant_without_a_label(tmp_path: Path) -> Non
 
 def test_a_label_loses_characters_that_bids_forbids_and_says_so(tmp_path: Path) -> None:
     scan(tmp_path / "plate_4")
-    (source,) = find_sources(tmp_path)
+    (source,) = find_sources(tmp_path).found
     assert source.participant == "plate4"
     assert "called sub-plate4" in source.warnings[0]
 
 
-def test_folders_that_give_one_label_are_refused(tmp_path: Path) -> None:
-    scan(tmp_path / "plate_4")
-    scan(tmp_path / "plate4")
-    with pytest.raises(InvalidInputError, match="both give sub-plate4"):
-        find_sources(tmp_path)
+def refused(bids_dir: Path) -> dict[str, str]:
+    return {label: str(error) for label, error in find_sources(bids_dir).refused}
 
 
-def test_a_label_without_letters_is_refused(tmp_path: Path) -> None:
-    scan(tmp_path / "___")
-    with pytest.raises(InvalidInputError, match="no letter or digit"):
-        find_sources(tmp_path)
+def test_folders_that_give_one_label_are_refused_and_the_others_found(tmp_path: Path) -> None:
+    for name in ("plate_4", "plate4", "plate5"):
+        scan(tmp_path / name)
+    assert labels(tmp_path) == [("plate5", None, "plate5")]
+    assert list(refused(tmp_path)) == ["plate4"]
+    assert "plate_4: all give sub-plate4" in refused(tmp_path)["plate4"]
 
 
-def test_loose_files_beside_participants_are_refused(tmp_path: Path) -> None:
+def test_a_label_without_letters_is_refused_without_its_name_and_the_others_found(tmp_path: Path) -> None:
+    for name in ("01", "山田", "太郎"):
+        scan(tmp_path / name)
+    assert labels(tmp_path) == [("01", None, "01")]
+    assert [str(error).rsplit(": ")[1][:25] for _, error in find_sources(tmp_path).refused] == [
+        "the name of folder 2, in ",
+        "the name of folder 3, in ",
+    ]
+    assert "山" not in str(refused(tmp_path))
+
+
+def test_loose_files_beside_participants_are_refused_and_participants_found(tmp_path: Path) -> None:
     scan(tmp_path / "sub-01")
     scan(tmp_path)
-    with pytest.raises(InvalidInputError, match="beside participant folders"):
-        find_sources(tmp_path)
+    assert labels(tmp_path) == [("01", None, "sub-01")]
+    assert "beside participant folders" in refused(tmp_path)["?"]
 
 
-def test_files_inside_and_outside_sessions_are_refused(tmp_path: Path) -> None:
+def test_files_inside_and_outside_sessions_are_refused_and_the_others_found(tmp_path: Path) -> None:
     scan(tmp_path / "sub-01" / "ses-1")
     scan(tmp_path / "sub-01" / "other")
-    with pytest.raises(InvalidInputError, match="inside and outside ses-"):
-        find_sources(tmp_path)
+    scan(tmp_path / "sub-02" / "ses-1")
+    assert labels(tmp_path) == [("02", "1", "sub-02/ses-1")]
+    assert "inside and outside ses-" in refused(tmp_path)["01"]
+
+
+def test_sessions_that_give_one_label_or_none_are_refused(tmp_path: Path) -> None:
+    for name in ("sub-01/ses-a_b", "sub-01/ses-ab", "sub-02/ses-__", "sub-03"):
+        scan(tmp_path / name)
+    assert labels(tmp_path) == [("03", None, "sub-03")]
+    assert "all give ses-ab" in refused(tmp_path)["01"]
+    assert "holds no letter or digit" in refused(tmp_path)["02"]
+
+
+def test_folders_without_scanner_files_are_told_by_what_they_are_called(tmp_path: Path) -> None:
+    scan(tmp_path / "01")
+    for name in ("sub-bad", "notes"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "images.zip").write_bytes(b"PK")
+    found = find_sources(tmp_path)
+    assert found.empty == {"bad": tmp_path / "sub-bad"}
+    assert found.aside == ["notes"]
+
+
+def test_a_participant_that_needs_nothing_is_not_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for label in ("01", "02"):
+        scan(tmp_path / "sourcedata" / f"sub-{label}")
+    looked: list[str] = []
+    monkeypatch.setattr("bids_t1.dicom.sources.first_dicom", lambda folder: looked.append(folder.name))
+    find_sources(tmp_path, known={"01"})
+    assert looked == ["sub-02"]
 
 
 def test_dicom_is_recognised_by_content(tmp_path: Path) -> None:
@@ -112,7 +149,7 @@ def test_dicom_is_recognised_by_content(tmp_path: Path) -> None:
 
 
 def test_an_empty_or_missing_folder_has_no_sources(tmp_path: Path) -> None:
-    assert find_sources(tmp_path) == find_sources(tmp_path / "nothing") == ()
+    assert find_sources(tmp_path) == find_sources(tmp_path / "nothing") == Sources()
 
 
 def test_listing_participants_opens_one_file_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,11 +162,11 @@ def test_listing_participants_opens_one_file_each(tmp_path: Path, monkeypatch: p
         return is_dicom(path)
 
     monkeypatch.setattr("bids_t1.dicom.files.is_dicom", counting)
-    assert len(find_sources(tmp_path)) == len(opened) == 3
+    assert len(find_sources(tmp_path).found) == len(opened) == 3
 
 
 def test_real_phantom_plates_are_participants() -> None:
-    assert [source.participant for source in find_sources(real_data("nist_ir", "philips_1p5t"))] == [
+    assert [source.participant for source in find_sources(real_data("nist_ir", "philips_1p5t")).found] == [
         "plate4",
         "plate5",
     ]

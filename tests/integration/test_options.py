@@ -5,24 +5,19 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import torch
 
-from bids_t1 import cohort
 from bids_t1.data.errors import Stopped, ignored
-from bids_t1.participant import Work
 from tests import command
 from tests.small_bids import write_root, write_run
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bids_t1.participant import Outcome
     from tests.command import Finished
 
 HEAVY = ("torch", "nibabel", "bids", "numpy", "scipy", "matplotlib", "pydicom", "jinja2", "pandas")
@@ -247,16 +242,6 @@ def test_a_dataset_description_that_is_missing_is_only_a_warning(tmp_path: Path)
     answer = command.participant(tmp_path / "data", tmp_path / "out")
     assert answer.code == 0
     assert "dataset_description.json: missing or no JSON; BIDS asks for one. Going on." in answer.said
-
-
-def test_a_process_ended_from_outside_is_said_without_a_traceback(caplog: pytest.LogCaptureFixture) -> None:
-    """As where memory has run out: the pool breaks for all that were waiting."""
-    future: Future[Outcome] = Future()
-    future.set_exception(BrokenProcessPool())
-    outcome = cohort._await(Work("01"), future)
-    assert [failure.exit_code for failure in outcome.failures] == [74]
-    assert "sub-01: its process, or one beside it, ended without a word; most often memory has run out" in caplog.text
-    assert "Traceback" not in caplog.text
 
 
 def test_a_request_to_stop_that_python_ignores_is_not_said(monkeypatch: pytest.MonkeyPatch) -> None:
