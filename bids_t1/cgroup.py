@@ -1,4 +1,4 @@
-"""What the kernel allows this job: the limits that schedulers and containers set."""
+"""What memory this job may take: the limits that schedulers and containers set, and what is free."""
 
 from __future__ import annotations
 
@@ -25,6 +25,17 @@ def memory_of_job(root: Path = Path("/")) -> int | None:
         return None
     limits = [limit for group in groups for file in _files(root, group) if (limit := _limit(file)) is not None]
     return min(limits) // 10**6 if limits else None
+
+
+def memory_available(root: Path = Path("/")) -> int | None:
+    """Return the memory that is free on this machine [MB]; None where the kernel does not say."""
+    try:
+        lines = (root / "proc/meminfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    known = dict(line.split(":", 1) for line in lines if ":" in line)
+    amount = known.get("MemAvailable", "").split()
+    return int(amount[0]) * 1024 // 10**6 if amount and amount[0].isdecimal() else None
 
 
 def _files(root: Path, group: str) -> list[Path]:

@@ -7,12 +7,13 @@ space, or in one that is named after a scan. Files in the space of a template do
 from __future__ import annotations
 
 import csv
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bids_t1.bids.images import read_volume
+from bids_t1.bids.images import MOST_VOXELS_BESIDE, read_volume
 from bids_t1.data.entities import BidsName
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.tissue import tissue_named
@@ -106,7 +107,7 @@ def _likeness(found: BidsName, name: BidsName, sequence: str) -> tuple[bool, int
 
 
 def _on_grid(path: Path, grid: Grid) -> np.ndarray:
-    volume = read_volume(path)
+    volume = read_volume(path, max(MOST_VOXELS_BESIDE, math.prod(grid.shape)))
     if volume.values.dtype.kind == "f" and (volume.values != np.rint(volume.values)).any():
         raise InvalidInputError(
             f"{path.name}: holds fractions; expected whole numbers, the codes of a mask or of tissues."

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import math
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import nibabel as nib
 import numpy as np
 
-from bids_t1.data.errors import InvalidInputError
-from bids_t1.data.grid import SAME_GRID_SHIFT, TOLERATED_SHIFT, Grid
+from bids_t1.data.errors import InputOutputError, InvalidInputError
+from bids_t1.data.grid import PLAUSIBLE_EDGES, SAME_GRID_SHIFT, TOLERATED_SHIFT, Grid, in_millimetres
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,11 +26,27 @@ UNREADABLE = (
     OSError,
     EOFError,
     ValueError,
+    OverflowError,
     zlib.error,
     nib.filebasedimages.ImageFileError,
     nib.spatialimages.HeaderDataError,
 )
 """What nibabel raises for a damaged file."""
+
+MOST_COMPRESSION = 1032
+"""Deflate makes data at most this many times smaller (zlib's technical notes)."""
+
+MOST_VOXELS_BESIDE = 512**3
+"""Most voxels of an image that is read beside a run, such as a mask: what it declares is memory that it takes."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Header:
+    """What an image says of itself before any voxel is read."""
+
+    grid: Grid
+    n_bytes: int
+    """What its voxels take, as stored."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,60 +69,140 @@ def open_image(path: Path) -> nib.spatialimages.SpatialImage:
     return image
 
 
-def shape_of(path: Path) -> tuple[int, ...]:
-    """Return the shape of an image from its header.
+def read_header(path: Path) -> Header:
+    """Read where the voxels of an image lie and what they take, and none of them.
 
     Raises
     ------
     InvalidInputError
-        If it cannot be read.
+        If it cannot be read, is cut short, holds complex numbers or several volumes, or its affine places no voxels.
     """
-    return _reading(path, lambda image: tuple(image.shape))
+    return _header(path, _reading(path, lambda: open_image(path)))
 
 
-def read_volume(path: Path) -> Volume:
-    """Read an image of one volume.
+def read_volume(path: Path, most_voxels: int | None = None) -> Volume:
+    """Read an image of one volume, and its file to the end, where a compressed one keeps its checksum.
+
+    Parameters
+    ----------
+    path
+        The image.
+    most_voxels
+        More are refused before they are read; None: the caller knows that they fit into memory.
 
     Raises
     ------
     InvalidInputError
-        If it cannot be read, holds complex numbers or several volumes, or its affine places no voxels.
+        If it cannot be read, is damaged, or `read_header` refuses it.
+    InputOutputError
+        If it does not fit into memory.
     """
-    image, data = _reading(path, lambda image: (image, np.asanyarray(image.dataobj)))
-    if data.dtype.kind not in "iuf":
+    image = _reading(path, lambda: open_image(path))
+    header = _header(path, image)
+    if most_voxels is not None:
+        require_few_voxels(path.name, header.grid.shape, most_voxels)
+    data = _reading(path, lambda: _voxels(path, image))
+    return Volume(
+        values=data.reshape(header.grid.shape),
+        grid=header.grid,
+        holds_integers=image.get_data_dtype().kind in "iu" and getattr(image.dataobj, "slope", 1.0) == 1.0,
+    )
+
+
+def require_few_voxels(name: str, shape: Sequence[int], most: int) -> None:
+    """Refuse an image beside a run that declares more voxels than such images have, before they are read.
+
+    Raises
+    ------
+    InvalidInputError
+        If it does.
+    """
+    if math.prod(shape) > most:
         raise InvalidInputError(
-            f"{path.name}: holds numbers of type {data.dtype}; expected integers or real numbers. "
+            f"{name}: declares {' x '.join(map(str, shape))} voxels; expected at most {most} beside a run. Resample it "
+            "to the grid of the run."
+        )
+
+
+def _header(path: Path, image: nib.spatialimages.SpatialImage) -> Header:
+    dtype = image.get_data_dtype()
+    if dtype.kind not in "iuf":
+        raise InvalidInputError(
+            f"{path.name}: holds numbers of type {dtype}; expected integers or real numbers. "
             "Write complex images as part-real and part-imag."
         )
-    if data.ndim > 3 and math.prod(data.shape[3:]) == 1:  # noqa: PLR2004
-        data = data.reshape(data.shape[:3])
-    data = data.reshape(*data.shape, *(1,) * (3 - data.ndim))
-    if data.ndim != 3:  # noqa: PLR2004
+    shape = tuple(int(length) for length in image.shape)
+    if not shape or min(shape) < 1:
+        raise InvalidInputError(f"{path.name}: has shape {shape}; expected voxels. Copy or convert it again.")
+    if math.prod(shape[3:]) != 1:
         raise InvalidInputError(
-            f"{path.name}: has shape {data.shape}; expected one volume per file. "
+            f"{path.name}: has shape {shape}; expected one volume per file. "
             "Split it, and give each volume of an inversion series its own InversionTime."
         )
+    n_bytes = math.prod(shape) * dtype.itemsize
+    if isinstance(image, nib.Nifti1Image):
+        proxy: Any = image.dataobj
+        _require_length(path, proxy.offset + n_bytes)
+    i, j, k = (*shape, 1, 1, 1)[:3]
+    return Header(Grid((i, j, k), _affine(path, image)), n_bytes)
+
+
+def _require_length(path: Path, expected: int) -> None:
+    """Refuse a file that cannot hold what its header declares, or that goes on behind it."""
+    size = path.stat().st_size
+    most = size * MOST_COMPRESSION if path.suffix == ".gz" else size
+    if expected > most or (path.suffix != ".gz" and expected < size):
+        raise InvalidInputError(
+            f"{path.name}: has {size} bytes, and its header declares {expected}; expected a complete file, whose "
+            "header has the shape and type of its voxels. Copy or convert it again."
+        )
+
+
+def _affine(path: Path, image: nib.spatialimages.SpatialImage) -> np.ndarray:
+    """Return the affine in millimetres, whatever the unit of the file."""
     affine = np.asarray(image.affine, np.float64)
     if not np.isfinite(affine).all() or np.linalg.matrix_rank(affine) < len(affine):
         raise InvalidInputError(
             f"{path.name}: its affine {affine[:3].tolist()} places no voxels; expected finite, independent axes. "
             "Correct the header."
         )
-    return Volume(
-        values=data,
-        grid=Grid((data.shape[0], data.shape[1], data.shape[2]), affine),
-        holds_integers=image.get_data_dtype().kind in "iu" and getattr(image.dataobj, "slope", 1.0) == 1.0,
-    )
+    unit = int(image.header["xyzt_units"]) if isinstance(image, nib.Nifti1Pair) else 0
+    affine = in_millimetres(affine, unit)
+    edges = np.linalg.norm(affine[:3, :3], axis=0)
+    low, high = PLAUSIBLE_EDGES
+    if edges.min() < low or edges.max() > high:
+        raise InvalidInputError(
+            f"{path.name}: its voxels measure {' x '.join(f'{edge:.4g}' for edge in edges)} mm, by its affine and "
+            f"its unit of length (xyzt_units {unit}); expected {low:g} to {high:g} mm. Correct the header."
+        )
+    return affine
 
 
-def _reading(path: Path, take: Callable[[nib.spatialimages.SpatialImage], T]) -> T:
+def _voxels(path: Path, image: nib.spatialimages.SpatialImage) -> np.ndarray:
+    """Read all voxels, and a compressed NIfTI file to its end: what is behind the last voxel proves the others."""
+    proxy: Any = image.dataobj
+    if path.suffix != ".gz" or not isinstance(image, nib.Nifti1Image):
+        return np.asanyarray(proxy)
+    # The header was read by nibabel from a stream of its own; this one goes to the end.
+    with gzip.open(path) as stream:
+        spec = (proxy.shape, proxy.dtype, proxy.offset, proxy.slope, proxy.inter)
+        data = np.asanyarray(nib.arrayproxy.ArrayProxy(stream, spec))
+        if stream.read(1):
+            raise EOFError("it goes on after its last voxel")
+    return data
+
+
+def _reading(path: Path, take: Callable[[], T]) -> T:
     """Take something from an image file, and say which file it was where that fails."""
     try:
-        return take(open_image(path))
+        return take()
     except UNREADABLE as error:
+        why = " ".join(str(error).replace(f"{path.parent}/", "").split())  # a folder may be named after somebody
         raise InvalidInputError(
-            f"{path.name}: cannot be read as NIfTI ({error}); expected a complete file. Copy it again."
+            f"{path.name}: cannot be read as NIfTI ({why}); expected a complete file. Copy it again."
         ) from error
+    except MemoryError as error:
+        raise InputOutputError(f"{path.name}: does not fit into memory. Give the job more.") from error
 
 
 def common_grid(grids: Sequence[tuple[RawFile, Grid]]) -> tuple[Grid, tuple[str, ...]]:

@@ -6,13 +6,12 @@ import math
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from bids_t1.bids.images import common_grid, shape_of
 from bids_t1.bids.parts import PartReader
 from bids_t1.data.acquisition import Series
 from bids_t1.data.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from bids_t1.data.acquisition import Acquisition, Kind, RawFile
     from bids_t1.data.protocol import Protocol
@@ -27,7 +26,12 @@ PARTS: dict[frozenset[str], Kind] = {
 """What the ``part`` entities of a run make together, the most informative last."""
 
 
-def load_series(acquisition: Acquisition, varying: str, protocol: Protocol | None = None) -> Series:
+def load_series(
+    acquisition: Acquisition,
+    varying: str,
+    protocol: Protocol | None = None,
+    admit: Callable[[int], object] = lambda _: None,
+) -> Series:
     """Open the images of one run, ordered by a rising time.
 
     Magnitude, real, real and imaginary, or magnitude and phase images; of several, the most informative are used.
@@ -41,6 +45,8 @@ def load_series(acquisition: Acquisition, varying: str, protocol: Protocol | Non
         Field that tells its images apart: InversionTime, or EchoTime.
     protocol
         What a user says where sidecars are silent.
+    admit
+        Called with the bytes that the images take, from their headers; it raises an error where that is too much.
 
     Raises
     ------
@@ -54,8 +60,9 @@ def load_series(acquisition: Acquisition, varying: str, protocol: Protocol | Non
     ordered = [_by_time(by_part[part], varying) for part in parts]
     _require_same_times(acquisition, parts, ordered, varying)
     reader = PartReader(None if protocol is None else protocol.of(acquisition.sequence))
-    measurements = reader.stack(list(zip(*ordered, strict=True)))
-    grid, warnings = common_grid(reader.grids)
+    images = list(zip(*ordered, strict=True))
+    grid, warnings = reader.open([file for files in images for file in files], admit)
+    measurements = reader.stack(images)
     return Series(
         acquisition=acquisition,
         measurements=measurements,
@@ -65,11 +72,6 @@ def load_series(acquisition: Acquisition, varying: str, protocol: Protocol | Non
         sources=tuple(file.path for files in ordered for file in files),
         warnings=warnings,
     )
-
-
-def size_in_memory(acquisition: Acquisition) -> int:
-    """Return the bytes that the images of a run take when loaded in single precision, from their headers."""
-    return sum(4 * math.prod(shape_of(file.path)) for file in acquisition.files)
 
 
 def _choose_parts(acquisition: Acquisition, by_part: dict[str, list[RawFile]]) -> tuple[Kind, tuple[str, ...]]:

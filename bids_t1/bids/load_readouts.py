@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bids_t1.bids.denoising import refuse_denoised
-from bids_t1.bids.images import common_grid
+from bids_t1.bids.images import read_volume
 from bids_t1.bids.parts import PartReader
 from bids_t1.bids.uni import describes_denoised, read_uni
 from bids_t1.data.acquisition import ReadoutSeries
 from bids_t1.data.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from bids_t1.bids.uni import Uni
     from bids_t1.data.acquisition import Acquisition, InputForm, RawFile
@@ -41,16 +41,24 @@ class _Plan:
     warnings: tuple[str, ...] = ()
 
     @property
+    def files(self) -> tuple[RawFile, ...]:
+        """Every image, UNIT1 last."""
+        return (*(file for files in self.images for file in files), *(() if self.uni is None else (self.uni,)))
+
+    @property
     def sidecars_from(self) -> tuple[RawFile, ...]:
         """Files whose sidecars hold the timing."""
         return tuple(files[0] for files in self.images) or (() if self.uni is None else (self.uni,))
 
 
-def load_readouts(acquisition: Acquisition, protocol: Protocol) -> ReadoutSeries:
+def load_readouts(
+    acquisition: Acquisition, protocol: Protocol, admit: Callable[[int], object] = lambda _: None
+) -> ReadoutSeries:
     """Open the images of one MP2RAGE run, ordered by readout, in the most informative form.
 
     Complex images of every readout; or UNIT1 and the magnitudes of all readouts or of one; or UNIT1; or magnitudes.
-    The protocol file may declare the scaling of phase images and of UNIT1.
+    The protocol file may declare the scaling of phase images and of UNIT1. `admit` is called with the bytes that the
+    images take, from their headers; it raises an error where that is too much.
 
     Raises
     ------
@@ -61,6 +69,7 @@ def load_readouts(acquisition: Acquisition, protocol: Protocol) -> ReadoutSeries
     plan = _plan(acquisition)
     _require_rising_times(plan)
     reader = PartReader(protocol.of("MP2RAGE"))
+    grid, shifts = reader.open(plan.files, admit)
     readouts = reader.stack(plan.images) if plan.images else None
     for files, image in zip(plan.images, () if readouts is None else readouts, strict=True):
         _require_signal(files, image)
@@ -68,7 +77,6 @@ def load_readouts(acquisition: Acquisition, protocol: Protocol) -> ReadoutSeries
     if plan.uni is not None and uni is not None and readouts is not None and plan.form == "UNIT1 and magnitudes":
         refuse_denoised(plan.uni, uni.values, readouts)
     scaling = {"Phase": f"read with {'; '.join(dict.fromkeys(reader.phase_origins))}"} if reader.phase_origins else {}
-    grid, shifts = common_grid(reader.grids)
     return ReadoutSeries(
         acquisition=acquisition,
         form=plan.form,
@@ -83,7 +91,7 @@ def load_readouts(acquisition: Acquisition, protocol: Protocol) -> ReadoutSeries
 
 
 def _read_uni(file: RawFile, reader: PartReader) -> Uni:
-    volume = reader.volume(file)
+    volume = read_volume(file.path)
     _require_signal((file,), volume.values)
     return read_uni(file, volume, reader.protocol)
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bids_t1.bids.images import read_volume, refuse_grid
+from bids_t1.bids.images import MOST_VOXELS_BESIDE, common_grid, read_header, read_volume, require_few_voxels
 from bids_t1.bids.phase import phase_in_radians
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from bids_t1.bids.images import Volume
     from bids_t1.data.acquisition import RawFile
     from bids_t1.data.grid import Grid
     from bids_t1.data.sidecar import Sidecar
@@ -22,18 +22,44 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class PartReader:
-    """Reads the images of one run one by one, and remembers their grids and how phases were read."""
+    """Reads the images of one run one by one, after their headers, and remembers how phases were read."""
 
     protocol: Sidecar | None = None
     """Table of the protocol file, which may declare the scaling of phase images."""
 
-    grids: list[tuple[RawFile, Grid]] = field(default_factory=list)
+    sources: tuple[Path, ...] = ()
+    """Every file that was opened, in order."""
+
     phase_origins: list[str] = field(default_factory=list)
 
-    @property
-    def sources(self) -> tuple[Path, ...]:
-        """Every file read, in order."""
-        return tuple(file.path for file, _ in self.grids)
+    def open(
+        self, files: Sequence[RawFile], admit: Callable[[int], object] | None = None
+    ) -> tuple[Grid, tuple[str, ...]]:
+        """Return the grid that all images share, from their headers, and warnings of small differences.
+
+        No voxel is read before: a header may declare any size.
+
+        Parameters
+        ----------
+        files
+            Every image that will be read.
+        admit
+            Called with the bytes that they take in single precision, one of them as it is stored beside; it raises an
+            error where that is too much. None: images beside a run, which must not be larger than `MOST_VOXELS_BESIDE`.
+
+        Raises
+        ------
+        InvalidInputError
+            If a header cannot be read, or an image lies on another grid.
+        """
+        headers = [(file, read_header(file.path)) for file in files]
+        grid, warnings = common_grid([(file, header.grid) for file, header in headers])
+        if admit is None:
+            require_few_voxels(files[0].path.name, grid.shape, MOST_VOXELS_BESIDE)
+        else:
+            admit(4 * len(files) * math.prod(grid.shape) + max(header.n_bytes for _, header in headers))
+        self.sources += tuple(file.path for file in files)
+        return grid, warnings
 
     def stack(self, images: Sequence[Sequence[RawFile]]) -> np.ndarray:
         """Return all images of a run, (measurement, x, y, z), each from one file or two; see `read`."""
@@ -55,12 +81,12 @@ class PartReader:
         Raises
         ------
         InvalidInputError
-            If a file cannot be read, lies on another grid, or is a phase of unknown scaling.
+            If a file cannot be read, or is a phase of unknown scaling.
         """
-        first = self.volume(files[0])
+        first = read_volume(files[0].path)
         if len(files) == 1:
             return np.asarray(first.values, np.float32)
-        second = self.volume(files[1])
+        second = read_volume(files[1].path)
         combined = np.empty(first.grid.shape, np.complex64)
         if files[1].name.get("part") == "imag":
             combined.real, combined.imag = first.values, second.values
@@ -71,11 +97,3 @@ class PartReader:
             combined.real = first.values * np.cos(phase)
             combined.imag = first.values * np.sin(phase)
         return combined
-
-    def volume(self, file: RawFile) -> Volume:
-        """Return an image as it is stored, on the grid of those before it."""
-        volume = read_volume(file.path)
-        self.grids.append((file, volume.grid))
-        if volume.grid.shape != self.grids[0][1].shape:
-            refuse_grid(self.grids[0], self.grids[-1])
-        return volume

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bids_t1.bids.images import common_grid, read_volume
+from bids_t1.bids.images import MOST_VOXELS_BESIDE, read_volume
 from bids_t1.bids.load_readouts import COMPLEX_PAIRS
 from bids_t1.bids.parts import PartReader
 from bids_t1.bids.transmit_units import relative_scale
@@ -63,7 +63,7 @@ def read_map(path: Path, sidecar: Sidecar) -> MeasuredField:
     InvalidInputError
         If it cannot be read, is empty, or its unit is not known or not that of its values.
     """
-    volume = read_volume(path)
+    volume = read_volume(path, MOST_VOXELS_BESIDE)
     values = np.array(volume.values, np.float32)
     known = np.isfinite(values) & (values != 0)  # scanners write 0 where they measured nothing
     if not known.any():
@@ -245,9 +245,9 @@ class _Images:
     def __init__(self, files: Sequence[RawFile | tuple[RawFile, ...]]) -> None:
         reader = PartReader()
         pairs = [file if isinstance(file, tuple) else (file,) for file in files]
+        self.grid, self.warnings = reader.open([file for pair in pairs for file in pair])
         self.images = [reader.read(pair) for pair in pairs]
         """(x, y, z) each, complex where two parts were read."""
-        self.grid, self.warnings = common_grid(reader.grids)
         self.sources = reader.sources
 
     @property

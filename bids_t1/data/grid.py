@@ -16,6 +16,28 @@ TOLERATED_SHIFT = 1e-3
 SAME_GRID_SHIFT = 0.1
 """Largest difference of voxel positions that still counts as one grid, in voxels."""
 
+PLAUSIBLE_EDGES = (0.01, 100.0)
+"""Shortest and longest edge of a voxel that an image of a head or phantom may have [mm]."""
+
+_MILLIMETRES = {1: 1000.0, 3: 0.001}
+"""Length of the unit by its code in NIfTI, metres and micrometres [mm]; others are taken as millimetres."""
+
+_SPATIAL_BITS = 0b111
+"""Of NIfTI's xyzt_units: those that hold the unit of length; the others hold that of time."""
+
+
+def in_millimetres(affine: Affine, xyzt_units: int) -> Affine:
+    """Return an affine in millimetres, from the unit that NIfTI's field ``xyzt_units`` declares.
+
+    Examples
+    --------
+    >>> in_millimetres(np.diag([0.002, 0.002, 0.003, 1.0]), 1).diagonal().tolist()
+    [2.0, 2.0, 3.0, 1.0]
+    """
+    scaled = affine.copy()
+    scaled[:3] *= _MILLIMETRES.get(xyzt_units & _SPATIAL_BITS, 1.0)
+    return scaled
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grid:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from scipy import stats
 from tqdm import tqdm
 
-from bids_t1.bids.load import size_in_memory
+from bids_t1.cgroup import memory_available
 from bids_t1.data.errors import InputOutputError, InvalidInputError
 
 if TYPE_CHECKING:
@@ -51,25 +51,26 @@ def interval_factor(degrees_of_freedom: int) -> float | None:
     return float(stats.t.ppf(0.975, degrees_of_freedom)) if degrees_of_freedom > 0 else None
 
 
-def require_memory(acquisition: Acquisition, settings: Settings, *, times_images: float) -> None:
-    """Refuse a run that would not fit.
+def require_memory(acquisition: Acquisition, memory_mb: int | None, times_images: float, n_bytes: int) -> None:
+    """Refuse a run that would not fit, before a voxel of it is read.
 
     Parameters
     ----------
     acquisition
         The run.
-    settings
-        With the memory that is allowed.
+    memory_mb
+        What is allowed [MB]; None: what is free.
     times_images
         What images and maps take together, over the images in single precision.
+    n_bytes
+        What the images take, from their headers.
     """
-    if settings.memory_mb is None:
-        return
-    needed = (times_images * size_in_memory(acquisition) + PROGRAM) / 1e6
-    if needed > settings.memory_mb:
+    allowed = memory_mb or memory_available()
+    needed = (times_images * n_bytes + PROGRAM) / 1e6
+    if allowed is not None and needed > allowed:
         raise InputOutputError(
-            f"{acquisition.name}: needs {needed:.0f} MB, and may take {settings.memory_mb} (--mem-mb, else the limit "
-            "of the job). Give it more."
+            f"{acquisition.name}: needs {needed:.0f} MB, and may take {allowed} (--mem-mb, else the limit of the job, "
+            "else what is free). Give it more."
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bids_t1.bids.load import load_series
@@ -39,8 +40,8 @@ REFERENCE = "Barral et al., Magn Reson Med 64:1057 (2010), doi:10.1002/mrm.22497
 
 def process(acquisition: Acquisition, raw: Path, settings: Settings) -> RunResult:
     """Fit one inversion-recovery run."""
-    require_memory(acquisition, settings, times_images=2)
-    series = load_series(acquisition, "InversionTime", settings.protocol)
+    admit = partial(require_memory, acquisition, settings.memory_mb, 2)
+    series = load_series(acquisition, "InversionTime", settings.protocol, admit)
     with naming(acquisition):
         model, notes = InversionRecovery.from_metadata(series.sidecars, ideal=settings.efficiency == "ideal")
     options = EstimationOptions(

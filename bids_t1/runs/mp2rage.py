@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import asdict, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,8 +56,8 @@ def process(
     acquisition: Acquisition, raw: Path, transmit_fields: Sequence[TransmitImages], settings: Settings
 ) -> RunResult:
     """Estimate the posterior of T1 of one run."""
-    require_memory(acquisition, settings, times_images=6)
-    series = load_readouts(acquisition, settings.protocol)
+    admit = partial(require_memory, acquisition, settings.memory_mb, 6)
+    series = load_readouts(acquisition, settings.protocol, admit)
     with naming(acquisition):
         timing = read_timing(series.sidecars, settings.protocol.of("MP2RAGE"), efficiency=settings.inversion_efficiency)
     field = _transmit_field(transmit_fields, series, settings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,8 +36,8 @@ REFERENCE = "Golub and Pereyra, SIAM J Numer Anal 10:413 (1973), doi:10.1137/071
 
 def process(acquisition: Acquisition, raw: Path, settings: Settings) -> RunResult:
     """Fit one multi-echo run."""
-    require_memory(acquisition, settings, times_images=3)
-    loaded = load_series(acquisition, "EchoTime", settings.protocol)
+    admit = partial(require_memory, acquisition, settings.memory_mb, 3)
+    loaded = load_series(acquisition, "EchoTime", settings.protocol, admit)
     with naming(acquisition):
         model = MultiEchoGradientEcho.from_metadata(loaded.sidecars)
     series, notes = _without_phase(loaded, model)

@@ -15,7 +15,7 @@ import numpy as np
 from scipy import ndimage
 
 from bids_t1.data.errors import InvalidInputError, NoInputError
-from bids_t1.data.grid import Grid
+from bids_t1.data.grid import Grid, in_millimetres
 from bids_t1.data.tissue import Tissue, tissue_named
 from bids_t1.resampling import resample, resample_labels
 
@@ -181,7 +181,8 @@ def _read(path: Path) -> tuple[Map, Grid]:
         values = np.asarray(image.dataobj, dtype=np.float32)
     except (ImageFileError, OSError, EOFError, ValueError) as error:
         raise InvalidInputError(f"{path.name}: no image of the template can be read ({error}). {HINT}") from error
-    return values, Grid((values.shape[0], values.shape[1], values.shape[2]), image.affine)
+    affine = in_millimetres(image.affine, int(image.header["xyzt_units"]))
+    return values, Grid((values.shape[0], values.shape[1], values.shape[2]), affine)
 
 
 def _table(home: Path) -> Path | None:
