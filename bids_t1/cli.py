@@ -289,7 +289,7 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
         type=int,
         metavar="MB",
         help="memory a run may need; one that needs more is refused before it starts (default: what the job or "
-        "container is allowed, shared by the processes)",
+        "container is allowed, shared by the processes; else what is free)",
     )
     group.add_argument(
         "--random-seed",
