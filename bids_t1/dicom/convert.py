@@ -20,6 +20,7 @@ from bids_t1.data.protocol import Protocol
 from bids_t1.dicom.classify import classify
 from bids_t1.dicom.dataset import describe
 from bids_t1.dicom.extract import lay_out
+from bids_t1.dicom.identity import check_examinations, require_one_patient
 from bids_t1.dicom.nifti import Nifti
 from bids_t1.dicom.privacy import scrub
 from bids_t1.dicom.record import Conversion, source_digest
@@ -89,7 +90,8 @@ def convert(  # noqa: PLR0913 - three folders, three words about whose they are,
         If there is no DICOM file, or none of the images is of an inversion recovery, an MP2RAGE or a multi-echo
         gradient echo; maps of the transmit field alone measure nothing.
     InvalidInputError
-        If no DICOM file can be read, dcm2niix cannot convert an image, or the protocol file does not fit.
+        If no DICOM file can be read, they are of several patients or days, dcm2niix cannot convert an image, or the
+        protocol file does not fit.
     CannotCreateOutputError
         If the raw dataset cannot be written.
     InputOutputError
@@ -108,6 +110,8 @@ def convert(  # noqa: PLR0913 - three folders, three words about whose they are,
     series = series_records(found, plan)
     if all(image.datatype == "fmap" for image in plan.kept):
         raise nothing_usable(source_folder, series)
+    require_one_patient(found.contents)
+    check_examinations(found.contents, plan)
     describe(raw_dir)
     home = Path(BidsName.build(labels, "IRT1").folder("anat")).parent
     with publishing(raw_dir, home) as folder:
@@ -176,8 +180,27 @@ def _convert_volume(image: Kept, target: Path, scratch: Path, identifying: froze
         nifti.shift_stored(piece.zero_level)
     in_radians = piece.phase_unit is not None and _to_radians(nifti, piece.phase_unit)
     nifti.save(target)
-    converted = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    converted = _sidecar(path.with_suffix(".json"))
     return complete(converted, image, identifying, in_radians=in_radians)
+
+
+def _sidecar(path: Path) -> dict[str, object]:
+    """Read what dcm2niix says of an image: it copies control characters, as ISO 2022 uses them, where JSON has none.
+
+    Where it is no JSON at all the headers, which pydicom reads, have to do.
+    """
+    try:
+        read = json.loads(path.read_text(encoding="utf-8", errors="replace"), strict=False)
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return {key: value for key, value in read.items() if _is_finite(value)} if isinstance(read, dict) else {}
+
+
+def _is_finite(value: object) -> bool:
+    """Tell whether JSON can hold a value: not NaN or infinity, which Python reads."""
+    if isinstance(value, list):
+        return all(_is_finite(item) for item in value)
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def _has_shape(shape: tuple[int, ...], expected: tuple[int, int, int]) -> bool:

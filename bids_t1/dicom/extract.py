@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import shutil
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ from pydicom import dcmread
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.sequence import Sequence
 
-from bids_t1.dicom.files import is_gzipped, open_plain
+from bids_t1.dicom.files import is_packed, open_plain
 from bids_t1.dicom.header import frame_count
 
 if TYPE_CHECKING:
@@ -33,8 +32,8 @@ def lay_out(volume: Volume, folder: Path) -> None:
         target = folder / f"{number:06d}.dcm"
         if wanted:
             cut_frames(path, sorted(wanted), target)
-        elif is_gzipped(path):
-            with gzip.open(path, "rb") as packed, target.open("wb") as plain:
+        elif is_packed(path):
+            with open_plain(path) as packed, target.open("wb") as plain:
                 shutil.copyfileobj(packed, plain)
         else:
             target.symlink_to(path.resolve())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
 from dataclasses import dataclass
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 DAMAGE = (
-    OSError, EOFError, ValueError, KeyError, IndexError, AttributeError, TypeError, NotImplementedError,
-    struct.error, zlib.error, BytesLengthException, InvalidDicomError,
+    OSError, EOFError, ValueError, LookupError, AttributeError, TypeError, ArithmeticError, NotImplementedError,
+    RecursionError, struct.error, zlib.error, BytesLengthException, InvalidDicomError,
 )  # fmt: skip
-"""What Python and pydicom raise on files that are damaged or cut short."""
+"""What Python and pydicom raise on files that are damaged, cut short, or nested without end."""
 
 _UNTYPED = {2: "<h", 4: "<f", 8: "<d"}
 """How a private number of unknown VR is read, by its length in bytes."""
@@ -46,6 +47,9 @@ class Private:
         except KeyError:
             return None
 
+    def __str__(self) -> str:
+        return f"({self.group:04X},xx{self.element:02X})"
+
 
 Key = str | Private
 """An attribute's keyword, or a private attribute."""
@@ -60,6 +64,8 @@ class Header:
 
     def __init__(self, dataset: Dataset, frame: int | None = None) -> None:
         self.frame = frame
+        self.odd: set[str] = set()
+        """Attributes asked for whose values are no finite numbers, or break their own kind: they were ignored."""
         self._places = [dataset] if frame is None else [*_groups(dataset, frame), dataset]
 
     def value(self, key: Key) -> Any:
@@ -73,20 +79,18 @@ class Header:
                 if element is not None:
                     yield element.value
             except DAMAGE:  # a value that breaks its own VR says nothing
-                continue
+                self.odd.add(str(key))
 
     def numbers(self, key: Key) -> tuple[float, ...]:
-        """Return an attribute as numbers; empty where it is absent or not numeric."""
+        """Return an attribute as numbers; empty where it is absent, not numeric, or not finite."""
         value = self.value(key)
         if value is None:
             return ()
-        if isinstance(value, bytes):
-            return _untyped_numbers(value)
-        items = value if isinstance(value, (MultiValue, list, tuple)) else [value]
-        try:
-            return tuple(float(item) for item in items)
-        except (TypeError, ValueError):
+        found = _numbers(value)
+        if not all(math.isfinite(number) for number in found):
+            self.odd.add(str(key))
             return ()
+        return found
 
     def number(self, key: Key) -> float | None:
         """Return the first number of an attribute, or None."""
@@ -126,6 +130,18 @@ def _groups(dataset: Dataset, frame: int) -> list[Dataset]:
         for element in container
         if isinstance(element.value, Sequence) and len(element.value)
     ]
+
+
+def _numbers(value: Any) -> tuple[float, ...]:
+    if isinstance(value, bytes):
+        return _untyped_numbers(value)
+    items = value if isinstance(value, (MultiValue, list, tuple)) else [value]
+    try:
+        return tuple(float(item) for item in items)
+    except OverflowError:  # a whole number beyond all floating-point ones
+        return (math.inf,)
+    except (TypeError, ValueError):
+        return ()
 
 
 def _is_empty(value: object) -> bool:

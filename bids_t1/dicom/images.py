@@ -6,20 +6,23 @@ import logging
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pydicom import config, dcmread
 
-from bids_t1.dicom.files import open_plain
+from bids_t1.dicom.files import Bounded, TooLargeError, open_plain, unpacked_limit
 from bids_t1.dicom.header import DAMAGE, Header, frame_count
+from bids_t1.dicom.identity import Identity, identity_of
 from bids_t1.dicom.privacy import identifying_words
 from bids_t1.dicom.vendors import STANDARD, Component, Product, Readouts, TransmitImage, first, vendor_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from typing import IO
 
     from pydicom.dataset import Dataset
+    from pydicom.uid import UID
 
 _MR_CLASSES = frozenset(
     {
@@ -32,6 +35,12 @@ _MR_CLASSES = frozenset(
 _GAUSS_PER_TESLA = 10_000.0
 _STRONGEST_FIELD = 30.0
 """A larger MagneticFieldStrength is in gauss, as old systems wrote it [T]."""
+
+_SIZES = frozenset({8, 16, 32})
+"""Bits that a pixel may take; old files that pack 12 bits are read in different ways."""
+
+_MOST_PIXELS = 2**31
+"""Pixels of one file that are still read [byte]."""
 
 _ELEMENT_HEADER = {False: 12, True: 8}
 """Bytes of tag, VR and length in front of the pixels, with explicit and implicit VR (DICOM PS3.5, 7.1)."""
@@ -133,6 +142,11 @@ class FileContent:
     identifying: frozenset[str]
     """Words of the header that name a person, an examination or a place."""
 
+    identity: Identity
+
+    odd: frozenset[str] = frozenset()
+    """Attributes that were ignored because their values are no finite numbers, or break their own kind."""
+
     problem: str | None = None
     """Why the file holds no usable image."""
 
@@ -151,9 +165,10 @@ def read_file(path: Path) -> FileContent:
     """
     try:
         with _quiet(), open_plain(path) as file:
-            dataset = dcmread(file, force=True, stop_before_pixels=True)
-            n_pixel_bytes = _rest(file)
-            return _content(path, dataset, n_pixel_bytes)
+            dataset = dcmread(cast("IO[bytes]", Bounded(file)), force=True, stop_before_pixels=True)
+            return _content(path, dataset, _rest(file, unpacked_limit(path)))
+    except TooLargeError as error:
+        raise UnreadableError(error.args[0]) from error
     except DAMAGE as error:
         raise UnreadableError(type(error).__name__) from error
 
@@ -174,12 +189,13 @@ def _quiet() -> Iterator[None]:
         config.settings.reading_validation_mode = mode
 
 
-def _rest(file: object) -> int:
-    """Count the bytes from here to the end: pydicom stops in front of the pixels."""
-    read = getattr(file, "read")  # noqa: B009 - gzip and plain files share no precise type
+def _rest(file: IO[bytes], limit: int) -> int:
+    """Count the bytes from here to the end, as pydicom stops before the pixels; the end has a gzip's checksum."""
     total = 0
-    while chunk := read(1 << 20):
+    while chunk := file.read(1 << 20):
         total += len(chunk)
+        if total > limit:
+            raise TooLargeError("unpacks to far more than an image")
     return total
 
 
@@ -193,27 +209,54 @@ def _content(path: Path, dataset: Dataset, n_pixel_bytes: int) -> FileContent:
         description=header.text("SeriesDescription"),
         protocol=header.text("ProtocolName"),
     )
-    identifying = identifying_words(header)
+    identifying, identity = identifying_words(header), identity_of(header)
     problem = _problem(header, dataset, n_pixel_bytes)
     if problem is not None:
-        return FileContent(series, (), identifying, problem)
+        return FileContent(series, (), identifying, identity, frozenset(header.odd), problem)
     n_frames = frame_count(dataset)
-    frames = [None] if n_frames is None else list(range(n_frames))
-    slices = tuple(_slice(path, Header(dataset, frame), series) for frame in frames)
-    return FileContent(series, slices, identifying)
+    headers = [Header(dataset, frame) for frame in ([None] if n_frames is None else range(n_frames))]
+    slices = tuple(_slice(path, one, series) for one in headers)
+    odd = frozenset(header.odd).union(*(one.odd for one in headers))
+    return FileContent(series, slices, identifying, identity, odd)
 
 
 def _problem(header: Header, dataset: Dataset, n_pixel_bytes: int) -> str | None:
-    sop_class = header.text("SOPClassUID")
-    if sop_class not in _MR_CLASSES:
-        name = getattr(dataset.get("SOPClassUID"), "name", "unknown kind")
-        return f"no MR image ({name})"
+    """Say why a file holds no image that can be used, or None."""
+    if header.text("SOPClassUID") not in _MR_CLASSES:
+        return f"no MR image ({getattr(dataset.get('SOPClassUID'), 'name', 'unknown kind')})"
+    return _problem_of_layout(header, dataset) or _problem_of_pixels(header, _syntax(dataset), n_pixel_bytes)
+
+
+def _syntax(dataset: Dataset) -> UID | None:
+    """Return the transfer syntax; None where none is given, as pydicom then finds it out."""
+    return getattr(dataset, "file_meta", {}).get("TransferSyntaxUID") or None
+
+
+def _problem_of_layout(header: Header, dataset: Dataset) -> str | None:
+    """Say what is wrong with how a file describes its pixels."""
+    syntax = _syntax(dataset)
+    if syntax is not None and not syntax.is_transfer_syntax:
+        return f"its pixels are encoded in a way that is not of DICOM (transfer syntax {syntax})"
+    bits, samples = header.number("BitsAllocated"), header.number("SamplesPerPixel")
+    if bits and bits not in _SIZES:
+        return f"BitsAllocated is {bits:g}; expected 8, 16 or 32"
+    if samples is not None and samples != 1:
+        return f"SamplesPerPixel is {samples:g}, as of a colour image; expected 1"
+    told, described = header.number("NumberOfFrames") or 1, frame_count(dataset)
+    if described is not None and told != described:
+        return f"NumberOfFrames is {told:g}, but {described} frames are described"
+    return None
+
+
+def _problem_of_pixels(header: Header, syntax: UID | None, n_pixel_bytes: int) -> str | None:
+    """Say whether pixels are missing, or more than can be an image."""
     rows, columns, bits = (header.number(key) for key in ("Rows", "Columns", "BitsAllocated"))
     if not rows or not columns or not bits:
         return "no pixel data"
-    syntax = getattr(dataset, "file_meta", {}).get("TransferSyntaxUID")
-    compressed = syntax is not None and (syntax.is_compressed or syntax.is_deflated)
-    expected = 1 if compressed else int(rows * columns * bits / 8) * int(header.number("NumberOfFrames") or 1)
+    size = int(rows * columns * bits / 8) * int(header.number("NumberOfFrames") or 1)
+    if size > _MOST_PIXELS:
+        return f"{size / 2**30:.1f} GiB of pixels in one file; expected at most {_MOST_PIXELS / 2**30:.0f} GiB"
+    expected = 1 if syntax is not None and syntax.is_compressed else size
     n_pixel_bytes -= _ELEMENT_HEADER[syntax is not None and syntax.is_implicit_VR]
     if n_pixel_bytes < expected:
         return "no pixel data" if n_pixel_bytes <= 0 else f"pixel data cut short ({n_pixel_bytes} of {expected} bytes)"

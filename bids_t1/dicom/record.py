@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bids_t1.data.result import SeriesNote
@@ -12,12 +14,8 @@ from bids_t1.dicom.files import walk
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from bids_t1.data.sidecar import Sidecar
-
-RULES_VERSION = 4
-"""Raised whenever the same DICOM files would be converted otherwise, so that old results are not reused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +56,7 @@ def source_digest(folder: Path, *, participant: str, session: str | None, table:
     The table of the protocol file that completes the sidecars is part of it.
     """
     said = None if table is None else json.dumps(dict(table.fields), sort_keys=True, default=str)
-    digest = hashlib.sha256(f"{RULES_VERSION}|{participant}|{session}|{said}".encode())
+    digest = hashlib.sha256(f"{_rules()}|{participant}|{session}|{said}".encode())
     for path in walk(folder):
         try:
             status = path.stat()
@@ -68,3 +66,21 @@ def source_digest(folder: Path, *, participant: str, session: str | None, table:
             f"|{path.relative_to(folder)}|{status.st_size}|{status.st_mtime_ns}".encode(errors="surrogateescape")
         )
     return digest.hexdigest()
+
+
+def _rules() -> str:
+    """Fingerprint how DICOM files are converted: by the code beside this file, pydicom and dcm2niix.
+
+    The code counts as it is written, so that old results are never reused after a change.
+    """
+    digest = hashlib.sha256(f"{_version('pydicom')}|{_version('dcm2niix')}".encode())
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # a program on the PATH
+        return ""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bids_t1.data.errors import BidsT1Error, InputOutputError, InvalidInputError
+from bids_t1.dicom.examination import ONE_EXAMINATION, are_series_of_one_examination
 from bids_t1.dicom.files import first_dicom, is_dicom
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ class Sources:
 def find_sources(bids_dir: Path, *, known: Collection[str] = (), out_dir: Path | None = None) -> Sources:
     """Find the scanner files of each participant, opening no more than the first DICOM file of each folder.
 
+    Where that is of the same examination in all of them, these are folders of series, and of one participant.
+
     Three layouts are known: a BIDS dataset with ``sourcedata/sub-*/[ses-*/]``; a plain folder with one folder
     per participant (``sub-L`` or ``L``; sessions only where folders are named ``ses-*``); a flat folder of
     one participant's files. Labels come from folder names only, never from a DICOM header; characters that
@@ -75,7 +78,10 @@ def find_sources(bids_dir: Path, *, known: Collection[str] = (), out_dir: Path |
     folders = [folder for folder in listed.folders(bids_dir) if folder.name not in _NOT_PARTICIPANTS]
     participants = [folder for folder in folders if folder.name.startswith("sub-")]
     if not _has_own_dicom(bids_dir):
-        listed.look(folders)
+        if are_series_of_one_examination(folders):
+            listed.sources.found.append(DicomSource(None, None, bids_dir, (ONE_EXAMINATION,)))
+        else:
+            listed.look(folders)
     elif not participants:
         listed.sources.found.append(DicomSource(None, None, bids_dir))
     else:

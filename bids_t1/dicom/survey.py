@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bids_t1.data.errors import InvalidInputError, NoInputError
 from bids_t1.data.result import SeriesNote
-from bids_t1.dicom.files import is_dicom, walk
+from bids_t1.dicom.files import found_instead, is_dicom, walk
 from bids_t1.dicom.images import FileContent, UnreadableError, read_file
 from bids_t1.dicom.privacy import scrub
 from bids_t1.dicom.volumes import echo_times_of
@@ -30,7 +30,11 @@ class Survey:
 
     folder: Path
     contents: tuple[FileContent, ...]
-    unreadable: tuple[Path, ...]
+    unreadable: tuple[tuple[Path, str], ...]
+    """Files that cannot be read, and why."""
+
+    beside: str = ""
+    """What lies there that is no DICOM file and might be expected to hold some, in words."""
 
     @property
     def identifying(self) -> frozenset[str]:
@@ -49,21 +53,30 @@ def survey(folder: Path) -> Survey:
         If there are some and none can be read.
     """
     contents: list[FileContent] = []
-    unreadable: list[Path] = []
+    unreadable: list[tuple[Path, str]] = []
     for path in walk(folder):
         try:
             if is_dicom(path):
                 contents.append(read_file(path))
-        except (UnreadableError, OSError):
-            unreadable.append(path)
+        except UnreadableError as error:
+            unreadable.append((path, str(error)))
+        except OSError as error:
+            unreadable.append((path, error.strerror or type(error).__name__))
     if not contents and unreadable:
         raise InvalidInputError(
-            f"{folder}: none of {len(unreadable)} DICOM files can be read; expected complete files. "
-            "Copy them again from the scanner or the archive."
+            f"{folder}: none of {len(unreadable)} DICOM files can be read ({_reasons(unreadable)}); expected complete "
+            "files. Copy them again from the scanner or the archive."
         )
     if not contents:
-        raise NoInputError(f"{folder}: no DICOM file found; expected the scanner's files. Check the folder.")
-    return Survey(folder, tuple(contents), tuple(unreadable))
+        raise NoInputError(
+            f"{folder}: no DICOM file found, but {found_instead(folder) or 'nothing at all'}; expected the scanner's "
+            "files. Check the folder."
+        )
+    return Survey(folder, tuple(contents), tuple(unreadable), found_instead(folder, noteworthy=True))
+
+
+def _reasons(unreadable: Iterable[tuple[Path, str]]) -> str:
+    return "; ".join(sorted({reason for _, reason in unreadable}))
 
 
 def series_records(found: Survey, plan: Plan) -> tuple[SeriesNote, ...]:
@@ -171,11 +184,21 @@ def collect_warnings(found: Survey, plan: Plan) -> tuple[str, ...]:
     pieces = [image.volume.one for image in plan.kept]
     notes.extend(sorted({piece.caveat for piece in pieces if piece.caveat}))
     notes.extend(_gain_warnings(plan))
+    for series, attribute in _odd_values(found):
+        notes.append(f"series {series}: {attribute} holds no finite number or breaks its kind, and is ignored")
+    if found.beside:
+        notes.append(f"beside the DICOM files: {found.beside}; left out")
     if found.unreadable:
         listed = found.unreadable[:_MOST_LISTED]
-        names = [scrub(str(path.relative_to(found.folder)), found.identifying) for path in listed]
+        names = [scrub(str(path.relative_to(found.folder)), found.identifying) for path, _ in listed]
         notes.append(
-            f"{len(found.unreadable)} DICOM files cannot be read and are left out: {', '.join(names)}"
+            f"{len(found.unreadable)} DICOM files cannot be read and are left out ({_reasons(found.unreadable)}): "
+            + ", ".join(names)
             + (", ..." if len(found.unreadable) > _MOST_LISTED else "")
         )
     return tuple(notes)
+
+
+def _odd_values(found: Survey) -> list[tuple[str, str]]:
+    """Return number and attribute of each series with values that were ignored."""
+    return sorted({(str(content.series.number), key) for content in found.contents for key in content.odd})
