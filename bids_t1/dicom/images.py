@@ -169,8 +169,10 @@ def read_file(path: Path) -> FileContent:
             return _content(path, dataset, _rest(file, unpacked_limit(path)))
     except TooLargeError as error:
         raise UnreadableError(error.args[0]) from error
+    except EOFError as error:
+        raise UnreadableError("cut short") from error
     except DAMAGE as error:
-        raise UnreadableError(type(error).__name__) from error
+        raise UnreadableError("damaged") from error
 
 
 @contextmanager
