@@ -24,6 +24,7 @@ from bids_t1.data.errors import (
     stop,
     stop_if_asked,
 )
+from bids_t1.dicom.files import found_instead
 from bids_t1.dicom.sources import find_sources
 from bids_t1.estimation.chunks import choose_device
 from bids_t1.participant import Outcome, Work, process_participant
@@ -151,7 +152,9 @@ def _what_it_is(folder: Path) -> str:
         if os.path.lexists(folder / name) and not (folder / name).is_dir():
             return f"holds {name} that is no folder"
     entries = sum(len(names) for _, _, names in os.walk(folder))
-    return f"holds {entries} files, none of them an image or DICOM" if entries else "is empty"
+    if not entries:
+        return "is empty"
+    return f"holds {entries} files, none of them an image or DICOM: {found_instead(folder) or 'all hidden'}"
 
 
 def _wanted(sources: tuple[DicomSource, ...], sessions: Sequence[str]) -> tuple[DicomSource, ...]:

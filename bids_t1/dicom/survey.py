@@ -64,8 +64,8 @@ def survey(folder: Path) -> Survey:
             unreadable.append((path, error.strerror or type(error).__name__))
     if not contents and unreadable:
         raise InvalidInputError(
-            f"{folder}: none of {len(unreadable)} DICOM files can be read; expected complete files. Copy them again from "
-            f"the scanner or the archive. Found: {_reasons(unreadable)}."
+            f"{folder}: none of {len(unreadable)} DICOM files can be read; expected complete files. Copy them again "
+            f"from the scanner or the archive. Found: {_reasons(unreadable)}."
         )
     if not contents:
         raise NoInputError(
