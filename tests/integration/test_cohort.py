@@ -40,7 +40,7 @@ NOTHING_USABLE = {
     "sub-link": "is a link to what is not there",
     "sub-file": "is no folder",
     "sub-anat": "holds anat that is no folder",
-    "sourcedata/sub-zip": "holds 2 files, none of them an image or DICOM",
+    "sourcedata/sub-zip": "holds 2 files, none of them an image or DICOM: 1 archive (unpack it), 1 empty file",
 }
 
 
