@@ -22,7 +22,7 @@ from bids_t1.dicom.dataset import describe
 from bids_t1.dicom.extract import lay_out
 from bids_t1.dicom.identity import check_examinations, require_one_patient
 from bids_t1.dicom.nifti import Nifti
-from bids_t1.dicom.privacy import scrub
+from bids_t1.dicom.privacy import said_by_dcm2niix
 from bids_t1.dicom.record import Conversion, source_digest
 from bids_t1.dicom.sidecar import complete
 from bids_t1.dicom.survey import collect_warnings, nothing_usable, series_records, survey
@@ -109,7 +109,7 @@ def convert(  # noqa: PLR0913 - three folders, three words about whose they are,
     plan = classify([piece for content in found.contents for piece in content.slices])
     series = series_records(found, plan)
     if all(image.datatype == "fmap" for image in plan.kept):
-        raise nothing_usable(source_folder, series)
+        raise nothing_usable(series)
     require_one_patient(found.contents)
     check_examinations(found.contents, plan)
     describe(raw_dir)
@@ -167,7 +167,7 @@ def _convert_volume(image: Kept, target: Path, scratch: Path, identifying: froze
     source, made = scratch / "dicom", scratch / "nifti"
     source.mkdir()
     made.mkdir()
-    lay_out(image.volume, source)
+    lay_out(image.volume, source, identifying)
     options = _OPTIONS_OF_MAPS if image.suffix == "TB1map" else _OPTIONS
     path = _run_dcm2niix(source, made, options, where=where, identifying=identifying)
     nifti = Nifti(path)
@@ -256,7 +256,7 @@ def _run_dcm2niix(
         raise InputOutputError(
             f"{where}: dcm2niix cannot be started ({error.strerror}); expected a program. Install it again."
         ) from error
-    said = scrub(done.stdout + done.stderr, identifying)
+    said = said_by_dcm2niix(done.stdout + done.stderr, identifying)
     LOG.debug("%s: %s", where, said)
     images = sorted(made.glob("*.nii"))
     if done.returncode or len(images) != 1:

@@ -1,62 +1,70 @@
-"""One volume's files laid out alone, so that dcm2niix sees nothing else."""
+"""One volume's files laid out alone, so that dcm2niix sees nothing else, and no name."""
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
 from pydicom import dcmread
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.sequence import Sequence
 
-from bids_t1.dicom.files import is_packed, open_plain
+from bids_t1.dicom.deidentified import strip
+from bids_t1.dicom.files import open_plain
 from bids_t1.dicom.header import frame_count
+from bids_t1.dicom.images import quiet
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pydicom.dataset import Dataset
+    from pydicom.dataset import Dataset, FileDataset
 
     from bids_t1.dicom.volumes import Volume
 
 
-def lay_out(volume: Volume, folder: Path) -> None:
-    """Link (or unpack, or cut out of an enhanced file) the slices of a volume into an empty folder.
+def lay_out(volume: Volume, folder: Path, never: frozenset[str]) -> None:
+    """Copy the slices of a volume into an empty folder, unpacked and without what identifies a person.
 
     Names are numbers, because those of the source may hold a person's name and dcm2niix repeats them.
+
+    Parameters
+    ----------
+    volume
+        What to convert.
+    folder
+        Where to.
+    never
+        Words of the patient's name and number.
     """
     frames: dict[Path, list[int]] = {}
     for piece in volume.slices:
         frames.setdefault(piece.path, []).extend([] if piece.frame is None else [piece.frame])
-    for number, (path, wanted) in enumerate(frames.items()):
-        target = folder / f"{number:06d}.dcm"
-        if wanted:
-            cut_frames(path, sorted(wanted), target)
-        elif is_packed(path):
-            with open_plain(path) as packed, target.open("wb") as plain:
-                shutil.copyfileobj(packed, plain)
-        else:
-            target.symlink_to(path.resolve())
+    renumber = len({piece.acquired[2] for piece in volume.slices} - {0}) < len(frames)
+    with quiet():
+        for number, (path, wanted) in enumerate(frames.items(), start=1):
+            with open_plain(path) as file:
+                dataset = dcmread(file, force=True)
+            if wanted:
+                cut_frames(dataset, sorted(wanted))
+            strip(dataset, never, number=number, renumber=renumber)
+            dataset.save_as(folder / f"{number:06d}.dcm", enforce_file_format=True, overwrite=False)
 
 
-def cut_frames(path: Path, wanted: list[int], target: Path) -> None:
-    """Write an enhanced file that holds some frames of another.
+def cut_frames(dataset: FileDataset, wanted: list[int]) -> None:
+    """Leave in an enhanced file some of its frames.
 
     dcm2niix stacks frames of different parts and inversion times (rordenlab/dcm2niix#1033), so each volume
     gets a file of its own.
     """
-    with open_plain(path) as file:
-        dataset = dcmread(file, force=True)
     n_frames = frame_count(dataset) or 0
-    if wanted != list(range(n_frames)):
-        dataset.PixelData = _pixels(dataset, wanted, n_frames)
-        groups = dataset.PerFrameFunctionalGroupsSequence
-        dataset.PerFrameFunctionalGroupsSequence = Sequence([groups[index] for index in wanted])
-        dataset.NumberOfFrames = len(wanted)
-        for keyword in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths"):
-            if keyword in dataset:
-                delattr(dataset, keyword)
-    dataset.save_as(target, overwrite=False)
+    if wanted == list(range(n_frames)):
+        return
+    dataset.PixelData = _pixels(dataset, wanted, n_frames)
+    groups = dataset.PerFrameFunctionalGroupsSequence
+    dataset.PerFrameFunctionalGroupsSequence = Sequence([groups[index] for index in wanted])
+    dataset.NumberOfFrames = len(wanted)
+    for keyword in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths"):
+        if keyword in dataset:
+            delattr(dataset, keyword)
 
 
 def _pixels(dataset: Dataset, wanted: list[int], n_frames: int) -> bytes:

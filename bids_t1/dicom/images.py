@@ -13,7 +13,7 @@ from pydicom import config, dcmread
 from bids_t1.dicom.files import Bounded, TooLargeError, open_plain, unpacked_limit
 from bids_t1.dicom.header import DAMAGE, Header, frame_count
 from bids_t1.dicom.identity import Identity, identity_of
-from bids_t1.dicom.privacy import identifying_words
+from bids_t1.dicom.privacy import personal_words
 from bids_t1.dicom.vendors import STANDARD, Component, Product, Readouts, TransmitImage, first, vendor_of
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def read_file(path: Path) -> FileContent:
         If the file is damaged, cut short, or its content is not available.
     """
     try:
-        with _quiet(), open_plain(path) as file:
+        with quiet(), open_plain(path) as file:
             dataset = dcmread(cast("IO[bytes]", Bounded(file)), force=True, stop_before_pixels=True)
             return _content(path, dataset, _rest(file, unpacked_limit(path)))
     except TooLargeError as error:
@@ -176,7 +176,7 @@ def read_file(path: Path) -> FileContent:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Silence pydicom about odd values: what matters is checked here, and values may name the patient."""
     logger = logging.getLogger("pydicom")
     level, mode = logger.level, config.settings.reading_validation_mode
@@ -211,7 +211,7 @@ def _content(path: Path, dataset: Dataset, n_pixel_bytes: int) -> FileContent:
         description=header.text("SeriesDescription"),
         protocol=header.text("ProtocolName"),
     )
-    identifying, identity = identifying_words(header), identity_of(header)
+    identifying, identity = personal_words(header), identity_of(header)
     problem = _problem(header, dataset, n_pixel_bytes)
     if problem is not None:
         return FileContent(series, (), identifying, identity, frozenset(header.odd), problem)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bids_t1.dicom.privacy import scrub
+from bids_t1.dicom.privacy import known_text
 from bids_t1.dicom.timing import timing
 
 if TYPE_CHECKING:
@@ -29,8 +29,11 @@ _FROM_DCM2NIIX = frozenset({
 })  # fmt: skip
 """Fields taken over; anything else that dcm2niix writes, such as names, times and numbers, is left out."""
 
-_TYPED_BY_OPERATORS = ("SeriesDescription", "ProtocolName", "PulseSequenceDetails")
-"""Free text that may name the patient. The others are words of the scanner: a patient may be called Phil."""
+_OF_DCM2NIIX = frozenset({
+    "ConversionSoftware", "ConversionSoftwareVersion", "PhaseEncodingDirection", "PhaseEncodingAxis",
+    "InPlanePhaseEncodingDirectionDICOM",
+})  # fmt: skip
+"""Its own words."""
 
 
 def complete(
@@ -41,15 +44,24 @@ def complete(
     dcm2niix keeps the inversion time of the first volume only and may replace the repetition time by the time
     between volumes (rordenlab/dcm2niix#560, #845), so times and angles always come from the header.
     """
-    words = frozenset(identifying)
-    kept = {key: value for key, value in converted.items() if key in _FROM_DCM2NIIX}
-    kept |= {key: scrub(str(kept[key]), words) for key in _TYPED_BY_OPERATORS if key in kept}
+    never = frozenset(identifying)
+    taken = {key: _known(key, value, never) for key, value in converted.items() if key in _FROM_DCM2NIIX}
+    kept = {key: value for key, value in taken.items() if value not in ("", [])}
     piece = image.volume.one
     header = _timing(image)
     header |= {"EchoTime": piece.echo_time, "Units": _units(image, in_radians=in_radians)}
     if image.suffix == "UNIT1" and image.reconstruction is None:
         header["UNIT1Scaling"] = piece.uni_scaling
     return kept | {key: value for key, value in header.items() if value is not None}
+
+
+def _known(key: str, value: Any, never: frozenset[str]) -> Any:
+    """Return a value with the words that may leave; numbers as they are."""
+    if isinstance(value, list):
+        return [known for item in value if (known := _known(key, item, never)) != ""]
+    if key in _OF_DCM2NIIX or not isinstance(value, str):
+        return value
+    return known_text(key, value, never)
 
 
 def _timing(image: Kept) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from bids_t1.data.errors import InvalidInputError, NoInputError
 from bids_t1.data.result import SeriesNote
 from bids_t1.dicom.files import found_instead, is_dicom, walk
 from bids_t1.dicom.images import FileContent, UnreadableError, read_file
-from bids_t1.dicom.privacy import scrub
+from bids_t1.dicom.privacy import known_text
 from bids_t1.dicom.volumes import echo_times_of
 
 if TYPE_CHECKING:
@@ -21,17 +21,19 @@ if TYPE_CHECKING:
     from bids_t1.dicom.plan import Kept, Plan
 
 _MOST_LISTED = 5
-"""Unreadable files listed by name."""
+"""Unreadable files listed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
     """All DICOM headers below a folder."""
 
-    folder: Path
     contents: tuple[FileContent, ...]
-    unreadable: tuple[tuple[Path, str], ...]
-    """Files that cannot be read, and why."""
+    unreadable: tuple[tuple[int, str], ...]
+    """Files that cannot be read, and why: numbers in the order of all names, which may be those of people."""
+
+    n_files: int
+    """Files of any kind."""
 
     beside: str = ""
     """What lies there that is no DICOM file and might be expected to hold some, in words."""
@@ -53,29 +55,30 @@ def survey(folder: Path) -> Survey:
         If there are some and none can be read.
     """
     contents: list[FileContent] = []
-    unreadable: list[tuple[Path, str]] = []
-    for path in walk(folder):
+    unreadable: list[tuple[int, str]] = []
+    number = 0
+    for number, path in enumerate(walk(folder), start=1):
         try:
             if is_dicom(path):
                 contents.append(read_file(path))
         except UnreadableError as error:
-            unreadable.append((path, str(error)))
+            unreadable.append((number, str(error)))
         except OSError as error:
-            unreadable.append((path, error.strerror or type(error).__name__))
+            unreadable.append((number, error.strerror or type(error).__name__))
     if not contents and unreadable:
         raise InvalidInputError(
-            f"{folder}: none of {len(unreadable)} DICOM files can be read; expected complete files. Copy them again "
+            f"none of {len(unreadable)} DICOM files can be read; expected complete files. Copy them again "
             f"from the scanner or the archive. Found: {_reasons(unreadable)}."
         )
     if not contents:
         raise NoInputError(
-            f"{folder}: no DICOM file found, but {found_instead(folder) or 'nothing at all'}; expected the scanner's "
+            f"no DICOM file found, but {found_instead(folder) or 'nothing at all'}; expected the scanner's "
             "files. Check the folder."
         )
-    return Survey(folder, tuple(contents), tuple(unreadable), found_instead(folder, noteworthy=True))
+    return Survey(tuple(contents), tuple(unreadable), number, found_instead(folder, noteworthy=True))
 
 
-def _reasons(unreadable: Iterable[tuple[Path, str]]) -> str:
+def _reasons(unreadable: Iterable[tuple[int, str]]) -> str:
     return "; ".join(sorted({reason for _, reason in unreadable}))
 
 
@@ -87,12 +90,18 @@ def series_records(found: Survey, plan: Plan) -> tuple[SeriesNote, ...]:
     return tuple(
         SeriesNote(
             number=key.number,
-            description=scrub(key.description or key.protocol, identifying),
+            description=_described(key, identifying),
             n_files=n_files[key],
             outcome="; ".join(outcomes[key]),
         )
         for key in sorted(n_files, key=lambda key: (key.number or 0, key.uid))
     )
+
+
+def _described(key: SeriesKey, never: frozenset[str]) -> str:
+    """Return the known words of what a series is called."""
+    called = known_text("SeriesDescription", key.description, never)
+    return called or known_text("ProtocolName", key.protocol, never)
 
 
 def _outcomes(found: Survey, plan: Plan) -> dict[SeriesKey, list[str]]:
@@ -154,12 +163,13 @@ def _kept_alike(images: list[Kept]) -> str:
     return f"kept as {' '.join(entities)}"
 
 
-def nothing_usable(folder: Path, series: Iterable[SeriesNote]) -> NoInputError:
+def nothing_usable(series: Iterable[SeriesNote]) -> NoInputError:
     """Return the error for a folder in which nothing can be measured, saying what each series is."""
     found = "\n".join(f"  series {entry.number} {entry.description}: {entry.outcome}" for entry in series)
     return NoInputError(
-        f"{folder}: no inversion recovery with at least 3 inversion times was found, no MP2RAGE and no multi-echo "
-        "gradient echo; expected images of the same geometry and sequence, each inversion time with its own inversion, "
+        "no inversion recovery with at least 3 inversion times was found in the DICOM files, no MP2RAGE and no "
+        "multi-echo gradient echo; expected images of the same geometry and sequence, each inversion time with its "
+        "own inversion, "
         "or the readouts or the UNI image of an MP2RAGE, or at least 3 echoes without inversion. "
         f"Series there:\n{found}"
     )
@@ -179,7 +189,7 @@ def _gain_warnings(plan: Plan) -> list[str]:
 
 
 def collect_warnings(found: Survey, plan: Plan) -> tuple[str, ...]:
-    """Return what the user must know. Files are named without the identifying words of the readable ones."""
+    """Return what the user must know."""
     notes = list(plan.warnings)
     pieces = [image.volume.one for image in plan.kept]
     notes.extend(sorted({piece.caveat for piece in pieces if piece.caveat}))
@@ -189,12 +199,12 @@ def collect_warnings(found: Survey, plan: Plan) -> tuple[str, ...]:
     if found.beside:
         notes.append(f"beside the DICOM files: {found.beside}; left out")
     if found.unreadable:
-        listed = found.unreadable[:_MOST_LISTED]
-        names = [scrub(str(path.relative_to(found.folder)), found.identifying) for path, _ in listed]
+        listed = ", ".join(str(number) for number, _ in found.unreadable[:_MOST_LISTED])
         notes.append(
             f"{len(found.unreadable)} DICOM files cannot be read and are left out ({_reasons(found.unreadable)}): "
-            + ", ".join(names)
+            f"number {listed}"
             + (", ..." if len(found.unreadable) > _MOST_LISTED else "")
+            + f" of {found.n_files} files in the order of their names"
         )
     return tuple(notes)
 

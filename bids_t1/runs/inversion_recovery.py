@@ -11,6 +11,7 @@ from bids_t1.bids.load import load_series
 from bids_t1.data.estimate import VoxelStatus, count_statuses
 from bids_t1.data.outputs import outputs_of
 from bids_t1.data.result import RunResult
+from bids_t1.data.vocabulary import known_manufacturer
 from bids_t1.estimation.engine import EstimationOptions, estimate
 from bids_t1.estimation.examples import choose_examples
 from bids_t1.runs.common import computing, if_valid, interval_factor, naming, require_memory, times, uris, versions
@@ -108,7 +109,7 @@ def _record(
         "RepetitionTimes": [time if math.isfinite(time) else None for time in model.repetition_times],
         "EchoTime": if_valid(first.seconds, "EchoTime"),
         "MagneticFieldStrength": if_valid(first.number, "MagneticFieldStrength"),
-        "Manufacturer": first.text("Manufacturer"),
+        "Manufacturer": known_manufacturer(first.text("Manufacturer")),
         "DataKind": series.kind,
         "PolarityRestored": series.kind == "magnitude" or settings.restore_polarity,
         "EfficiencyModel": settings.efficiency,

@@ -16,6 +16,7 @@ from bids_t1.bids.transmit_field import load_given_transmit_field, load_transmit
 from bids_t1.data.estimate import VoxelStatus, count_statuses
 from bids_t1.data.outputs import outputs_of
 from bids_t1.data.result import RunResult, SignalCurve
+from bids_t1.data.vocabulary import known_manufacturer
 from bids_t1.estimation.posterior import PosteriorOptions, ReadoutImages, TransmitPrior, estimate_posterior
 from bids_t1.runs.common import computing, if_valid, naming, require_memory, times, uris, versions
 from bids_t1.sequences.mp2rage_timing import read_timing
@@ -175,7 +176,7 @@ def _record(
         "TimingOrigins": timing.origins,
         "EchoTime": if_valid(first.seconds, "EchoTime"),
         "MagneticFieldStrength": field_strength,
-        "Manufacturer": first.text("Manufacturer"),
+        "Manufacturer": known_manufacturer(first.text("Manufacturer")),
         "DataKind": series.form,
         "Scaling": dict(series.scaling) or None,
         "T1Prior": "uniform",

@@ -14,6 +14,7 @@ from bids_t1.bids.load import load_series
 from bids_t1.data.estimate import VoxelStatus, count_statuses
 from bids_t1.data.outputs import outputs_of
 from bids_t1.data.result import RunResult
+from bids_t1.data.vocabulary import known_manufacturer
 from bids_t1.estimation.demodulation import demodulate
 from bids_t1.estimation.engine import EstimationOptions, estimate
 from bids_t1.estimation.examples import choose_examples
@@ -94,7 +95,7 @@ def _record(series: Series, model: MultiEchoGradientEcho, fitted: Estimate, sett
         "RepetitionTime": if_valid(first.seconds, "RepetitionTime"),
         "FlipAngle": if_valid(first.number, "FlipAngle"),
         "MagneticFieldStrength": if_valid(first.number, "MagneticFieldStrength"),
-        "Manufacturer": first.text("Manufacturer"),
+        "Manufacturer": known_manufacturer(first.text("Manufacturer")),
         "DataKind": "magnitude" if series.kind == "magnitude" else "complex",
         "NoiseHandling": noise,
         "SearchRange": list(settings.t2star_range),

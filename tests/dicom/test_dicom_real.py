@@ -80,7 +80,7 @@ def test_frames_of_a_real_enhanced_file_are_cut_out_whole(tmp_path: Path) -> Non
     for index, volume in enumerate(volumes):
         folder = tmp_path / str(index)
         folder.mkdir()
-        lay_out(volume, folder)
+        lay_out(volume, folder, frozenset())
         (cut,) = folder.iterdir()
         frames = sorted(piece.frame or 0 for piece in volume.slices)
         assert np.array_equal(dcmread(cut).pixel_array, whole[frames])
