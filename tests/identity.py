@@ -1,0 +1,155 @@
+"""Whether two checkouts make the same bytes: ``python -m tests.identity BEFORE AFTER``, for changes without effect.
+
+Each case runs the phantom and the command of both checkouts, in fresh processes, and compares every file of the phantom
+and of the results. Logs are left out, as they hold the record of the run; pages count only with ``--pages``.
+Cases on real data run where they are at hand, as for the tests.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from tests.real_data import place_of
+
+_TINY = "--resolution 8 --slices 4"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A dataset and what is made of it."""
+
+    name: str
+    phantom: str = ""
+    """Options of the phantom; empty where the data are real."""
+
+    real: str = ""
+    """Folder of the real data."""
+
+    options: str = ""
+    group: str | None = None
+    """Options of the level group, where it is run too."""
+
+
+CASES = (
+    Case("ir", f"{_TINY}"),
+    Case("ir-learned", f"{_TINY} --part real", options="--ir-efficiency learned"),
+    Case("ir-ideal", f"{_TINY} --part polar --repetition-times 9", options="--ir-efficiency ideal --ir-noise rician"),
+    Case("ir-complex", f"{_TINY} --part complex --participants 2", options="--nprocs 2"),
+    Case("ir-dicom", f"{_TINY} --format dicom --vendor philips --layout sourcedata"),
+    Case("ir-dicom-enhanced", f"{_TINY} --format dicom --enhanced"),
+    Case("mp2rage", f"{_TINY} --sequences MP2RAGE"),
+    Case("mp2rage-complex", f"{_TINY} --sequences MP2RAGE --mp2rage-form complex --b1-map none"),
+    Case("mp2rage-uni", f"{_TINY} --sequences MP2RAGE --mp2rage-form uni --b1-map afi"),
+    Case("mp2rage-uni-mag", f"{_TINY} --sequences MP2RAGE --mp2rage-form uni-mag --b1-map dam"),
+    Case("mp2rage-uni-last", f"{_TINY} --sequences MP2RAGE --mp2rage-form uni-last --b1-map percent"),
+    Case("mp2rage-mag", f"{_TINY} --sequences MP2RAGE --mp2rage-form mag --b1-map tfl"),
+    Case("mp2rage-dicom", f"{_TINY} --sequences MP2RAGE --format dicom --b1-map sa2rage"),
+    Case("mp2rage-philips", f"{_TINY} --sequences MP2RAGE --format dicom --vendor philips --b1-map epi"),
+    Case("mp3rage", f"{_TINY} --sequences MP3RAGE --b1-map ratio"),
+    Case("megre", f"{_TINY} --sequences MEGRE"),
+    Case("megre-complex", f"{_TINY} --sequences MEGRE --megre-part polar", options="--t2star-noise floor"),
+    Case("megre-dicom", f"{_TINY} --sequences MEGRE --format dicom --vendor ge"),
+    Case("whole", "--resolution 4 --sequences IRT1 MP2RAGE MEGRE --misalignment 4 3 --format dicom"),
+    Case(
+        "cohort",
+        "--resolution 6 --participants 3 --sequences IRT1 MP2RAGE --bias mt",
+        group="--folds 3 --calibration-preset none",
+    ),
+    Case("nist-ge", real="nist_ir/ge_1p5t"),
+    Case("nist-philips", real="nist_ir/philips_1p5t", options="--ir-efficiency learned"),
+)
+
+
+def main() -> int:
+    """Run the cases in both checkouts and tell what differs."""
+    parser = argparse.ArgumentParser(description="Compare, byte for byte, what two checkouts make.")
+    parser.add_argument("before", type=Path)
+    parser.add_argument("after", type=Path)
+    parser.add_argument("--only", nargs="+", help="names of cases")
+    parser.add_argument("--pages", action="store_true", help="compare pages too")
+    parser.add_argument(
+        "--keep", type=Path, help="folder to keep what is made; cases made there before are not repeated"
+    )
+    parser.add_argument("-j", "--jobs", type=int, default=2)
+    arguments = parser.parse_args()
+    chosen = [case for case in CASES if not arguments.only or case.name in arguments.only]
+    with tempfile.TemporaryDirectory() as scratch:
+        root = arguments.keep or Path(scratch)
+        job = partial(_differences, arguments.before.resolve(), arguments.after.resolve(), root.resolve())
+        with ThreadPoolExecutor(arguments.jobs) as pool:
+            found = [[name for name in names if _counts(name, arguments.pages)] for names in pool.map(job, chosen)]
+    for case, names in zip(chosen, found, strict=True):
+        sys.stdout.write(f"{case.name:20} {'the same' if not names else 'DIFFERS: ' + ' '.join(names[:6])}\n")
+    return int(any(found))
+
+
+def _counts(name: str, with_pages: bool) -> bool:
+    return "/logs/" not in name and (with_pages or not name.endswith(".html"))
+
+
+def _differences(before: Path, after: Path, root: Path, case: Case) -> list[str]:
+    """Return the files that differ, or that only one checkout makes."""
+    listings = [
+        _listing(_made(checkout, root / side, case)) for checkout, side in ((before, "before"), (after, "after"))
+    ]
+    return sorted({name for name, _ in listings[0].items() ^ listings[1].items()})
+
+
+def _made(checkout: Path, root: Path, case: Case) -> Path:
+    """Make the dataset and the results of a case, in a folder that has the same name for both checkouts."""
+    folder = root / case.name
+    done = folder / "done"
+    if done.is_file():
+        return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    data, out = folder / "data", folder / "out"
+    if case.phantom:
+        phantom = next(name for name in ("bids_t1_phantom", "bids_t1.phantom") if _is_there(checkout, name))
+        _run(checkout, "-m", phantom, str(data), *case.phantom.split())
+    elif not _link_real(case.real, data):
+        return folder
+    _run(checkout, "-m", "bids_t1", str(data), str(out), "participant", "--device", "cpu", *case.options.split())
+    if case.group is not None:
+        _run(checkout, "-m", "bids_t1", str(data), str(out), "group", "--device", "cpu", *case.group.split())
+    done.touch()
+    return folder
+
+
+def _is_there(checkout: Path, module: str) -> bool:
+    return (checkout / module.replace(".", "/") / "__main__.py").is_file()
+
+
+def _link_real(name: str, target: Path) -> bool:
+    source = place_of(name)
+    if source.is_dir() and not target.is_symlink():
+        target.symlink_to(source)
+    return source.is_dir()
+
+
+def _run(checkout: Path, *words: str) -> None:
+    environment = os.environ | {"PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, *words], cwd=checkout, env=environment, capture_output=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{checkout}: {' '.join(words)} ended with {done.returncode}:\n{done.stderr.decode()[-2000:]}")
+
+
+def _listing(folder: Path) -> dict[str, str]:
+    files = [path for part in ("data", "data_truth", "out") for path in sorted((folder / part).rglob("*"))]
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+        if path.is_file()
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
