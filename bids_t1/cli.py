@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections import Counter
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,19 +25,25 @@ from bids_t1.data.errors import (
     forget_stop,
     ignored,
     stop,
+    stop_if_asked,
 )
+from bids_t1.scratch import sweep
 from bids_t1.settings import Settings
-from bids_t1.storage import sweep
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from bids_t1.participant import Outcome
 
 LOG = logging.getLogger(__name__)
 
 SOME_FAILED = BidsT1Error.exit_code
+
+LONGEST = {"t1_range": 30.0, "t2star_range": 10.0}
+"""Relaxation times that are longer than those of any matter, by option [s]."""
+
+LARGEST_SEED = 2**32 - 1
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -48,10 +54,12 @@ def build_parser() -> argparse.ArgumentParser:
         "gradient echo: DICOM or BIDS in, BIDS derivatives and a page out.",
         epilog="Exit codes: 0 all done, 1 some participant failed, 16 input invalid, 18 labels or filters select "
         "nothing, 64 usage, 66 no input, 73 cannot create output, 74 input/output error, "
-        "75 stopped from outside.",
+        "75 stopped from outside, 130 interrupted.",
     )
     parser.add_argument("bids_dir", type=Path, help="BIDS dataset, or folder of DICOM files; only read")
-    parser.add_argument("out_dir", type=Path, help="folder for the derivatives")
+    parser.add_argument(
+        "out_dir", type=Path, help="folder for the derivatives: one that is not there, empty, or of an earlier run"
+    )
     parser.add_argument(
         "analysis_level",
         choices=("participant", "group"),
@@ -327,48 +335,45 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     arguments = build_parser().parse_args(argv)
     _configure_logging(arguments.verbose)
+    with _stoppable():
+        try:
+            settings = _settings(arguments)
+            code = _run_group(settings) if arguments.analysis_level == "group" else _run(settings)
+            stop_if_asked()
+        except BidsT1Error as error:
+            LOG.error("%s", error)  # noqa: TRY400 - an expected failure is its message
+            return error.exit_code
+        except Stopped as stopped:
+            LOG.error("stopped; what was finished is kept, the same command goes on with the rest")  # noqa: TRY400
+            return stopped.exit_code
+        return code
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Obey requests to stop in a block, however they come; one that this process was told to ignore stays ignored."""
     forget_stop()
-    before, said = signal.signal(signal.SIGTERM, stop), sys.unraisablehook
-    sys.unraisablehook = ignored
+    signals = [one for one in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(one) != signal.SIG_IGN]
+    before = [signal.signal(one, stop) for one in signals]
+    said, sys.unraisablehook = sys.unraisablehook, ignored
     try:
-        settings = _settings(arguments)
-        return _run_group(settings) if arguments.analysis_level == "group" else _run(settings)
-    except BidsT1Error as error:
-        LOG.error("%s", error)  # noqa: TRY400 - an expected failure is its message
-        return error.exit_code
-    except Stopped as stopped:
-        LOG.error("stopped; what was finished is kept, the same command goes on with the rest")  # noqa: TRY400
-        return stopped.exit_code
-    except KeyboardInterrupt:
-        LOG.error("interrupted; what was finished is kept")  # noqa: TRY400
-        return 130
+        yield
     finally:
-        signal.signal(signal.SIGTERM, before)
         sys.unraisablehook = said
+        for one, handler in zip(signals, before, strict=True):
+            signal.signal(one, handler)
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
     """Check the arguments against each other and against the file system."""
-    for name in ("t1_range", "t2star_range"):
-        low, high = getattr(arguments, name)
-        if not 0 < low < high < math.inf:
-            raise UsageError(
-                f"--{name.replace('_', '-')} is {low:g} {high:g}; expected two positive times in seconds, the shorter "
-                "first."
-            )
+    _check_numbers(arguments)
     _check_mp2rage(arguments)
     database = arguments.bids_database_dir
     if database is not None and not (database / "layout_index.sqlite").is_file():
         raise UsageError(f"--bids-database-dir is {database}; expected a folder with a saved index of pybids.")
-    for name, least in (("nprocs", 1), ("omp_nthreads", 1), ("mem_mb", 1), ("folds", 2), ("random_seed", 0)):
-        value = getattr(arguments, name)
-        if value is not None and value < least:
-            raise UsageError(f"--{name.replace('_', '-')} is {value}; expected {least} or more.")
     bids_dir, out_dir = arguments.bids_dir.resolve(), arguments.out_dir.resolve()
     if not bids_dir.is_dir():
         raise NoInputError(f"{arguments.bids_dir}: is no folder; expected a BIDS dataset or a folder of DICOM files.")
-    if out_dir == bids_dir:
-        raise UsageError(f"{arguments.out_dir}: is bids_dir, which is only read; expected another folder.")
     from bids_t1.bids.protocol import read_protocol  # noqa: PLC0415 - loads numpy, which waits for right arguments
 
     return Settings(
@@ -408,6 +413,38 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         memory_mb=arguments.mem_mb or _share_of_job(arguments.nprocs),
         command=_command(arguments),
     )
+
+
+def _check_numbers(arguments: argparse.Namespace) -> None:
+    for name, value in sorted(vars(arguments).items()):
+        numbers = [one for one in (value if isinstance(value, list | tuple) else [value]) if isinstance(one, float)]
+        if not all(map(math.isfinite, numbers)):
+            shown = " ".join(f"{number:g}" for number in numbers)
+            raise UsageError(f"{_option(name)} is {shown}; expected finite numbers.")
+    for name, longest in LONGEST.items():
+        _check_range(_option(name), getattr(arguments, name), longest)
+    for name, least in (("nprocs", 1), ("omp_nthreads", 1), ("mem_mb", 1), ("folds", 2), ("random_seed", 0)):
+        value = getattr(arguments, name)
+        if value is not None and value < least:
+            raise UsageError(f"{_option(name)} is {value}; expected {least} or more.")
+    if arguments.random_seed > LARGEST_SEED:
+        raise UsageError(f"--random-seed is {arguments.random_seed}; expected {LARGEST_SEED} or less.")
+
+
+def _check_range(option: str, times: Sequence[float], longest: float) -> None:
+    """Refuse what cannot be a range of relaxation times: most often it is one in milliseconds."""
+    low, high = times
+    if not 0 < low < high:
+        raise UsageError(f"{option} is {low:g} {high:g}; expected two positive times in seconds, the shorter first.")
+    if high > longest or low >= longest / 10:
+        raise UsageError(
+            f"{option} is {low:g} {high:g}; expected times in seconds, the shorter below {longest / 10:g} and the "
+            f"longer at most {longest:g}. Divide by 1000 if these are milliseconds."
+        )
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _check_mp2rage(arguments: argparse.Namespace) -> None:
@@ -470,7 +507,7 @@ def _command(arguments: argparse.Namespace) -> str:
     for name, value in sorted(vars(arguments).items()):
         if name in {"bids_dir", "out_dir", "analysis_level", "verbose"} or value == defaults[name]:
             continue
-        option = f"--{name.replace('_', '-')}"
+        option = _option(name)
         if value is True:
             shown.append(option)
         else:
@@ -483,18 +520,14 @@ def _command(arguments: argparse.Namespace) -> str:
 def _run(settings: Settings) -> int:
     """Process the participants and say what came of them."""
     from bids_t1.cohort import find_work, process_all  # noqa: PLC0415 - heavy imports wait for right arguments
+    from bids_t1.participant import describe_output  # noqa: PLC0415 - as above
 
+    _require_places(settings)
     work = find_work(settings)
-    try:
-        settings.out_dir.mkdir(parents=True, exist_ok=True)
-        (settings.out_dir / "logs").mkdir(exist_ok=True)
-        settings.work_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CannotCreateOutputError(
-            f"{error.filename}: cannot be made ({error.strerror}); expected a folder that can be written. "
-            "Choose another out_dir or --work-dir."
-        ) from error
-    sweep(settings.out_dir)
+    if not settings.reports_only:
+        _make(settings.out_dir, settings.work_dir, settings.out_dir / "logs")
+        describe_output(settings)
+    _sweep(settings)
     outcomes = process_all(work, settings)
     if settings.work_dir.parent == settings.out_dir:
         with suppress(OSError):  # not empty: something is being worked on there
@@ -502,10 +535,38 @@ def _run(settings: Settings) -> int:
     return _summarise(outcomes, settings)
 
 
+def _require_places(settings: Settings) -> None:
+    """Refuse folders in which something of somebody else could be lost."""
+    from bids_t1.places import require_out_dir, require_work_dir  # noqa: PLC0415 - heavy imports wait
+
+    require_out_dir(settings.out_dir, settings.bids_dir)
+    require_work_dir(settings.work_dir, settings.out_dir, settings.bids_dir)
+
+
+def _make(*folders: Path) -> None:
+    try:
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotCreateOutputError(
+            f"{error.filename}: cannot be made ({error.strerror}); expected a folder that can be written. "
+            "Choose another out_dir or --work-dir."
+        ) from error
+
+
+def _sweep(settings: Settings) -> None:
+    """Remove what killed processes left, wherever something is filled before it is seen."""
+    out_dir, work_dir = settings.out_dir, settings.work_dir
+    for folder in (out_dir, out_dir / "logs", out_dir / "calibration", out_dir / "sourcedata" / "raw", work_dir):
+        sweep(folder)
+
+
 def _run_group(settings: Settings) -> int:
     """Bring the results of all participants together."""
     from bids_t1.group import process_group  # noqa: PLC0415 - heavy imports wait for right arguments
 
+    _require_places(settings)
+    _sweep(settings)
     page = process_group(settings)
     LOG.warning("bids_t1: open %s", page)
     return 0

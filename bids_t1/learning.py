@@ -26,8 +26,10 @@ from bids_t1.data.calibration import (
 )
 from bids_t1.data.errors import BidsT1Error
 from bids_t1.estimation.chunks import choose_device
+from bids_t1.places import CHECKPOINTS
 from bids_t1.report.calibration_card import write_card
 from bids_t1.runs.calibrated import measured_scan
+from bids_t1.scratch import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -70,8 +72,9 @@ def learn(participants: Sequence[str], settings: Settings) -> Calibration | str:
         write_card(done.model.card, folder)
         return done
     LOG.info("calibration: %d participants, preset %s", n_participants, options.plan.name)
-    checkpoints = settings.work_dir / FOLDER
+    checkpoints = settings.work_dir / CHECKPOINTS
     checkpoints.mkdir(parents=True, exist_ok=True)
+    sweep(checkpoints)
     calibration = calibrate(scans, options, checkpoints=checkpoints, progress=_say)
     folder.mkdir(exist_ok=True)
     save_model(calibration.model, folder)

@@ -8,25 +8,33 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from bids_t1 import resume
 from bids_t1.bids import discover, results, write, write_spaces
 from bids_t1.data.entities import BidsName
 from bids_t1.data.errors import (
     BidsT1Error,
+    CannotCreateOutputError,
+    InvalidInputError,
     NoInputError,
+    NotEnoughMemoryError,
     NothingSelectedError,
     UsageError,
+    stop_if_asked,
+    without_stopping,
 )
 from bids_t1.dicom.convert import convert
 from bids_t1.dicom.record import Conversion
+from bids_t1.places import require_raw
 from bids_t1.report.page import write_page
 from bids_t1.runs import inversion_recovery, mp2rage, multi_echo_gre
 from bids_t1.runs.common import versions
 from bids_t1.spaces import Related, relate
-from bids_t1.storage import publishing
+from bids_t1.storage import as_json, publish, publish_file, staging, writing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from bids_t1.bids.discover import Found
     from bids_t1.data.acquisition import Acquisition, TransmitImages
@@ -57,6 +65,7 @@ class Outcome:
     n_runs: int
     failures: tuple[BidsT1Error, ...]
     page: Path | None
+    n_warnings: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,36 +79,126 @@ class _Session:
     failures: tuple[BidsT1Error, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Staged:
+    """A session whose maps and log are made, and not to be seen yet."""
+
+    label: str | None
+    folder: Path
+    """Of its maps, relative to the dataset."""
+
+    n_runs: int
+    own: frozenset[str]
+    """Files of an earlier run that are not made again, relative to the dataset."""
+
+    failures: tuple[BidsT1Error, ...]
+
+
 def process_participant(work: Work, settings: Settings) -> Outcome:
-    """Convert, find, fit, write and report one participant; expected failures are returned, not raised."""
+    """Convert, find, fit, write and report one participant; failures of its data are returned, not raised.
+
+    Nothing is seen before maps, logs and page are all made.
+
+    Raises
+    ------
+    BidsT1Error
+        If the choices of the command fit nothing here, or nothing can be written; what an earlier run made stays.
+    """
     if work.refused is not None:
         raise work.refused
-    n_runs = 0
-    failures: list[BidsT1Error] = []
-    digest = resume.fingerprint(work.participant, [source.folder for source in work.sources], settings)
-    finished = None if settings.force else resume.finished_runs(work.participant, digest, settings)
+    participant = work.participant
+    digest = resume.fingerprint(participant, [source.folder for source in work.sources], settings)
+    finished = None if settings.force else resume.finished_runs(participant, digest, settings)
     if finished is not None:
         LOG.info(
             "sub-%s: finished before with the same input, options and version; left as it is (--force does it again)",
-            work.participant,
+            participant,
         )
-        n_runs = finished
-    elif not settings.reports_only:
-        labels = set()
-        for session in _sessions(work, settings):
-            n_fitted, failed = _process_session(work.participant, session, digest, settings)
-            n_runs += n_fitted
-            failures += failed
-            labels.add(session.label)
-        if None not in labels:  # what an earlier run could not tell sessions of is settled now
-            results.log_path(settings.out_dir, work.participant, None).unlink(missing_ok=True)
-    result = results.read_result(settings.out_dir, work.participant)
+    if finished is not None or settings.reports_only:
+        return _reported(participant, finished or 0, settings)
+    _require_given(participant, settings)
+    sessions = list(_sessions(work, settings))
+    command = {
+        "command": settings.command,
+        "fingerprint": digest,
+        "all_sessions": not settings.sessions,
+        "sessions": [session.label for session in sessions],
+    }
+    with staging(settings.out_dir) as stage:
+        staged = [_stage_session(participant, session, command, stage, settings) for session in sessions]
+        return _published(participant, staged, stage, settings)
+
+
+def _reported(participant: str, n_runs: int, settings: Settings) -> Outcome:
+    """Make the page of what is there."""
+    result = results.read_result(settings.out_dir, participant)
     if result is None:
         raise NoInputError(
-            f"sub-{work.participant}: {settings.out_dir.name} holds no results of it; expected a log. Process it first."
+            f"sub-{participant}: {settings.out_dir.name} holds no results of it; expected a log. Process it first."
         )
-    page = write_page(result, settings.out_dir)
-    return Outcome(work.participant, n_runs, tuple(failures), page)
+    _tell(result.all_warnings, participant)
+    return Outcome(participant, n_runs, (), write_page(result, settings.out_dir), len(result.all_warnings))
+
+
+def _published(participant: str, staged: Sequence[_Staged], stage: Path, settings: Settings) -> Outcome:
+    """Make the page, and then let everything be seen: maps, logs, page."""
+    out_dir, page = settings.out_dir, Path(f"sub-{participant}.html")
+    failures = tuple(failure for session in staged for failure in session.failures)
+    for failure in failures:
+        LOG.error("sub-%s: %s", participant, failure)
+    obsolete = resume.obsolete_log(participant, [session.label for session in staged], settings)
+    result = results.read_result(out_dir, participant, staged=stage, obsolete=obsolete)
+    warnings = () if result is None else result.all_warnings
+    _tell(warnings, participant)
+    if result is not None:
+        write_page(result, stage)
+    with writing(out_dir / f"sub-{participant}"), without_stopping():
+        if any(session.n_runs for session in staged):
+            describe_output(settings)
+        # Sessions first: the folder of what lies outside of them holds theirs.
+        for session in sorted(staged, key=lambda session: session.label is None):
+            if session.n_runs:
+                _say_kept(publish(stage, out_dir, session.folder, session.own), session)
+            publish_file(stage, out_dir, results.log_path(Path(), participant, session.label))
+        if obsolete is not None:
+            resume.forget(obsolete, out_dir)
+        publish_file(stage, out_dir, page)
+    n_runs = sum(session.n_runs for session in staged)
+    return Outcome(participant, n_runs, failures, out_dir / page, len(warnings))
+
+
+def _say_kept(kept: Iterable[str], session: _Staged) -> None:
+    of_others = [name for name in kept if session.label is not None or "/ses-" not in name]
+    if of_others:
+        LOG.info("%s: kept %d files that are not of this program", session.folder, len(of_others))
+
+
+def _tell(warnings: Sequence[str], participant: str) -> None:
+    """Show on the terminal what page and sidecars warn of."""
+    for warning in warnings:
+        LOG.warning("sub-%s: %s", participant, warning)
+
+
+def describe_output(settings: Settings) -> None:
+    """Write the files at the root of the derivatives, by which later runs know whose they are."""
+    write.describe_derivatives(settings.out_dir, _source_datasets(settings))
+
+
+def _require_given(participant: str, settings: Settings) -> None:
+    """Refuse a participant of whom no folder of masks and segmentations knows: its name may be mistyped."""
+    given = () if settings.maps_only else settings.derivatives
+    if given and not any((folder / f"sub-{participant}").is_dir() for folder in given):
+        raise NothingSelectedError(
+            f"sub-{participant}: is in none of --derivatives; expected its masks or segmentations there. Check the "
+            "folder, or process this participant without it."
+        )
+
+
+def _is_of_command(error: BidsT1Error, participant: str, settings: Settings) -> bool:
+    """Tell whether the choices of the command are to blame, and not the data: results that are there then stay."""
+    if isinstance(error, NotEnoughMemoryError):
+        return bool(results.log_paths(settings.out_dir, participant))
+    return isinstance(error, UsageError | NothingSelectedError | CannotCreateOutputError)
 
 
 def _sessions(work: Work, settings: Settings) -> Iterator[_Session]:
@@ -107,10 +206,12 @@ def _sessions(work: Work, settings: Settings) -> Iterator[_Session]:
     try:
         found = _find(settings.bids_dir, work.participant, settings, settings.sessions)
     except BidsT1Error as error:
+        if _is_of_command(error, work.participant, settings):
+            raise
         yield _Session(None, failures=(error,))
         return
     if found.runs:
-        # Images outside of sessions first: their folder is replaced as a whole, with those of sessions in it.
+        # Images outside of sessions first: the checksums of their folder are then of nothing else.
         for label in sorted({run.name.get("ses") for run in found.runs}, key=lambda label: label or ""):
             runs = tuple(run for run in found.runs if run.name.get("ses") == label)
             yield _Session(label, runs, found.transmit_fields)
@@ -121,7 +222,9 @@ def _sessions(work: Work, settings: Settings) -> Iterator[_Session]:
             f"sub-{work.participant}: no images with suffix {' or '.join(discover.SEQUENCES)} and no DICOM files"
             f"{where}; expected either. Check the folder, or leave this participant out with --participant-label."
         )
-        yield _Session(None, failures=(NothingSelectedError(message) if where else NoInputError(message),))
+        if where:
+            raise NothingSelectedError(message)
+        yield _Session(None, failures=(NoInputError(message),))
     for source in work.sources:
         yield _converted(work.participant, source, settings)
 
@@ -143,6 +246,7 @@ def _converted(participant: str, source: DicomSource, settings: Settings) -> _Se
     LOG.info("sub-%s: reading DICOM headers", participant)
     try:
         _require_outside(raw, settings.bids_dir)
+        require_raw(raw)
         conversion = convert(
             source.folder,
             raw,
@@ -157,6 +261,8 @@ def _converted(participant: str, source: DicomSource, settings: Settings) -> _Se
         found = _find(raw, participant, settings, sessions)
         return _Session(source.session, found.runs, found.transmit_fields, conversion)
     except BidsT1Error as error:
+        if _is_of_command(error, participant, settings):
+            raise
         return _Session(source.session, failures=(error,))
 
 
@@ -192,47 +298,77 @@ def _source_datasets(settings: Settings) -> dict[str, Path]:
     return named | ({"converted": converted} if converted.is_dir() and converted != settings.bids_dir else {})
 
 
-def _process_session(
-    participant: str, session: _Session, digest: str, settings: Settings
-) -> tuple[int, list[BidsT1Error]]:
-    """Fit every run of a session and write what succeeded, together, in one step; return how many runs did."""
+def _stage_session(
+    participant: str, session: _Session, command: Mapping[str, object], stage: Path, settings: Settings
+) -> _Staged:
+    """Fit every run of a session, and write what succeeded and the log where nobody sees them yet."""
+    runs, failures = _runs(participant, session, settings)
+    related = _related(runs, failures, settings)
+    folder = Path(BidsName.build({"sub": participant, "ses": session.label}, "T1map").folder("."))
+    before = resume.outputs(results.log_path(settings.out_dir, participant, session.label))
+    notes = () if session.conversion is None else session.conversion.warnings
+    if before and not related.runs:
+        notes = (*notes, f"{folder}: the maps of an earlier run are left there, as none could be made now.")
+    with writing(settings.out_dir / folder):
+        if related.runs:
+            (stage / folder).mkdir(parents=True)
+            for run in related.runs:
+                write.write_run(stage / folder, run, notes)
+            _write_related(stage / folder, related, related.runs[0].name)
+        outputs = resume.checksums(stage, stage / folder) if related.runs else before
+        log = {**_log(session, related, failures, notes), **command, "outputs": outputs}
+        path = results.log_path(stage, participant, session.label)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(as_json(log), encoding="utf-8")
+    own = resume.unchanged(settings.out_dir, {name: before[name] for name in before.keys() - outputs.keys()})
+    return _Staged(session.label, folder, len(related.runs), own, tuple(failures))
+
+
+def _runs(participant: str, session: _Session, settings: Settings) -> tuple[list[RunResult], list[BidsT1Error]]:
+    """Fit every run of a session; return what succeeded, and why the rest did not."""
     raw = raw_dataset(settings, converted=session.conversion is not None)
     runs: list[RunResult] = []
     failures = list(session.failures)
     for acquisition in session.acquisitions:
+        stop_if_asked()
         try:
-            runs.append(_process_run(acquisition, raw, session.transmit_fields, settings))
+            run = _process_run(acquisition, raw, session.transmit_fields, settings)
+            _require_estimates(run)
+            runs.append(run)
         except BidsT1Error as error:
+            if _is_of_command(error, participant, settings):
+                raise
             failures.append(error)
-    related = _related(runs, failures, settings)
-    runs = list(related.runs)
-    published = Path(BidsName.build({"sub": participant, "ses": session.label}, "T1map").folder("."))
-    if runs:
-        write.describe_derivatives(settings.out_dir, _source_datasets(settings))
-        with publishing(settings.out_dir, published) as folder:
-            for run in runs:
-                write.write_run(folder, run)
-            _write_related(folder, related, runs[0].name)
-    for failure in failures:
-        LOG.error("sub-%s: %s", participant, failure)
+    return runs, failures
+
+
+def _require_estimates(run: RunResult) -> None:
+    """Refuse a map without a value: it is no result."""
+    if np.isfinite(run.maps["time"]).any():
+        return
+    counts = ", ".join(f"{count} {name}" for name, count in run.status_counts.items() if count)
+    raise InvalidInputError(
+        f"{run.name}: no voxel has an estimate ({counts}); expected some. Check that the images show an object, differ "
+        "as their times do, and that their metadata are theirs."
+    )
+
+
+def _log(
+    session: _Session, related: Related, failures: Sequence[BidsT1Error], notes: Sequence[str]
+) -> dict[str, object]:
+    """Return what was found, done and refused in a session."""
     conversion = session.conversion
-    log = {
-        "runs": [write.log_of_run(run) for run in runs],
+    return {
+        "runs": [write.log_of_run(run) for run in related.runs],
         "anatomies": [write_spaces.log_of_anatomy(anatomy) for anatomy in related.anatomies],
         "comparisons": [write_spaces.log_of_comparison(comparison) for comparison in related.comparisons],
         "regions": [write_spaces.plain(row) for row in related.regions],
         "agreements": [write_spaces.plain(row) for row in related.agreements],
         "failures": [str(failure) for failure in failures],
-        "warnings": [] if conversion is None else list(conversion.warnings),
+        "warnings": list(notes),
         "series": [] if conversion is None else [asdict(series) for series in conversion.series],
         "versions": versions(),
-        "command": settings.command,
-        "fingerprint": digest,
-        "all_sessions": not settings.sessions,
-        "outputs": resume.checksums(settings.out_dir, settings.out_dir / published) if runs else {},
     }
-    write.write_log(results.log_path(settings.out_dir, participant, session.label), log)
-    return len(runs), failures
 
 
 def _related(runs: Sequence[RunResult], failures: list[BidsT1Error], settings: Settings) -> Related:

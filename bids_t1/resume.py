@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from bids_t1.estimation.chunks import choose_device
 from bids_t1.tissue.templates import installed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from bids_t1.settings import Settings
@@ -81,13 +82,15 @@ def finished_runs(participant: str, wanted: str, settings: Settings) -> int | No
     """Return how many runs of a participant are finished, or None where it has to be processed.
 
     Finished means: every log is of the same fingerprint and tells of no failure, and every output has its checksum.
-    Without a choice of sessions, the logs must come from a command that had none either: it has seen all sessions.
+    Without a choice of sessions, the logs must come from a command that had none either, as it has seen all sessions,
+    and be there for all of them.
     """
     if settings.sessions:
         logs = [_read(results.log_path(settings.out_dir, participant, session)) for session in settings.sessions]
     else:
-        logs = [_read(path) for path in results.log_paths(settings.out_dir, participant)]
-        if not all(log.get("all_sessions") for log in logs):
+        paths = results.log_paths(settings.out_dir, participant)
+        logs = [_read(path) for path in paths]
+        if not all(log.get("all_sessions") and _has_logs(log, participant, settings) for log in logs):
             return None
     if not logs or any(log.get("fingerprint") != wanted or log.get("failures") for log in logs):
         return None
@@ -97,6 +100,50 @@ def finished_runs(participant: str, wanted: str, settings: Settings) -> int | No
             if not path.is_file() or _checksum(path) != checksum:
                 return None
     return sum(len(log["runs"]) for log in logs)
+
+
+def _has_logs(log: Mapping[str, Any], participant: str, settings: Settings) -> bool:
+    """Tell whether every session that a command knew has a log."""
+    sessions = log.get("sessions")
+    return isinstance(sessions, list) and all(
+        results.log_path(settings.out_dir, participant, session).is_file() for session in sessions
+    )
+
+
+def outputs(log: Path) -> dict[str, str]:
+    """Return the checksums of what a log knows as outputs, by path in the dataset; none without a log."""
+    found = _read(log).get("outputs")
+    return {str(name): str(value) for name, value in found.items()} if isinstance(found, dict) else {}
+
+
+def unchanged(out_dir: Path, known: Mapping[str, str]) -> frozenset[str]:
+    """Return which outputs of an earlier run are as it left them; what somebody changed is theirs."""
+    return frozenset(
+        name for name, value in known.items() if (out_dir / name).is_file() and _checksum(out_dir / name) == value
+    )
+
+
+def obsolete_log(participant: str, labels: Sequence[str | None], settings: Settings) -> Path | None:
+    """Return the log of what an earlier run could not tell sessions of, where they are known now."""
+    log = results.log_path(settings.out_dir, participant, None)
+    if None in labels or not log.is_file() or (settings.sessions and outputs(log)):
+        return None
+    return log
+
+
+def forget(log: Path, out_dir: Path) -> None:
+    """Remove a log and the outputs that only it knows.
+
+    Raises
+    ------
+    OSError
+        If something cannot be removed.
+    """
+    for name in unchanged(out_dir, outputs(log)):
+        (out_dir / name).unlink(missing_ok=True)
+        with suppress(OSError):  # not empty
+            (out_dir / name).parent.rmdir()
+    log.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> dict[str, Any]:

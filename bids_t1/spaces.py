@@ -118,7 +118,6 @@ def _noting(run: RunResult, warned: dict[BidsName, str], failures: list[BidsT1Er
     try:
         yield
     except NoBrainError as error:
-        LOG.warning("%s: %s", run.name, error)
         warned[run.name] = str(error)
     except BidsT1Error as error:
         failures.append(error)
@@ -158,7 +157,9 @@ def _segment(run: RunResult, space: str | None, template: Template, settings: Se
         brain=found.brain, brain_source=found.brain_source, tissue=found.tissue, tissue_source=found.tissue_source
     )
     segmentation = segment(run.maps, run.grid, template=template, given=given, n_threads=settings.n_threads)
-    segmentation = replace(segmentation, warnings=(*found.warnings, *segmentation.warnings))
+    missing = bool(settings.derivatives) and found.brain is None and found.tissue is None
+    notes = ("Nothing in --derivatives fits this run: brain and tissues are computed.",) if missing else ()
+    segmentation = replace(segmentation, warnings=(*notes, *found.warnings, *segmentation.warnings))
     return _Segmented(run=run, segmentation=segmentation, name=_tissue_name(run, space))
 
 
@@ -189,7 +190,6 @@ def _compare(moving: _Segmented, fixed: RunResult) -> tuple[Comparison, _Segment
         warnings=alignment.warnings,
     )
     if not alignment.trusted:
-        LOG.warning("%s: not brought to %s: %s", run.name, fixed.name, " ".join(alignment.reasons))
         return comparison, None
     return comparison, _Segmented(
         run=fixed, segmentation=_carried(moving, fixed, alignment), name=_tissue_name(fixed, REFERENCE)

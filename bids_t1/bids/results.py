@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,7 +29,9 @@ from bids_t1.resampling import resample_times
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
+
+Roots = tuple[Path, ...]
+"""Where the files of one dataset may lie; earlier ones count first."""
 
 
 def log_path(out_dir: Path, participant: str, session: str | None) -> Path:
@@ -47,34 +50,49 @@ def log_paths(out_dir: Path, participant: str) -> list[Path]:
     return [path for path in paths if path.is_file()]
 
 
-def read_result(out_dir: Path, participant: str) -> ParticipantResult | None:
+def read_result(
+    out_dir: Path, participant: str, *, staged: Path | None = None, obsolete: Path | None = None
+) -> ParticipantResult | None:
     """Read back all sessions of a participant, or None where none was written.
+
+    Parameters
+    ----------
+    out_dir
+        Root of the derivatives.
+    participant
+        Label.
+    staged
+        Root of what is to take its place there, and counts in its stead.
+    obsolete
+        A log that is to go.
 
     Raises
     ------
     InputOutputError
         If a log or map cannot be read.
     """
-    paths = log_paths(out_dir, participant)
+    roots = (out_dir,) if staged is None else (staged, out_dir)
+    named = {path.name: path for root in reversed(roots) for path in log_paths(root, participant) if path != obsolete}
+    paths = [named[name] for name in sorted(named)]  # that outside of sessions first
     logs = [_read_log(path) for path in paths]
     if not logs:
         return None
     try:
-        return _from_logs(out_dir, participant, logs)
+        return _from_logs(roots, participant, logs)
     except (KeyError, TypeError) as error:
         raise InputOutputError(
-            f"sub-{participant}: its log in {paths[0].parent} lacks {error}; expected one of this version. "
+            f"sub-{participant}: its log in {out_dir / 'logs'} lacks {error}; expected one of this version. "
             "Process the participant again."
         ) from error
 
 
-def _from_logs(out_dir: Path, participant: str, logs: Sequence[dict[str, Any]]) -> ParticipantResult:
-    runs = tuple(_read_run(out_dir, run) for log in logs for run in log["runs"])
+def _from_logs(roots: Roots, participant: str, logs: Sequence[dict[str, Any]]) -> ParticipantResult:
+    runs = tuple(_read_run(roots, run) for log in logs for run in log["runs"])
     return ParticipantResult(
         participant=participant,
         runs=runs,
-        anatomies=tuple(_read_anatomy(out_dir, entry) for log in logs for entry in log["anatomies"]),
-        comparisons=tuple(_read_comparison(out_dir, entry, runs) for log in logs for entry in log["comparisons"]),
+        anatomies=tuple(_read_anatomy(roots, entry) for log in logs for entry in log["anatomies"]),
+        comparisons=tuple(_read_comparison(roots, entry, runs) for log in logs for entry in log["comparisons"]),
         regions=tuple(_region(entry) for log in logs for entry in log["regions"]),
         agreements=tuple(_agreement(entry) for log in logs for entry in log["agreements"]),
         failures=tuple(message for log in logs for message in log["failures"]),
@@ -93,9 +111,9 @@ def _read_log(path: Path) -> dict[str, Any]:
     return log
 
 
-def _read_run(out_dir: Path, log: dict[str, Any]) -> RunResult:
+def _read_run(roots: Roots, log: dict[str, Any]) -> RunResult:
     name = BidsName.parse(log["name"])
-    maps, grid = _read_maps(out_dir, name, log["sequence"], log["maps"])
+    maps, grid = _read_maps(roots, name, log["sequence"], log["maps"])
     if grid is None:
         raise InputOutputError(f"{log['name']}: no outputs are known for {log['sequence']}.")
     return RunResult(
@@ -112,7 +130,7 @@ def _read_run(out_dir: Path, log: dict[str, Any]) -> RunResult:
 
 
 def _read_maps(
-    out_dir: Path, name: BidsName, sequence: str, quantities: Sequence[str]
+    roots: Roots, name: BidsName, sequence: str, quantities: Sequence[str]
 ) -> tuple[dict[str, np.ndarray], Grid | None]:
     """Read the maps of a run by quantity, and the grid they share; None where there is none."""
     maps: dict[str, np.ndarray] = {}
@@ -120,7 +138,7 @@ def _read_maps(
     for row in outputs_of(sequence):
         if row.quantity not in quantities:
             continue
-        path = out_dir / name.folder(row.datatype) / str(output_name(name, row))
+        path = _find(roots, Path(name.folder(row.datatype), str(output_name(name, row))))
         try:
             image = open_image(path)
             maps[row.quantity] = np.asanyarray(image.dataobj)
@@ -130,9 +148,14 @@ def _read_maps(
     return maps, grid
 
 
-def _read_anatomy(out_dir: Path, log: dict[str, Any]) -> Anatomy:
+def _find(roots: Roots, path: Path) -> Path:
+    """Return where a file lies: in the first root that has it."""
+    return next((root / path for root in roots if (root / path).is_file()), roots[-1] / path)
+
+
+def _read_anatomy(roots: Roots, log: dict[str, Any]) -> Anatomy:
     name = BidsName.parse(log["name"])
-    maps, grid = _read_maps(out_dir, name, ANATOMY, log["maps"])
+    maps, grid = _read_maps(roots, name, ANATOMY, log["maps"])
     if grid is None:
         raise InputOutputError(f"{log['name']}: its log lists no maps. Process the participant again.")
     return Anatomy(
@@ -140,10 +163,10 @@ def _read_anatomy(out_dir: Path, log: dict[str, Any]) -> Anatomy:
     )
 
 
-def _read_comparison(out_dir: Path, log: dict[str, Any], runs: Sequence[RunResult]) -> Comparison:
+def _read_comparison(roots: Roots, log: dict[str, Any], runs: Sequence[RunResult]) -> Comparison:
     """Read a comparison; the picture before registration follows from the maps of both runs."""
     name = BidsName.parse(log["name"])
-    maps, _ = _read_maps(out_dir, name, log["sequence"], log["maps"])
+    maps, _ = _read_maps(roots, name, log["sequence"], log["maps"])
     by_name = {str(run.name): run for run in runs}
     moving, fixed = by_name[log["moving"]], by_name[log["fixed"]]
     alignment = {key: tuple(value) if isinstance(value, list) else value for key, value in log["alignment"].items()}

@@ -13,10 +13,10 @@ from bids_t1 import __version__
 from bids_t1.data.estimate import VoxelStatus
 from bids_t1.data.outputs import CALIBRATED, OUTPUTS, outputs_of
 from bids_t1.data.tissue import TISSUES
-from bids_t1.storage import BIDS_VERSION, as_json, write_whole
+from bids_t1.storage import BIDS_VERSION, as_json, write_whole, writing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from bids_t1.data.entities import BidsName
@@ -84,13 +84,29 @@ def describe_ignored(out_dir: Path) -> None:
     write_whole(out_dir / ".bidsignore", "".join(f"{pattern}\n" for pattern in ignored))
 
 
-def write_run(folder: Path, run: RunResult) -> None:
-    """Write every output that a run has, with sidecars, below the folder of its participant or session."""
+def write_run(folder: Path, run: RunResult, notes: Sequence[str] = ()) -> None:
+    """Write every output that a run has, with sidecars, below the folder of its participant or session.
+
+    Parameters
+    ----------
+    folder
+        That nobody sees yet.
+    run
+        Maps, record and warnings.
+    notes
+        Warnings that concern all runs of the session.
+    """
+    record = with_warnings(run.record, (*notes, *run.warnings))
     for row in outputs_of(run.sequence):
         if row.quantity in run.maps:
-            target = write_map(folder, (run.name, row), run.maps[row.quantity], run.grid, run.record)
+            target = write_map(folder, (run.name, row), run.maps[row.quantity], run.grid, record)
             if row.suffix == "dseg":
-                write_whole(target / str(output_name(run.name, row, ".tsv")), _status_table())
+                (target / str(output_name(run.name, row, ".tsv"))).write_text(_status_table(), encoding="utf-8")
+
+
+def with_warnings(record: Mapping[str, object], warnings: Sequence[str]) -> dict[str, object]:
+    """Return what goes into sidecars: the record, and everything that is to be known with the numbers."""
+    return {**record, **({"Warnings": list(dict.fromkeys(warnings))} if warnings else {})}
 
 
 def write_map(
@@ -109,7 +125,7 @@ def write_map(
     kept = {key: value for key, value in record.items() if row.quantity in CALIBRATED or key[:11] != "Calibration"}
     described = {"Description": row.description, "Units": row.units, "SkullStripped": False, **kept}
     described |= {"mask": {"Type": "Brain" if row.quantity == "brain" else "ROI"}}.get(row.suffix, {})
-    write_whole(target / str(output_name(name, row, ".json")), as_json(described))
+    (target / str(output_name(name, row, ".json"))).write_text(as_json(described), encoding="utf-8")
     return target
 
 
@@ -140,7 +156,8 @@ def tissue_table() -> str:
 
 def write_log(path: Path, log: Mapping[str, object]) -> None:
     """Write what was done for a participant or session, for machines and for the report."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, as_json(log))
 
 

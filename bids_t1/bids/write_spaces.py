@@ -6,11 +6,11 @@ from dataclasses import asdict, fields
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
-from bids_t1.bids.write import TABLES, write_map
+from bids_t1.bids.write import TABLES, with_warnings, write_map
 from bids_t1.data.entities import BidsName
 from bids_t1.data.outputs import ANATOMY, outputs_of
 from bids_t1.data.tissue import Agreement, Hemisphere, RegionStatistics, Tissue
-from bids_t1.storage import as_json, as_tsv, write_whole
+from bids_t1.storage import as_json, as_tsv
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -48,9 +48,10 @@ SIDES = {Hemisphere.NEITHER: "both", Hemisphere.LEFT: "left", Hemisphere.RIGHT: 
 
 def write_anatomy(folder: Path, anatomy: Anatomy) -> None:
     """Write mask, segmentation and probabilities below the folder of a participant or session."""
+    record = with_warnings(anatomy.record, anatomy.warnings)
     for row in outputs_of(ANATOMY):
         if row.quantity in anatomy.maps:
-            write_map(folder, (anatomy.name, row), anatomy.maps[row.quantity], anatomy.grid, anatomy.record)
+            write_map(folder, (anatomy.name, row), anatomy.maps[row.quantity], anatomy.grid, record)
 
 
 def write_comparison(folder: Path, comparison: Comparison, transforms: Mapping[tuple[str, str], str]) -> None:
@@ -65,16 +66,17 @@ def write_comparison(folder: Path, comparison: Comparison, transforms: Mapping[t
     transforms
         Text of each transform, by the spaces it leads from and to.
     """
+    record = with_warnings(comparison.record, comparison.warnings)
     for row in outputs_of(comparison.sequence):
         if row.quantity in comparison.maps:
-            write_map(folder, (comparison.name, row), comparison.maps[row.quantity], comparison.grid, comparison.record)
+            write_map(folder, (comparison.name, row), comparison.maps[row.quantity], comparison.grid, record)
     stem = comparison.name.having({"space": None, "desc": None}, suffix="", extension="")
     for (start, end), text in transforms.items():
         path = folder / "anat" / f"{stem}from-{start}_to-{end}_mode-image_xfm.txt"
         path.parent.mkdir(exist_ok=True)
-        write_whole(path, text)
+        path.write_text(text, encoding="utf-8")
         described = {"Description": f"Rigid transform that brings images of {start} into the space of {end}, for ITK."}
-        write_whole(path.with_suffix(".json"), as_json(described | dict(comparison.record)))
+        path.with_suffix(".json").write_text(as_json(described | record), encoding="utf-8")
 
 
 def write_tables(
@@ -98,9 +100,9 @@ def write_tables(
             continue
         path = folder / "anat" / str(of_session.having({"desc": desc}))
         columns = [field.name for field in fields(rows[0])]
-        write_whole(path, table(columns, [asdict(row) for row in rows]))
+        path.write_text(table(columns, [asdict(row) for row in rows]), encoding="utf-8")
         described = {column: {"Description": COLUMNS[column]} for column in columns}
-        write_whole(path.with_suffix(".json"), as_json(described))
+        path.with_suffix(".json").write_text(as_json(described), encoding="utf-8")
 
 
 def table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:

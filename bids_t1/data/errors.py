@@ -6,9 +6,13 @@ Exit codes follow sysexits.h and the BIDS execution specification draft (BEP027)
 
 from __future__ import annotations
 
+import signal
 import sys
-from threading import Event
-from typing import ClassVar
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class BidsT1Error(Exception):
@@ -53,20 +57,50 @@ class InputOutputError(BidsT1Error):
     exit_code = 74
 
 
+class NotEnoughMemoryError(InputOutputError):
+    """A run that needs more memory than it may take."""
+
+
 class Stopped(KeyboardInterrupt):
     """A request to stop from outside, such as a scheduler's warning that time is up; nothing catches it on the way."""
 
     exit_code: ClassVar[int] = 75
 
 
-_STOPPING = Event()
-"""Whether this process was asked to stop: Python ignores what a handler raises inside of a destructor."""
+class Interrupted(Stopped):
+    """The same from the keyboard."""
+
+    exit_code = 130
 
 
-def stop(_signal: int, _frame: object) -> None:
+class _Request:
+    """What this process was asked from outside: Python ignores what a handler raises inside of a destructor."""
+
+    def __init__(self) -> None:
+        self.kind: type[Stopped] | None = None
+        self.n_waiting = 0
+        """How many blocks are to be left first."""
+
+
+_REQUEST = _Request()
+
+
+def stop(number: int, _frame: object) -> None:
     """Handle a signal: end what is going on, cleaning up on the way."""
-    _STOPPING.set()
-    raise Stopped
+    _REQUEST.kind = Interrupted if number == signal.SIGINT else Stopped
+    if not _REQUEST.n_waiting:
+        raise _REQUEST.kind
+
+
+@contextmanager
+def without_stopping() -> Iterator[None]:
+    """Let requests to stop wait until the end of a block that leaves things half-done in between."""
+    _REQUEST.n_waiting += 1
+    try:
+        yield
+    finally:
+        _REQUEST.n_waiting -= 1
+    stop_if_asked()
 
 
 def ignored(unraisable: sys.UnraisableHookArgs) -> None:
@@ -77,10 +111,10 @@ def ignored(unraisable: sys.UnraisableHookArgs) -> None:
 
 def forget_stop() -> None:
     """Begin anew, for a process that runs several commands."""
-    _STOPPING.clear()
+    _REQUEST.kind = None
 
 
 def stop_if_asked() -> None:
-    """Raise `Stopped` where a request to stop came and was ignored."""
-    if _STOPPING.is_set():
-        raise Stopped
+    """Raise `Stopped` where a request to stop came and was ignored, or had to wait."""
+    if _REQUEST.kind is not None and not _REQUEST.n_waiting:
+        raise _REQUEST.kind

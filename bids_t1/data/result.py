@@ -159,6 +159,24 @@ class ParticipantResult:
     regions: tuple[RegionStatistics, ...] = ()
     agreements: tuple[Agreement, ...] = ()
 
+    @property
+    def all_warnings(self) -> tuple[str, ...]:
+        """Everything that is to be known with the numbers, each once and with the name of what it concerns."""
+        named = [
+            *((one.name, one.warnings) for one in self.runs),
+            *((one.name, one.warnings) for one in self.anatomies),
+        ]
+        of_runs = [f"{name}: {text}" for name, texts in named for text in texts]
+        of_comparisons = [
+            f"{one.moving}: {text}" for one in self.comparisons for text in (*_not_brought(one), *one.warnings)
+        ]
+        return tuple(dict.fromkeys((*self.warnings, *of_runs, *of_comparisons)))
+
+
+def _not_brought(comparison: Comparison) -> tuple[str, ...]:
+    alignment = comparison.alignment
+    return () if alignment.trusted else (f"not brought to {comparison.fixed}: {' '.join(alignment.reasons)}",)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapSummary:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bids_t1.data.entities import BidsName, strip_label
-from bids_t1.data.errors import InputOutputError, InvalidInputError
+from bids_t1.data.errors import CannotCreateOutputError, InputOutputError, InvalidInputError
 from bids_t1.data.protocol import Protocol
 from bids_t1.dicom.classify import classify
 from bids_t1.dicom.dataset import describe
@@ -30,6 +30,8 @@ from bids_t1.dicom.timing import completed, missing
 from bids_t1.storage import as_json, publishing
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bids_t1.data.sidecar import Sidecar
     from bids_t1.dicom.plan import Kept, Plan
 
@@ -114,13 +116,25 @@ def convert(  # noqa: PLR0913 - three folders, three words about whose they are,
     check_examinations(found.contents, plan)
     describe(raw_dir)
     home = Path(BidsName.build(labels, "IRT1").folder("anat")).parent
-    with publishing(raw_dir, home) as folder:
+    own = () if previous is None else previous.written
+    with publishing(raw_dir, home, own) as folder:
         names = _write_images(plan, labels, folder, _Conditions(work_dir, found.identifying, table))
+        if previous is None:
+            _require_only(names, raw_dir / home)
     warnings = collect_warnings(found, plan)
-    for warning in warnings:
-        LOG.warning("%s: %s", home, warning)
     written = tuple((home / name).as_posix() for name in names)
     return Conversion(digest=digest, written=written, series=series, warnings=warnings)
+
+
+def _require_only(names: Sequence[str], home: Path) -> None:
+    """Refuse a folder with other files, of which no record says whose they are: images among them would be measured."""
+    others = {path.relative_to(home).as_posix() for path in home.rglob("*") if not path.is_dir()} - set(names)
+    if others:
+        raise CannotCreateOutputError(
+            f"{home}: holds {len(others)} files beside those that are converted, and no record of an earlier "
+            "conversion says whose they are; expected none, as images among them would be measured. Move the folder "
+            "away and run again."
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from scipy import stats
 from tqdm import tqdm
 
 from bids_t1.cgroup import memory_available
-from bids_t1.data.errors import InputOutputError, InvalidInputError
+from bids_t1.data.errors import InvalidInputError, NotEnoughMemoryError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -68,7 +68,7 @@ def require_memory(acquisition: Acquisition, memory_mb: int | None, times_images
     allowed = memory_mb or memory_available()
     needed = (times_images * n_bytes + PROGRAM) / 1e6
     if allowed is not None and needed > allowed:
-        raise InputOutputError(
+        raise NotEnoughMemoryError(
             f"{acquisition.name}: needs {needed:.0f} MB, and may take {allowed} (--mem-mb, else the limit of the job, "
             "else what is free). Give it more."
         )

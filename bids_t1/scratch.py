@@ -1,0 +1,129 @@
+"""Hidden folders that are being filled, and what becomes of them when their process ends before they are done.
+
+The process that fills one holds a lock in it. The kernel lets go of the lock when the process is no more, however it
+ended, so that another process on the same machine knows at once. On another machine nothing is known of it, as
+network file systems need not carry locks; such a folder waits until it is old.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bids_t1.data.errors import without_stopping
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PREFIX = ".bids_t1-"
+"""Beginning of their names."""
+
+ABANDONED = 2 * 24 * 3600
+"""Age from which one of another machine, or without a lock, belongs to nobody [s]."""
+
+_OWNER, _PLACE, _ASIDE = "owner", "place", "aside"
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+
+
+@contextmanager
+def scratch(root: Path) -> Iterator[Path]:
+    """Give an empty hidden folder; it is gone afterwards, and what was set aside in it is back in its place.
+
+    Parameters
+    ----------
+    root
+        Where it is made: on the file system of what is to become of its content.
+
+    Raises
+    ------
+    OSError
+        If it cannot be made.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{_machine()}-", dir=root))
+    lock: int | None = None
+    try:
+        lock = _claim(folder)
+        yield folder
+    finally:
+        with without_stopping():
+            if lock is not None:  # before the folder goes: a network file system keeps open files
+                os.close(lock)
+            _clear(folder, root)
+
+
+def set_aside(folder: Path, root: Path, place: Path) -> None:
+    """Move ``root/place`` into a scratch folder, from where it comes back unless something takes its place.
+
+    Raises
+    ------
+    OSError
+        If it cannot be moved; `FileNotFoundError` where there is nothing.
+    """
+    (folder / _PLACE).write_text(place.as_posix(), encoding="utf-8")
+    (root / place).rename(folder / _ASIDE)
+
+
+def sweep(root: Path) -> None:
+    """Remove what processes that are no more left unfinished below a folder, and put back what they had set aside."""
+    for folder in sorted(root.glob(f"{PREFIX}*")):
+        with suppress(OSError):
+            if _is_abandoned(folder):
+                _clear(folder, root)
+
+
+def _clear(folder: Path, root: Path) -> None:
+    """Remove a scratch folder; never what is set aside in it and has no other place."""
+    aside = folder / _ASIDE
+    if os.path.lexists(aside):
+        place = root / (folder / _PLACE).read_text(encoding="utf-8")
+        if not os.path.lexists(place):
+            aside.rename(place)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@cache
+def _machine() -> str:
+    """Return a name of this machine since it was started, of which nothing can be learned; empty where unknown."""
+    try:
+        return _BOOT.read_text(encoding="ascii")[:8]
+    except OSError:
+        return ""
+
+
+def _claim(folder: Path) -> int | None:
+    """Lock a file in a folder until this process ends; None where the file system has no locks."""
+    unlocked = folder / "unlocked"
+    descriptor = os.open(unlocked, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    unlocked.rename(folder / _OWNER)  # nobody ever sees an owner that has no lock yet
+    return descriptor
+
+
+def _is_abandoned(folder: Path) -> bool:
+    """Tell whether the process that fills a folder is no more, or must be taken for it."""
+    if _machine() and folder.name.startswith(f"{PREFIX}{_machine()}-"):
+        with suppress(FileNotFoundError):
+            return not _is_locked(folder / _OWNER)
+    return time.time() - folder.lstat().st_mtime > ABANDONED
+
+
+def _is_locked(path: Path) -> bool:
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
