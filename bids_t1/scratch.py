@@ -61,11 +61,15 @@ def scratch(root: Path) -> Iterator[Path]:
 def set_aside(folder: Path, root: Path, place: Path) -> None:
     """Move ``root/place`` into a scratch folder, from where it comes back unless something takes its place.
 
+    What was set aside before has been replaced since, and goes.
+
     Raises
     ------
     OSError
         If it cannot be moved; `FileNotFoundError` where there is nothing.
     """
+    if os.path.lexists(root / place):
+        shutil.rmtree(folder / _ASIDE, ignore_errors=True)
     (folder / _PLACE).write_text(place.as_posix(), encoding="utf-8")
     (root / place).rename(folder / _ASIDE)
 
