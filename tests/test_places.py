@@ -159,7 +159,7 @@ def test_a_link_to_the_input_is_the_input(bids_dir: Path, tmp_path: Path) -> Non
 
 
 def test_a_folder_around_the_input_is_refused(bids_dir: Path, tmp_path: Path) -> None:
-    with pytest.raises(CannotCreateOutputError, match="such as .*/bids_t1"):
+    with pytest.raises(CannotCreateOutputError, match=r"such as .*/bids_t1"):
         require_out_dir(tmp_path, bids_dir)
 
 
