@@ -43,6 +43,9 @@ SOME_FAILED = BidsT1Error.exit_code
 LONGEST = {"t1_range": 30.0, "t2star_range": 10.0}
 """Relaxation times that are longer than those of any matter, by option [s]."""
 
+SHOWN = 20
+"""Participants whose warnings the last line counts."""
+
 LARGEST_SEED = 2**32 - 1
 
 
@@ -582,6 +585,8 @@ def _summarise(outcomes: Sequence[Outcome], settings: Settings) -> int:
         parts.append(
             f"{len(failed)} participants with failures: {', '.join(outcome.participant for outcome in failed)}"
         )
+    if warned := _warned(outcomes):
+        parts.append(warned)
     if pages:
         shown = settings.out_dir / (pages[0] if len(pages) == 1 else "sub-*.html")
         parts.append(f"open {shown}")
@@ -591,6 +596,15 @@ def _summarise(outcomes: Sequence[Outcome], settings: Settings) -> int:
         return 0
     none_succeeded = n_runs == 0 and len(failed) == len(outcomes)
     return next(iter(codes)) if none_succeeded and len(codes) == 1 else SOME_FAILED
+
+
+def _warned(outcomes: Sequence[Outcome]) -> str:
+    """Count the warnings of each participant; they stand on its page and in the sidecars too."""
+    warned = [outcome for outcome in outcomes if outcome.n_warnings]
+    counts = [f"{outcome.participant}: {outcome.n_warnings}" for outcome in warned[:SHOWN]]
+    if len(warned) > SHOWN:
+        counts.append(f"{len(warned) - SHOWN} more participants")
+    return f"warnings of {', '.join(counts)}" if warned else ""
 
 
 def _configure_logging(verbosity: int) -> None:

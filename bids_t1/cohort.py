@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from bids_t1.bids import discover
+from bids_t1.bids.transmit_field import check_given_transmit_field
+from bids_t1.calibration.model_file import load_model
 from bids_t1.data.entities import strip_label
 from bids_t1.data.errors import (
     BidsT1Error,
@@ -67,7 +69,7 @@ def find_work(settings: Settings) -> tuple[Work, ...]:
         If several labels are given for one flat folder, or the device is not there.
     """
     choose_device(settings.device)
-    discover.read_filters(settings.filter_file)
+    _check_files(settings)
     declared = discover.declared(settings.bids_dir)
     measured = {label for label in declared if discover.is_measured(settings.bids_dir, label)}
     out_dir = settings.out_dir if settings.out_dir.is_relative_to(settings.bids_dir) else None
@@ -82,10 +84,20 @@ def find_work(settings: Settings) -> tuple[Work, ...]:
     if measured and not settings.skip_validation:
         _check_description(settings)
     chosen = discover.require(sorted(by_label), settings.participants, "participant")
-    sessions = {source.session for source in sources.found if source.session is not None}
-    if settings.sessions and not measured:
-        discover.require(sorted(sessions), settings.sessions, "session")
+    if settings.sessions:
+        converted = {source.session for source in sources.found if source.session is not None}
+        raw = {session for label in chosen for session in discover.sessions(settings.bids_dir, label)}
+        discover.require(sorted(converted | raw), settings.sessions, "session")
     return tuple(work for label in chosen for work in by_label[label])
+
+
+def _check_files(settings: Settings) -> None:
+    """Read the files that options name: what is wrong with one is told before anything is written."""
+    discover.read_filters(settings.filter_file)
+    if settings.transmit_map is not None:
+        check_given_transmit_field(settings.transmit_map)
+    if settings.calibration is not None:
+        load_model(settings.calibration)
 
 
 def _by_label(measured: set[str], sources: Sources, settings: Settings) -> dict[str, list[Work]]:

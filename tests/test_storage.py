@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bids_t1 import scratch, storage
+from bids_t1 import scratch
 from bids_t1.data.errors import (
     CannotCreateOutputError,
     InputOutputError,
@@ -99,18 +99,17 @@ def test_a_folder_comes_back_where_the_new_one_cannot_be_moved(tmp_path: Path, m
 
 
 def test_another_process_may_put_its_folder_there_at_any_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_aside = storage.set_aside
     times = iter(range(3))
 
     def overtaken(stage: Path, root: Path, folder: Path) -> None:
         try:
-            set_aside(stage, root, folder)
+            scratch.set_aside(stage, root, folder)
         finally:
             if next(times, None) is not None:
                 (root / folder / "anat").mkdir(parents=True)
                 (root / folder / "anat" / "a").write_text("of the other process")
 
-    monkeypatch.setattr(storage, "set_aside", overtaken)
+    monkeypatch.setattr("bids_t1.storage.set_aside", overtaken)
     publish(tmp_path, "anat/a")
     assert files(tmp_path) == ["sub-01/anat/a"]
     assert (tmp_path / "sub-01" / "anat" / "a").read_text() == "new"

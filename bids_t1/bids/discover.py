@@ -85,6 +85,12 @@ def _has_images(folder: Path, pattern: str) -> bool:
     return any(chain(folder.glob(f"*/{pattern}"), folder.glob(f"ses-*/*/{pattern}")))
 
 
+def sessions(dataset: Path, participant: str) -> tuple[str, ...]:
+    """Return the labels of the sessions of a participant of a raw dataset."""
+    folders = sorted(path for path in (dataset / f"sub-{participant}").glob("ses-*") if path.is_dir())
+    return tuple(path.name.removeprefix("ses-") for path in folders)
+
+
 def read_filters(path: Path | None) -> dict[str, dict[str, object]]:
     """Read a filter file: for each suffix, pybids entities and the values they must have.
 

@@ -84,6 +84,22 @@ def load_given_transmit_field(path: Path, grid: Grid) -> TransmitField:
     InvalidInputError
         If the map cannot be read, or its unit is not known or not that of its values.
     """
+    return _make(_read_given(path), "TB1map", grid, ())
+
+
+def check_given_transmit_field(path: Path) -> None:
+    """Refuse a map that the user names and that fits no run, whatever its grid.
+
+    Raises
+    ------
+    InvalidInputError
+        If the map cannot be read, or its unit is not known or not that of its values.
+    """
+    given = _read_given(path)
+    _median(path.name, given.values, given.reading)
+
+
+def _read_given(path: Path) -> MeasuredField:
     metadata = path.with_name(path.name.removesuffix(".gz").removesuffix(".nii") + ".json")
     fields: object = {}
     if metadata.is_file():
@@ -93,7 +109,7 @@ def load_given_transmit_field(path: Path, grid: Grid) -> TransmitField:
             raise InvalidInputError(f"{metadata.name}: cannot be read as JSON ({error}). Correct it.") from error
     if not isinstance(fields, dict):
         raise InvalidInputError(f"{metadata.name}: is no JSON object; expected field names and values in braces.")
-    return _make(read_map(path, Sidecar(metadata.name, fields)), "TB1map", grid, ())
+    return read_map(path, Sidecar(metadata.name, fields))
 
 
 _ORDER = tuple(METHODS)
