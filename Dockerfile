@@ -1,6 +1,7 @@
 # The image of bids_t1; docs/hpc.md tells how to run it. `docker build -t bids_t1 .` makes the one for processors, and
-# docker build -t bids_t1:gpu --build-arg TORCH=torch==2.13.0 --build-arg TORCH_INDEX_URL= .
+# docker build -t bids_t1:gpu --build-arg TORCH=gpu --build-arg TORCH_INDEX_URL= .
 # the one for NVIDIA GPUs: PyPI's PyTorch brings the CUDA libraries, several GB of them.
+# Every Python package is that of a lock file, which has its hash; `make lock` writes them.
 
 FROM debian:bookworm-slim AS python
 # Debian keeps one version of a package for the life of a release and replaces it when it is insecure: a pin would break.
@@ -9,39 +10,45 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends python3 python3-venv \
     && rm -rf /var/lib/apt/lists/*
 
-FROM python AS wheel
-RUN python3 -m venv /opt/build
+FROM python AS wheels
+# cpu or gpu, as the lock files are called.
+ARG TORCH=cpu
+# Empty: PyPI. The CPU build is on an index of its own.
+ARG TORCH_INDEX_URL=https://download.pytorch.org/whl/cpu
 WORKDIR /src
+COPY containers/locks locks
+# What there is as source only is built with what has its hash as well: nothing else is downloaded.
+RUN python3 -m venv /opt/build \
+    && /opt/build/bin/pip install --no-cache-dir --require-hashes --no-deps --requirement locks/build.txt \
+    && /opt/build/bin/pip wheel --no-cache-dir --require-hashes --no-deps --no-build-isolation --wheel-dir /wheels \
+        ${TORCH_INDEX_URL:+--extra-index-url "$TORCH_INDEX_URL"} --requirement "locks/$TORCH.txt"
+
+FROM wheels AS package
 COPY pyproject.toml README.md LICENSE ./
 COPY bids_t1 bids_t1
-RUN /opt/build/bin/pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
+RUN /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /package .
+
+FROM python AS installed
+WORKDIR /opt/bids_t1
+RUN --mount=type=bind,from=wheels,source=/wheels,target=/wheels \
+    python3 -m venv venv && venv/bin/pip install --no-cache-dir --no-index --no-deps /wheels/*.whl
 
 # TEMPLATES=fetch downloads the templates that templates/ does not hold; TEMPLATES=local takes that folder as it is.
-FROM python AS templates
+FROM installed AS templates
 ARG TEMPLATES=fetch
 WORKDIR /src
-COPY constraints.txt ./
 COPY templates /opt/templateflow
 RUN mv /opt/templateflow/fetch.py . && rm /opt/templateflow/README.md \
-    && if [ "$TEMPLATES" = fetch ]; then \
-        python3 -m venv /opt/fetch \
-        && /opt/fetch/bin/pip install --no-cache-dir --constraint constraints.txt templateflow \
-        && /opt/fetch/bin/python fetch.py /opt/templateflow; \
-    fi
+    && if [ "$TEMPLATES" = fetch ]; then /opt/bids_t1/venv/bin/python fetch.py /opt/templateflow; fi
 
-FROM python
-ARG TORCH=torch==2.13.0+cpu
-# Empty: PyPI. The CPU build is on an index of its own, which has nothing but PyTorch.
-ARG TORCH_INDEX_URL=https://download.pytorch.org/whl/cpu
-WORKDIR /opt/bids_t1
-COPY constraints.txt ./
-RUN python3 -m venv venv \
-    && venv/bin/pip install --no-cache-dir ${TORCH_INDEX_URL:+--index-url "$TORCH_INDEX_URL"} --no-deps "$TORCH" \
-    && venv/bin/pip install --no-cache-dir --constraint constraints.txt "$TORCH"
+FROM installed
+COPY containers/sbom.py /src/
 COPY --from=templates /opt/templateflow /opt/templateflow
-COPY --from=wheel /wheels wheels
 # Links, because a login shell, which Boutiques starts, knows no PATH but that of /etc/profile.
-RUN venv/bin/pip install --no-cache-dir --constraint constraints.txt wheels/*.whl \
+RUN --mount=type=bind,from=package,source=/package,target=/package \
+    venv/bin/pip install --no-cache-dir --no-index --no-deps /package/*.whl \
+    && venv/bin/pip check \
+    && venv/bin/python /src/sbom.py > sbom.cdx.json \
     && ln -s /opt/bids_t1/venv/bin/bids_t1 /opt/bids_t1/venv/bin/bids_t1_phantom /opt/bids_t1/venv/bin/dcm2niix \
         /usr/local/bin/ \
     && bids_t1 --version

@@ -8,7 +8,7 @@ TORCH ?= torch==2.13.0+cpu
 TORCH_INDEX_URL ?= https://download.pytorch.org/whl/cpu
 TORCH_INDEX := $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL))
 
-.PHONY: example test container-test lint clean
+.PHONY: example test container-test lint audit lock clean
 
 example: $(VENV)/.installed
 	rm -rf $(EXAMPLE)
@@ -30,6 +30,19 @@ lint: $(VENV)/.installed-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/codespell
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive bids_t1 containers
+
+# Known vulnerabilities of what the containers install; says so where the advisories cannot be reached.
+audit: $(VENV)/.installed-test
+	$(BIN)/python containers/audit.py $(BIN)/pip-audit
+
+# What the containers install, with hashes: the versions of constraints.txt, for their Python and processors.
+LOCK = $(BIN)/uv pip compile --quiet --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes \
+	--no-annotate --constraint constraints.txt --custom-compile-command "make lock" --no-emit-index-url --no-emit-find-links
+lock: $(VENV)/.installed-test
+	echo "torch==2.13.0+cpu" | $(LOCK) $(if $(TORCH_INDEX_URL),--torch-backend cpu) pyproject.toml - -o containers/locks/cpu.txt
+	$(LOCK) pyproject.toml -o containers/locks/gpu.txt
+	printf '%s\n' hatchling setuptools | $(LOCK) - -o containers/locks/build.txt
 
 $(VENV)/.torch:
 	$(PYTHON) -m venv $(VENV)

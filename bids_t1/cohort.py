@@ -77,10 +77,14 @@ def find_work(settings: Settings) -> tuple[Work, ...]:
     by_label = _by_label(measured, sources, settings)
     others = set(discover.participants(settings.bids_dir)) - by_label.keys()
     by_label |= {label: [Work(label)] for label in settings.participants if label in others}
-    for label in {*declared, *sources.empty} - by_label.keys() - others:
-        by_label[label] = [Work(label, refused=_nothing_usable(label, settings.bids_dir, sources.empty))]
+    nothing = {
+        label: _nothing_usable(label, settings.bids_dir, sources.empty)
+        for label in sorted({*declared, *sources.empty} - by_label.keys() - others)
+    }
     _say_aside(sorted(others - by_label.keys()), sources.aside)
-    _require_any(by_label, settings)
+    if not by_label:
+        raise _no_input(nothing, settings)
+    by_label |= {label: [Work(label, refused=error)] for label, error in nothing.items()}
     if measured and not settings.skip_validation:
         _check_description(settings)
     chosen = discover.require(sorted(by_label), settings.participants, "participant")
@@ -123,12 +127,14 @@ def _misnamed(label: str) -> BidsT1Error | None:
     return None
 
 
-def _require_any(by_label: Mapping[str, object], settings: Settings) -> None:
-    if not by_label:
-        raise NoInputError(
-            f"{settings.bids_dir}: holds no sub-* folder with images of suffix {' or '.join(discover.SEQUENCES)} and "
-            "no DICOM files; expected a BIDS dataset, or DICOM files in one folder per participant or directly in it."
-        )
+def _no_input(nothing: Mapping[str, NoInputError], settings: Settings) -> NoInputError:
+    """Name all participants where there is nothing to process of any."""
+    for label, error in nothing.items():
+        LOG.error("sub-%s: %s", label, error)
+    return NoInputError(
+        f"{settings.bids_dir}: holds no sub-* folder with images and no DICOM files; expected a BIDS dataset, or "
+        "DICOM files in one folder per participant or directly in it."
+    )
 
 
 def _say_aside(others: Sequence[str], aside: Sequence[str]) -> None:

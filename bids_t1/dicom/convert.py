@@ -259,7 +259,7 @@ def _run_dcm2niix(
     """Convert a folder that holds one volume and return the image."""
     command = [dcm2niix_binary(), "-f", "image", "-o", str(made), *options, str(source)]
     try:
-        done = subprocess.run(  # noqa: S603 - no shell, and every argument is ours
+        done = subprocess.run(  # noqa: S603 - no shell, and every argument is ours  # nosec B603
             command, capture_output=True, text=True, errors="replace", timeout=_TIMEOUT, check=False
         )
     except subprocess.TimeoutExpired as error:

@@ -35,6 +35,13 @@ def test_image_says_what_it_is_and_is_nobody(image: str) -> None:
     assert inspected(image, "{{.Config.User}}") == "1000:1000"
 
 
+def test_image_lists_what_is_in_it(image: str) -> None:
+    words = ("podman", "run", "--rm", "--entrypoint", "cat", image, "/opt/bids_t1/sbom.cdx.json")
+    purls = [one["purl"] for one in json.loads(succeed(*words).said)["components"]]
+    assert f"pkg:pypi/bids-t1@{__version__}" in purls
+    assert any(purl.startswith("pkg:deb/debian/python3@") for purl in purls)
+
+
 def test_image_starts_within_seconds(image: str) -> None:
     answer = succeed("podman", "run", "--rm", image, "--version")
     FIGURES.append(f"image: {answer.seconds:.1f} s to --version")

@@ -272,14 +272,14 @@ def test_stopping_at_the_first_failure(tmp_path: Path) -> None:
 def test_failures_of_different_kinds_are_code_1(tmp_path: Path) -> None:
     dataset = write_root(tmp_path / "data")
     no_time(write_run(dataset, "01"))
-    write_image(dataset / "sub-02" / "anat" / "sub-02_T1w.nii.gz", np.ones(SHAPE, np.float32))
+    (dataset / "sub-02").mkdir()
     assert command.participant(dataset, tmp_path / "out").code == 1
 
 
 def test_images_of_no_known_sequence_are_no_input(tmp_path: Path) -> None:
     dataset = write_root(tmp_path / "data")
     write_image(dataset / "sub-01" / "anat" / "sub-01_T1w.nii.gz", np.ones(SHAPE, np.float32))
-    answer = command.participant(dataset, tmp_path / "out")
+    answer = command.participant(dataset, tmp_path / "out", "--participant-label", "01")
     assert answer.code == 66
     message = f"sub-01: no images with suffix {' or '.join(SEQUENCES)} and no DICOM files; expected either"
     assert message in answer.said

@@ -86,7 +86,8 @@ def test_a_dataset_of_other_kinds_only_is_no_input(tmp_path: Path) -> None:
     write_image(write_root(tmp_path / "bids") / "sub-02" / "anat" / "sub-02_T1w.nii.gz", SMALL)
     answer = participant(tmp_path / "bids", tmp_path / "out")
     assert answer.code == 66
-    assert "images of suffix IRT1 or" in answer.said
+    assert "left aside, with images of other kinds only: sub-02; expected IRT1 or" in answer.said
+    assert not (tmp_path / "out").exists()
 
 
 def test_source_data_of_participants_with_images_is_not_needed(good: Path, tmp_path: Path) -> None:
