@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import signal
@@ -20,6 +19,7 @@ from bids_t1.data.entities import strip_label
 from bids_t1.data.errors import (
     BidsT1Error,
     InputOutputError,
+    InvalidInputError,
     NoInputError,
     UsageError,
     ignored,
@@ -30,6 +30,7 @@ from bids_t1.dicom.files import found_instead
 from bids_t1.dicom.sources import find_sources
 from bids_t1.estimation.chunks import choose_device
 from bids_t1.participant import Outcome, Work, process_participant
+from bids_t1.untrusted import read_json
 from bids_t1.workers import Lost, apart
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ def find_work(settings: Settings) -> tuple[Work, ...]:
     out_dir = settings.out_dir if settings.out_dir.is_relative_to(settings.bids_dir) else None
     sources = find_sources(settings.bids_dir, known=measured, out_dir=out_dir)
     by_label = _by_label(measured, sources, settings)
+    meant = {label for label in declared if label not in by_label and discover.is_meant(settings.bids_dir, label)}
+    by_label |= {label: [Work(label, refused=_misnamed(label))] for label in meant}
     others = set(discover.participants(settings.bids_dir)) - by_label.keys()
     by_label |= {label: [Work(label)] for label in settings.participants if label in others}
     nothing = {
@@ -85,6 +88,11 @@ def find_work(settings: Settings) -> tuple[Work, ...]:
     if not by_label:
         raise _no_input(nothing, settings)
     by_label |= {label: [Work(label, refused=error)] for label, error in nothing.items()}
+    for labels in discover.alike(sorted(by_label)):
+        LOG.warning(
+            "%s: differ in upper and lower case only; on some file systems their results overwrite one another",
+            _listed(labels),
+        )
     if measured and not settings.skip_validation:
         _check_description(settings)
     chosen = discover.require(sorted(by_label), settings.participants, "participant")
@@ -192,13 +200,11 @@ def _flat_label(settings: Settings) -> str:
 def _check_description(settings: Settings) -> None:
     path = settings.bids_dir / "dataset_description.json"
     try:
-        description = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None  # a pipe would not end
-    except (OSError, ValueError, RecursionError):
-        description = None
-    if description is None:
-        LOG.warning("%s: missing or no JSON; BIDS asks for one. Going on.", path.name)
+        description = read_json(path)
+    except InvalidInputError as error:
+        LOG.warning("%s BIDS asks for this file. Going on.", error)
         return
-    if not isinstance(description, dict) or "BIDSVersion" not in description:
+    if "BIDSVersion" not in description:
         LOG.warning("%s: has no BIDSVersion, which BIDS asks for. Going on.", path.name)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bids_t1.bids import discover, write
 from bids_t1.bids.group import participants_with_logs, read_group, write_tables
+from bids_t1.data.entities import is_label
 from bids_t1.data.errors import BidsT1Error, NoInputError
 from bids_t1.learning import learn
 from bids_t1.report.group_page import write_group_page
@@ -36,7 +37,8 @@ def process_group(settings: Settings) -> Path:
         raise NoInputError(
             f"{settings.out_dir}: holds no results of participants; expected some. Run the level participant first."
         )
-    known = sorted(processed | set(discover.participants(settings.bids_dir)))
+    # A folder whose label is none was refused where participants were processed, and named there.
+    known = sorted(processed | set(filter(is_label, discover.participants(settings.bids_dir))))
     chosen = discover.require(known, settings.participants, "participant")
     group = read_group(settings.out_dir, chosen)
     write.describe_ignored(settings.out_dir)

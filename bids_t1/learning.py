@@ -30,6 +30,7 @@ from bids_t1.places import CHECKPOINTS
 from bids_t1.report.calibration_card import write_card
 from bids_t1.runs.calibrated import measured_scan
 from bids_t1.scratch import sweep
+from bids_t1.untrusted import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -147,7 +148,7 @@ def _digest(scans: Sequence[PairedScan], options: CalibrationOptions, settings: 
     digest = hashlib.sha256(f"{__version__}|{json.dumps(asdict(options))}".encode())
     for participant in sorted({scan.participant for scan in scans}):
         for path in results.log_paths(settings.out_dir, participant):
-            log = json.loads(path.read_text(encoding="utf-8"))
+            log = read_json(path)
             digest.update(json.dumps([log["outputs"], log["comparisons"]], sort_keys=True).encode())
     return digest.hexdigest()
 
@@ -155,11 +156,11 @@ def _digest(scans: Sequence[PairedScan], options: CalibrationOptions, settings: 
 def _finished(folder: Path, log: Path, digest: str) -> Calibration | None:
     """Return an earlier training on the same maps with the same options, where all of it can be read."""
     try:
-        content: dict[str, Any] = json.loads(log.read_text(encoding="utf-8"))
+        content: dict[str, Any] = read_json(log)
         if content["digest"] != digest:
             return None
         return Calibration(model=load_model(folder / "model.safetensors"), scores=read_scores(content["scores"]))
-    except (OSError, ValueError, KeyError, TypeError, BidsT1Error):
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, BidsT1Error):
         return None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -32,6 +31,7 @@ from bids_t1.runs import inversion_recovery, mp2rage, multi_echo_gre
 from bids_t1.runs.common import versions
 from bids_t1.spaces import Related, relate
 from bids_t1.storage import as_json, publish, publish_file, staging, writing
+from bids_t1.untrusted import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -77,6 +77,8 @@ class _Session:
     transmit_fields: tuple[TransmitImages, ...] = ()
     conversion: Conversion | None = None
     failures: tuple[BidsT1Error, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """Of files of the input that are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,15 +214,18 @@ def _sessions(work: Work, settings: Settings) -> Iterator[_Session]:
         return
     if found.runs:
         # Images outside of sessions first: the checksums of their folder are then of nothing else.
-        for label in sorted({run.name.get("ses") for run in found.runs}, key=lambda label: label or ""):
+        labels = sorted({run.name.get("ses") for run in found.runs}, key=lambda label: label or "")
+        for label in labels:
             runs = tuple(run for run in found.runs if run.name.get("ses") == label)
-            yield _Session(label, runs, found.transmit_fields)
+            warnings = found.warnings if label == labels[0] else ()
+            yield _Session(label, runs, found.transmit_fields, warnings=warnings)
         return
     if not work.sources:
         where = f" in session {', '.join(settings.sessions)}" if settings.sessions else ""
         message = (
             f"sub-{work.participant}: no images with suffix {' or '.join(discover.SEQUENCES)} and no DICOM files"
-            f"{where}; expected either. Check the folder, or leave this participant out with --participant-label."
+            f"{where}; expected either. {' '.join([*found.warnings, 'Check the folder,'])} or leave this participant "
+            "out with --participant-label."
         )
         if where:
             raise NothingSelectedError(message)
@@ -269,8 +274,8 @@ def _converted(participant: str, source: DicomSource, settings: Settings) -> _Se
 def _previous(record: Path) -> Conversion | None:
     """Return the record of an earlier conversion; None where there is none that can be read."""
     try:
-        return Conversion.from_json(json.loads(record.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError):
+        return Conversion.from_json(read_json(record))
+    except (InvalidInputError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
@@ -306,7 +311,7 @@ def _stage_session(
     related = _related(runs, failures, settings)
     folder = Path(BidsName.build({"sub": participant, "ses": session.label}, "T1map").folder("."))
     before = resume.outputs(results.log_path(settings.out_dir, participant, session.label))
-    notes = () if session.conversion is None else session.conversion.warnings
+    notes = (*session.warnings, *(() if session.conversion is None else session.conversion.warnings))
     if before and not related.runs:
         notes = (*notes, f"{folder}: the maps of an earlier run are left there, as none could be made now.")
     with writing(settings.out_dir / folder):

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import os
 from contextlib import suppress
 from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bids_t1 import __version__
 from bids_t1.bids import results
+from bids_t1.data.errors import InvalidInputError
 from bids_t1.estimation.chunks import choose_device
 from bids_t1.tissue.templates import installed
+from bids_t1.untrusted import read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from bids_t1.settings import Settings
 
@@ -58,19 +60,41 @@ def fingerprint(participant: str, sources: Sequence[Path], settings: Settings) -
     for path in sorted({*_files(folders), *root.glob("*.json"), *root.glob("*.bval"), *tables}):
         if path.is_relative_to(settings.out_dir):
             continue
-        status = path.stat()
         name = path.relative_to(root) if path.is_relative_to(root) else path
-        digest.update(f"|{name}|{status.st_size}|{status.st_mtime_ns}".encode(errors="surrogateescape"))
+        digest.update(f"|{name}|{_state(path)}".encode(errors="surrogateescape"))
     return digest.hexdigest()
 
 
+def _state(path: Path) -> str:
+    """Return size and time of the last change, of what a link leads to; or that there is nothing to be read."""
+    try:
+        status = path.stat()
+    except OSError:  # a link to content that was not fetched, or to itself
+        return "not there"
+    return f"{status.st_size}|{status.st_mtime_ns}"
+
+
 def _files(folders: Iterable[Path]) -> set[Path]:
-    return {path for folder in folders if folder.is_dir() for path in folder.rglob("*") if path.is_file()}
+    """Return the files below folders, links among them whatever they lead to."""
+    return {path for folder in folders for path in _below(folder, set())}
+
+
+def _below(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
+    """Yield the files below a folder, in folders that are links too, each folder once however links lead to it."""
+    for place, folders, files in os.walk(folder, followlinks=True):
+        status = Path(place).stat()
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        yield from (Path(place, name) for name in files)
 
 
 def checksums(out_dir: Path, folder: Path) -> dict[str, str]:
     """Return the digest of every file below a folder of the derivatives, by its path."""
-    return {path.relative_to(out_dir).as_posix(): _checksum(path) for path in sorted(_files([folder]))}
+    return {
+        path.relative_to(out_dir).as_posix(): _checksum(path) for path in sorted(_files([folder])) if path.is_file()
+    }
 
 
 def _checksum(path: Path) -> str:
@@ -95,7 +119,7 @@ def finished_runs(participant: str, wanted: str, settings: Settings) -> int | No
     if not logs or any(log.get("fingerprint") != wanted or log.get("failures") for log in logs):
         return None
     for log in logs:
-        for name, checksum in log.get("outputs", {}).items():
+        for name, checksum in log["outputs"].items():
             path = settings.out_dir / name
             if not path.is_file() or _checksum(path) != checksum:
                 return None
@@ -147,9 +171,10 @@ def forget(log: Path, out_dir: Path) -> None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Read a log; one that cannot be read is that of nothing."""
+    """Read a log; one that cannot be read, or lists no runs and outputs, is that of nothing."""
     try:
-        log = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        log = read_json(path)
+    except InvalidInputError:
         return {}
-    return log if isinstance(log, dict) else {}
+    whole = isinstance(log.get("outputs"), dict) and isinstance(log.get("runs"), list)
+    return log if whole else {}

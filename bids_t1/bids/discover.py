@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-import json
+import os
 import re
 import warnings
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from bids_t1.bids.contents import EXTENSIONS, Contents, look, require_own
+from bids_t1.bids.metadata import Metadata
 from bids_t1.bids.uni import is_denoised
 from bids_t1.data.acquisition import Acquisition, RawFile, TransmitImages
-from bids_t1.data.entities import BidsName
+from bids_t1.data.entities import BidsName, strip_label
 from bids_t1.data.errors import InvalidInputError, NothingSelectedError, UsageError
-from bids_t1.data.sidecar import Sidecar
+from bids_t1.data.sidecar import Sidecar, brief
+from bids_t1.untrusted import read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Container, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from bids import BIDSLayout
     from bids.layout import BIDSImageFile
+
+    from bids_t1.bids.contents import LeftOut
 
 SEQUENCES = {"IRT1": "IRT1", "MP2RAGE": "MP2RAGE", "MP3RAGE": "MP2RAGE", "UNIT1": "MP2RAGE", "MEGRE": "MEGRE"}
 """Sequence of each suffix. MP3RAGE is no suffix of BIDS, which numbers any readouts of MP2RAGE by inv-, but in use."""
@@ -45,8 +51,14 @@ TRANSMIT_FIELDS = {
 
 WITHIN_A_MEASUREMENT = ("flip", "inv", "echo", "part")
 
-NOT_RAW = ("sourcedata", "derivatives", "code", "models", r"\.[^/]+")
-"""Folders at the root of a dataset that hold no raw images of it."""
+SUFFIXES = (*SEQUENCES, *TRANSMIT_FIELDS)
+"""Of all images that are read here."""
+
+ARGUMENTS_OF_PYBIDS = frozenset({"return_type", "target", "scope", "absolute_paths", "invalid_filters"})
+"""What a filter must not set: they say how pybids answers, not which files are wanted."""
+
+LARGEST_LABEL = 2**53
+"""No number of an entity or of metadata that chooses images is larger; the index could not hold it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +68,9 @@ class Found:
     runs: tuple[Acquisition, ...]
     transmit_fields: tuple[TransmitImages, ...]
     """Measurements of the transmit field, of all sessions."""
+
+    warnings: tuple[str, ...] = ()
+    """Of files that are left out and belong to no run that was found."""
 
 
 def participants(dataset: Path) -> tuple[str, ...]:
@@ -72,6 +87,17 @@ def holds_images(dataset: Path) -> bool:
 def is_measured(dataset: Path, participant: str) -> bool:
     """Tell whether a participant has raw images of a sequence that is measured here."""
     return any(_has_images(dataset / f"sub-{participant}", f"*_{suffix}.nii*") for suffix in SEQUENCES)
+
+
+def is_meant(dataset: Path, participant: str) -> bool:
+    """Tell whether a participant has files that are called almost as images of a sequence that is measured here."""
+    folder = dataset / f"sub-{participant}"
+    try:
+        return folder.is_dir() and any(
+            one.suffix in SEQUENCES and one.path.suffix != ".json" for one in look(folder, SUFFIXES).left_out
+        )
+    except InvalidInputError:  # of a folder that cannot be listed nothing is known
+        return False
 
 
 def declared(dataset: Path) -> tuple[str, ...]:
@@ -97,20 +123,37 @@ def read_filters(path: Path | None) -> dict[str, dict[str, object]]:
     Raises
     ------
     UsageError
-        If the file cannot be read or is not a table of tables.
+        If the file cannot be read, is not a table of tables, or holds values that no entity has.
     """
     if path is None:
         return {}
     example = '{"IRT1": {"acquisition": "gold"}}'
     try:
-        filters = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: cannot be read as JSON ({error}); expected something like {example}.") from error
-    if not isinstance(filters, dict) or not all(isinstance(value, dict) for value in filters.values()):
+        filters = read_json(path, str(path))
+    except InvalidInputError as error:
         raise UsageError(
-            f"{path}: holds no table of tables; expected entities and values for each suffix, such as {example}."
-        )
+            f"{error} A filter file holds entities and values for each suffix, such as {example}."
+        ) from error
+    for suffix, entities in filters.items():
+        if not isinstance(entities, dict):
+            raise UsageError(
+                f"{path}: {brief(suffix)} is {brief(entities)}; expected entities and values for each suffix, such as "
+                f"{example}."
+            )
+        for key, value in entities.items():
+            _check_filter(f"{path} [{suffix}]", key, value)
     return filters
+
+
+def _check_filter(where: str, key: str, value: object) -> None:
+    """Refuse what would choose no files but how pybids looks for them, and values that no name can have."""
+    if key in ARGUMENTS_OF_PYBIDS:
+        raise UsageError(f"{where}: {brief(key)} is no entity; expected entities such as acquisition or run.")
+    for one in value if isinstance(value, list) else [value]:
+        if isinstance(one, list | dict) or (isinstance(one, int | float) and not abs(one) < LARGEST_LABEL):
+            raise UsageError(
+                f"{where}: {brief(key)} is {brief(value)}; expected a label, a number, null, or a list of them."
+            )
 
 
 def find(
@@ -123,7 +166,8 @@ def find(
 ) -> Found:
     """Find the runs and the transmit fields of one participant.
 
-    Only this participant's folder is indexed: the time does not grow with the dataset.
+    Only images of this participant are indexed: the time grows neither with the dataset nor with what lies beside them.
+    A sidecar that cannot be read is told when somebody asks for what it holds.
 
     Parameters
     ----------
@@ -134,31 +178,31 @@ def find(
     sessions
         Labels of the sessions wanted; all where empty. Transmit fields are found in all sessions.
     filters
-        For each suffix, pybids entities and the values they must have.
+        For each suffix, pybids entities, or fields of the metadata, and the values they must have.
     database
         Folder of a saved pybids index to use instead.
 
     Raises
     ------
     InvalidInputError
-        If a sidecar or a file name cannot be read.
+        If a label or a file name is not that of BIDS, or images of another participant or session lie here.
     NothingSelectedError
         If there are images, and sessions leave none of any sequence, or a filter leaves none of its suffix.
     UsageError
         If a filter names an entity pybids does not know, or chooses participants or the suffix.
     """
     filters = filters or {}
-    for suffix in (*SEQUENCES, *TRANSMIT_FIELDS):
+    for suffix in SUFFIXES:
         _require_own(filters.get(suffix, {}), participant, suffix)
-    folder = dataset / f"sub-{participant}"
-    there = [suffix for suffix in SEQUENCES if _has_images(folder, f"*_{suffix}.nii*")]
+    folder = dataset / f"sub-{strip_label('sub', participant)}"
+    contents = look(folder, SUFFIXES) if folder.is_dir() else Contents((), (), ())
+    there = [suffix for suffix in SEQUENCES if contents.holds(suffix)]
+    left_out = [one for one in contents.left_out if not sessions or _session(one.path, folder) in sessions]
     if not there:
-        return Found((), ())  # before pybids is asked, which would index any scanner files there one by one
-    layout = _checked_layout(dataset, participant, database)
-    files = {
-        suffix: _images(layout, dataset, participant, _Choice(suffix, tuple(sessions), filters.get(suffix, {})))
-        for suffix in there
-    }
+        return Found((), (), tuple(map(str, left_out)))  # before pybids is asked, which would index what lies there
+    require_own(contents.images, folder)
+    index = _Index(dataset, participant, database)
+    files = {suffix: index.images(_Choice(suffix, tuple(sessions), filters.get(suffix, {}))) for suffix in there}
     if sessions and not any(files.values()):
         raise NothingSelectedError(
             f"sub-{participant}: has {', '.join(there)} images, but none in session {', '.join(sessions)}; expected "
@@ -167,10 +211,78 @@ def find(
     of_fields = [
         file
         for suffix in TRANSMIT_FIELDS
-        if _has_images(folder, f"*_{suffix}.nii*")
-        for file in _images(layout, dataset, participant, _Choice(suffix, (), filters.get(suffix, {})))
+        if contents.holds(suffix)
+        for file in index.images(_Choice(suffix, (), filters.get(suffix, {})))
     ]
-    return Found(group_runs(files), group_transmit_images(of_fields))
+    runs = group_runs(files)
+    told = [replace(run, warnings=_missed(run, contents.images, left_out)) for run in runs]
+    others = [str(one) for one in left_out if not any(_belongs(one, run) for run in runs)]
+    return Found(tuple(told), group_transmit_images(of_fields), (*others, *_strays(runs)))
+
+
+def _session(path: Path, folder: Path) -> str | None:
+    first = path.relative_to(folder).parts[0]
+    return first.removeprefix("ses-") if first.startswith("ses-") else None
+
+
+def _belongs(one: LeftOut, run: Acquisition) -> bool:
+    """Tell whether a file that is left out would be an image of a run, were it called and complete as it should be."""
+    return (
+        one.name is not None
+        and one.name.suffix in SEQUENCES
+        and (_stem(one.name) == run.name or _is_of(one.name, run.name))
+    )
+
+
+def _missed(run: Acquisition, images: Sequence[Path], left_out: Sequence[LeftOut]) -> tuple[str, ...]:
+    """Tell what the names in a folder let expect of a run and what is not there: a filter's choice is no loss."""
+    lost = [one for one in left_out if _belongs(one, run)]
+    key = {"IRT1": "inv", "MEGRE": "echo"}.get(run.sequence)
+    if key is None:  # a gap in the readouts of MP2RAGE is refused
+        return tuple(map(str, lost))
+    names = [name for path in images if _stem(name := BidsName.parse(path.name)) == run.name]
+    told = {one.name.get(key) for one in lost if one.name is not None}
+    return (*map(str, lost), *_gaps(run.name, key, names, told), *_lone_parts(run.name, key, names))
+
+
+def _gaps(run: BidsName, key: str, names: Sequence[BidsName], told: Container[str | None]) -> Iterator[str]:
+    numbers = sorted({int(label) for name in names if (label := name.get(key)) is not None and label.isdecimal()})
+    missing = [number for number in range(1, max(numbers, default=0)) if number not in numbers]
+    if not missing or len(missing) > len(numbers) or all(str(number) in told for number in missing):
+        return
+    there, lost = (", ".join(f"{key}-{number}" for number in some) for some in (numbers, missing))
+    yield f"{run}: has {there} and lacks {lost}; measured from what is there. Are there more images? Copy them."
+
+
+def _lone_parts(run: BidsName, key: str, names: Sequence[BidsName]) -> Iterator[str]:
+    """Tell of parts that one image of a run has and others lack: images of that part are not used."""
+    parts: dict[str | None, set[str]] = {}
+    for name in names:
+        parts.setdefault(name.get(key), set()).add(name.get("part") or "mag")
+    most = Counter(frozenset(found) for found in parts.values()).most_common(1)
+    for label, found in parts.items():
+        if most and found != most[0][0]:
+            lacks = ", ".join(f"part-{part}" for part in sorted(most[0][0] - found)) or "nothing"
+            extra = ", ".join(f"part-{part}" for part in sorted(found - most[0][0])) or "nothing"
+            yield (
+                f"{run}: {key}-{label} has {extra} that others lack, and lacks {lacks} that others have; what is not "
+                "there of every image is not used. Copy or convert the missing images."
+            )
+
+
+def _strays(runs: Sequence[Acquisition]) -> Iterator[str]:
+    """Tell of UNIT1 images that stand alone beside readouts without one, and in what their names differ."""
+    readouts = [run for run in runs if run.sequence == "MP2RAGE" and run.name.suffix != "UNIT1"]
+    for uni in (run for run in runs if run.name.suffix == "UNIT1"):
+        for run in readouts:
+            if run.name.get("ses") != uni.name.get("ses") or any(file.name.suffix == "UNIT1" for file in run.files):
+                continue
+            keys = sorted({f"{key}-" for key, _ in set(uni.name.entities) ^ set(run.name.entities)} - {"rec-"})
+            differ = ", ".join(keys)
+            yield (
+                f"{uni.name}: stands alone, as its name differs from {run.name} in {differ}; "
+                f"expected the same {differ} in both, if it was made from them. Rename it."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,27 +308,62 @@ def _require_own(entities: Mapping[str, object], participant: str, suffix: str) 
         )
 
 
-def _images(layout: BIDSLayout, dataset: Path, participant: str, choice: _Choice) -> list[RawFile]:
-    """Return the images of one suffix, by path; an error where its filter leaves none of them."""
-    wanted = {"subject": participant, "suffix": choice.suffix, "extension": [".nii", ".nii.gz"]}
-    try:
-        images = layout.get(**wanted | choice.selection)
-    except ValueError as error:
-        reason = str(error).split(". ", maxsplit=1)[0]
-        raise UsageError(f"--bids-filter-file: {reason}; expected entities such as acquisition or run.") from error
-    unfiltered = _Choice(choice.suffix, choice.sessions, {}).selection
-    if not images and choice.entities and layout.get(**wanted | unfiltered):
-        raise NothingSelectedError(
-            f"sub-{participant}: has {choice.suffix} images, but none with {json.dumps(choice.selection)}; "
-            "expected some. Check --session-label and --bids-filter-file."
-        )
-    return [_raw_file(image, dataset) for image in sorted(images, key=lambda found: str(found.path))]
+class _Index:
+    """What pybids knows of one participant: names from its folder, or names and metadata from a saved index."""
 
+    def __init__(self, dataset: Path, participant: str, database: Path | None) -> None:
+        self._dataset = dataset
+        self._participant = participant
+        self._layout = _layout(dataset / f"sub-{participant}") if database is None else _saved(dataset, database)
+        self._metadata = Metadata(dataset) if database is None else None
 
-def _raw_file(image: BIDSImageFile, dataset: Path) -> RawFile:
-    path = dataset / image.relpath
-    name = BidsName.parse(path.name)
-    return RawFile(path, name, Sidecar(str(name.having({}, extension=".json")), image.get_metadata()))
+    def images(self, choice: _Choice) -> list[RawFile]:
+        """Return the images of one suffix, by path; an error where its filter leaves none of them."""
+        found = self._chosen(choice)
+        if not found and choice.entities and self._chosen(_Choice(choice.suffix, choice.sessions, {})):
+            raise NothingSelectedError(
+                f"sub-{self._participant}: has {choice.suffix} images, but none with {brief(choice.selection)}; "
+                "expected some. Check --session-label and --bids-filter-file."
+            )
+        return found
+
+    def _chosen(self, choice: _Choice) -> list[RawFile]:
+        known = set(self._layout.get_entities())
+        by_name = {key: value for key, value in choice.selection.items() if key in known or key == "regex_search"}
+        by_field = {key: value for key, value in choice.selection.items() if key not in by_name}
+        files = [self._raw_file(image) for image in self._query({"suffix": choice.suffix, **by_name})]
+        for key, value in by_field.items():
+            if files and not any(key in file.sidecar.fields for file in files):
+                raise UsageError(
+                    f"--bids-filter-file: {brief(key)} is not a recognized entity; expected entities such as "
+                    "acquisition or run, or a field of the sidecars."
+                )
+            wanted = value if isinstance(value, list) else [value]
+            files = [file for file in files if file.sidecar.fields.get(key) in wanted]
+        return files
+
+    def _query(self, entities: Mapping[str, object]) -> list[BIDSImageFile]:
+        from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - as heavy as pybids
+
+        wanted = {"subject": self._participant, "extension": list(EXTENSIONS), **entities}
+        if self._metadata is not None:
+            del wanted["subject"]  # there are no others in the folder, and pybids would read it from folders above too
+        try:
+            return sorted(self._layout.get(**wanted), key=lambda found: str(found.path))
+        except (ValueError, TypeError, ArithmeticError, AttributeError, SQLAlchemyError) as error:
+            raise UsageError(
+                f"--bids-filter-file: pybids cannot look for {brief(dict(entities))} ({brief(str(error))}); expected "
+                "entities such as acquisition or run, and labels."
+            ) from error
+
+    def _raw_file(self, image: BIDSImageFile) -> RawFile:
+        if self._metadata is not None:
+            path = self._dataset / f"sub-{self._participant}" / image.relpath
+            name = BidsName.parse(path.name)
+            return RawFile(path, name, self._metadata.of(path, name))
+        path = self._dataset / image.relpath
+        name = BidsName.parse(path.name)
+        return RawFile(path, name, Sidecar(str(name.having({}, extension=".json")), image.get_metadata()))
 
 
 def group_runs(files: Mapping[str, Sequence[RawFile]]) -> tuple[Acquisition, ...]:
@@ -286,6 +433,14 @@ def _is_of(name: BidsName, run: BidsName) -> bool:
     return _stem(name).having(aside).entities == run.having(aside).entities
 
 
+def alike(labels: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """Return the labels that differ in upper and lower case only, together."""
+    groups: dict[str, list[str]] = {}
+    for label in labels:
+        groups.setdefault(label.casefold(), []).append(label)
+    return tuple(tuple(group) for group in groups.values() if len(group) > 1)
+
+
 def require(found: Sequence[str], wanted: Sequence[str], what: str) -> tuple[str, ...]:
     """Return the labels to process: those wanted, or all that were found.
 
@@ -303,39 +458,36 @@ def require(found: Sequence[str], wanted: Sequence[str], what: str) -> tuple[str
     return tuple(dict.fromkeys(wanted)) if wanted else tuple(found)
 
 
-def _broken_json(dataset: Path, participant: str) -> Path | None:
-    """Find the sidecar that pybids stumbled over, which it does not always name."""
-    for path in sorted(chain(dataset.glob("*.json"), (dataset / f"sub-{participant}").glob("**/*.json"))):
-        try:
-            if not isinstance(json.loads(path.read_text(encoding="utf-8")), dict):
-                return path
-        except (OSError, ValueError):
-            return path
-    return None
-
-
-def _checked_layout(dataset: Path, participant: str, database: Path | None) -> BIDSLayout:
-    """Index a participant, and name the sidecar that cannot be read."""
-    try:
-        return _layout(dataset, participant, database)
-    except (OSError, ValueError, TypeError) as error:
-        broken = _broken_json(dataset, participant)
-        if broken is None:
-            raise InvalidInputError(f"{dataset}: pybids cannot index sub-{participant}: {error}") from error
-        raise InvalidInputError(
-            f"{broken.relative_to(dataset)}: is no JSON object; expected field names and values in braces. Correct it."
-        ) from error
-
-
-def _layout(dataset: Path, participant: str, database: Path | None) -> BIDSLayout:
+def _layout(folder: Path) -> BIDSLayout:
+    """Index the names of the images of a participant, and nothing else that lies there."""
     from bids import BIDSLayout, BIDSLayoutIndexer  # noqa: PLC0415 - takes half a second, which --help must not
 
-    others = re.compile(rf"^/?(sub-(?!{re.escape(participant)}(/|$))[^/]*|{'|'.join(NOT_RAW)})(/|$)")
+    image = rf"[^/]+_({'|'.join(SUFFIXES)})\.nii(\.gz)?"
+    others = re.compile(rf"^/(?!(ses-[^/]+/)?[^/]+(/{image})?$)", re.DOTALL)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pybids warns of its own future; findings are errors of ours
         return BIDSLayout(
-            dataset,
+            folder,
             validate=False,
-            database_path=database,
-            indexer=None if database is not None else BIDSLayoutIndexer(validate=False, ignore=[others]),
+            config=["bids", "derivatives"],
+            indexer=BIDSLayoutIndexer(validate=False, index_metadata=False, ignore=[others]),
         )
+
+
+def _saved(dataset: Path, database: Path) -> BIDSLayout:
+    """Open a saved index of pybids."""
+    from bids import BIDSLayout  # noqa: PLC0415 - takes half a second, which --help must not
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - as heavy as pybids
+
+    description = dataset / "dataset_description.json"
+    if os.path.lexists(description):
+        read_json(description)  # pybids opens it without asking what it is
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return BIDSLayout(dataset, validate=False, database_path=database)
+    except (SQLAlchemyError, AttributeError, OSError, ValueError, TypeError) as error:
+        raise UsageError(
+            f"--bids-database-dir {database}: is no index of pybids that can be read ({type(error).__name__}); "
+            "expected one that pybids saved. Make it again, or go on without."
+        ) from error

@@ -7,7 +7,9 @@ space, or in one that is named after a scan. Files in the space of a template do
 from __future__ import annotations
 
 import csv
+import io
 import math
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,8 +18,10 @@ import numpy as np
 from bids_t1.bids.images import MOST_VOXELS_BESIDE, read_volume
 from bids_t1.data.entities import BidsName
 from bids_t1.data.errors import InvalidInputError
+from bids_t1.data.sidecar import brief
 from bids_t1.data.tissue import tissue_named
 from bids_t1.resampling import resample_labels
+from bids_t1.untrusted import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -152,15 +156,29 @@ def _names(dataset: Path, path: Path) -> Mapping[int, str]:
         *([dataset / f"desc-{desc}_dseg.tsv"] if desc else []),
         dataset / "dseg.tsv",
     ]
-    table = next((candidate for candidate in tables if candidate.is_file()), None)
-    if table is None:
-        return COMMON_LABELS
+    table = next((candidate for candidate in tables if os.path.lexists(candidate)), None)
+    return COMMON_LABELS if table is None else parse_labels(read_text(table), table.name)
+
+
+def parse_labels(text: str, name: str) -> dict[int, str]:
+    """Read a table of labels: what each code of a segmentation means.
+
+    Raises
+    ------
+    InvalidInputError
+        If it lacks its columns, a row is short or has no number, or one code has two meanings.
+    """
     try:
-        with table.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file, delimiter="\t"))
-        column = "abbreviation" if any(tissue_named(row.get("abbreviation") or "") for row in rows) else "name"
-        return {int(row["index"]): row[column] for row in rows}
-    except (OSError, ValueError, KeyError, csv.Error) as error:
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter="\t"))
+        known = any(tissue_named(row.get("abbreviation") or "") for row in rows)
+        pairs = [(int(row["index"]), row["abbreviation" if known else "name"] or "") for row in rows]
+    except (ValueError, KeyError, TypeError, csv.Error) as error:
         raise InvalidInputError(
-            f"{table.name}: cannot be read as a table of labels ({error}); expected columns index and name."
+            f"{name}: cannot be read as a table of labels ({brief(str(error))}); expected columns index and name, "
+            "separated by tabs, and a whole number in every row."
         ) from error
+    meanings = dict(pairs)
+    twice = [str(index) for index, meaning in pairs if meanings[index] != meaning]
+    if twice:
+        raise InvalidInputError(f"{name}: index {', '.join(twice)} has two meanings; expected one row for each.")
+    return meanings

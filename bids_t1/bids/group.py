@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import json
+import logging
 from typing import TYPE_CHECKING, Any
 
-from bids_t1.bids.results import log_paths
+from bids_t1.bids.results import DAMAGED_LOG, log_paths
 from bids_t1.data.entities import BidsName
+from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.result import GroupResult, MapSummary, ParticipantSummary
+from bids_t1.data.sidecar import Sidecar, brief
 from bids_t1.storage import as_json, as_tsv, write_whole
+from bids_t1.untrusted import read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
+
+LOG = logging.getLogger(__name__)
 
 MAPS = {
     "participant_id": "Participant.",
@@ -43,20 +48,40 @@ def read_group(out_dir: Path, participants: Iterable[str]) -> GroupResult:
     summaries: list[ParticipantSummary] = []
     maps: list[MapSummary] = []
     for participant in participants:
-        logs = [log for path in log_paths(out_dir, participant) if (log := _read(path)) is not None]
-        failures = tuple(str(failure) for log in logs for failure in log["failures"])
-        found = [_map(participant, run) for log in logs for run in log["runs"]]
-        summaries.append(
-            ParticipantSummary(
-                participant=participant,
-                status="not processed" if not logs else "with failures" if failures else "done",
-                n_maps=len(found),
-                failures=failures,
-                version=logs[-1]["versions"]["bids_t1"] if logs else "",
-            )
-        )
+        try:
+            summary, found = _summary(participant, [read_json(path) for path in log_paths(out_dir, participant)])
+        except DAMAGED_LOG as error:
+            summary, found = _damaged(participant, error), []
+        summaries.append(summary)
         maps += found
     return GroupResult(participants=tuple(summaries), maps=tuple(maps))
+
+
+def _summary(participant: str, logs: Sequence[Mapping[str, Any]]) -> tuple[ParticipantSummary, list[MapSummary]]:
+    """Return what a participant's logs say; raise one of `DAMAGED_LOG` where they lack something."""
+    failures = tuple(str(failure) for log in logs for failure in log["failures"])
+    found = [_map(participant, run) for log in logs for run in log["runs"]]
+    summary = ParticipantSummary(
+        participant=participant,
+        status="not processed" if not logs else "with failures" if failures else "done",
+        n_maps=len(found),
+        failures=failures,
+        version=str(logs[-1]["versions"]["bids_t1"]) if logs else "",
+    )
+    return summary, found
+
+
+def _damaged(participant: str, error: Exception) -> ParticipantSummary:
+    """Count a participant whose log cannot be used as not processed, and say so."""
+    found = str(error) if isinstance(error, InvalidInputError) else f"{type(error).__name__}: {brief(str(error))}"
+    message = (
+        f"sub-{participant}: a log of it is damaged or of another version ({found}); expected one of this version. "
+        "Process the participant again."
+    )
+    LOG.warning(message)
+    return ParticipantSummary(
+        participant=participant, status="not processed", n_maps=0, failures=(message,), version=""
+    )
 
 
 def participants_with_logs(out_dir: Path) -> set[str]:
@@ -65,27 +90,18 @@ def participants_with_logs(out_dir: Path) -> set[str]:
     return {name.removeprefix("sub-") for name in names}
 
 
-def _read(path: Path) -> dict[str, Any] | None:
-    """Read a log; one of another version, or cut short, is that of nothing."""
-    try:
-        log: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        complete = {"runs", "failures", "versions"} <= log.keys() and all("summary" in run for run in log["runs"])
-    except (OSError, ValueError, AttributeError, TypeError):
-        return None
-    return log if complete else None
-
-
 def _map(participant: str, run: Mapping[str, Any]) -> MapSummary:
-    summary = run["summary"]
-    quartiles = summary["Quartiles"]
+    summary = Sidecar("summary", run["summary"])
+    quartiles = summary.numbers("Quartiles")
+    name = BidsName.parse(run["name"])
     return MapSummary(
         participant=participant,
-        session=BidsName.parse(run["name"]).get("ses"),
-        name=run["name"],
-        sequence=run["sequence"],
-        n_voxels=summary["Voxels"],
+        session=name.get("ses"),
+        name=str(name),
+        sequence=str(run["sequence"]),
+        n_voxels=int(run["summary"]["Voxels"]),
         quartiles=None if quartiles is None else (quartiles[0], quartiles[1], quartiles[2]),
-        median_sd=summary["MedianSD"],
+        median_sd=summary.number("MedianSD"),
         n_warnings=len(run["warnings"]),
     )
 

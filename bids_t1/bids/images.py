@@ -13,6 +13,7 @@ import numpy as np
 
 from bids_t1.data.errors import InputOutputError, InvalidInputError
 from bids_t1.data.grid import PLAUSIBLE_EDGES, SAME_GRID_SHIFT, TOLERATED_SHIFT, Grid, in_millimetres
+from bids_t1.untrusted import require_content
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -77,6 +78,7 @@ def read_header(path: Path) -> Header:
     InvalidInputError
         If it cannot be read, is cut short, holds complex numbers or several volumes, or its affine places no voxels.
     """
+    require_content(path, path.name)
     return _header(path, _reading(path, lambda: open_image(path)))
 
 
@@ -97,6 +99,7 @@ def read_volume(path: Path, most_voxels: int | None = None) -> Volume:
     InputOutputError
         If it does not fit into memory.
     """
+    require_content(path, path.name)
     image = _reading(path, lambda: open_image(path))
     header = _header(path, image)
     if most_voxels is not None:

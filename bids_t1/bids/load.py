@@ -53,6 +53,7 @@ def load_series(
     InvalidInputError
         If images are missing, unreadable, of different grids, or their times missing or equal.
     """
+    _require_numbers(acquisition, {"InversionTime": "inv", "EchoTime": "echo"}[varying])
     by_part: dict[str, list[RawFile]] = {}
     for file in acquisition.files:
         by_part.setdefault(file.name.get("part") or "", []).append(file)
@@ -70,8 +71,18 @@ def load_series(
         grid=grid,
         sidecars=tuple(file.sidecar for file in ordered[0]),
         sources=tuple(file.path for files in ordered for file in files),
-        warnings=warnings,
+        warnings=(*acquisition.warnings, *warnings),
     )
+
+
+def _require_numbers(acquisition: Acquisition, key: str) -> None:
+    """Refuse images whose names do not tell them apart: each of them would be a run of its own."""
+    without = [str(file.name) for file in acquisition.files if file.name.get(key) is None]
+    if without:
+        raise InvalidInputError(
+            f"{', '.join(without)}: the name lacks {key}-; expected {key}-1, {key}-2 and so on in the images of a run, "
+            "whose names differ in nothing else. Rename them."
+        )
 
 
 def _choose_parts(acquisition: Acquisition, by_part: dict[str, list[RawFile]]) -> tuple[Kind, tuple[str, ...]]:

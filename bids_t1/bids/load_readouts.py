@@ -86,7 +86,7 @@ def load_readouts(
         sidecars=tuple(file.sidecar for file in plan.sidecars_from),
         sources=reader.sources,
         scaling=scaling if uni is None else {**scaling, "UNIT1": uni.scaling},
-        warnings=(*plan.warnings, *(() if uni is None else uni.warnings), *shifts),
+        warnings=(*acquisition.warnings, *plan.warnings, *(() if uni is None else uni.warnings), *shifts),
     )
 
 

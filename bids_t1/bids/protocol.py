@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bids_t1.bids.uni import CONVENTIONS, SCALING_KEY
 from bids_t1.data.errors import InvalidInputError, UsageError
 from bids_t1.data.protocol import Protocol
-from bids_t1.data.sidecar import LONGEST_TIME, Sidecar
+from bids_t1.data.sidecar import PLAUSIBLE, Sidecar, brief
+from bids_t1.untrusted import parse_json, parse_toml, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,18 +28,22 @@ class _Field:
     """None where there may be one value per readout."""
 
 
-_SECONDS = (
-    f"seconds, above 0 and below {LONGEST_TIME:g}. BIDS times are in seconds: divide by 1000 if these are milliseconds"
-)
+def _plausible(key: str, most_values: int | None = None) -> _Field:
+    """Return what a sidecar may hold under the same name."""
+    range_ = PLAUSIBLE[key]
+    in_seconds = ". BIDS times are in seconds: divide by 1000 if these are milliseconds"
+    return _Field(range_.holds, range_.expected + (in_seconds if range_.unit == "seconds" else ""), most_values)
+
+
 _PHASE_SCALING = _Field(lambda value: value > 0, "radians per stored unit of the phase images, above 0", 1)
 
 _NUMBERS: Mapping[str, Mapping[str, _Field]] = {
     "MP2RAGE": {
-        "MagneticFieldStrength": _Field(lambda value: value > 0, "tesla, above 0", 1),
-        "RepetitionTimePreparation": _Field(lambda value: 0 < value < LONGEST_TIME, _SECONDS, 1),
-        "RepetitionTimeExcitation": _Field(lambda value: 0 < value < LONGEST_TIME, _SECONDS),
-        "InversionTime": _Field(lambda value: 0 < value < LONGEST_TIME, _SECONDS),
-        "FlipAngle": _Field(lambda value: 0 < value <= 360, "degrees, above 0, at most 360"),  # noqa: PLR2004
+        "MagneticFieldStrength": _plausible("MagneticFieldStrength", 1),
+        "RepetitionTimePreparation": _plausible("RepetitionTimePreparation", 1),
+        "RepetitionTimeExcitation": _plausible("RepetitionTimeExcitation"),
+        "InversionTime": _plausible("InversionTime"),
+        "FlipAngle": _plausible("FlipAngle"),
         "NumberShots": _Field(
             lambda value: value >= 0, "excitations [before, after] the k-space centre, or a number of partitions", 2
         ),
@@ -50,7 +53,7 @@ _NUMBERS: Mapping[str, Mapping[str, _Field]] = {
     },
     "IRT1": {"PhaseScaling": _PHASE_SCALING},
     "MEGRE": {"PhaseScaling": _PHASE_SCALING},
-    "TB1TFL": {"FlipAngle": _Field(lambda value: 0 < value <= 360, "degrees, above 0, at most 360", 1)},  # noqa: PLR2004
+    "TB1TFL": {"FlipAngle": _plausible("FlipAngle", 1)},
 }
 """Fields by table; every sequence lists those that it reads."""
 
@@ -73,8 +76,8 @@ def read_protocol(path: Path | None) -> Protocol:
     for name, fields in content.items():
         if name not in _NUMBERS or not isinstance(fields, dict):
             raise UsageError(
-                f"{path.name}: {name!r} is no table that is known; expected {_listed(_NUMBERS)}, and fields in them. "
-                f"{DOCUMENTATION}"
+                f"{path.name}: {brief(name)} is no table that is known; expected {_listed(_NUMBERS)}, and fields in "
+                f"them. {DOCUMENTATION}"
             )
         table = Sidecar(path.name, fields)
         for key in fields:
@@ -84,33 +87,35 @@ def read_protocol(path: Path | None) -> Protocol:
 
 
 def _read(path: Path) -> dict[str, object]:
+    kind = path.suffix.lower()
     try:
-        text = path.read_text(encoding="utf-8")
-        as_json = path.suffix.lower() == ".json" or (path.suffix.lower() != ".toml" and text.lstrip().startswith("{"))
-        content = json.loads(text) if as_json else tomllib.loads(text)
-    except (OSError, ValueError) as error:
+        text = read_text(path)
+        as_json = kind == ".json" or (kind != ".toml" and text.lstrip().startswith("{"))
+        return parse_json(text, path.name) if as_json else parse_toml(text, path.name)
+    except InvalidInputError as error:
         raise UsageError(
-            f"{path.name}: cannot be read as TOML or JSON ({error}); expected tables of fields. {DOCUMENTATION}"
+            f"{error} A protocol file holds tables in TOML or JSON: {_listed(_NUMBERS)}. {DOCUMENTATION}"
         ) from error
-    if not isinstance(content, dict):
-        raise UsageError(f"{path.name}: holds no tables; expected {_listed(_NUMBERS)}. {DOCUMENTATION}")
-    return content
 
 
 def _check(name: str, table: Sidecar, key: str) -> None:
     """Refuse a field that is not known or holds something else."""
-    where = f"{table.name} [{name}]: {key} is {table.fields[key]!r}"
     texts = _TEXTS.get(name, {})
+    if key not in {**_NUMBERS[name], **texts}:
+        known = _listed([*_NUMBERS[name], *texts])
+        raise UsageError(
+            f"{table.name} [{name}]: {brief(key)} is no field that is known; expected {known}. {DOCUMENTATION}"
+        )
+    where = f"{table.name} [{name}]: {key} is {brief(table.fields[key])}"
     if key in texts:
         if table.fields[key] not in texts[key]:
             raise UsageError(f"{where}; expected one of {_listed(texts[key])}.")
         return
-    field = _NUMBERS[name].get(key)
-    if field is None:
-        known = _listed([*_NUMBERS[name], *texts])
-        raise UsageError(f"{table.name} [{name}]: {key} is no field that is known; expected {known}. {DOCUMENTATION}")
+    field = _NUMBERS[name][key]
     try:
-        values = table.numbers(key) or ()
+        values = (
+            Sidecar(table.name, {"": table.fields[key]}).numbers("") or ()
+        )  # ranges are checked below, with more words
     except InvalidInputError as error:
         raise UsageError(f"{where}; expected numbers: {field.expected}.") from error
     if field.most_values is not None and len(values) > field.most_values:

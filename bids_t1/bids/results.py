@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from bids_t1.bids.images import UNREADABLE, open_image
 from bids_t1.bids.write import output_name
 from bids_t1.data.alignment import Alignment
 from bids_t1.data.entities import BidsName
-from bids_t1.data.errors import InputOutputError
+from bids_t1.data.errors import InputOutputError, InvalidInputError
 from bids_t1.data.grid import Grid
 from bids_t1.data.outputs import ANATOMY, outputs_of
 from bids_t1.data.result import (
@@ -24,14 +23,20 @@ from bids_t1.data.result import (
     SeriesNote,
     SignalCurve,
 )
+from bids_t1.data.sidecar import brief
 from bids_t1.data.tissue import Agreement, Hemisphere, RegionStatistics, Tissue
 from bids_t1.resampling import resample_times
+from bids_t1.untrusted import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Roots = tuple[Path, ...]
 """Where the files of one dataset may lie; earlier ones count first."""
+
+
+DAMAGED_LOG = (KeyError, TypeError, ValueError, IndexError, AttributeError, InvalidInputError)
+"""What reading a log raises that lacks something or holds something else in its place."""
 
 
 def log_path(out_dir: Path, participant: str, session: str | None) -> Path:
@@ -79,10 +84,11 @@ def read_result(
         return None
     try:
         return _from_logs(roots, participant, logs)
-    except (KeyError, TypeError) as error:
+    except DAMAGED_LOG as error:
         raise InputOutputError(
-            f"sub-{participant}: its log in {out_dir / 'logs'} lacks {error}; expected one of this version. "
-            "Process the participant again."
+            f"sub-{participant}: its log in {paths[0].parent.name} is damaged or of another version "
+            f"({type(error).__name__}: {brief(str(error))}); expected one of this version. Process the participant "
+            "again."
         ) from error
 
 
@@ -105,10 +111,9 @@ def _from_logs(roots: Roots, participant: str, logs: Sequence[dict[str, Any]]) -
 
 def _read_log(path: Path) -> dict[str, Any]:
     try:
-        log: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputOutputError(f"{path.name}: cannot be read ({error}). Process the participant again.") from error
-    return log
+        return read_json(path)
+    except InvalidInputError as error:
+        raise InputOutputError(f"{error} It is the log of a participant: process the participant again.") from error
 
 
 def _read_run(roots: Roots, log: dict[str, Any]) -> RunResult:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +14,7 @@ from bids_t1.bids.transmit_units import PLAUSIBLE, is_plausible
 from bids_t1.data.acquisition import TransmitField
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.sidecar import Sidecar
+from bids_t1.untrusted import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,14 +102,7 @@ def check_given_transmit_field(path: Path) -> None:
 
 def _read_given(path: Path) -> MeasuredField:
     metadata = path.with_name(path.name.removesuffix(".gz").removesuffix(".nii") + ".json")
-    fields: object = {}
-    if metadata.is_file():
-        try:
-            fields = json.loads(metadata.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InvalidInputError(f"{metadata.name}: cannot be read as JSON ({error}). Correct it.") from error
-    if not isinstance(fields, dict):
-        raise InvalidInputError(f"{metadata.name}: is no JSON object; expected field names and values in braces.")
+    fields = read_json(metadata) if os.path.lexists(metadata) else {}
     return read_map(path, Sidecar(metadata.name, fields))
 
 

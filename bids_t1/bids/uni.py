@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bids_t1.data.errors import InvalidInputError
+from bids_t1.data.sidecar import brief
 
 if TYPE_CHECKING:
     from bids_t1.bids.images import Volume
@@ -121,12 +122,12 @@ def _convention(file: RawFile, volume: Volume, protocol: Sidecar | None) -> tupl
     for holder, where in ((file.sidecar, "the sidecar"), (protocol, "the protocol file")):
         declared = None if holder is None else holder.fields.get(SCALING_KEY)
         if holder is not None and declared is not None:
-            if declared not in CONVENTIONS:
+            if not isinstance(declared, str) or declared not in CONVENTIONS:
                 raise InvalidInputError(
-                    f"{holder.name}: {SCALING_KEY} is {declared!r}; expected one of {', '.join(CONVENTIONS)}."
+                    f"{holder.name}: {SCALING_KEY} is {brief(declared)}; expected one of {', '.join(CONVENTIONS)}."
                 )
-            _require_inside(file, volume, str(declared), where)
-            return str(declared), f"{SCALING_KEY} of {where}"
+            _require_inside(file, volume, declared, where)
+            return declared, f"{SCALING_KEY} of {where}"
     name = _recognised(volume)
     if name is None:
         kind = "integers" if volume.holds_integers else "real numbers"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +9,9 @@ from typing import TYPE_CHECKING
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from bids_t1.data.errors import InvalidInputError
 from bids_t1.storage import as_json, publishing
+from bids_t1.untrusted import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,11 +67,11 @@ class Place:
     def load(self, network: nn.Module, optimizer: torch.optim.Optimizer) -> State | None:
         """Put network and optimizer into the state that was kept; None where there is none of this training."""
         try:
-            counters = json.loads((self.folder / self.name / STATE).read_text(encoding="utf-8"))
+            counters = read_json(self.folder / self.name / STATE)
             if counters["key"] != self.key:
                 return None
             tensors = load_file(self.folder / self.name / WEIGHTS)
-        except (OSError, ValueError, KeyError, SafetensorError):
+        except (InvalidInputError, OSError, ValueError, KeyError, SafetensorError):
             return None  # a training that cannot be taken up begins anew
         network.load_state_dict(_part(tensors, "now."))
         moments: dict[int, dict[str, Tensor]] = {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from safetensors.torch import save_file
 from bids_t1.data.calibration import CalibrationCard, CalibrationModel
 from bids_t1.data.errors import InputOutputError, InvalidInputError, NoInputError
 from bids_t1.storage import as_json, write_whole
+from bids_t1.untrusted import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -184,7 +184,7 @@ def load_model(path: Path) -> CalibrationModel:
 
 def _read_card(path: Path, text: str) -> CalibrationCard:
     try:
-        content: dict[str, Any] = json.loads(text)
+        content: dict[str, Any] = parse_json(text, path.name)
         if content["format"] != FORMAT:
             raise InvalidInputError(
                 f"{path.name}: a model of format {content['format']}, written by bids_t1 "

@@ -41,6 +41,9 @@ class Acquisition:
     sequence: str = "IRT1"
     """IRT1; MP2RAGE for any number of readouts, with the UNIT1 images that belong to them or stand alone; or MEGRE."""
 
+    warnings: tuple[str, ...] = ()
+    """Images that its files let expect and that are not among them."""
+
 
 @dataclass(frozen=True, slots=True)
 class TransmitImages:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bids_t1.data.errors import InvalidInputError
+from bids_t1.data.sidecar import brief, plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +22,11 @@ ENTITY_ORDER = (
 _LABEL = re.compile(r"[0-9A-Za-z+]+")
 
 
+def is_label(text: str) -> bool:
+    """Tell whether BIDS allows a label."""
+    return _LABEL.fullmatch(text) is not None
+
+
 def strip_label(prefix: str, label: str) -> str:
     """Return a participant or session label without its ``sub-`` or ``ses-`` prefix.
 
@@ -32,10 +38,15 @@ def strip_label(prefix: str, label: str) -> str:
     bare = label.removeprefix(f"{prefix}-")
     if not _LABEL.fullmatch(bare):
         raise InvalidInputError(
-            f"{prefix}-{bare}: the label is {bare!r}; expected letters, digits and + only, as BIDS asks. "
+            f"{prefix}-{plain(bare)}: the label is {brief(bare)}; expected letters, digits and + only, as BIDS asks. "
             "Rename the folder or give another label."
         )
     return bare
+
+
+def _label(key: str, value: str) -> str:
+    """Return the label of an entity for comparison: run-01 is run-1, as pybids has it."""
+    return value.lstrip("0") if key == "run" else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +86,16 @@ class BidsName:
             key, dash, value = pair.partition("-")
             if not dash or not _LABEL.fullmatch(value) or key in entities:
                 raise InvalidInputError(
-                    f"{filename}: {pair!r} is not a BIDS entity; expected key-label, each key once, such as sub-01. "
-                    "Rename the file."
+                    f"{plain(filename)}: {brief(pair)} is not a BIDS entity; expected key-label, each key once, such "
+                    "as sub-01. Rename the file."
                 )
             entities[key] = value
+        unknown = sorted(set(entities) - set(ENTITY_ORDER))
+        if unknown:
+            raise InvalidInputError(
+                f"{plain(filename)}: {', '.join(unknown)} is no entity of BIDS; expected one of "
+                f"{', '.join(ENTITY_ORDER)}. Rename the file."
+            )
         return cls.build(entities, suffix, dot + extension)
 
     def __str__(self) -> str:
@@ -111,6 +128,13 @@ class BidsName:
             {**dict(self.entities), **entities},
             self.suffix if suffix is None else suffix,
             self.extension if extension is None else extension,
+        )
+
+    def describes(self, other: BidsName) -> bool:
+        """Tell whether a sidecar of this name applies to a file of another: BIDS' inheritance of metadata."""
+        there = dict(other.entities)
+        return self.suffix == other.suffix and all(
+            key in there and _label(key, value) == _label(key, there[key]) for key, value in self.entities
         )
 
     def folder(self, datatype: str) -> str:

@@ -3,16 +3,65 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bids_t1.data.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
 
 LONGEST_TIME = 30.0
 """No inversion, repetition or echo time is longer; larger numbers are milliseconds [s]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plausible:
+    """What a number of metadata can be: wider than any scanner, narrower than another unit."""
+
+    least: float
+    below: float
+    unit: str = "seconds"
+
+    def holds(self, value: float) -> bool:
+        """Tell whether a number can be meant."""
+        return self.least <= value < self.below
+
+    @property
+    def expected(self) -> str:
+        """The range in words."""
+        return f"{self.unit}, at least {self.least:g} and below {self.below:g}"
+
+    def complaint(self, value: float) -> str:
+        """Say what was expected in place of a number beyond the range, and what to do."""
+        if value <= 0:
+            return f"{self.unit}, above 0. Correct the sidecar."
+        if value < self.least:
+            return f"{self.unit}, {self.least:g} or more. Correct the sidecar."
+        if self.unit == "seconds":
+            return (
+                f"seconds, below {self.below:g}. BIDS times are in seconds: divide by 1000 if these are milliseconds."
+            )
+        return f"{self.unit}, below {self.below:g}. Correct the sidecar."
+
+
+TIME = Plausible(1e-3, LONGEST_TIME)
+"""A time that has no range of its own."""
+
+PLAUSIBLE: Mapping[str, Plausible] = {
+    "InversionTime": TIME,
+    "InversionTimes": TIME,
+    "RepetitionTime": TIME,
+    "RepetitionTimePreparation": TIME,
+    "RepetitionTimeInversion": TIME,
+    "RepetitionTimeExcitation": Plausible(5e-4, LONGEST_TIME),
+    "EchoTime": Plausible(5e-5, 1.0),
+    "MixingTime": TIME,
+    "FlipAngle": Plausible(0.01, 360.0, "degrees"),
+    "MagneticFieldStrength": Plausible(0.01, 25.0, "tesla"),
+}
+"""By field: what is shorter than any pulse is in a wrong unit as surely as what is longer than any cycle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,39 +74,40 @@ class Sidecar:
     fields: Mapping[str, object]
 
     def seconds(self, key: str) -> float | None:
-        """Return a positive time [s], or None where the field is missing.
+        """Return a time [s], or None where the field is missing.
 
         Raises
         ------
         InvalidInputError
-            If it is no number, not positive, or so large that it must be milliseconds.
+            If it is no number, or none that such a time can be: zero, or so large that it must be milliseconds.
         """
-        value = self.number(key)
-        if value is None:
-            return None
-        if value <= 0:
-            raise InvalidInputError(f"{self.name}: {key} is {value:g}; expected seconds, above 0. Correct the sidecar.")
-        if value >= LONGEST_TIME:
-            raise InvalidInputError(
-                f"{self.name}: {key} is {value:g}; expected seconds, below {LONGEST_TIME:g}. "
-                "BIDS times are in seconds: divide by 1000 if these are milliseconds."
-            )
-        return value
+        return self._within(key, PLAUSIBLE.get(key, TIME))
 
     def number(self, key: str) -> float | None:
-        """Return a finite number, or None where the field is missing.
+        """Return a finite number, or None where the field is missing; a list of one number is that number.
 
         Raises
         ------
         InvalidInputError
-            If the field holds anything else.
+            If the field holds anything else, or what `PLAUSIBLE` excludes.
         """
+        return self._within(key, PLAUSIBLE.get(key))
+
+    def _within(self, key: str, plausible: Plausible | None) -> float | None:
+        value = self._finite(key)
+        if value is not None and plausible is not None and not plausible.holds(value):
+            raise InvalidInputError(f"{self.name}: {key} is {value:g}; expected {plausible.complaint(value)}")
+        return value
+
+    def _finite(self, key: str) -> float | None:
         value = self.fields.get(key)
+        if isinstance(value, list | tuple) and len(value) == 1:
+            value = value[0]
         if value is None:
             return None
         # JSON may hold NaN, and integers too long for a float.
         if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
-            raise InvalidInputError(f"{self.name}: {key} is {value!r}; expected one number. Correct the sidecar.")
+            raise InvalidInputError(f"{self.name}: {key} is {brief(value)}; expected one number. Correct the sidecar.")
         return float(value)
 
     def text(self, key: str) -> str | None:
@@ -71,13 +121,40 @@ class Sidecar:
         Raises
         ------
         InvalidInputError
-            If the field holds anything else.
+            If the field holds anything else, or what `PLAUSIBLE` excludes.
         """
         value = self.fields.get(key)
-        values = value if isinstance(value, list | tuple) else [value]
-        read = [Sidecar(self.name, {key: item}).number(key) for item in values]
         if value is None:
             return None
+        values = value if isinstance(value, list | tuple) else [value]
+        read = [Sidecar(self.name, {key: item}).number(key) for item in values]
         if not values or None in read:
-            raise InvalidInputError(f"{self.name}: {key} is {value!r}; expected numbers. Correct the sidecar.")
+            raise InvalidInputError(f"{self.name}: {key} is {brief(value)}; expected numbers. Correct the sidecar.")
         return tuple(item for item in read if item is not None)
+
+
+class Unreadable(Mapping[str, object]):
+    """Fields that cannot be read: whoever asks for one of them gets the reason."""
+
+    def __init__(self, reason: InvalidInputError) -> None:
+        self.reason = reason
+
+    def __getitem__(self, key: str) -> object:
+        raise InvalidInputError(str(self.reason))
+
+    def __iter__(self) -> Iterator[str]:
+        raise InvalidInputError(str(self.reason))
+
+    def __len__(self) -> int:
+        raise InvalidInputError(str(self.reason))
+
+
+def brief(value: object, length: int = 80) -> str:
+    """Write any value for a message: one line, ASCII, and not longer than a reader wants."""
+    text = ascii(value)
+    return text if len(text) <= length else f"{text[: length - 3]}..."
+
+
+def plain(name: str) -> str:
+    """Write the name of a file for a message: in ASCII, for a name need not be text that can be written."""
+    return brief(name, 255)[1:-1]

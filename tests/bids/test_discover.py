@@ -111,8 +111,9 @@ def test_a_missing_dataset_description_is_no_obstacle(tmp_path: Path) -> None:
 def test_a_broken_sidecar_is_named(tmp_path: Path, content: str) -> None:
     image = write_run(write_root(tmp_path))[1]
     sidecar(image).write_bytes(content.encode("latin-1"))
-    with pytest.raises(InvalidInputError, match=sidecar(image).name):
-        find(tmp_path)
+    (acquisition,) = find(tmp_path)
+    with pytest.raises(InvalidInputError, match=rf"^sub-01/anat/{sidecar(image).name}: is "):
+        times(acquisition)
 
 
 def test_filters_choose_by_any_entity(tmp_path: Path) -> None:
@@ -135,7 +136,7 @@ def test_sessions_are_chosen(tmp_path: Path) -> None:
 
 def test_a_choice_that_leaves_nothing_is_an_error_of_selection(tmp_path: Path) -> None:
     write_run(write_root(tmp_path))
-    with pytest.raises(NothingSelectedError, match=r'sub-01: has IRT1 images, but none with \{"acquisition": "x"\}'):
+    with pytest.raises(NothingSelectedError, match=r"sub-01: has IRT1 images, but none with \{'acquisition': 'x'\}"):
         find(tmp_path, acquisition="x")
     with pytest.raises(NothingSelectedError, match="--session-label"):
         discover.find(tmp_path, "01", sessions=["9"])

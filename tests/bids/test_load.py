@@ -188,7 +188,7 @@ def test_a_truncated_file_is_refused_by_name(tmp_path: Path, kept: float) -> Non
     refused(tmp_path, r"inv-2_IRT1\.nii\.gz: cannot be read as NIfTI .*; expected a complete file. Copy it again")
 
 
-@pytest.mark.parametrize("damage", ["flipped", "plain", "header", "link"])
+@pytest.mark.parametrize("damage", ["flipped", "plain", "header"])
 def test_a_damaged_file_is_refused_by_name(tmp_path: Path, damage: str) -> None:
     image = write(write_root(tmp_path))[1]
     content = image.read_bytes()
@@ -201,10 +201,26 @@ def test_a_damaged_file_is_refused_by_name(tmp_path: Path, damage: str) -> None:
             image.write_bytes(b"this is no image")
         case "header":  # a type of number that does not exist
             image.write_bytes(gzip.compress(plain[:70] + b"\xff\xff" + plain[72:]))
-        case "link":
-            image.unlink()
-            image.symlink_to(tmp_path / "not-fetched")
     refused(tmp_path, r"inv-2_IRT1\.nii\.gz: cannot be read as NIfTI")
+
+
+@pytest.mark.parametrize("pointer", ["link", "file"])
+def test_content_that_was_not_fetched_is_asked_for(tmp_path: Path, pointer: str) -> None:
+    image = write(write_root(tmp_path))[1]
+    image.unlink()
+    if pointer == "link":
+        image.symlink_to("../../.git/annex/objects/MD5E-s9--0.nii.gz")
+    else:
+        image.write_text("/annex/objects/MD5E-s9--0.nii.gz\n")
+    refused(tmp_path, r"inv-2_IRT1\.nii\.gz: .*not fetched.*datalad get")
+
+
+def test_images_whose_names_do_not_number_them_are_refused(tmp_path: Path) -> None:
+    for image in write(write_root(tmp_path))[:1]:
+        for path in (image, sidecar(image)):
+            path.rename(path.with_name(path.name.replace("_inv-1", "_acq-TI50")))
+    with pytest.raises(InvalidInputError, match=r"^sub-01_acq-TI50_IRT1\.nii\.gz: the name lacks inv-; expected inv-1"):
+        load_series(find(tmp_path, "01").runs[0], "InversionTime")
 
 
 def test_complex_numbers_in_one_file_are_refused_and_not_cut(tmp_path: Path) -> None:

@@ -66,13 +66,13 @@ def test_every_field_is_documented() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[MP2RAGE", r"protocol\.toml: cannot be read as TOML or JSON"),
+        ("[MP2RAGE", r"protocol\.toml: cannot be read as TOML"),
         ("[T1w]\nEchoTime = 1", "'T1w' is no table that is known; expected MP2RAGE, IRT1"),
         ("MP2RAGE = 3", "'MP2RAGE' is no table"),
-        ("[MP2RAGE]\nEchoSpacing = 0.007", r"\[MP2RAGE\]: EchoSpacing is no field .*RepetitionTimeExcitation"),
-        ("[IRT1]\nFlipAngle = 4", r"\[IRT1\]: FlipAngle is no field that is known; expected PhaseScaling"),
+        ("[MP2RAGE]\nEchoSpacing = 0.007", r"\[MP2RAGE\]: 'EchoSpacing' is no field .*RepetitionTimeExcitation"),
+        ("[IRT1]\nFlipAngle = 4", r"\[IRT1\]: 'FlipAngle' is no field that is known; expected PhaseScaling"),
         ("[MP2RAGE]\nInversionTime = [700, 2500]", r"InversionTime is \[700, 2500\]; .*divide by 1000"),
-        ("[MP2RAGE]\nInversionTime = [0.7, 0]", r"InversionTime is \[0\.7, 0\]; expected seconds, above 0"),
+        ("[MP2RAGE]\nInversionTime = [0.7, 0]", r"InversionTime is \[0\.7, 0\]; expected seconds, at least 0.001"),
         ("[MP2RAGE]\nRepetitionTimePreparation = -5.0", "is -5.0; expected seconds"),
         ("[MP2RAGE]\nRepetitionTimePreparation = [5.0, 5.0]", "expected at most 1 value"),
         ("[MP2RAGE]\nNumberShots = [1, 2, 3]", "expected at most 2 value.*before, after"),
@@ -94,7 +94,7 @@ def test_what_is_not_meant_is_refused_by_field(tmp_path: Path, text: str, messag
 
 @pytest.mark.parametrize("text", ["[]", "{", '"MP2RAGE"'])
 def test_json_without_tables_is_refused(tmp_path: Path, text: str) -> None:
-    with pytest.raises(UsageError, match=r"protocol\.json: (holds no tables|cannot be read)"):
+    with pytest.raises(UsageError, match=r"protocol\.json: is no JSON object"):
         read_protocol(written(tmp_path, text, "protocol.json"))
 
 

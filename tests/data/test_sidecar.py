@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bids_t1.data.errors import InvalidInputError
-from bids_t1.data.sidecar import LONGEST_TIME, Sidecar
+from bids_t1.data.protocol import Protocol
+from bids_t1.data.sidecar import LONGEST_TIME, Sidecar, Unreadable
 
 NAME = "sub-01_inv-1_IRT1.json"
 
@@ -19,7 +20,7 @@ def inversion_time(value: object) -> float | None:
     return Sidecar(NAME, {"InversionTime": value}).seconds("InversionTime")
 
 
-@given(st.floats(0, LONGEST_TIME, exclude_min=True, exclude_max=True))
+@given(st.floats(1e-3, LONGEST_TIME, exclude_max=True))
 def test_seconds_are_taken_as_they_are(value: float) -> None:
     assert inversion_time(value) == value
 
@@ -45,7 +46,7 @@ def test_times_that_are_not_positive_are_refused(value: float) -> None:
         inversion_time(value)
 
 
-@pytest.mark.parametrize("value", ["0.35", [0.35], True, math.nan, math.inf, {"s": 0.35}, 10**400])
+@pytest.mark.parametrize("value", ["0.35", [0.35, 0.4], [], [[0.35]], True, math.nan, math.inf, {"s": 0.35}, 10**400])
 def test_what_is_no_number_is_refused(value: object) -> None:
     with pytest.raises(InvalidInputError, match=f"{NAME}: InversionTime is .*; expected one number"):
         inversion_time(value)
@@ -58,7 +59,43 @@ def test_anything_gives_a_time_or_an_error_of_ours(value: object) -> None:
     except InvalidInputError as error:
         assert str(error).startswith(NAME)  # noqa: PT017 - either is right
     else:
-        assert time is None or 0 < time < LONGEST_TIME
+        assert time is None or 1e-3 <= time < LONGEST_TIME
+
+
+def test_a_list_of_one_number_is_that_number() -> None:
+    assert inversion_time([0.35]) == 0.35
+    assert Sidecar(NAME, {"FlipAngle": [4]}).number("FlipAngle") == 4
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("InversionTime", 1e-9, "seconds, 0.001 or more"),
+        ("InversionTime", 1e-300, "seconds, 0.001 or more"),
+        ("RepetitionTimeExcitation", 1e-12, "seconds, 0.0005 or more"),
+        ("EchoTime", 4e-6, "seconds, 5e-05 or more"),
+        ("EchoTime", 4.2, "seconds, below 1. BIDS times are in seconds: divide by 1000"),
+        ("RepetitionTime", 8000, "seconds, below 30. BIDS times are in seconds: divide by 1000"),
+        ("FlipAngle", -4, "degrees, above 0"),
+        ("FlipAngle", 4000, "degrees, below 360"),
+        ("MagneticFieldStrength", 30000, "tesla, below 25"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused_below_as_well_as_above(key: str, value: float, expected: str) -> None:
+    for read in (Sidecar.number, Sidecar.numbers):
+        with pytest.raises(
+            InvalidInputError, match=rf"{NAME}: {key} is {re.escape(f'{value:g}')}; expected {expected}"
+        ):
+            read(Sidecar(NAME, {key: value}), key)
+
+
+def test_fields_that_cannot_be_read_tell_why_to_whoever_asks() -> None:
+    sidecar = Sidecar(NAME, Unreadable(InvalidInputError("IRT1.json: is a pipe")))
+    for read in (Sidecar.number, Sidecar.numbers, Sidecar.seconds, Sidecar.text):
+        with pytest.raises(InvalidInputError, match="is a pipe"):
+            read(sidecar, "InversionTime")
+    with pytest.raises(InvalidInputError, match="is a pipe"):
+        Protocol({"IRT1": Sidecar("p.toml", {})}).complete(sidecar, "IRT1")
 
 
 def test_text_that_is_no_text_is_left_out() -> None:

@@ -115,7 +115,7 @@ BAD: dict[Callable[[Images], None], str] = {
     truncated: "sub-01_inv-2_IRT1.nii.gz: cannot be read as NIfTI",
     all_nan: "sub-01_IRT1: no voxel has a finite signal above the noise; expected images of a head or phantom",
     all_zero: "sub-01_IRT1: no voxel has a finite signal above the noise; expected images of a head or phantom",
-    broken_sidecar: "sub-01/anat/sub-01_inv-2_IRT1.json: is no JSON object; expected",
+    broken_sidecar: "sub-01/anat/sub-01_inv-2_IRT1.json: is no JSON object (",
     phase_only: "sub-01_IRT1: has only part phase; expected magnitude, real",
 }
 
