@@ -113,7 +113,7 @@ def _read_log(path: Path) -> dict[str, Any]:
     try:
         return read_json(path)
     except InvalidInputError as error:
-        raise InputOutputError(f"{error} It is the log of a participant: process the participant again.") from error
+        raise InputOutputError(f"{error} This is a log. Process the participant again.") from error
 
 
 def _read_run(roots: Roots, log: dict[str, Any]) -> RunResult:

@@ -124,7 +124,7 @@ def test_a_description_that_cannot_be_read_is_only_a_warning(
 ) -> None:
     make(tmp_path / "dataset_description.json")
     cohort._check_description(cast("Settings", SimpleNamespace(bids_dir=tmp_path)))
-    assert "dataset_description.json: missing or no JSON; BIDS asks for one. Going on." in caplog.text
+    assert "BIDS asks for this file. Going on." in caplog.text
 
 
 def killed_at_02(work: Work, settings: Settings) -> Outcome:
