@@ -9,6 +9,7 @@ import math
 import shutil
 import subprocess
 import tempfile
+from collections import defaultdict
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -22,6 +23,8 @@ from bids_t1.dicom.dataset import describe
 from bids_t1.dicom.extract import lay_out
 from bids_t1.dicom.identity import check_examinations, require_one_patient
 from bids_t1.dicom.nifti import Nifti
+from bids_t1.dicom.pixels import corrected
+from bids_t1.dicom.placement import require_equal_distances
 from bids_t1.dicom.privacy import said_by_dcm2niix
 from bids_t1.dicom.record import Conversion, source_digest
 from bids_t1.dicom.sidecar import complete
@@ -154,17 +157,22 @@ def _write_images(plan: Plan, labels: dict[str, str | None], folder: Path, condi
     conditions.work_dir.mkdir(parents=True, exist_ok=True)
     names: list[str] = []
     lacking: set[str] = set()
+    noted: dict[str, list[str]] = defaultdict(list)
     for image in plan.kept:
         name = BidsName.build(labels | image.entities, image.suffix)
         sidecar = name.having({}, extension=".json")
         with tempfile.TemporaryDirectory(prefix="dicom-", dir=conditions.work_dir) as scratch:
             target = folder / image.datatype / str(name)
-            metadata = _convert_volume(image, target, Path(scratch), conditions.identifying)
+            metadata, note = _convert_volume(image, target, Path(scratch), conditions.identifying)
+        if note is not None:
+            noted[note].append(f"series {image.volume.one.series.number}")
         if image.suffix in {"MP2RAGE", "UNIT1"}:
             metadata = completed(metadata, image, conditions.table)
         lacking |= set(missing(metadata) if image.suffix == "MP2RAGE" else ())
         target.with_name(str(sidecar)).write_text(as_json(metadata), encoding="utf-8")
         names += [f"{image.datatype}/{name}", f"{image.datatype}/{sidecar}"]
+    for note, images in noted.items():
+        plan.warn(f"{', '.join(dict.fromkeys(images))}: {note}")
     if lacking:
         plan.warn(
             f"MP2RAGE: {', '.join(sorted(lacking))} missing in the DICOM headers, and not given by a protocol file for "
@@ -174,10 +182,13 @@ def _write_images(plan: Plan, labels: dict[str, str | None], folder: Path, condi
     return sorted(names)
 
 
-def _convert_volume(image: Kept, target: Path, scratch: Path, identifying: frozenset[str]) -> dict[str, object]:
-    """Write a volume with comparable, signed values, and return its metadata."""
+def _convert_volume(
+    image: Kept, target: Path, scratch: Path, identifying: frozenset[str]
+) -> tuple[dict[str, object], str | None]:
+    """Write a volume with comparable, signed values; return its metadata, and what the user must know of it."""
     piece = image.volume.one
     where = f"series {piece.series.number}"
+    require_equal_distances(image.volume, where=where)
     source, made = scratch / "dicom", scratch / "nifti"
     source.mkdir()
     made.mkdir()
@@ -190,12 +201,14 @@ def _convert_volume(image: Kept, target: Path, scratch: Path, identifying: froze
             f"{where}: dcm2niix made an image of {nifti.shape} voxels; expected {piece.matrix} and "
             f"{len(image.volume.slices)} slices. Report this with the scanner's model and software version."
         )
+    note = corrected(nifti, image.volume, where=where, display=image.suffix == "TB1map")
     if piece.zero_level is not None:
         nifti.shift_stored(piece.zero_level)
     in_radians = piece.phase_unit is not None and _to_radians(nifti, piece.phase_unit)
     nifti.save(target)
     converted = _sidecar(path.with_suffix(".json"))
-    return complete(converted, image, identifying, in_radians=in_radians)
+    metadata = complete(converted, image, identifying, in_radians=in_radians)
+    return (metadata if note is None else metadata | {"PixelValues": note}), note
 
 
 def _sidecar(path: Path) -> dict[str, object]:

@@ -44,9 +44,18 @@ def lay_out(volume: Volume, folder: Path, never: frozenset[str]) -> None:
             with open_plain(path) as file:
                 dataset = dcmread(file, force=True)
             if wanted:
-                cut_frames(dataset, sorted(wanted))
+                cut_frames(dataset, in_order(wanted))
             strip(dataset, never, number=number, renumber=renumber)
             dataset.save_as(folder / f"{number:06d}.dcm", enforce_file_format=True, overwrite=False)
+
+
+def in_order(frames: list[int]) -> list[int]:
+    """Return frames, given in their order in space, as dcm2niix finds their places: as in the file where that is it.
+
+    Frames that lie in space in another order than in the file are put elsewhere by it.
+    """
+    rising = sorted(frames)
+    return rising if frames in (rising, rising[::-1]) else frames
 
 
 def cut_frames(dataset: FileDataset, wanted: list[int]) -> None:

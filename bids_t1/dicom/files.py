@@ -131,13 +131,6 @@ def _is_deflated(start: bytes) -> bool:
     return start[PREAMBLE : PREAMBLE + 4] == b"DICM" and DeflatedExplicitVRLittleEndian.encode() in start
 
 
-def is_packed(path: Path) -> bool:
-    """Tell whether a file has to be unpacked before other programs can read it."""
-    with path.open("rb") as file:
-        start = file.read(_START)
-    return start[:2] == _GZIP_MAGIC or _is_deflated(start)
-
-
 def unpacked_limit(path: Path) -> int:
     """Return the most bytes that a file may unpack to."""
     return max(_ALWAYS_UNPACKED, _MOST_UNPACKED * path.stat().st_size)

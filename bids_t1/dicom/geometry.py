@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 _N_COSINES = 6
 _N_COORDINATES = 3
+_N_SPACINGS = 2
 
 
 def close(a: Sequence[float], b: Sequence[float], tolerance: float) -> bool:
@@ -19,8 +20,9 @@ def close(a: Sequence[float], b: Sequence[float], tolerance: float) -> bool:
 
 
 def has_place(piece: Slice) -> bool:
-    """Tell whether the header says where a slice lies."""
-    return len(piece.orientation) == _N_COSINES and len(piece.position) == _N_COORDINATES
+    """Tell whether the header says where a slice lies, and how far its pixels are apart."""
+    lengths = len(piece.orientation), len(piece.position), len(piece.spacing)
+    return lengths == (_N_COSINES, _N_COORDINATES, _N_SPACINGS) and min(piece.spacing) > 0
 
 
 def along_normal(piece: Slice) -> float:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import gzip
 import math
 import struct
-import sys
-from array import array
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from bids_t1.data.errors import InputOutputError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    Array = np.ndarray[Any, np.dtype[Any]]
 
 _DIM, _DATATYPE, _OFFSET, _SLOPE, _HEADER = 40, 70, 108, 112, 348
 """Offsets of dim[8], data type, vox_offset and scl_slope with scl_inter; size of the header [byte]."""
@@ -20,8 +22,14 @@ _DIM, _DATATYPE, _OFFSET, _SLOPE, _HEADER = 40, 70, 108, 112, 348
 _FREE_TEXT = ((148, 80), (228, 24))
 """Offset and length of descrip and aux_file, where dcm2niix writes the time of day and the image comments."""
 
-_TYPES = {2: "B", 4: "h", 8: "i", 16: "f", 512: "H"}
-"""Array type codes of NIfTI data types."""
+_TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4"}
+"""Kinds of numbers of NIfTI data types."""
+
+_FLOAT, _FLOAT_BITS = 16, 32
+"""Code and bits of single precision."""
+
+_SFORM = 280
+"""Offset of the rows of the affine."""
 
 
 class Nifti:
@@ -52,21 +60,50 @@ class Nifti:
         return tuple(int(length) for length in lengths[: int(n_axes)])
 
     @property
+    def volume_shape(self) -> tuple[int, int, int]:
+        """Return the number of voxels along the three axes of space, of an image that is one volume."""
+        x, y, z, *_ = (*self.shape, 1, 1, 1)
+        return x, y, z
+
+    @property
     def scaling(self) -> tuple[float, float]:
         """Return slope and intercept; a slope of zero means none (NIfTI-1)."""
         slope, intercept = self._unpack("2f", _SLOPE)
         return (slope, intercept) if slope else (1.0, 0.0)
 
+    @property
+    def affine(self) -> Array:
+        """Return the affine from voxels to mm, 4 x 4, RAS."""
+        return np.array([*np.reshape(self._unpack("12f", _SFORM), (3, 4)), (0, 0, 0, 1)])
+
+    def stored(self) -> Array:
+        """Return the values as they are stored.
+
+        Raises
+        ------
+        InputOutputError
+            If they are of no plain kind, or not all there.
+        """
+        kind = _TYPES.get(int(self._unpack("h", _DATATYPE)[0]))
+        shape, offset = self.volume_shape, int(self._unpack("f", _OFFSET)[0])
+        try:
+            values = np.frombuffer(self._content, f"{self._order}{kind}", math.prod(shape), offset)
+        except (TypeError, ValueError) as error:
+            raise InputOutputError("dcm2niix made an image of complex or colour values, or a cut one.") from error
+        return values.reshape(shape, order="F")
+
     def largest(self) -> float:
-        """Return the largest absolute value; infinite where the data type is not a plain one."""
-        code = _TYPES.get(int(self._unpack("h", _DATATYPE)[0]))
-        if code is None:
-            return math.inf
-        stored = array(code, bytes(self._content[int(self._unpack("f", _OFFSET)[0]) :]))
-        if self._order != {"little": "<", "big": ">"}[sys.byteorder]:
-            stored.byteswap()
+        """Return the largest absolute value."""
         slope, intercept = self.scaling
-        return max(abs(slope * extreme + intercept) for extreme in (min(stored), max(stored)))
+        stored = self.stored()
+        return max(abs(slope * float(extreme) + intercept) for extreme in (stored.min(), stored.max()))
+
+    def replace(self, values: Array, scaling: tuple[float, float]) -> None:
+        """Put other stored values in the place of those there, and say what they stand for."""
+        offset = int(self._unpack("f", _OFFSET)[0])
+        struct.pack_into(f"{self._order}2h", self._content, _DATATYPE, _FLOAT, _FLOAT_BITS)
+        self._content[offset:] = values.astype(f"{self._order}f4").tobytes(order="F")
+        self._pack_scaling(*scaling)
 
     def shift_stored(self, zero: float) -> None:
         """Let a stored value stand for zero, by the header alone."""

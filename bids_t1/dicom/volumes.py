@@ -94,7 +94,7 @@ def assemble(
     failures: list[tuple[Slice, str]] = []
     for group in groups.values():
         if not all(has_place(piece) for piece in group):
-            failures.append((group[0], "image position or orientation is missing or incomplete"))
+            failures.append((group[0], "image position or orientation is missing or incomplete, or pixel spacing"))
             continue
         repeats = _repeats(group)
         if repeats is None:
