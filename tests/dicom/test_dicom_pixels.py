@@ -50,7 +50,7 @@ def in_space(tmp_path: Path, inversion: int) -> dict[tuple[int, ...], float]:
     values = image.get_fdata()
     places = np.moveaxis(np.indices(values.shape), 0, -1) @ image.affine[:3, :3].T + image.affine[:3, 3]
     rounded = np.rint(places * (-1, -1, 1)).astype(int).reshape(-1, 3)
-    return {tuple(place): value for place, value in zip(rounded.tolist(), values.ravel(), strict=True)}
+    return {tuple(place): value for place, value in zip(rounded.tolist(), values.ravel().tolist(), strict=True)}
 
 
 def write(folder: Path, vendor: dict[str, Any], *slopes: dict[Any, Any], order: tuple[int, ...] = (0, 1, 2)) -> None:
