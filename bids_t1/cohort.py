@@ -6,8 +6,10 @@ import logging
 import os
 import signal
 import sys
+import traceback
 from contextlib import closing
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -35,7 +37,6 @@ from bids_t1.workers import Lost, apart
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
-    from pathlib import Path
 
     from bids_t1.dicom.sources import DicomSource, Sources
     from bids_t1.settings import Settings
@@ -154,7 +155,7 @@ def _say_aside(others: Sequence[str], aside: Sequence[str]) -> None:
             " or ".join(discover.SEQUENCES),
         )
     if aside:
-        LOG.warning("left aside, without DICOM files: %s", _listed(aside))
+        LOG.warning("left aside, without DICOM files: %d folders that are not called sub-*", len(aside))
 
 
 def _listed(labels: Sequence[str]) -> str:
@@ -165,8 +166,9 @@ def _listed(labels: Sequence[str]) -> str:
 def _nothing_usable(label: str, bids_dir: Path, empty: Mapping[str, Path]) -> NoInputError:
     """Say what there is in place of images."""
     folder = empty.get(label, bids_dir / f"sub-{label}")
+    where = "" if folder.parent == bids_dir else f"{folder.parent.name}/"
     return NoInputError(
-        f"nothing usable: {folder.relative_to(bids_dir)} {_what_it_is(folder)}; expected images or DICOM files. "
+        f"nothing usable: {where}sub-{label} {_what_it_is(folder)}; expected images or DICOM files. "
         "Check the folder, or leave this participant out with --participant-label."
     )
 
@@ -260,8 +262,17 @@ def _process_one(work: Work, settings: Settings) -> Outcome:
     except MemoryError:
         return _failed(work, InputOutputError("memory has run out. Use fewer --nprocs, or give the job more memory."))
     except Exception as error:
-        LOG.exception("sub-%s: unexpected failure; this is a bug, please report it", work.participant)
-        return Outcome(work.participant, 0, (UnexpectedError(f"unexpected failure: {error!r}"),), None)
+        return _failed(work, _unexpected(error))
+
+
+def _unexpected(error: Exception) -> UnexpectedError:
+    """Tell of a bug by its place in the program: its own words may hold a name of a header or a folder."""
+    frames = traceback.extract_tb(error.__traceback__)
+    listed = "".join(traceback.format_list(frames))
+    return UnexpectedError(
+        f"unexpected failure; this is a bug, please report it: {type(error).__name__} in line {frames[-1].lineno} of "
+        f"{Path(frames[-1].filename).name}\n{listed}"
+    )
 
 
 def _failed(work: Work, error: BidsT1Error) -> Outcome:

@@ -314,6 +314,7 @@ def _stage_session(
     notes = (*session.warnings, *(() if session.conversion is None else session.conversion.warnings))
     if before and not related.runs:
         notes = (*notes, f"{folder}: the maps of an earlier run are left there, as none could be made now.")
+    notes = tuple(map(settings.without_paths, notes))
     with writing(settings.out_dir / folder):
         if related.runs:
             (stage / folder).mkdir(parents=True)
@@ -321,7 +322,8 @@ def _stage_session(
                 write.write_run(stage / folder, run, notes)
             _write_related(stage / folder, related, related.runs[0].name)
         outputs = resume.checksums(stage, stage / folder) if related.runs else before
-        log = {**_log(session, related, failures, notes), **command, "outputs": outputs}
+        told = [settings.without_paths(str(failure)) for failure in failures]
+        log = {**_log(session, related, told, notes), **command, "outputs": outputs}
         path = results.log_path(stage, participant, session.label)
         path.parent.mkdir(exist_ok=True)
         path.write_text(as_json(log), encoding="utf-8")
@@ -358,9 +360,7 @@ def _require_estimates(run: RunResult) -> None:
     )
 
 
-def _log(
-    session: _Session, related: Related, failures: Sequence[BidsT1Error], notes: Sequence[str]
-) -> dict[str, object]:
+def _log(session: _Session, related: Related, failures: Sequence[str], notes: Sequence[str]) -> dict[str, object]:
     """Return what was found, done and refused in a session."""
     conversion = session.conversion
     return {
@@ -369,7 +369,7 @@ def _log(
         "comparisons": [write_spaces.log_of_comparison(comparison) for comparison in related.comparisons],
         "regions": [write_spaces.plain(row) for row in related.regions],
         "agreements": [write_spaces.plain(row) for row in related.agreements],
-        "failures": [str(failure) for failure in failures],
+        "failures": list(failures),
         "warnings": list(notes),
         "series": [] if conversion is None else [asdict(series) for series in conversion.series],
         "versions": versions(),

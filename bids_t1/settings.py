@@ -83,3 +83,12 @@ class Settings:
 
     command: str
     """The command line without its paths."""
+
+    def without_paths(self, text: str) -> str:
+        """Put words for the folders and files of the command line: their names may be those of people."""
+        named = {"bids_dir": self.bids_dir, "out_dir": self.out_dir, "work_dir": self.work_dir}
+        others = (self.filter_file, self.transmit_map, self.calibration, *self.derivatives)
+        words = {str(path): word for word, path in named.items()} | {str(path): path.name for path in others if path}
+        for path in sorted(words, key=len, reverse=True):
+            text = text.replace(path, words[path])
+        return text

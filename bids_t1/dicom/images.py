@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from pydicom import config, dcmread
+from pydicom.uid import UID
 
 from bids_t1.dicom.files import Bounded, TooLargeError, open_plain, unpacked_limit
 from bids_t1.dicom.header import DAMAGE, Header, frame_count
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from typing import IO
 
     from pydicom.dataset import Dataset
-    from pydicom.uid import UID
 
 _MR_CLASSES = frozenset(
     {
@@ -31,6 +32,8 @@ _MR_CLASSES = frozenset(
         "1.2.840.10008.5.1.4.1.1.4.4",  # Legacy Converted Enhanced MR Image
     }
 )
+
+_KNOWN_UID = re.compile(r"1\.2\.840\.(10008\.[0-9.]{1,20}|113619\.5\.2)")
 
 _GAUSS_PER_TESLA = 10_000.0
 _STRONGEST_FIELD = 30.0
@@ -225,7 +228,8 @@ def _content(path: Path, dataset: Dataset, n_pixel_bytes: int) -> FileContent:
 def _problem(header: Header, dataset: Dataset, n_pixel_bytes: int) -> str | None:
     """Say why a file holds no image that can be used, or None."""
     if header.text("SOPClassUID") not in _MR_CLASSES:
-        return f"no MR image ({getattr(dataset.get('SOPClassUID'), 'name', 'unknown kind')})"
+        kind = UID(header.text("SOPClassUID"))
+        return f"no MR image ({kind.name if kind.name != str(kind) else 'unknown kind'})"
     return _problem_of_layout(header, dataset) or _problem_of_pixels(header, _syntax(dataset), n_pixel_bytes)
 
 
@@ -238,7 +242,7 @@ def _problem_of_layout(header: Header, dataset: Dataset) -> str | None:
     """Say what is wrong with how a file describes its pixels."""
     syntax = _syntax(dataset)
     if syntax is not None and not syntax.is_transfer_syntax:
-        return f"its pixels are encoded in a way that is not of DICOM (transfer syntax {syntax})"
+        return f"its pixels are encoded in a way that is not of DICOM (transfer syntax {_of_standard(syntax)})"
     bits, samples = header.number("BitsAllocated"), header.number("SamplesPerPixel")
     if bits and bits not in _SIZES:
         return f"BitsAllocated is {bits:g}; expected 8, 16 or 32"
@@ -248,6 +252,11 @@ def _problem_of_layout(header: Header, dataset: Dataset) -> str | None:
     if described is not None and told != described:
         return f"NumberOfFrames is {told:g}, but {described} frames are described"
     return None
+
+
+def _of_standard(uid: UID) -> str:
+    """Return an identifier if it is one of the standard, or of GE's old files, which names nobody."""
+    return str(uid) if _KNOWN_UID.fullmatch(uid) else "unknown"
 
 
 def _problem_of_pixels(header: Header, syntax: UID | None, n_pixel_bytes: int) -> str | None:

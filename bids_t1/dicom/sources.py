@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _NOT_PARTICIPANTS = frozenset({"sourcedata", "derivatives", "code", "logs", "stimuli", "phenotype"})
 """Folders with a meaning of their own in BIDS."""
 
+_LABEL = re.compile(r"(?:(?:sub|ses)-)?[0-9A-Za-z]+")
+
 NOBODY = "?"
 """Stands for the label of files that no participant can be named for."""
 
@@ -59,7 +61,8 @@ def find_sources(bids_dir: Path, *, known: Collection[str] = (), out_dir: Path |
     Three layouts are known: a BIDS dataset with ``sourcedata/sub-*/[ses-*/]``; a plain folder with one folder
     per participant (``sub-L`` or ``L``; sessions only where folders are named ``ses-*``); a flat folder of
     one participant's files. Labels come from folder names only, never from a DICOM header; characters that
-    BIDS does not allow in a label are left out, with a warning.
+    BIDS does not allow in a label are left out, with a warning. Folders that are no labels are told by their place
+    and not by their name, which may be that of a person.
 
     Parameters
     ----------
@@ -89,7 +92,7 @@ def find_sources(bids_dir: Path, *, known: Collection[str] = (), out_dir: Path |
         listed.refuse(
             NOBODY,
             InvalidInputError(
-                f"{bids_dir}: DICOM files lie beside participant folders (sub-*), and are nobody's; expected either. "
+                "DICOM files lie beside participant folders (sub-*), and are nobody's; expected either. "
                 "Move the loose files into the folder of their participant."
             ),
         )
@@ -162,7 +165,7 @@ def _sessions(folder: Path, participant: str) -> Iterator[DicomSource]:
         return
     if _has_own_dicom(folder) or any(first_dicom(child) for child in _folders(folder) if child not in named):
         raise InvalidInputError(
-            f"{folder}: DICOM files lie inside and outside ses-* folders; expected all of them inside. "
+            "DICOM files lie inside and outside ses-* folders; expected all of them inside. "
             "Move the others into a session folder."
         )
     by_label: dict[str, list[Path]] = {}
@@ -183,26 +186,31 @@ def _notes(folder: Path, called: str) -> tuple[str, ...]:
     """Return a warning where a label differs from the folder's name."""
     if folder.name in {called, called.split("-")[1]}:
         return ()
-    return (f"{folder}: called {called}, because a BIDS label has letters and digits only.",)
+    return (f"{_told(folder)}: called {called}, because a BIDS label has letters and digits only.",)
+
+
+def _told(folder: Path) -> str:
+    """Say which folder it is: by its name where that is a label, else by its place."""
+    if _LABEL.fullmatch(folder.name):
+        return folder.name
+    beside = _folders(folder.parent)
+    return f"folder {1 + beside.index(folder)} of {len(beside)}, in the order of names"
 
 
 def _unlabelled(folder: Path) -> InvalidInputError:
-    """Tell of a folder without its name, which may be that of a person, in another script."""
-    number = 1 + _folders(folder.parent).index(folder)
     return InvalidInputError(
-        f"{folder.parent}: the name of folder {number}, in the order of names, holds no letter or digit of ASCII; "
-        "expected a BIDS label. Rename the folder."
+        f"the name of {_told(folder)}, holds no letter or digit of ASCII; expected a BIDS label. Rename the folder."
     )
 
 
 def _unreadable(folder: Path, error: OSError) -> InputOutputError:
-    return InputOutputError(f"{folder}: cannot be read ({error.strerror}). Check its permissions and its disk.")
+    return InputOutputError(f"{_told(folder)}: cannot be read ({error.strerror}). Check its permissions and its disk.")
 
 
 def _require_one(called: str, folders: list[Path]) -> None:
     if len(folders) > 1:
-        names = " and ".join(str(folder) for folder in folders)
-        raise InvalidInputError(f"{names}: all give {called}; expected different labels. Rename all but one.")
+        named = " and ".join(_told(folder) for folder in folders)
+        raise InvalidInputError(f"{named}: all give {called}; expected different labels. Rename all but one.")
 
 
 def _folders(folder: Path) -> list[Path]:

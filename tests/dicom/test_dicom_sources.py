@@ -74,16 +74,18 @@ def test_folders_that_give_one_label_are_refused_and_the_others_found(tmp_path: 
         scan(tmp_path / name)
     assert labels(tmp_path) == [("plate5", None, "plate5")]
     assert list(refused(tmp_path)) == ["plate4"]
-    assert "plate_4: all give sub-plate4" in refused(tmp_path)["plate4"]
+    assert refused(tmp_path)["plate4"].startswith(
+        "plate4 and folder 3 of 3, in the order of names: all give sub-plate4"
+    )
 
 
 def test_a_label_without_letters_is_refused_without_its_name_and_the_others_found(tmp_path: Path) -> None:
     for name in ("01", "山田", "太郎"):
         scan(tmp_path / name)
     assert labels(tmp_path) == [("01", None, "01")]
-    assert [str(error).rsplit(": ")[1][:25] for _, error in find_sources(tmp_path).refused] == [
-        "the name of folder 2, in ",
-        "the name of folder 3, in ",
+    assert [str(error)[:25] for _, error in find_sources(tmp_path).refused] == [
+        "the name of folder 2 of 3",
+        "the name of folder 3 of 3",
     ]
     assert "山" not in str(refused(tmp_path))
 
