@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import logging
 import math
-import shutil
-import subprocess
 import tempfile
 from collections import defaultdict
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bids_t1.data.entities import BidsName, strip_label
-from bids_t1.data.errors import CannotCreateOutputError, InputOutputError, InvalidInputError
+from bids_t1.data.errors import CannotCreateOutputError, InvalidInputError
 from bids_t1.data.protocol import Protocol
 from bids_t1.dicom.classify import classify
 from bids_t1.dicom.dataset import describe
+from bids_t1.dicom.dcm2niix import run_dcm2niix
 from bids_t1.dicom.extract import lay_out
 from bids_t1.dicom.identity import check_examinations, require_one_patient
 from bids_t1.dicom.nifti import Nifti
 from bids_t1.dicom.pixels import corrected
 from bids_t1.dicom.placement import require_equal_distances
-from bids_t1.dicom.privacy import said_by_dcm2niix
 from bids_t1.dicom.record import Conversion, source_digest
 from bids_t1.dicom.sidecar import complete
 from bids_t1.dicom.survey import collect_warnings, nothing_usable, series_records, survey
@@ -40,21 +36,8 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 
-_TIMEOUT = 1800
-"""Longest time dcm2niix may take for one volume [s]."""
-
 _FULL_CIRCLE = (0.9, 1.01)
 """Largest angle of a phase image over pi, if its unit is what the vendor rule says."""
-
-_OPTIONS = ("-b", "y", "-ba", "y", "-c", "", "-g", "i", "-p", "y", "-z", "n")
-"""A sidecar without names; no image comments; no defaults of the user's home; Philips signal and not display
-values; no compression, because the header is corrected before."""
-
-_OPTIONS_OF_MAPS = tuple("n" if before == "-p" else word for before, word in pairwise(("", *_OPTIONS)))
-"""Values as the Philips console displays them: those of computed maps have a unit (rordenlab/dcm2niix#743)."""
-
-_SHOWN_OF_LOG = 5
-"""Last lines of dcm2niix that an error repeats."""
 
 _NO_PROTOCOL = Protocol()
 
@@ -163,8 +146,8 @@ def _write_images(plan: Plan, labels: dict[str, str | None], folder: Path, condi
         sidecar = name.having({}, extension=".json")
         with tempfile.TemporaryDirectory(prefix="dicom-", dir=conditions.work_dir) as scratch:
             target = folder / image.datatype / str(name)
-            metadata, note = _convert_volume(image, target, Path(scratch), conditions.identifying)
-        if note is not None:
+            metadata, notes = _convert_volume(image, target, Path(scratch), conditions.identifying)
+        for note in notes:
             noted[note].append(f"series {image.volume.one.series.number}")
         if image.suffix in {"MP2RAGE", "UNIT1"}:
             metadata = completed(metadata, image, conditions.table)
@@ -184,7 +167,7 @@ def _write_images(plan: Plan, labels: dict[str, str | None], folder: Path, condi
 
 def _convert_volume(
     image: Kept, target: Path, scratch: Path, identifying: frozenset[str]
-) -> tuple[dict[str, object], str | None]:
+) -> tuple[dict[str, object], list[str]]:
     """Write a volume with comparable, signed values; return its metadata, and what the user must know of it."""
     piece = image.volume.one
     where = f"series {piece.series.number}"
@@ -193,22 +176,24 @@ def _convert_volume(
     source.mkdir()
     made.mkdir()
     lay_out(image.volume, source, identifying)
-    options = _OPTIONS_OF_MAPS if image.suffix == "TB1map" else _OPTIONS
-    path = _run_dcm2niix(source, made, options, where=where, identifying=identifying)
-    nifti = Nifti(path)
+    display = image.suffix == "TB1map"
+    n_voxels = math.prod(piece.matrix) * len(image.volume.slices)
+    done = run_dcm2niix(source, made, n_voxels, display=display, where=where, never=identifying)
+    nifti = Nifti(done.image)
     if not _has_shape(nifti.shape, (*piece.matrix, len(image.volume.slices))):
         raise InvalidInputError(
             f"{where}: dcm2niix made an image of {nifti.shape} voxels; expected {piece.matrix} and "
             f"{len(image.volume.slices)} slices. Report this with the scanner's model and software version."
         )
-    note = corrected(nifti, image.volume, where=where, display=image.suffix == "TB1map")
+    note = corrected(nifti, image.volume, where=where, display=display, doubts=done.doubts)
     if piece.zero_level is not None:
         nifti.shift_stored(piece.zero_level)
     in_radians = piece.phase_unit is not None and _to_radians(nifti, piece.phase_unit)
     nifti.save(target)
-    converted = _sidecar(path.with_suffix(".json"))
+    converted = _sidecar(done.image.with_suffix(".json"))
     metadata = complete(converted, image, identifying, in_radians=in_radians)
-    return (metadata if note is None else metadata | {"PixelValues": note}), note
+    notes = [*([] if note is None else [note]), *done.warnings]
+    return (metadata | {"ConversionWarnings": notes} if notes else metadata), notes
 
 
 def _sidecar(path: Path) -> dict[str, object]:
@@ -243,52 +228,3 @@ def _to_radians(nifti: Nifti, unit: float) -> bool:
     if confirmed:
         nifti.multiply(unit)
     return confirmed
-
-
-def dcm2niix_binary() -> str:
-    """Return the dcm2niix that comes with its Python package, else the one on the PATH.
-
-    Raises
-    ------
-    InputOutputError
-        If there is none.
-    """
-    package = importlib.util.find_spec("dcm2niix")
-    if package is not None and package.origin is not None:
-        packaged = Path(package.origin).with_name("dcm2niix")
-        if packaged.is_file():
-            return str(packaged)
-    found = shutil.which("dcm2niix")
-    if found is None:
-        raise InputOutputError(
-            "dcm2niix: not found; expected its Python package, or the program on the PATH. Install either."
-        )
-    return found
-
-
-def _run_dcm2niix(
-    source: Path, made: Path, options: tuple[str, ...], *, where: str, identifying: frozenset[str]
-) -> Path:
-    """Convert a folder that holds one volume and return the image."""
-    command = [dcm2niix_binary(), "-f", "image", "-o", str(made), *options, str(source)]
-    try:
-        done = subprocess.run(  # noqa: S603 - no shell, and every argument is ours  # nosec B603
-            command, capture_output=True, text=True, errors="replace", timeout=_TIMEOUT, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise InvalidInputError(
-            f"{where}: dcm2niix has not ended after {_TIMEOUT} s; expected seconds. Check the files of this series."
-        ) from error
-    except OSError as error:
-        raise InputOutputError(
-            f"{where}: dcm2niix cannot be started ({error.strerror}); expected a program. Install it again."
-        ) from error
-    said = said_by_dcm2niix(done.stdout + done.stderr, identifying)
-    LOG.debug("%s: %s", where, said)
-    images = sorted(made.glob("*.nii"))
-    if done.returncode or len(images) != 1:
-        raise InvalidInputError(
-            f"{where}: dcm2niix ended with status {done.returncode} and {len(images)} images; expected one. "
-            f"Check the files of this series. It said: {' | '.join(said.splitlines()[-_SHOWN_OF_LOG:])}"
-        )
-    return images[0]

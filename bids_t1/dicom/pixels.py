@@ -21,6 +21,7 @@ from bids_t1.dicom.placement import placed
 from bids_t1.dicom.vendors.philips import SCALE_SLOPE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from pydicom.dataset import FileDataset
@@ -123,7 +124,9 @@ def _with_syntax(dataset: FileDataset) -> FileDataset:
     return dataset
 
 
-def corrected(nifti: Nifti, volume: Volume, *, where: str, display: bool = False) -> str | None:
+def corrected(
+    nifti: Nifti, volume: Volume, *, where: str, display: bool = False, doubts: Sequence[str] = ()
+) -> str | None:
     """Compare an image with the files it was made of, and take the values from there where they differ.
 
     Parameters
@@ -136,6 +139,8 @@ def corrected(nifti: Nifti, volume: Volume, *, where: str, display: bool = False
         What to call the image in an error.
     display
         Values are meant as the console of Philips displays them.
+    doubts
+        What dcm2niix said against its image: it counts where pixels cannot be decoded here.
 
     Returns
     -------
@@ -145,7 +150,7 @@ def corrected(nifti: Nifti, volume: Volume, *, where: str, display: bool = False
     Raises
     ------
     InvalidInputError
-        If slices do not lie where the image says, or differ in scaling and cannot be decoded.
+        If slices do not lie where the image says, or cannot be decoded where their scaling varies or dcm2niix warns.
     """
     placement = placed(nifti.affine, nifti.volume_shape, volume, where=where)
     pixels = Pixels(volume, display=display)
@@ -158,6 +163,11 @@ def corrected(nifti: Nifti, volume: Volume, *, where: str, display: bool = False
             raise InvalidInputError(
                 f"{where}: slices differ in their rescale slope, and their transfer syntax ({pixels.syntax}) cannot be "
                 "decoded here to apply it; expected one slope. Decompress the files, such as with dcmdjpeg or gdcmconv."
+            )
+        if doubts:
+            raise InvalidInputError(
+                f"{where}: dcm2niix warns ({'; '.join(doubts)}), and the transfer syntax ({pixels.syntax}) cannot be "
+                "decoded here to compare. Decompress the files, such as with dcmdjpeg or gdcmconv."
             )
         return None
     if any(_agrees(nifti, placement, planes, scalings) for scalings in pixels.scalings):

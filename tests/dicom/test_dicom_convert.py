@@ -16,7 +16,8 @@ from pydicom import dcmread
 from pydicom.uid import RLELossless
 
 from bids_t1.data.errors import CannotCreateOutputError, InputOutputError, InvalidInputError, NoInputError
-from bids_t1.dicom.convert import convert, dcm2niix_binary
+from bids_t1.dicom.convert import convert
+from bids_t1.dicom.dcm2niix import dcm2niix_binary
 from bids_t1.dicom.record import Conversion
 from tests import validator
 from tests.dicom.scanner_files import (
@@ -277,7 +278,7 @@ def test_a_failing_dcm2niix_leaves_nothing_and_says_why(
     program = tmp_path / "failing"
     program.write_text("#!/bin/sh\necho 'Error: Nightingale cannot be decoded'\nexit 2\n")
     program.chmod(0o755)
-    monkeypatch.setattr("bids_t1.dicom.convert.dcm2niix_binary", lambda: str(program))
+    monkeypatch.setattr("bids_t1.dicom.dcm2niix.dcm2niix_binary", lambda: str(program))
     with pytest.raises(InvalidInputError, match="series 1: dcm2niix ended with status 2") as failure:
         run(source, raw_dir)
     assert str(failure.value).endswith("It said: Error cannot be decoded")
@@ -288,7 +289,7 @@ def test_a_missing_dcm2niix_is_an_expected_failure(
     source: Path, raw_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_set(source, SIEMENS)
-    monkeypatch.setattr("bids_t1.dicom.convert.dcm2niix_binary", lambda: "/nowhere/dcm2niix")
+    monkeypatch.setattr("bids_t1.dicom.dcm2niix.dcm2niix_binary", lambda: "/nowhere/dcm2niix")
     with pytest.raises(InputOutputError, match="cannot be started"):
         run(source, raw_dir)
     assert leftovers(raw_dir) == []
@@ -301,8 +302,8 @@ def test_a_dcm2niix_that_hangs_is_stopped(
     program = tmp_path / "hanging"
     program.write_text("#!/bin/sh\nexec sleep 30\n")
     program.chmod(0o755)
-    monkeypatch.setattr("bids_t1.dicom.convert.dcm2niix_binary", lambda: str(program))
-    monkeypatch.setattr("bids_t1.dicom.convert._TIMEOUT", 0.2)
+    monkeypatch.setattr("bids_t1.dicom.dcm2niix.dcm2niix_binary", lambda: str(program))
+    monkeypatch.setattr("bids_t1.dicom.dcm2niix._TIMEOUT", 0.2)
     with pytest.raises(InvalidInputError, match="has not ended"):
         run(source, raw_dir)
 

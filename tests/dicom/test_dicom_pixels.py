@@ -174,3 +174,12 @@ def test_slopes_that_vary_in_pixels_that_cannot_be_decoded_are_refused(
     monkeypatch.setattr("bids_t1.dicom.pixels.Pixels.plane", lambda *_: None)
     with pytest.raises(InvalidInputError, match=r"transfer syntax \(Explicit VR Little Endian\) cannot be decoded"):
         run(tmp_path)
+
+
+def test_a_doubt_counts_where_pixels_cannot_be_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    volume, nifti = volume_and_image(tmp_path)
+    assert corrected(nifti, volume, where="series 1", doubts=("slice order",)) is None
+    monkeypatch.setattr("bids_t1.dicom.pixels.Pixels.plane", lambda *_: None)
+    assert corrected(nifti, volume, where="series 1") is None
+    with pytest.raises(InvalidInputError, match=r"dcm2niix warns \(slice order\), and the transfer syntax"):
+        corrected(nifti, volume, where="series 1", doubts=("slice order",))
