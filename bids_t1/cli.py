@@ -532,6 +532,7 @@ def _run(settings: Settings) -> int:
         describe_output(settings)
     _sweep(settings)
     outcomes = process_all(work, settings)
+    _sweep(settings)  # a process of ours may have been killed
     if settings.work_dir.parent == settings.out_dir:
         with suppress(OSError):  # not empty: something is being worked on there
             settings.work_dir.rmdir()

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import traceback
 from contextlib import closing
 from functools import partial
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from tqdm import tqdm
 
 from bids_t1.bids import discover
 from bids_t1.bids.transmit_field import check_given_transmit_field
@@ -239,6 +241,7 @@ def _outcomes(work: Sequence[Work], settings: Settings) -> Generator[tuple[int, 
 
 def _begin_process(level: int) -> None:
     torch.set_num_threads(1)  # the engine has threads of its own
+    tqdm.set_lock(threading.RLock())  # one between processes would be left over by a process that is killed
     signal.signal(signal.SIGTERM, stop)
     sys.unraisablehook = ignored
     logging.basicConfig(format="%(message)s", level=logging.WARNING)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import gzip
 import hashlib
 import io
 import logging
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -103,7 +103,8 @@ def betrayed(folder: Path, secrets: Iterable[str]) -> list[str]:
     found = []
     for path in sorted(folder.rglob("*")):
         content = path.read_bytes() if path.is_file() else b""
-        content = gzip.decompress(content) if path.suffix == ".gz" else content
+        # Also what there is of a file that is being written.
+        content = zlib.decompressobj(wbits=31).decompress(content) if path.suffix == ".gz" else content
         found += [f"{secret} in {path}" for secret in secrets if secret.encode() in content or secret in path.name]
     return found
 
