@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
@@ -10,8 +9,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from bids_t1 import scratch
-from bids_t1.data.errors import CannotCreateOutputError, UsageError
+from bids_t1.data.errors import CannotCreateOutputError, InvalidInputError, UsageError
 from bids_t1.dicom.files import is_dicom
+from bids_t1.untrusted import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -172,12 +172,11 @@ def _foreign_description(folder: Path, dataset_type: str) -> str | None:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """Return the content of a description; None where it is none, or a pipe that would never end."""
+    """Return the content of a description; None where it is none."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-    except (OSError, ValueError, RecursionError):
+        return read_json(path)
+    except InvalidInputError:
         return None
-    return content if isinstance(content, dict) else None
 
 
 def _generators(description: dict[str, Any]) -> list[str]:

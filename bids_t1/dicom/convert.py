@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import tempfile
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from bids_t1.dicom.record import Conversion, source_digest
 from bids_t1.dicom.sidecar import complete
 from bids_t1.dicom.survey import collect_warnings, nothing_usable, series_records, survey
 from bids_t1.dicom.timing import completed, missing
+from bids_t1.scratch import scratch
 from bids_t1.storage import as_json, publishing
 
 if TYPE_CHECKING:
@@ -144,9 +144,9 @@ def _write_images(plan: Plan, labels: dict[str, str | None], folder: Path, condi
     for image in plan.kept:
         name = BidsName.build(labels | image.entities, image.suffix)
         sidecar = name.having({}, extension=".json")
-        with tempfile.TemporaryDirectory(prefix="dicom-", dir=conditions.work_dir) as scratch:
+        with scratch(conditions.work_dir) as place:
             target = folder / image.datatype / str(name)
-            metadata, notes = _convert_volume(image, target, Path(scratch), conditions.identifying)
+            metadata, notes = _convert_volume(image, target, place, conditions.identifying)
         for note in notes:
             noted[note].append(f"series {image.volume.one.series.number}")
         if image.suffix in {"MP2RAGE", "UNIT1"}:
@@ -166,13 +166,13 @@ def _write_images(plan: Plan, labels: dict[str, str | None], folder: Path, condi
 
 
 def _convert_volume(
-    image: Kept, target: Path, scratch: Path, identifying: frozenset[str]
+    image: Kept, target: Path, place: Path, identifying: frozenset[str]
 ) -> tuple[dict[str, object], list[str]]:
     """Write a volume with comparable, signed values; return its metadata, and what the user must know of it."""
     piece = image.volume.one
     where = f"series {piece.series.number}"
     require_equal_distances(image.volume, where=where)
-    source, made = scratch / "dicom", scratch / "nifti"
+    source, made = place / "dicom", place / "nifti"
     source.mkdir()
     made.mkdir()
     lay_out(image.volume, source, identifying)
