@@ -6,6 +6,7 @@ import csv
 import errno
 import io
 import json
+import math
 import os
 import shutil
 from contextlib import ExitStack, contextmanager, suppress
@@ -27,8 +28,16 @@ _TIMES = 10
 
 
 def as_json(content: Any) -> str:
-    """Return readable JSON."""
-    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    """Return readable JSON; what is not a number, or infinite, is null, as JSON has no word for it."""
+    return json.dumps(_finite(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def as_tsv(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:

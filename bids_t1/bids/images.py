@@ -61,6 +61,10 @@ class Volume:
     holds_integers: bool
     """Whether the file holds integers, and the header no scale factor; an offset may be there."""
 
+    scale: float = 1.0
+    offset: float = 0.0
+    """Of the header: values are what is stored times `scale`, plus `offset`."""
+
 
 def open_image(path: Path) -> nib.spatialimages.SpatialImage:
     """Open an image without reading its voxels; raise one of `UNREADABLE` where it is damaged."""
@@ -109,6 +113,8 @@ def read_volume(path: Path, most_voxels: int | None = None) -> Volume:
         values=data.reshape(header.grid.shape),
         grid=header.grid,
         holds_integers=image.get_data_dtype().kind in "iu" and getattr(image.dataobj, "slope", 1.0) == 1.0,
+        scale=getattr(image.dataobj, "slope", 1.0),
+        offset=getattr(image.dataobj, "inter", 0.0),
     )
 
 

@@ -71,7 +71,7 @@ def load_series(
         grid=grid,
         sidecars=tuple(file.sidecar for file in ordered[0]),
         sources=tuple(file.path for files in ordered for file in files),
-        warnings=(*acquisition.warnings, *warnings),
+        warnings=(*acquisition.warnings, *warnings, *reader.doubts),
     )
 
 

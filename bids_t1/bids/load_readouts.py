@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from bids_t1.bids.denoising import refuse_denoised
 from bids_t1.bids.images import read_volume
 from bids_t1.bids.parts import PartReader
+from bids_t1.bids.soundness import require_signal
 from bids_t1.bids.uni import describes_denoised, read_uni
 from bids_t1.data.acquisition import ReadoutSeries
 from bids_t1.data.errors import InvalidInputError
@@ -71,8 +70,6 @@ def load_readouts(
     reader = PartReader(protocol.of("MP2RAGE"))
     grid, shifts = reader.open(plan.files, admit)
     readouts = reader.stack(plan.images) if plan.images else None
-    for files, image in zip(plan.images, () if readouts is None else readouts, strict=True):
-        _require_signal(files, image)
     uni = None if plan.uni is None else _read_uni(plan.uni, reader)
     if plan.uni is not None and uni is not None and readouts is not None and plan.form == "UNIT1 and magnitudes":
         refuse_denoised(plan.uni, uni.values, readouts)
@@ -86,13 +83,19 @@ def load_readouts(
         sidecars=tuple(file.sidecar for file in plan.sidecars_from),
         sources=reader.sources,
         scaling=scaling if uni is None else {**scaling, "UNIT1": uni.scaling},
-        warnings=(*acquisition.warnings, *plan.warnings, *(() if uni is None else uni.warnings), *shifts),
+        warnings=(
+            *acquisition.warnings,
+            *plan.warnings,
+            *(() if uni is None else uni.warnings),
+            *shifts,
+            *reader.doubts,
+        ),
     )
 
 
 def _read_uni(file: RawFile, reader: PartReader) -> Uni:
     volume = read_volume(file.path)
-    _require_signal((file,), volume.values)
+    require_signal(str(file.name), volume.values)
     return read_uni(file, volume, reader.protocol)
 
 
@@ -230,12 +233,3 @@ def _require_rising_times(plan: _Plan) -> None:
                 "expected rising times. The TI order is not that of the readouts: rename the images or correct the "
                 "sidecars."
             )
-
-
-def _require_signal(files: Sequence[RawFile], image: np.ndarray) -> None:
-    """Refuse an image without any value."""
-    names = " and ".join(str(file.name) for file in files)
-    if not np.isfinite(image).any():
-        raise InvalidInputError(f"{names}: holds no number; expected an image. Convert it again.")
-    if not np.any(image[np.isfinite(image)]):
-        raise InvalidInputError(f"{names}: holds only zeros; expected an image. Convert it again.")

@@ -10,11 +10,13 @@ import numpy as np
 
 from bids_t1.bids.images import MOST_VOXELS_BESIDE, common_grid, read_header, read_volume, require_few_voxels
 from bids_t1.bids.phase import phase_in_radians
+from bids_t1.bids.soundness import require_different, require_sound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from bids_t1.bids.images import Volume
     from bids_t1.data.acquisition import RawFile
     from bids_t1.data.grid import Grid
     from bids_t1.data.sidecar import Sidecar
@@ -31,6 +33,8 @@ class PartReader:
     """Every file that was opened, in order."""
 
     phase_origins: list[str] = field(default_factory=list)
+    doubts: tuple[str, ...] = ()
+    """Warnings of what is odd in the images."""
 
     def open(
         self, files: Sequence[RawFile], admit: Callable[[int], object] | None = None
@@ -68,6 +72,7 @@ class PartReader:
         stack[0] = first
         for index, files in enumerate(images[1:], 1):
             stack[index] = self.read(files)
+        self.doubts += require_different(images, stack)
         return stack
 
     def read(self, files: Sequence[RawFile]) -> np.ndarray:
@@ -83,10 +88,10 @@ class PartReader:
         InvalidInputError
             If a file cannot be read, or is a phase of unknown scaling.
         """
-        first = read_volume(files[0].path)
+        first = self._sound(files[0])
         if len(files) == 1:
             return np.asarray(first.values, np.float32)
-        second = read_volume(files[1].path)
+        second = self._sound(files[1])
         combined = np.empty(first.grid.shape, np.complex64)
         if files[1].name.get("part") == "imag":
             combined.real, combined.imag = first.values, second.values
@@ -97,3 +102,8 @@ class PartReader:
             combined.real = first.values * np.cos(phase)
             combined.imag = first.values * np.sin(phase)
         return combined
+
+    def _sound(self, file: RawFile) -> Volume:
+        volume = read_volume(file.path)
+        self.doubts += require_sound(file, volume)
+        return volume

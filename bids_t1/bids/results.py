@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -214,5 +215,5 @@ def _example(entry: dict[str, Any]) -> Example:
         measured=tuple(entry["measured"]),
         fitted=tuple(entry["fitted"]),
         estimate=entry["estimate"],
-        sd=entry["sd"],
+        sd=math.nan if entry["sd"] is None else entry["sd"],
     )

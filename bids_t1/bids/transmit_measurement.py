@@ -248,6 +248,7 @@ class _Images:
         self.grid, self.warnings = reader.open([file for pair in pairs for file in pair])
         self.images = [reader.read(pair) for pair in pairs]
         """(x, y, z) each, complex where two parts were read."""
+        self.warnings += reader.doubts
         self.sources = reader.sources
 
     @property

@@ -130,7 +130,7 @@ def _convention(file: RawFile, volume: Volume, protocol: Sidecar | None) -> tupl
             return declared, f"{SCALING_KEY} of {where}"
     name = _recognised(volume)
     if name is None:
-        kind = "integers" if volume.holds_integers else "real numbers"
+        kind = "integers" if _holds_integers(volume) else "real numbers"
         known = volume.values[np.isfinite(volume.values)]
         low, high = np.quantile(known, [STRAY_SHARE, 1 - STRAY_SHARE])
         raise InvalidInputError(
@@ -155,13 +155,19 @@ def _recognised(volume: Volume) -> str | None:
         convention = CONVENTIONS[name]
         return 1 - _share(volume, convention.lowest, convention.highest) <= STRAY_SHARE
 
-    if not volume.holds_integers:
+    if not _holds_integers(volume):
         return "-0.5..0.5" if all_within("-0.5..0.5") else None
     if all_within("0..4095") and _share(volume, FAR_INTO_TWELVE_BITS, np.inf) > STRAY_SHARE:
         return "0..4095"
     if all_within("-2048..2047") and _share(volume, -np.inf, -1) > STRAY_SHARE:
         return "-2048..2047"
     return None
+
+
+def _holds_integers(volume: Volume) -> bool:
+    """Tell whether an image holds whole numbers, of whatever type the software on the way has made them."""
+    known = volume.values[np.isfinite(volume.values)]
+    return volume.holds_integers or bool(np.abs(known).max(initial=0) > 1 and np.all(known == np.rint(known)))
 
 
 def _share(volume: Volume, lowest: float, highest: float) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
@@ -121,6 +121,17 @@ class Estimate:
         rate: Map = 1 / self.time
         return rate
 
+    def in_images(self, unit: float) -> Estimate:
+        """Return the estimate in units of images that were divided by `unit` for it."""
+        background = self.noise.background
+        noise = replace(
+            self.noise,
+            background=None if background is None else background * unit,
+            residual=self.noise.residual * unit,
+        )
+        factor = np.float32(unit)
+        return replace(self, amplitude=self.amplitude * factor, residual=self.residual * factor, noise=noise)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoiseSD:
@@ -190,6 +201,15 @@ class PosteriorEstimate:
         """Relaxation rate [1/s]."""
         rate: Map = 1 / self.time
         return rate
+
+    def in_images(self, unit: float) -> PosteriorEstimate:
+        """Return the estimate in units of images that were divided by `unit` for it."""
+        return replace(
+            self,
+            amplitude=None if self.amplitude is None else self.amplitude * np.float32(unit),
+            robust_beta=None if self.robust_beta is None else self.robust_beta * unit**2,
+            noise=replace(self.noise, value=self.noise.value * unit),
+        )
 
 
 def count_statuses(status: Labels) -> dict[str, int]:

@@ -34,7 +34,7 @@ class Example:
     """Relaxation time [s]."""
 
     sd: float
-    """Its standard deviation [s]."""
+    """Its standard deviation [s]; NaN where nothing tells the noise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bids_t1.estimation.scale import unit_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -35,6 +37,8 @@ def demodulate(echoes: Measurements, echo_times: Sequence[float]) -> Measurement
     Real signals (echo, *voxels); None where the phase of bright voxels is no straight line, as with readouts of
     alternating polarity: magnitudes are then the better choice.
     """
+    unit = np.float32(unit_of(echoes))
+    echoes = echoes / unit
     times = np.asarray(echo_times, np.float32).reshape(-1, *(1,) * (echoes.ndim - 1))
     steps = np.diff(times, axis=0)
     closest = np.isclose(steps.ravel(), steps.min(), rtol=1e-3)
@@ -50,7 +54,7 @@ def demodulate(echoes: Measurements, echo_times: Sequence[float]) -> Measurement
         frequency += (weights * (times - mean_time) * np.angle(turned)).sum(0) / spread
     turned = echoes * np.exp(-1j * frequency * times)
     turned *= np.exp(-1j * np.angle((turned * np.abs(turned)).sum(0)))
-    real: Measurements = turned.real.astype(np.float32)
+    real: Measurements = turned.real.astype(np.float32) * unit
     magnitude = np.abs(echoes).sum(0)
     bright = magnitude > BRIGHT * np.nanquantile(magnitude, 0.98)
-    return real if np.median(real.sum(0)[bright] / magnitude[bright]) > WHOLE else None
+    return real if np.median(turned.real.sum(0)[bright] / magnitude[bright]) > WHOLE else None

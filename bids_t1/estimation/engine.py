@@ -39,6 +39,12 @@ UNDECIDED = 0.05
 MIN_SIGNAL_TO_NOISE = 3.0
 """Root mean square of the fit over the residual below which a voxel carries no estimate."""
 
+PLAUSIBLE_SIGNAL_TO_NOISE = 20.0
+"""Taken where neither background nor residuals tell the noise, to ask whether a choice of signs is one."""
+
+LUCK = 0.01
+"""Share of voxels whose residuals are smaller by chance than the smallest that a Rician fit is believed to have."""
+
 MAX_BACKGROUND = 1.2
 """Background noise over typical residual up to which the two agree."""
 
@@ -252,13 +258,18 @@ def _signals(plan: _Plan, images: torch.Tensor) -> Signals:
 
 def _solve(plan: _Plan, signals: Signals) -> Solution:
     unsigned = (plan.kind == "magnitude" or plan.options.restore_polarity) and plan.model.changes_sign
-    problem = Problem(model=plan.model, dictionary=plan.dictionary, prior=plan.prior, noise_sd=plan.noise.residual)
+    problem = Problem(model=plan.model, dictionary=plan.dictionary, prior=plan.prior, noise_sd=_noise_sd(plan))
     solution = solve_unsigned(problem, signals) if unsigned else solve_signed(problem, signals)
     if plan.kind == "magnitude" and plan.options.noise == "rician" and plan.noise.residual > 0:
         problem = replace(problem, noise_sd=_rician_sd(plan.noise))
         fit = refine_rician(problem, plan.options.time_range, signals, solution.fit)
         return replace(solution, fit=fit)
     return solution
+
+
+def _noise_sd(plan: _Plan) -> float:
+    """Return the typical noise: that of the residuals, or of the background where a fit leaves none."""
+    return plan.noise.residual if plan.degrees_of_freedom > 0 else plan.noise.background or 0.0
 
 
 def _rician_sd(noise: NoiseLevels) -> float:
@@ -318,9 +329,15 @@ def _uncertainty(plan: _Plan, solution: Solution) -> tuple[Voxels, Voxels]:
         variance = fit.cost / plan.degrees_of_freedom
     else:
         variance = torch.full_like(fit.cost, (plan.noise.background or torch.nan) ** 2)
+    if plan.kind == "magnitude" and plan.options.noise == "rician":
+        least = stats.chi2(max(1, plan.degrees_of_freedom)).ppf(LUCK) / max(1, plan.degrees_of_freedom)
+        variance = variance.clamp_min(least * _rician_sd(plan.noise) ** 2)
     time_variance = fit.time.square() * variance / fit.information
     first_time, first_cost = fit.time[second_of], fit.cost[second_of]
-    unexplained = (first_cost / max(1, plan.degrees_of_freedom)).clamp_min_(max(plan.noise.residual**2, TINY))
+    unexplained = (first_cost / max(1, plan.degrees_of_freedom)).clamp_min_(max(_noise_sd(plan) ** 2, TINY))
+    if plan.degrees_of_freedom == 0 and plan.noise.background is None:
+        energy = solution.signals[:, second_of].square().mean(0)
+        unexplained = torch.maximum(unexplained, energy / PLAUSIBLE_SIGNAL_TO_NOISE**2)
     second = torch.sigmoid((first_cost - second_fit.cost) / (2 * unexplained))
     second_variance = second_fit.time.square() * variance[second_of] / second_fit.information
     mixed = (1 - second) * time_variance[second_of] + second * second_variance

@@ -198,6 +198,11 @@ def _prepare(model: ReadoutModel, images: ReadoutImages, options: PosteriorOptio
     n_nodes = N_NODES if len(fields) == 1 else PRIOR_NODES
     over_prior = build_table(model, options.time_range, fields, n_nodes=n_nodes, device=device)
     noise = _noise(images, over_prior, options)
+    if not (math.isfinite(noise.value) and noise.value > 0):
+        raise InvalidInputError(
+            f"the noise, from the {noise.origin}, is {noise.value:g}; expected more than 0, as images of a scanner "
+            "have. Look for copies among the images and for phase images of zeros, or give the noise with --noise-sd."
+        )
     reference = int((fields - options.transmit_prior.mean).abs().argmin())
     unknown = replace(_field(over_prior, images.form, reference), log_prior=log_prior.to(device), reference=reference)
     if len(fields) > 1:

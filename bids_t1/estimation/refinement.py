@@ -23,8 +23,8 @@ MAX_ITERATIONS = 12
 FULL_ITERATIONS = 1
 """Steps made by all voxels together; after them and the last step most are there, and the others go on alone."""
 
-TOLERANCE = 1e-3
-"""Last step in log T. What is left after it is its square."""
+TOLERANCE = 1e-4
+"""Last step in log T. What is left after it is its square, or of its order where the residual is large."""
 
 HELD = 1e30
 """Stiffness of a coefficient ratio that may not move."""

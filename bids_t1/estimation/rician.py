@@ -51,7 +51,7 @@ def refine_rician(problem: Problem, time_range: tuple[float, float], magnitudes:
     weights = _relative_information(prediction.abs() / problem.noise_sd).sqrt()
     expected = _expected_signal(magnitudes, prediction, variance)
     weighted = solve(problem, expected, fit.time, stiffness, weights)
-    return replace(fit, information=weighted.information, cost=_cost(magnitudes, prediction, expected, variance))
+    return replace(fit, information=weighted.information, cost=_cost(magnitudes, prediction, variance))
 
 
 def _expected_signal(magnitudes: Signals, prediction: Signals, variance: float) -> Signals:
@@ -61,10 +61,15 @@ def _expected_signal(magnitudes: Signals, prediction: Signals, variance: float) 
     return magnitudes * ratio
 
 
-def _cost(magnitudes: Signals, prediction: Signals, expected: Signals, variance: float) -> Voxels:
-    """Squared residuals of both channels, less the noise of the one the model says nothing about."""
+def _cost(magnitudes: Signals, prediction: Signals, variance: float) -> Voxels:
+    """Squared residuals of both channels, less the noise of the one the model says nothing about.
+
+    In double precision: it is a small difference of large numbers.
+    """
+    magnitudes, prediction = magnitudes.double(), prediction.double()
+    expected = _expected_signal(magnitudes, prediction, variance)
     both = magnitudes.square() + prediction.square() - 2 * prediction * expected
-    return (both.sum(0) - len(magnitudes) * variance).clamp_min(TINY)
+    return (both.sum(0) - len(magnitudes) * variance).clamp_min(TINY).float()
 
 
 def _relative_information(signal_to_noise: Signals) -> Signals:

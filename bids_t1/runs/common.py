@@ -8,17 +8,20 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+import numpy as np
 from scipy import stats
 from tqdm import tqdm
 
 from bids_t1.cgroup import memory_available
 from bids_t1.data.errors import InvalidInputError, NotEnoughMemoryError
+from bids_t1.estimation.scale import unit_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from bids_t1.data.acquisition import Acquisition
+    from bids_t1.data.shapes import Measurements
     from bids_t1.settings import Settings
 
 PROGRAM = 1e9
@@ -92,6 +95,21 @@ def computing(acquisition: Acquisition, shape: Sequence[int], settings: Settings
         tqdm(total=math.prod(shape), unit="voxel", unit_scale=True, desc=str(acquisition.name), disable=quiet) as bar,
     ):
         yield bar.update
+
+
+@contextmanager
+def near_one(images: Measurements | None) -> Iterator[float]:
+    """Divide images by a power of two while something is estimated from them, and yield it.
+
+    Estimates then do not depend on the scale of the images. They are changed in place, and are afterwards as before:
+    powers of two cost no digits.
+    """
+    unit = 1.0 if images is None else unit_of(images)
+    if images is not None:
+        np.divide(images, np.float32(unit), out=images)
+    yield unit
+    if images is not None:
+        np.multiply(images, np.float32(unit), out=images)
 
 
 def times(shape: Sequence[int]) -> str:

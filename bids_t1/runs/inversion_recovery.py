@@ -14,7 +14,17 @@ from bids_t1.data.result import RunResult
 from bids_t1.data.vocabulary import known_manufacturer
 from bids_t1.estimation.engine import EstimationOptions, estimate
 from bids_t1.estimation.examples import choose_examples
-from bids_t1.runs.common import computing, if_valid, interval_factor, naming, require_memory, times, uris, versions
+from bids_t1.runs.common import (
+    computing,
+    if_valid,
+    interval_factor,
+    naming,
+    near_one,
+    require_memory,
+    times,
+    uris,
+    versions,
+)
 from bids_t1.sequences.inversion_recovery import InversionRecovery
 
 if TYPE_CHECKING:
@@ -61,8 +71,8 @@ def process(acquisition: Acquisition, raw: Path, settings: Settings) -> RunResul
         times(shape),
         series.kind,
     )
-    with computing(acquisition, shape, settings) as progress:
-        fitted = estimate(model, series.measurements, series.kind, options, progress=progress)
+    with computing(acquisition, shape, settings) as progress, near_one(series.measurements) as unit:
+        fitted = estimate(model, series.measurements, series.kind, options, progress=progress).in_images(unit)
     counts = count_statuses(fitted.status)
     LOG.info(
         "%s: %d of %d voxels have an estimate",
@@ -115,7 +125,10 @@ def _record(
         "EfficiencyModel": settings.efficiency,
         "NoiseHandling": _noise_handling(series.kind, fitted, settings),
         "SearchRange": list(settings.t1_range),
-        "NoiseSD": {"Background": fitted.noise.background, "Residual": fitted.noise.residual},
+        "NoiseSD": {
+            "Background": fitted.noise.background,
+            "Residual": fitted.noise.residual if fitted.degrees_of_freedom else None,
+        },
         "DegreesOfFreedom": fitted.degrees_of_freedom,
         "IntervalFactor": interval_factor(fitted.degrees_of_freedom),
         "Device": fitted.device,

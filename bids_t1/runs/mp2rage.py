@@ -18,7 +18,7 @@ from bids_t1.data.outputs import outputs_of
 from bids_t1.data.result import RunResult, SignalCurve
 from bids_t1.data.vocabulary import known_manufacturer
 from bids_t1.estimation.posterior import PosteriorOptions, ReadoutImages, TransmitPrior, estimate_posterior
-from bids_t1.runs.common import computing, if_valid, naming, require_memory, times, uris, versions
+from bids_t1.runs.common import computing, if_valid, naming, near_one, require_memory, times, uris, versions
 from bids_t1.sequences.mp2rage_timing import read_timing
 
 if TYPE_CHECKING:
@@ -65,7 +65,6 @@ def process(
     options = PosteriorOptions(
         time_range=settings.t1_range,
         transmit_prior=_transmit_prior(settings),
-        noise_sd=settings.noise_sd,
         device=settings.device,
         n_threads=settings.n_threads,
     )
@@ -84,8 +83,9 @@ def process(
         uni=series.uni,
         transmit=None if field is None else field.values,
     )
-    with computing(acquisition, series.grid.shape, settings) as progress:
-        estimate = estimate_posterior(timing.model, images, options, progress=progress)
+    with computing(acquisition, series.grid.shape, settings) as progress, near_one(series.readouts) as unit:
+        options = replace(options, noise_sd=None if settings.noise_sd is None else settings.noise_sd / unit)
+        estimate = estimate_posterior(timing.model, images, options, progress=progress).in_images(unit)
     counts = count_statuses(estimate.status)
     n_estimates = sum(counts[status.name] for status in VoxelStatus if status.has_estimate)
     LOG.info("%s: %d of %d voxels have an estimate", acquisition.name, n_estimates, math.prod(series.grid.shape))

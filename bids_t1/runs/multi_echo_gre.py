@@ -18,7 +18,17 @@ from bids_t1.data.vocabulary import known_manufacturer
 from bids_t1.estimation.demodulation import demodulate
 from bids_t1.estimation.engine import EstimationOptions, estimate
 from bids_t1.estimation.examples import choose_examples
-from bids_t1.runs.common import computing, if_valid, interval_factor, naming, require_memory, times, uris, versions
+from bids_t1.runs.common import (
+    computing,
+    if_valid,
+    interval_factor,
+    naming,
+    near_one,
+    require_memory,
+    times,
+    uris,
+    versions,
+)
 from bids_t1.sequences.multi_echo_gre import MultiEchoGradientEcho
 
 if TYPE_CHECKING:
@@ -50,8 +60,8 @@ def process(acquisition: Acquisition, raw: Path, settings: Settings) -> RunResul
     )
     shape = series.grid.shape
     LOG.info("%s: %d echoes, %s voxels, %s data", acquisition.name, model.n_measurements, times(shape), loaded.kind)
-    with computing(acquisition, shape, settings) as progress:
-        fitted = estimate(model, series.measurements, series.kind, options, progress=progress)
+    with computing(acquisition, shape, settings) as progress, near_one(series.measurements) as unit:
+        fitted = estimate(model, series.measurements, series.kind, options, progress=progress).in_images(unit)
     counts = count_statuses(fitted.status)
     n_estimates = sum(counts[status.name] for status in VoxelStatus if status.has_estimate)
     LOG.info("%s: %d of %d voxels have an estimate", acquisition.name, n_estimates, math.prod(shape))
@@ -99,7 +109,10 @@ def _record(series: Series, model: MultiEchoGradientEcho, fitted: Estimate, sett
         "DataKind": "magnitude" if series.kind == "magnitude" else "complex",
         "NoiseHandling": noise,
         "SearchRange": list(settings.t2star_range),
-        "NoiseSD": {"Background": fitted.noise.background, "Residual": fitted.noise.residual},
+        "NoiseSD": {
+            "Background": fitted.noise.background,
+            "Residual": fitted.noise.residual if fitted.degrees_of_freedom else None,
+        },
         "DegreesOfFreedom": fitted.degrees_of_freedom,
         "IntervalFactor": interval_factor(fitted.degrees_of_freedom),
         "Device": fitted.device,

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
     from bids_t1.data.acquisition import Series
 
+ANY = np.random.default_rng(4).random(SHAPE, np.float32)
+
 
 def load(dataset: Path) -> Series:
     (acquisition,) = find(dataset, "01").runs
@@ -124,9 +126,8 @@ def test_equal_times_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("shape", [(8, 8, 2, 1), (8, 8, 2, 1, 1), (8, 16), (16,)])
 def test_axes_of_length_one_are_no_obstacle(tmp_path: Path, shape: tuple[int, ...]) -> None:
     images = write(write_root(tmp_path))
-    for image in images:
-        data = np.ones((*shape, 1, 1)[: max(3, len(shape))], np.float32)
-        write_image(image, data.reshape(shape))
+    for seed, image in enumerate(images):
+        write_image(image, np.random.default_rng(seed).random(shape, np.float32))
     grid = load(tmp_path).grid.shape
     assert grid == (*shape, 1, 1)[:3]
 
@@ -141,7 +142,7 @@ def test_a_small_difference_of_grids_is_tolerated_with_a_warning(tmp_path: Path)
     images = write(write_root(tmp_path))
     affine = AFFINE.copy()
     affine[0, 3] += 0.1  # a twentieth of a voxel
-    write_image(images[2], np.ones(SHAPE, np.float32), affine)
+    write_image(images[2], ANY, affine)
     (warning,) = load(tmp_path).warnings
     assert warning == (
         "sub-01_inv-3_IRT1.nii.gz: its voxels lie up to 0.050 voxels beside those of sub-01_inv-1_IRT1.nii.gz; "
@@ -151,7 +152,7 @@ def test_a_small_difference_of_grids_is_tolerated_with_a_warning(tmp_path: Path)
 
 def test_rounding_of_affines_is_no_difference(tmp_path: Path) -> None:
     images = write(write_root(tmp_path))
-    write_image(images[2], np.ones(SHAPE, np.float32), AFFINE + 1e-5)
+    write_image(images[2], ANY, AFFINE + 1e-5)
     assert load(tmp_path).warnings == ()
 
 
@@ -159,7 +160,7 @@ def test_another_grid_is_refused_with_both_affines(tmp_path: Path) -> None:
     images = write(write_root(tmp_path))
     affine = AFFINE.copy()
     affine[2, 3] += 3
-    write_image(images[2], np.ones(SHAPE, np.float32), affine)
+    write_image(images[2], ANY, affine)
     expected = (
         "sub-01_inv-3_IRT1.nii.gz: its grid is 8 x 8 x 2 voxels, affine [2 0 0 0; 0 2 0 0; 0 0 3 3]; expected that of "
         "sub-01_inv-1_IRT1.nii.gz: 8 x 8 x 2 voxels, affine [2 0 0 0; 0 2 0 0; 0 0 3 0]. All"

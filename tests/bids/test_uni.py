@@ -87,7 +87,7 @@ def test_an_offset_alone_leaves_integers(tmp_path: Path) -> None:
         (stored_uni(S) // 8, "integers, 99.8 % of them from"),
         (2 * stored_uni(S).astype(np.int32), "integers"),
         (4 * np.rint(4095 * S).astype(np.int16), "integers"),
-        (stored_uni(S).astype(np.float32), "real numbers"),
+        ((stored_uni(S) + 0.25).astype(np.float32), "real numbers"),
         ((S + 0.5).astype(np.float32), "real numbers"),
         (2 * S, "real numbers"),
     ],
@@ -96,6 +96,13 @@ def test_other_numbers_are_refused_and_can_be_declared(tmp_path: Path, stored: N
     write_uni(write_root(tmp_path), stored)
     with pytest.raises(InvalidInputError, match=rf"sub-01_UNIT1\.nii\.gz: holds {kind}.*Declare UNIT1Scaling"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.int32, np.float32, np.float64])
+def test_whole_numbers_are_integers_whatever_their_type(tmp_path: Path, kind: type) -> None:
+    values, scaling, _ = alone(tmp_path, stored_uni(S).astype(kind))
+    np.testing.assert_allclose(values, S, atol=STEP)
+    assert "0..4095" in scaling
 
 
 @pytest.mark.parametrize("in_sidecar", [True, False])

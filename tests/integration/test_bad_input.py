@@ -113,8 +113,8 @@ BAD: dict[Callable[[Images], None], str] = {
     short_repetition: "sub-01_IRT1: RepetitionTime 3 s is not longer than InversionTime 4 s; expected",
     other_grid: "sub-01_inv-3_IRT1.nii.gz: its grid is 9 x 8 x 2 voxels",
     truncated: "sub-01_inv-2_IRT1.nii.gz: cannot be read as NIfTI",
-    all_nan: "sub-01_IRT1: no voxel has a finite signal above the noise; expected images of a head or phantom",
-    all_zero: "sub-01_IRT1: no voxel has a finite signal above the noise; expected images of a head or phantom",
+    all_nan: "sub-01_inv-1_IRT1.nii.gz: holds no number; expected an image. Convert it again.",
+    all_zero: "sub-01_inv-1_IRT1.nii.gz: holds only zeros; expected an image. Convert it again.",
     broken_sidecar: "sub-01/anat/sub-01_inv-2_IRT1.json: is no JSON object (",
     phase_only: "sub-01_IRT1: has only part phase; expected magnitude, real",
 }
