@@ -35,7 +35,6 @@ def check(folder: Path, data: NDArray[np.generic], part: str = "mag", slope: flo
     path = folder / f"sub-01_inv-1_part-{part}_IRT1.nii.gz"
     image = nib.Nifti1Image(data, AFFINE)
     if slope != 1:
-        image.set_data_dtype(np.int16)
         image.header.set_slope_inter(slope, 0)
     nib.save(image, path)
     return require_sound(RawFile(path, BidsName.parse(path.name), Sidecar("sidecar", {})), read_volume(path))
@@ -97,7 +96,7 @@ def test_a_saturated_image_is_refused_and_some_saturation_told(tmp_path: Path, f
 
 def test_saturation_is_recognised_under_a_scale_factor(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="stored as 4095"):
-        check(tmp_path, (np.rint(clipped(0.5, 4095)) * 0.37).astype(np.float64), slope=0.37)
+        check(tmp_path, np.rint(clipped(0.5, 4095)).astype(np.int16), slope=0.37)
 
 
 def test_a_little_below_zero_is_told_and_taken(tmp_path: Path) -> None:
