@@ -104,12 +104,15 @@ def near_one(images: Measurements | None) -> Iterator[float]:
     Estimates then do not depend on the scale of the images. They are changed in place, and are afterwards as before:
     powers of two cost no digits.
     """
-    unit = 1.0 if images is None else unit_of(images)
-    if images is not None:
-        np.divide(images, np.float32(unit), out=images)
+    if images is None:
+        yield 1.0
+        return
+    unit = unit_of(images)
+    # Real and imaginary parts one by one: complex arithmetic makes NaN of an infinite part.
+    parts = images.view(images.real.dtype)
+    np.divide(parts, np.float32(unit), out=parts)
     yield unit
-    if images is not None:
-        np.multiply(images, np.float32(unit), out=images)
+    np.multiply(parts, np.float32(unit), out=parts)
 
 
 def times(shape: Sequence[int]) -> str:
