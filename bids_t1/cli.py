@@ -27,6 +27,7 @@ from bids_t1.data.errors import (
     stop,
     stop_if_asked,
 )
+from bids_t1.data.sidecar import plain
 from bids_t1.scratch import sweep
 from bids_t1.settings import Settings
 
@@ -374,7 +375,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     database = arguments.bids_database_dir
     if database is not None and not (database / "layout_index.sqlite").is_file():
         raise UsageError(f"--bids-database-dir is {database}; expected a folder with a saved index of pybids.")
-    bids_dir, out_dir = arguments.bids_dir.resolve(), arguments.out_dir.resolve()
+    bids_dir, out_dir = _resolved(arguments.bids_dir), _resolved(arguments.out_dir)
     if not bids_dir.is_dir():
         raise NoInputError(f"{arguments.bids_dir}: is no folder; expected a BIDS dataset or a folder of DICOM files.")
     from bids_t1.bids.protocol import read_protocol  # noqa: PLC0415 - loads numpy, which waits for right arguments
@@ -476,6 +477,18 @@ def _model(path: Path | None) -> Path | None:
     if not weights.is_file():
         raise NoInputError(f"--calibration: {weights} is no file; expected what the level group wrote to calibration/.")
     return weights.resolve()
+
+
+def _resolved(folder: Path) -> Path:
+    """Follow links, and refuse a folder whose path cannot be followed, or written into an index or a page."""
+    try:
+        found = folder.resolve()
+        str(found).encode()
+    except UnicodeEncodeError as error:
+        raise NoInputError(f"{plain(str(folder))}: its path is not UTF-8; expected one that is. Rename it.") from error
+    except (OSError, RuntimeError) as error:
+        raise NoInputError(f"{folder}: is a link that leads to itself; expected a folder.") from error
+    return found
 
 
 def _existing(folder: Path) -> Path:

@@ -57,6 +57,9 @@ SUFFIXES = (*SEQUENCES, *TRANSMIT_FIELDS)
 ARGUMENTS_OF_PYBIDS = frozenset({"return_type", "target", "scope", "absolute_paths", "invalid_filters"})
 """What a filter must not set: they say how pybids answers, not which files are wanted."""
 
+NO_CONFIGURATION = ".bids_t1-none"
+"""In place of layout_config.json, which pybids would open in any folder without asking what it is."""
+
 LARGEST_LABEL = 2**53
 """No number of an entity or of metadata that chooses images is larger; the index could not hold it."""
 
@@ -470,7 +473,9 @@ def _layout(folder: Path) -> BIDSLayout:
             folder,
             validate=False,
             config=["bids", "derivatives"],
-            indexer=BIDSLayoutIndexer(validate=False, index_metadata=False, ignore=[others]),
+            indexer=BIDSLayoutIndexer(
+                validate=False, index_metadata=False, ignore=[others], config_filename=NO_CONFIGURATION
+            ),
         )
 
 
