@@ -8,7 +8,7 @@ import re
 import resource
 import shutil
 import signal
-import subprocess  # nosec B404 - one program, by a list of arguments
+import subprocess
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
