@@ -351,7 +351,7 @@ def test_a_failed_replacement_brings_the_old_result_back(
     rename = Path.rename
 
     def failing(path: Path, target: Path) -> Path:
-        if path.name == "new":
+        if target == raw_dir / "sub-01" and path.name == "sub-01":
             raise OSError(5, "Input/output error")
         return rename(path, target)
 
