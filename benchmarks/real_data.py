@@ -70,7 +70,7 @@ def print_brain(data: Path, work: Path) -> None:
             for image in write_run(dataset, times=BRAIN_TIMES, images=images, parts=(part,)):
                 change_json(sidecar(image), RepetitionTime=BRAIN_REPETITION_TIME)
             folders[part] = dataset.with_name("out")
-            run(dataset, folders[part], "--ir-efficiency", efficiency)
+            run(dataset, folders[part], "--ir-efficiency", efficiency, "--ir-fast-component", "none")
         maps = {part: read(folder, "IRT1_T1map")[inside] for part, folder in folders.items()}
         status = read(folders[None], "IRT1status_dseg")[inside]
         sd = read(folders[None], "IRT1sd_T1map")[inside]

@@ -128,6 +128,14 @@ def _add_estimation(group: argparse._ArgumentGroup) -> None:
         "precise; or ideal, M0(1-2exp(-TI/T1)) (default: %(default)s)",
     )
     group.add_argument(
+        "--ir-fast-component",
+        "--ir_fast_component",
+        choices=("auto", "none", "fit", "exclude"),
+        default="auto",
+        help="fast component of tissue in inversion recovery, which makes T1 read short: fitted, its inversion times "
+        "left out, or none; auto: what the image asks for and its inversion times allow (default: %(default)s)",
+    )
+    group.add_argument(
         "--ir-noise",
         "--ir_noise",
         choices=("floor", "gaussian", "rician"),
@@ -389,6 +397,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         filter_file=arguments.bids_filter_file,
         database=database,
         efficiency=arguments.ir_efficiency,
+        fast_component=arguments.ir_fast_component,
         noise=arguments.ir_noise,
         restore_polarity=arguments.ir_polarity == "restore",
         protocol=read_protocol(arguments.protocol),

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from bids_t1.data.protocol import Protocol
 
 Efficiency = Literal["free", "learned", "ideal"]
+FastChoice = Literal["auto", "none", "fit", "exclude"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,9 @@ class Settings:
     filter_file: Path | None
     database: Path | None
     efficiency: Efficiency
+    fast_component: FastChoice
+    """What becomes of the fast component of tissue in inversion recovery."""
+
     noise: Literal["floor", "gaussian", "rician"]
     restore_polarity: bool
     protocol: Protocol

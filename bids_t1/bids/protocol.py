@@ -9,6 +9,8 @@ from bids_t1.bids.uni import CONVENTIONS, SCALING_KEY
 from bids_t1.data.errors import InvalidInputError, UsageError
 from bids_t1.data.protocol import Protocol
 from bids_t1.data.sidecar import PLAUSIBLE, Sidecar, brief
+from bids_t1.sequences.inversion_readout import GRADIENT_ECHO, READOUT_KEY, SPIN_ECHO
+from bids_t1.sequences.slice_timing import INVERSION_KEY, NON_SELECTIVE, SELECTIVE
 from bids_t1.untrusted import parse_json, parse_toml, read_text
 
 if TYPE_CHECKING:
@@ -51,13 +53,21 @@ _NUMBERS: Mapping[str, Mapping[str, _Field]] = {
         "InversionEfficiency": _Field(lambda value: 0 < value <= 1, "a number above 0, at most 1", 1),
         "PhaseScaling": _PHASE_SCALING,
     },
-    "IRT1": {"PhaseScaling": _PHASE_SCALING},
+    "IRT1": {
+        "PhaseScaling": _PHASE_SCALING,
+        "EchoTrainLength": _Field(lambda value: value >= 1 and value == round(value), "a whole number from 1", 1),
+        "EchoSpacing": _Field(lambda value: 0 < value < 0.1, "seconds, above 0 and below 0.1", 1),  # noqa: PLR2004
+        "FlipAngle": _Field(lambda value: 0 < value <= 180, "degrees, above 0, at most 180", 1),  # noqa: PLR2004
+    },
     "MEGRE": {"PhaseScaling": _PHASE_SCALING},
     "TB1TFL": {"FlipAngle": _plausible("FlipAngle", 1)},
 }
 """Fields by table; every sequence lists those that it reads."""
 
-_TEXTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {"MP2RAGE": {SCALING_KEY: tuple(CONVENTIONS)}}
+_TEXTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "MP2RAGE": {SCALING_KEY: tuple(CONVENTIONS)},
+    "IRT1": {READOUT_KEY: (SPIN_ECHO, GRADIENT_ECHO), INVERSION_KEY: (SELECTIVE, NON_SELECTIVE)},
+}
 """Values of the fields that hold text, by table."""
 
 

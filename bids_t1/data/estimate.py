@@ -64,8 +64,11 @@ class NoiseLevels:
     background: float | None
     """Noise of one channel, from voxels outside the head; None where there are none."""
 
-    is_rician: bool
-    """Whether background and residuals agree with Rician noise, so that its mean share is known."""
+    is_known: bool
+    """Whether background and residuals agree with the noise of coils, so that its mean share is known."""
+
+    coils: float
+    """Effective number of coils whose squares were summed; 1 for Rician noise, and where nothing is known."""
 
     residual: float
     """Typical residual of fitted voxels: noise and everything the model leaves unexplained."""
@@ -104,6 +107,9 @@ class Estimate:
 
     relative_error: Map
     """Norm of the residuals over the norm of the measurements."""
+
+    share: Map
+    """Coefficient of the companion over the last one; zero where the model has none."""
 
     status: Labels
     """A `VoxelStatus` per voxel."""

@@ -110,6 +110,16 @@ INVERSION_RECOVERY = (
     ),
     Output(
         sequence="IRT1",
+        quantity="share",
+        desc="IRT1fast",
+        suffix="sharemap",
+        units="1",
+        description="Fast over slow component of the recovery, a map of macromolecules, where a fast one is fitted.",
+        view=View(colour_map="viridis", limits=(0.0, 0.2), label="fast over slow component"),
+        in_bids=False,
+    ),
+    Output(
+        sequence="IRT1",
         quantity="residual",
         desc="IRT1",
         suffix="residualmap",

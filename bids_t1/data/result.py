@@ -38,6 +38,18 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ResidualsByTime:
+    """What a fit leaves unexplained in voxels of like relaxation time."""
+
+    between: tuple[float, float]
+    """Smallest and largest relaxation time of the voxels [s]."""
+
+    n_voxels: int
+    medians: tuple[float, ...]
+    """Median residual of each measurement, over the amplitude."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SignalCurve:
     """S of an MP2RAGE protocol against T1, at several transmit fields."""
 

@@ -25,6 +25,9 @@ Times = Float[Tensor, "*time"]
 Columns = Float[Tensor, "coefficient measurement *time"]
 """Columns of B, one per linear coefficient, at each value of the nonlinear unknown."""
 
+TimeColumns = Float[Tensor, "measurement *time"]
+"""One column of B at each value of the nonlinear unknown."""
+
 Readouts = Float[Tensor, "readout *time"]
 """Signal of each readout relative to the amplitude, at each value of the nonlinear unknown."""
 

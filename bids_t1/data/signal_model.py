@@ -5,7 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from bids_t1.data.shapes import Columns, Readouts, Times
+    from bids_t1.data.shapes import Columns, Readouts, TimeColumns, Times
+
+
+class Companion(Protocol):
+    """A column that goes with the last one of a model, in a share between nothing and a limit.
+
+    With it the noise-free signal is ``y = sum_k c_k B_k(T) + share c_last B_companion(T)``.
+    """
+
+    def column(self, time: Times) -> tuple[TimeColumns, TimeColumns]:
+        """Return the column and its derivative with respect to log T, at each T of `time` [s]."""
+        ...
+
+    def limit(self, time: Times) -> tuple[Times, Times]:
+        """Return the largest share and its derivative with respect to log T; zero where there is no companion."""
+        ...
 
 
 class SignalModel(Protocol):
@@ -27,6 +42,11 @@ class SignalModel(Protocol):
     @property
     def ratio_bounds(self) -> tuple[float, float]:
         """Physical range of the second coefficient over the first; unused with one coefficient."""
+        ...
+
+    @property
+    def companion(self) -> Companion | None:
+        """A further column whose coefficient is bounded by the last one's; mostly none."""
         ...
 
     @property

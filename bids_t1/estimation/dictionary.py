@@ -37,17 +37,30 @@ class Dictionary:
     """Half the opening of the cone [rad]; zero where the ratio is fixed."""
 
 
-def build_dictionary(
-    model: SignalModel, time_range: tuple[float, float], prior: RatioPrior | None, device: torch.device
-) -> Dictionary:
-    """Evaluate the model over `time_range` [s], in float64.
+SHARES = (0.0, 1 / 3, 2 / 3, 1.0)
+"""Shares of a companion that have dictionaries of their own, over the largest: refinement finds those between."""
 
-    With a `prior` on the coefficient ratio the dictionary holds the prior's mean only.
+
+def build_dictionaries(
+    model: SignalModel, time_range: tuple[float, float], prior: RatioPrior | None, device: torch.device
+) -> tuple[Dictionary, ...]:
+    """Evaluate the model over `time_range` [s], in float64: one dictionary, with a companion one for some shares.
+
+    With a `prior` on the coefficient ratio a dictionary holds the prior's mean only.
     """
+    shares = SHARES if model.companion is not None else SHARES[:1]
+    return tuple(_build(model, time_range, prior, device, share) for share in shares)
+
+
+def _build(
+    model: SignalModel, time_range: tuple[float, float], prior: RatioPrior | None, device: torch.device, share: float
+) -> Dictionary:
     low, high = time_range
     n_atoms = max(8, 1 + math.ceil(math.log(high / low) / LOG_STEP))
     times = torch.logspace(math.log(low), math.log(high), n_atoms, base=math.e, dtype=torch.float64)
     columns, _ = model.columns(times)
+    if model.companion is not None:
+        columns[-1] += share * model.companion.limit(times)[0] * model.companion.column(times)[0]
     if model.n_coefficients == 1:
         first = second = columns[0]
     elif prior is not None:

@@ -12,7 +12,7 @@ from scipy import stats
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.estimate import Estimate, LearnedRatio, NoiseLevels, VoxelStatus
 from bids_t1.estimation.chunks import choose_device, for_each_chunk
-from bids_t1.estimation.dictionary import Dictionary, build_dictionary
+from bids_t1.estimation.dictionary import Dictionary, build_dictionaries
 from bids_t1.estimation.noise import find_background, remove_noise_floor
 from bids_t1.estimation.polarity import Solution, real_part, solve_signed, solve_unsigned
 from bids_t1.estimation.ratio_prior import RatioPrior, learn_ratio_prior
@@ -85,7 +85,7 @@ class _Plan:
     options: EstimationOptions
     kind: Kind
     device: torch.device
-    dictionary: Dictionary
+    dictionaries: tuple[Dictionary, ...]
     noise: NoiseLevels
     degrees_of_freedom: int
     prior: RatioPrior | None = None
@@ -102,6 +102,7 @@ class _Maps:
     ratio: torch.Tensor
     residual: torch.Tensor
     relative_error: torch.Tensor
+    share: torch.Tensor
     status: torch.Tensor
 
 
@@ -168,6 +169,14 @@ def estimate(
 
 def _prepare(model: SignalModel, flat: Measurements, kind: Kind, options: EstimationOptions) -> _Plan:
     """Learn the noise, and the ratio prior where asked, from a regular sample of the voxels."""
+    plan, solution = _begin(model, flat, kind, options)
+    if options.learn_ratio and model.n_coefficients > 1:
+        plan = _learn_ratio(plan, solution)
+    return plan
+
+
+def _begin(model: SignalModel, flat: Measurements, kind: Kind, options: EstimationOptions) -> tuple[_Plan, Solution]:
+    """Fit a regular sample of the voxels and learn the noise."""
     device = choose_device(options.device)
     background = find_background(flat) if kind == "magnitude" else None
     plan = _Plan(
@@ -175,18 +184,40 @@ def _prepare(model: SignalModel, flat: Measurements, kind: Kind, options: Estima
         options=options,
         kind=kind,
         device=device,
-        dictionary=build_dictionary(model, options.time_range, None, device),
-        noise=NoiseLevels(background=None if background is None else background.sd, is_rician=False, residual=0.0),
-        degrees_of_freedom=model.n_measurements - model.n_coefficients - 1,
+        dictionaries=build_dictionaries(model, options.time_range, None, device),
+        noise=NoiseLevels(
+            background=None if background is None else background.sd,
+            is_known=False,
+            coils=1.0 if background is None else background.coils,
+            residual=0.0,
+        ),
+        degrees_of_freedom=model.n_measurements - model.n_coefficients - 1 - (model.companion is not None),
     )
     sample = _sample(plan, flat)
     plan, solution = _with_residual(plan, sample)
     # Residuals hold the noise and more: a background above them is not the noise of the signal.
-    if background is not None and background.is_rician and background.sd < MAX_BACKGROUND * plan.noise.residual:
-        plan, solution = _with_residual(replace(plan, noise=replace(plan.noise, is_rician=True)), sample)
-    if options.learn_ratio and model.n_coefficients > 1:
-        plan = _learn_ratio(plan, solution)
-    return plan
+    if background is not None and background.is_known and background.sd < MAX_BACKGROUND * plan.noise.residual:
+        plan, solution = _with_residual(replace(plan, noise=replace(plan.noise, is_known=True)), sample)
+    return plan, solution
+
+
+def fit_sample(
+    model: SignalModel, flat: Measurements, kind: Kind, options: EstimationOptions
+) -> tuple[Solution, NoiseLevels]:
+    """Fit a regular sample of the voxels, without what is learned from their fits.
+
+    Parameters
+    ----------
+    flat
+        (measurement, voxel).
+
+    Raises
+    ------
+    InvalidInputError
+        If no voxel has signal.
+    """
+    plan, solution = _begin(model, flat, kind, options)
+    return solution, plan.noise
 
 
 def _sample(plan: _Plan, flat: Measurements) -> torch.Tensor:
@@ -226,7 +257,7 @@ def _learn_ratio(plan: _Plan, solution: Solution) -> _Plan:
         plan,
         prior=prior,
         n_learned_from=n_voxels,
-        dictionary=build_dictionary(plan.model, plan.options.time_range, prior, plan.device),
+        dictionaries=build_dictionaries(plan.model, plan.options.time_range, prior, plan.device),
         degrees_of_freedom=plan.degrees_of_freedom + 1,
     )
 
@@ -241,7 +272,7 @@ def _load(plan: _Plan, images: Measurements) -> torch.Tensor:
 def _initial_status(plan: _Plan, images: torch.Tensor) -> torch.Tensor:
     """Say which voxels are worth fitting, from their measurements alone."""
     energy = (images * images.conj()).real.sum(0) if images.is_complex() else (images * images).sum(0)
-    threshold = (plan.noise.background or 0.0) ** 2 * stats.chi2.ppf(1 - 1e-4, 2 * len(images))
+    threshold = (plan.noise.background or 0.0) ** 2 * stats.chi2.ppf(1 - 1e-4, 2 * len(images) * plan.noise.coils)
     status = (energy > threshold).to(torch.uint8) * int(VoxelStatus.FITTED)
     return torch.where(torch.isfinite(energy), status, int(VoxelStatus.NOT_FINITE))
 
@@ -251,16 +282,17 @@ def _signals(plan: _Plan, images: torch.Tensor) -> Signals:
     signals = real_part(images) if images.is_complex() else images
     if plan.kind != "magnitude":
         return signals.abs() if plan.options.restore_polarity else signals
-    if plan.options.noise == "floor" and plan.noise.is_rician and plan.noise.background is not None:
-        return remove_noise_floor(signals, plan.noise.background)
+    noise = plan.noise
+    if _handling(plan) == "floor" and noise.is_known and noise.background is not None:
+        return remove_noise_floor(signals, noise.background, noise.coils)
     return signals.abs()
 
 
 def _solve(plan: _Plan, signals: Signals) -> Solution:
     unsigned = (plan.kind == "magnitude" or plan.options.restore_polarity) and plan.model.changes_sign
-    problem = Problem(model=plan.model, dictionary=plan.dictionary, prior=plan.prior, noise_sd=_noise_sd(plan))
+    problem = Problem(model=plan.model, dictionaries=plan.dictionaries, prior=plan.prior, noise_sd=_noise_sd(plan))
     solution = solve_unsigned(problem, signals) if unsigned else solve_signed(problem, signals)
-    if plan.kind == "magnitude" and plan.options.noise == "rician" and plan.noise.residual > 0:
+    if plan.kind == "magnitude" and _handling(plan) == "rician" and plan.noise.residual > 0:
         problem = replace(problem, noise_sd=_rician_sd(plan.noise))
         fit = refine_rician(problem, plan.options.time_range, signals, solution.fit)
         return replace(solution, fit=fit)
@@ -272,8 +304,14 @@ def _noise_sd(plan: _Plan) -> float:
     return plan.noise.residual if plan.degrees_of_freedom > 0 else plan.noise.background or 0.0
 
 
+def _handling(plan: _Plan) -> NoiseHandling:
+    """Return what is done about the noise: a sum of squares over coils has no Rician likelihood, but a floor."""
+    several = plan.noise.is_known and plan.noise.coils > 1
+    return "floor" if several and plan.options.noise == "rician" else plan.options.noise
+
+
 def _rician_sd(noise: NoiseLevels) -> float:
-    return noise.background if noise.is_rician and noise.background is not None else noise.residual
+    return noise.background if noise.is_known and noise.background is not None else noise.residual
 
 
 def _explains_signal(plan: _Plan, fit: Fit, energy: Voxels) -> VoxelMask:
@@ -309,6 +347,7 @@ def _estimate_chunk(plan: _Plan, flat: Measurements, maps: _Maps, chunk: slice) 
         "ratio": fit.ratio,
         "residual": torch.sqrt(fit.cost / max(1, plan.degrees_of_freedom)),
         "relative_error": torch.sqrt(fit.cost / energy),
+        "share": fit.share,
     }
     has_estimate = status <= max(VoxelStatus.FITTED, VoxelStatus.POLARITY_UNDECIDED, VoxelStatus.RATIO_AT_BOUND)
     where = chunk if all_kept else chunk.start + kept.cpu()

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from bids_t1.data.estimate import Estimate, VoxelStatus
 from bids_t1.data.result import Example
-from bids_t1.estimation.polarity import real_part
+from bids_t1.estimation.fitted import fitted_signals, measured_signals
 
 if TYPE_CHECKING:
     from bids_t1.data.acquisition import Series
@@ -45,24 +44,15 @@ def choose_examples(
 
 
 def _example(model: SignalModel, series: Series, times: tuple[float, ...], estimate: Estimate, voxel: int) -> Example:
-    i, j, k = (int(index) for index in np.unravel_index(voxel, estimate.time.shape))
-    time = torch.tensor([estimate.time.flat[voxel]], dtype=torch.float64)
-    columns, _ = model.columns(time)
-    amplitude = float(estimate.amplitude.flat[voxel])
-    ratio = float(estimate.ratio.flat[voxel])
-    coefficients = torch.tensor([amplitude, amplitude * ratio][: model.n_coefficients], dtype=torch.float64)
-    fitted = torch.einsum("c,cm->m", coefficients, columns[..., 0]).numpy()
-    measured = series.measurements[:, i, j, k]
-    if series.kind == "complex":
-        measured = real_part(torch.from_numpy(measured[:, None]))[:, 0].numpy()
-    measured = (
-        np.abs(measured) * np.sign(fitted) if series.kind == "magnitude" else measured * np.sign(measured @ fitted)
-    )
+    index = np.array([voxel])
+    fitted = fitted_signals(model, estimate, index)
+    measured = measured_signals(series, fitted, index)
+    i, j, k = (int(place) for place in np.unravel_index(voxel, estimate.time.shape))
     return Example(
         voxel=(i, j, k),
         times=times,
-        measured=tuple(float(value) for value in measured),
-        fitted=tuple(float(value) for value in fitted),
-        estimate=float(time),
+        measured=tuple(float(value) for value in measured[:, 0]),
+        fitted=tuple(float(value) for value in fitted[:, 0]),
+        estimate=float(estimate.time.flat[voxel]),
         sd=float(estimate.time_sd.flat[voxel]),
     )

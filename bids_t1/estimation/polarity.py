@@ -74,7 +74,7 @@ def magnitude_candidates(magnitudes: Signals) -> Candidates:
 def solve_signed(problem: Problem, signals: Signals) -> Solution:
     """Fit signed data, in whichever of the two global signs the reconstruction has chosen."""
     candidates = torch.stack([signals, -signals])
-    found = search(problem.dictionary, candidates)
+    found = search(problem.dictionaries, candidates)
     signals, fit = _refined(problem, candidates, found, found.gain.max(0).indices)
     none = torch.zeros(0, dtype=torch.int64, device=signals.device)
     return Solution(
@@ -88,7 +88,7 @@ def solve_unsigned(problem: Problem, magnitudes: Signals) -> Solution:
     The best choice is refined everywhere, the second best where the atoms leave it a chance.
     """
     candidates = magnitude_candidates(magnitudes)
-    found = search(problem.dictionary, candidates)
+    found = search(problem.dictionaries, candidates)
     first_gain, second_gain = found.gain
     which = (second_gain > first_gain).long()
     signals, fit = _refined(problem, candidates, found, which)

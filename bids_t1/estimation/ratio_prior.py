@@ -143,6 +143,12 @@ class _Sample:
         start, stop = (centre - reach).clamp_min(low), (centre + reach).clamp_max(high)
         log_time = start + (stop - start) * torch.linspace(0, 1, N_NODES, dtype=torch.float64)[:, None]
         (first, other), _ = model.columns(log_time.exp())
+        if model.companion is not None:
+            # Its coefficient is another unknown of the voxel, with a flat prior.
+            allowed = model.companion.limit(centre.exp())[0] > 0
+            beside = model.companion.column(log_time.exp())[0] * allowed
+            norm = (beside * beside).sum(0) + TINY
+            first, other = (column - (beside * column).sum(0) / norm * beside for column in (first, other))
         return cls(
             log_time=log_time,
             bin=((log_time - low) / BIN_WIDTH).long(),

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from scipy import integrate, special
 
-from bids_t1.estimation.refinement import TINY, predict, solve
+from bids_t1.estimation.refinement import TINY, loosen, predict, solve
 
 if TYPE_CHECKING:
     from bids_t1.data.shapes import Signals, Voxels
@@ -51,6 +51,7 @@ def refine_rician(problem: Problem, time_range: tuple[float, float], magnitudes:
     weights = _relative_information(prediction.abs() / problem.noise_sd).sqrt()
     expected = _expected_signal(magnitudes, prediction, variance)
     weighted = solve(problem, expected, fit.time, stiffness, weights)
+    weighted = loosen(problem, replace(weighted, time=fit.time), stiffness, weights)
     return replace(fit, information=weighted.information, cost=_cost(magnitudes, prediction, variance))
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bids_t1.data.shapes import CandidateGains, CandidateIndex, Candidates
     from bids_t1.estimation.dictionary import Dictionary
 
@@ -32,7 +34,21 @@ class Found:
     """Distance of the vertex from it, in atoms."""
 
 
-def search(dictionary: Dictionary, candidates: Candidates) -> Found:
+def search(dictionaries: Sequence[Dictionary], candidates: Candidates) -> Found:
+    """Find the best atom of dictionaries over the same relaxation times, by the energy of the signal it explains."""
+    first, *others = (_search_one(dictionary, candidates) for dictionary in dictionaries)
+    best = first
+    for found in others:
+        better = found.gain > best.gain
+        best = Found(
+            torch.where(better, found.gain, best.gain),
+            torch.where(better, found.atom, best.atom),
+            torch.where(better, found.offset, best.offset),
+        )
+    return best
+
+
+def _search_one(dictionary: Dictionary, candidates: Candidates) -> Found:
     """Find the best atom, by the energy of the signal it explains.
 
     This is the squared length of the projection on the atom's cone of physical signals: the usual projection on the

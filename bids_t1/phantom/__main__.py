@@ -75,6 +75,16 @@ def _add_object(group: argparse._ArgumentGroup) -> None:
         "reads a shorter T1 than IRT1, as in vivo (default: none)",
     )
     group.add_argument(
+        "--inversion-leaves",
+        type=float,
+        nargs="+",
+        default=None,
+        metavar="F",
+        help="with --bias mt: share of the bound protons' magnetisation that an inversion leaves, one for all "
+        "sequences, or that of IRT1 and that of MP2RAGE and MP3RAGE; adiabatic pulses are longer and leave less "
+        "(default: 0.83)",
+    )
+    group.add_argument(
         "--seed",
         type=int,
         default=0,
@@ -126,7 +136,7 @@ def _add_protocol(group: argparse._ArgumentGroup) -> None:
         nargs="+",
         default=None,
         metavar="S",
-        help="inversion times [s] (default: ten from 0.05 to 3.0, logarithmically spaced; with --bias mt from 0.15)",
+        help="inversion times [s] (default: ten from 0.05 to 3.0, logarithmically spaced)",
     )
     group.add_argument(
         "--repetition-times",

@@ -33,8 +33,9 @@ from bids_t1.phantom.head import HeadOptions, field_of, make_head, sub_slices
 from bids_t1.phantom.pose import Misalignment, Pose
 from bids_t1.phantom.readout_scan import ReadoutScan, acquire_readouts, default_sequence
 from bids_t1.phantom.readout_writer import ReadoutOptions, protocol_name, write_protocol, write_readouts
-from bids_t1.phantom.scan import DEFAULT_INVERSION_TIMES, LATER_INVERSION_TIMES, Protocol, Scan, acquire
+from bids_t1.phantom.scan import DEFAULT_INVERSION_TIMES, Protocol, Scan, acquire
 from bids_t1.phantom.transmit import TransmitOptions
+from bids_t1.phantom.two_pools import INVERSION_LEAVES
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -211,13 +212,24 @@ def _slab(arguments: Namespace, head: HeadOptions) -> HeadOptions | None:
 
 
 def _inversion_recovery(arguments: Namespace) -> Protocol:
-    usual = LATER_INVERSION_TIMES if arguments.bias == "mt" else DEFAULT_INVERSION_TIMES
     return Protocol.build(
-        tuple(arguments.inversion_times or usual),
+        tuple(arguments.inversion_times or DEFAULT_INVERSION_TIMES),
         repetition_times=tuple(arguments.repetition_times),
         echo_time=arguments.echo_time,
         snr=arguments.snr,
+        inversion_leaves=_inversions_leave(arguments)[0],
     )
+
+
+def _inversions_leave(arguments: Namespace) -> tuple[float, float]:
+    """Return the share of bound protons' magnetisation that the inversions of IRT1 and of the trains leave."""
+    first, *others = shares = arguments.inversion_leaves or [INVERSION_LEAVES]
+    if len(others) > 1 or not all(0 <= share <= 1 for share in shares):
+        raise UsageError(
+            f"--inversion-leaves is {' '.join(f'{share:g}' for share in shares)}; expected one share, or that of IRT1 "
+            "and that of MP2RAGE and MP3RAGE, from 0 to 1."
+        )
+    return first, others[0] if others else first
 
 
 def _readouts(arguments: Namespace, sequences: list[str]) -> tuple[ReadoutSequence, ...]:
@@ -232,6 +244,7 @@ def _readouts(arguments: Namespace, sequences: list[str]) -> tuple[ReadoutSequen
             slice_partial_fourier=arguments.slice_partial_fourier,
             echo_times=tuple(arguments.mp2rage_echoes or ()),
             label=name.lower() if len(names) > 1 else None,
+            inversion_leaves=_inversions_leave(arguments)[1],
         )
         for name in names
     )

@@ -45,6 +45,9 @@ class ReadoutSequence:
     label: str | None = None
     """Label of the ``acq`` entity, where sequences must be told apart."""
 
+    inversion_leaves: float = two_pools.INVERSION_LEAVES
+    """Share of bound protons' magnetisation after the inversion, where there are any."""
+
     def __post_init__(self) -> None:
         """Refuse impossible numbers.
 
@@ -79,6 +82,7 @@ def default_sequence(  # noqa: PLR0913 -- one argument per option of the sequenc
     slice_partial_fourier: float = 1.0,
     echo_times: tuple[float, ...] = (),
     label: str | None = None,
+    inversion_leaves: float = two_pools.INVERSION_LEAVES,
 ) -> ReadoutSequence:
     """Return MP2RAGE or MP3RAGE as the phantom plays it; None: the efficiency that goes with the protocol.
 
@@ -100,6 +104,7 @@ def default_sequence(  # noqa: PLR0913 -- one argument per option of the sequenc
         inversion_efficiency=usual_efficiency if inversion_efficiency is None else inversion_efficiency,
         noise=noise,
         label=label,
+        inversion_leaves=inversion_leaves,
     )
 
 
@@ -174,6 +179,7 @@ def _play(head: Head, sequence: ReadoutSequence) -> NDArray[np.float64]:
             protocol=sequence.protocol,
             transmit_field=head.transmit_field[matter],
             inversion_efficiency=sequence.inversion_efficiency,
+            inversion_leaves=sequence.inversion_leaves,
         )
     return rapid_gradient_echo_trains(
         head.t1[matter],

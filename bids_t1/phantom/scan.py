@@ -23,10 +23,6 @@ DEFAULT_INVERSION_TIMES = (0.05, 0.08, 0.125, 0.2, 0.31, 0.49, 0.77, 1.21, 1.91,
 """Ten delays, evenly spaced on a logarithmic scale [s]."""
 
 
-LATER_INVERSION_TIMES = (0.15, 0.21, 0.29, 0.41, 0.57, 0.79, 1.1, 1.55, 2.15, 3.0)
-"""The same from 0.15 s on, when the fast component of two pools has gone (Rioux et al. 2016) [s]."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Protocol:
     """An inversion-recovery spin-echo protocol, one experiment per inversion time."""
@@ -46,6 +42,9 @@ class Protocol:
     magnetic_field_strength: float = 3.0
     """[T]."""
 
+    inversion_leaves: float = two_pools.INVERSION_LEAVES
+    """Share of bound protons' magnetisation after the inversion, where there are any."""
+
     @classmethod
     def build(
         cls,
@@ -54,6 +53,7 @@ class Protocol:
         repetition_times: tuple[float, ...] = (6.0,),
         echo_time: float = 0.010,
         snr: float = 50.0,
+        inversion_leaves: float = two_pools.INVERSION_LEAVES,
     ) -> Protocol:
         """Check a protocol; one repetition time stands for all inversion times.
 
@@ -74,7 +74,13 @@ class Protocol:
                 raise UsageError(f"{time} is no time in seconds; expected above 0 and below 30. Divide ms by 1000.")
         if not snr > 0:
             raise UsageError(f"SNR {snr}; expected a number above 0, or inf for no noise.")
-        return cls(inversion_times=inversion_times, repetition_times=repetition_times, echo_time=echo_time, snr=snr)
+        return cls(
+            inversion_times=inversion_times,
+            repetition_times=repetition_times,
+            echo_time=echo_time,
+            snr=snr,
+            inversion_leaves=inversion_leaves,
+        )
 
     @property
     def noise_sd(self) -> float:

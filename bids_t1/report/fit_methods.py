@@ -15,7 +15,13 @@ def noise_of_magnitudes(run: RunResult, references: References) -> str:
     """Say how the noise of magnitudes was treated; nothing for other data."""
     if run.record.get("DataKind") != "magnitude":
         return ""
+    background = str(run.record.get("Background", ""))
     match run.record.get("NoiseHandling"):
+        case "floor" if "sum of squares" in background:
+            return (
+                f"The background had {background}; the mean share of such noise was subtracted from the squared "
+                f"magnitudes {references.cite(literature.CONSTANTINIDES)}."
+            )
         case "floor":
             return (
                 "The variance of the noise, measured in the background, was subtracted from the squared "
@@ -25,6 +31,7 @@ def noise_of_magnitudes(run: RunResult, references: References) -> str:
             works = references.cite(literature.GUDBJARTSSON, literature.VARADHAN)
             return f"The fit maximises the Rician likelihood of the magnitudes, by majorisation {works}."
         case "gaussian":
-            return "The noise of the magnitudes was taken as Gaussian."
+            reason = f": {background}" if background else ""
+            return f"The noise of the magnitudes was taken as Gaussian{reason}."
         case _:
             return ""

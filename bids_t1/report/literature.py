@@ -26,6 +26,19 @@ BARRAL = Work(
     "Magnetic Resonance in Medicine 64:1057-1067 (2010)",
     "10.1002/mrm.22497",
 )
+RIOUX = Work(
+    "Rioux JA, Levesque IR, Rutt BK",
+    "Biexponential longitudinal relaxation in white matter: characterization and impact on T1 mapping with IR-FSE and "
+    "MP2RAGE",
+    "Magnetic Resonance in Medicine 75:2265-2277 (2016)",
+    "10.1002/mrm.25729",
+)
+CONSTANTINIDES = Work(
+    "Constantinides CD, Atalar E, McVeigh ER",
+    "Signal-to-noise measurements in magnitude images from NMR phased arrays",
+    "Magnetic Resonance in Medicine 38:852-857 (1997)",
+    "10.1002/mrm.1910380524",
+)
 GOLUB = Work(
     "Golub GH, Pereyra V",
     "The differentiation of pseudo-inverses and nonlinear least squares problems whose variables separate",

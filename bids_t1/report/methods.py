@@ -104,10 +104,11 @@ def _acquisition(run: RunResult) -> str:
 def _model(run: RunResult, references: References) -> str:
     variant = run.record.get("EfficiencyModel")
     if variant == "ideal":
-        return (
+        text = (
             f"The signal of each voxel was modelled as {IDEAL_EQUATION}: an ideal inversion, and recovery "
             f"between repetitions taken as complete {references.cite(literature.BARRAL)}."
         )
+        return " ".join(filter(None, (text, _fast_component(run, references))))
     if variant not in {"free", "learned"}:
         return ""
     text = (
@@ -118,7 +119,29 @@ def _model(run: RunResult, references: References) -> str:
     repetition_times = times_of(run.record, "RepetitionTimes")
     if not all(map(math.isfinite, repetition_times)):
         text += "Repetition times that are not known were taken as infinite. "
-    return text + (_learned(run) if variant == "learned" else "M0, κ and T1 were free in every voxel.")
+    free = _learned(run) if variant == "learned" else "M0, κ and T1 were free in every voxel."
+    return " ".join(filter(None, (text.rstrip(), _fast_component(run, references), free)))
+
+
+def _fast_component(run: RunResult, references: References) -> str:
+    """Say which T1 was measured: that of the slow component, or of one exponential through which inversion times."""
+    match run.record.get("FastComponent"):
+        case {"Treatment": "fitted", "RelaxationTime": float(fast)}:
+            return (
+                "Where T1 is above 0.3 s, a second exponential with a relaxation time of "
+                f"{wording.number(1000 * fast)} ms and up to 0.3 of the amplitude of the first was added for the "
+                f"exchange of magnetisation with macromolecules {references.cite(literature.RIOUX)}: T1 is that of the "
+                "slow component."
+            )
+        case {"Treatment": "short inversion times left out", "GoneAfter": float(limit)}:
+            return (
+                f"Inversion times below {wording.number(1000 * limit)} ms were left out, at which the fast component "
+                f"of tissue still is there {references.cite(literature.RIOUX)}: T1 is that of the slow component."
+            )
+        case {"Treatment": "none"}:
+            return "T1 is that of one exponential through all inversion times."
+        case _:
+            return ""
 
 
 def _learned(run: RunResult) -> str:

@@ -25,7 +25,9 @@ LABELS = {
     "DataKind": "Kind of data",
     "PolarityRestored": "Signs restored by the fit",
     "EfficiencyModel": "Inversion efficiency",
+    "FastComponent": "Fast component of tissue",
     "NoiseHandling": "Noise of magnitudes",
+    "Background": "Background of magnitudes",
     "SearchRange": "Search range",
     "NoiseSD": "Noise SD, in units of the images",
     "DegreesOfFreedom": "Degrees of freedom",
@@ -55,6 +57,15 @@ INNER_LABELS = {
     "AtT1": "at T1 [s]",
     "Mean": "mean",
     "Voxels": "voxels learned from",
+    "Treatment": "treatment",
+    "Reason": "reason",
+    "LeftOut": "inversion times left out [s]",
+    "RelaxationTime": "relaxation time [s]",
+    "GoneAfter": "gone after [s]",
+    "Evidence": "evidence",
+    "LogLikelihoodRatio": "log likelihood ratio",
+    "SDWithout": "its SD without a fast component",
+    "PooledShare": "pooled share of the slow component",
 }
 """Names inside of nested values."""
 
@@ -65,7 +76,7 @@ _OF_THE_SCAN = frozenset({
     "InversionTimes", "RepetitionTimes", "EchoTimes", "RepetitionTime", "FlipAngle", "EchoTime",
     "MagneticFieldStrength", "Manufacturer",
 })  # fmt: skip
-_SHOWN_ELSEWHERE = frozenset({"Description", "Units", "SkullStripped", "EstimationSoftware"})
+_SHOWN_ELSEWHERE = frozenset({"Description", "Units", "SkullStripped", "EstimationSoftware", "Residuals"})
 _UNITS = {"MagneticFieldStrength": " T", "EchoTime": " s", "RepetitionTime": " s", "FlipAngle": "°"}
 
 

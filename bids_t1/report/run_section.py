@@ -15,6 +15,7 @@ from bids_t1.report.numbers import Summary, summarise, summarise_posterior, trus
 from bids_t1.report.orientation import Layout, lay_out
 from bids_t1.report.quantity import T1, Quantity, quantity_of
 from bids_t1.report.record import Row, record_rows
+from bids_t1.report.residuals import residual_table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from bids_t1.data.result import RunResult
     from bids_t1.report.literature import ReferenceBand
     from bids_t1.report.readouts import ReadoutSection
+    from bids_t1.report.residuals import ResidualTable
     from bids_t1.report.transmit import TransmitSection
 
 N_SLICES = 18
@@ -98,6 +100,9 @@ class RunSection:
     curves: str
     curves_alt: str
     n_curves_left_out: int
+    residuals: ResidualTable | None
+    """What the fit leaves at each inversion time; None where nothing of the kind is on record."""
+
     readouts: ReadoutSection | None
     """What only MP2RAGE and MP3RAGE have."""
 
@@ -133,6 +138,7 @@ def describe_run(run: RunResult, number: int) -> RunSection:
         histogram=_histogram(run, run.maps[MAIN][shown] if MAIN in run.maps else np.empty(0)),
         curves=plots.draw_curves(run.examples, quantity) if run.examples else "",
         curves_alt=plots.describe_curves(run.examples, quantity),
+        residuals=residual_table(run.record),
         n_curves_left_out=max(0, len(run.examples) - plots.MAX_EXAMPLES),
         readouts=readouts.describe_readouts(run) if of_readouts else None,
         transmit=transmit.describe_transmit(run, _draw_transmit(run, layout)) if of_readouts else None,

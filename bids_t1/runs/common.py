@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from bids_t1.data.acquisition import Acquisition
+    from bids_t1.data.acquisition import Acquisition, Kind
+    from bids_t1.data.estimate import Estimate, NoiseLevels
     from bids_t1.data.shapes import Measurements
+    from bids_t1.estimation.engine import NoiseHandling
     from bids_t1.settings import Settings
 
 PROGRAM = 1e9
@@ -47,6 +49,31 @@ def if_valid(read: Callable[[str], float | None], key: str) -> float | None:
         return read(key)
     except InvalidInputError:
         return None
+
+
+def noise_record(kind: Kind, fitted: Estimate, handling: NoiseHandling) -> dict[str, object]:
+    """Say how the noise was found and what was really done: its mean share is taken off only where it is known."""
+    noise = fitted.noise
+    residual = noise.residual if fitted.degrees_of_freedom else None
+    record: dict[str, object] = {"NoiseSD": {"Background": noise.background, "Residual": residual}}
+    if kind != "magnitude":
+        return {"NoiseHandling": "gaussian", **record}
+    several = noise.is_known and noise.coils > 1
+    if handling == "floor" and not noise.is_known:
+        done = "gaussian"
+    else:
+        done = "floor" if several and handling == "rician" else handling
+    return {"NoiseHandling": done, "Background": _background(noise), **record}
+
+
+def _background(noise: NoiseLevels) -> str:
+    if noise.background is None:
+        return "no air was found around the object: the mean share of the noise is not known"
+    if not noise.is_known:
+        return "its noise is not that of coils, or larger than what the fit leaves: its mean share is not known"
+    if noise.coils > 1:
+        return f"noise of a sum of squares over coils, {noise.coils:.1f} in effect"
+    return "noise of one channel (Rician)"
 
 
 def interval_factor(degrees_of_freedom: int) -> float | None:

@@ -14,24 +14,30 @@ from bids_t1.data.result import RunResult
 from bids_t1.data.vocabulary import known_manufacturer
 from bids_t1.estimation.engine import EstimationOptions, estimate
 from bids_t1.estimation.examples import choose_examples
+from bids_t1.estimation.fitted import residuals_by_time
 from bids_t1.runs.common import (
     computing,
     if_valid,
     interval_factor,
     naming,
     near_one,
+    noise_record,
     require_memory,
     times,
     uris,
     versions,
 )
+from bids_t1.runs.fast_component import treat
 from bids_t1.sequences.inversion_recovery import InversionRecovery
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bids_t1.data.acquisition import Acquisition, Kind, Series
+    import numpy as np
+
+    from bids_t1.data.acquisition import Acquisition, Series
     from bids_t1.data.estimate import Estimate
+    from bids_t1.sequences.inversion_readout import Readout
     from bids_t1.settings import Settings
 
 LOG = logging.getLogger(__name__)
@@ -54,7 +60,8 @@ def process(acquisition: Acquisition, raw: Path, settings: Settings) -> RunResul
     admit = partial(require_memory, acquisition, settings.memory_mb, 2)
     series = load_series(acquisition, "InversionTime", settings.protocol, admit)
     with naming(acquisition):
-        model, notes = InversionRecovery.from_metadata(series.sidecars, ideal=settings.efficiency == "ideal")
+        told = [settings.protocol.complete(sidecar, "IRT1") for sidecar in series.sidecars]
+        model, notes = InversionRecovery.from_metadata(told, ideal=settings.efficiency == "ideal")
     options = EstimationOptions(
         time_range=settings.t1_range,
         learn_ratio=settings.efficiency == "learned",
@@ -63,6 +70,10 @@ def process(acquisition: Acquisition, raw: Path, settings: Settings) -> RunResul
         device=settings.device,
         n_threads=settings.n_threads,
     )
+    field = if_valid(series.sidecars[0].number, "MagneticFieldStrength")
+    with naming(acquisition):
+        treatment = treat(model, series, settings.fast_component, field, options)
+    model, series = treatment.model, treatment.series
     shape = series.grid.shape
     LOG.info(
         "%s: %d inversion times, %s voxels, %s data",
@@ -84,12 +95,34 @@ def process(acquisition: Acquisition, raw: Path, settings: Settings) -> RunResul
         name=acquisition.name.having({"desc": "IRT1"}, suffix="T1map", extension=".nii.gz"),
         sequence="IRT1",
         grid=series.grid,
-        maps={row.quantity: getattr(fitted, row.quantity) for row in outputs_of("IRT1")},
-        record=_record(series, model, fitted, raw, settings),
+        maps=_maps(model, fitted),
+        record=_record(series, model, fitted, raw, settings)
+        | {"FastComponent": treatment.record, "Residuals": _residuals(model, series, fitted)},
         status_counts=counts,
         examples=choose_examples(model, series, model.inversion_times, fitted),
-        warnings=(*series.warnings, *notes, *_doubts(counts)),
+        warnings=(*series.warnings, *notes, *treatment.warnings, *_doubts(counts)),
     )
+
+
+def _maps(model: InversionRecovery, fitted: Estimate) -> dict[str, np.ndarray]:
+    """Return the maps of the run; that of the fast component only where there is one in the model."""
+    maps = {row.quantity: getattr(fitted, row.quantity) for row in outputs_of("IRT1")}
+    share = maps.pop("share")
+    if model.companion is not None:
+        maps["share"] = model.companion.over_slow(share)
+    return maps
+
+
+def _residuals(model: InversionRecovery, series: Series, fitted: Estimate) -> list[dict[str, object]]:
+    """Return medians of the residuals at each inversion time, by T1, for sidecar and page."""
+    return [
+        {
+            "T1": [round(time, 3) for time in group.between],
+            "Voxels": group.n_voxels,
+            "MedianOverM0": [round(median, 5) for median in group.medians],
+        }
+        for group in residuals_by_time(model, series, fitted)
+    ]
 
 
 def _doubts(counts: dict[str, int]) -> tuple[str, ...]:
@@ -117,18 +150,15 @@ def _record(
         "EstimationReference": REFERENCE,
         "InversionTimes": list(model.inversion_times),
         "RepetitionTimes": [time if math.isfinite(time) else None for time in model.repetition_times],
+        "Readout": _readout(model.readout),
         "EchoTime": if_valid(first.seconds, "EchoTime"),
         "MagneticFieldStrength": if_valid(first.number, "MagneticFieldStrength"),
         "Manufacturer": known_manufacturer(first.text("Manufacturer")),
         "DataKind": series.kind,
         "PolarityRestored": series.kind == "magnitude" or settings.restore_polarity,
         "EfficiencyModel": settings.efficiency,
-        "NoiseHandling": _noise_handling(series.kind, fitted, settings),
         "SearchRange": list(settings.t1_range),
-        "NoiseSD": {
-            "Background": fitted.noise.background,
-            "Residual": fitted.noise.residual if fitted.degrees_of_freedom else None,
-        },
+        **noise_record(series.kind, fitted, settings.noise),
         "DegreesOfFreedom": fitted.degrees_of_freedom,
         "IntervalFactor": interval_factor(fitted.degrees_of_freedom),
         "Device": fitted.device,
@@ -145,8 +175,12 @@ def _record(
     return {key: value for key, value in record.items() if value is not None}
 
 
-def _noise_handling(kind: Kind, fitted: Estimate, settings: Settings) -> str:
-    """Say what was really done: the noise's mean share is taken off only where it is known."""
-    if kind != "magnitude" or (settings.noise == "floor" and not fitted.noise.is_rician):
-        return "gaussian"
-    return settings.noise
+def _readout(readout: Readout) -> str:
+    """Say how recovery between repetitions was described."""
+    if not readout.is_known:
+        return "not known: recovery from the excitation on"
+    if readout.n_pulses == 0:
+        return f"gradient echo of {readout.flip_angle:g} degrees"
+    if readout.n_pulses == 1:
+        return f"spin echo, refocused after {1000 * readout.duration:g} ms"
+    return f"train of {readout.n_pulses} refocusing pulses in {1000 * readout.duration:g} ms"

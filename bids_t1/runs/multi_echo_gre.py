@@ -24,6 +24,7 @@ from bids_t1.runs.common import (
     interval_factor,
     naming,
     near_one,
+    noise_record,
     require_memory,
     times,
     uris,
@@ -96,8 +97,8 @@ def _without_phase(series: Series, model: MultiEchoGradientEcho) -> tuple[Series
 def _record(series: Series, model: MultiEchoGradientEcho, fitted: Estimate, settings: Settings) -> dict[str, object]:
     """Say where every number of the maps comes from."""
     first = series.sidecars[0]
-    is_rician = series.kind == "magnitude" and settings.t2star_noise == "rician"
-    noise = settings.t2star_noise if is_rician or fitted.noise.is_rician else "gaussian"
+    noise = noise_record(series.kind, fitted, settings.t2star_noise)
+    is_rician = noise["NoiseHandling"] == "rician"
     record: dict[str, object] = {
         "EstimationAlgorithm": ALGORITHM + (RICIAN if is_rician else ""),
         "EstimationReference": REFERENCE,
@@ -107,12 +108,8 @@ def _record(series: Series, model: MultiEchoGradientEcho, fitted: Estimate, sett
         "MagneticFieldStrength": if_valid(first.number, "MagneticFieldStrength"),
         "Manufacturer": known_manufacturer(first.text("Manufacturer")),
         "DataKind": "magnitude" if series.kind == "magnitude" else "complex",
-        "NoiseHandling": noise,
         "SearchRange": list(settings.t2star_range),
-        "NoiseSD": {
-            "Background": fitted.noise.background,
-            "Residual": fitted.noise.residual if fitted.degrees_of_freedom else None,
-        },
+        **noise,
         "DegreesOfFreedom": fitted.degrees_of_freedom,
         "IntervalFactor": interval_factor(fitted.degrees_of_freedom),
         "Device": fitted.device,

@@ -69,6 +69,11 @@ class MultiEchoGradientEcho:
         return (0.0, 0.0)
 
     @property
+    def companion(self) -> None:
+        """One exponential."""
+        return
+
+    @property
     def changes_sign(self) -> bool:
         """A decay does not."""
         return False

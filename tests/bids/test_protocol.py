@@ -70,7 +70,7 @@ def test_every_field_is_documented() -> None:
         ("[T1w]\nEchoTime = 1", "'T1w' is no table that is known; expected MP2RAGE, IRT1"),
         ("MP2RAGE = 3", "'MP2RAGE' is no table"),
         ("[MP2RAGE]\nEchoSpacing = 0.007", r"\[MP2RAGE\]: 'EchoSpacing' is no field .*RepetitionTimeExcitation"),
-        ("[IRT1]\nFlipAngle = 4", r"\[IRT1\]: 'FlipAngle' is no field that is known; expected PhaseScaling"),
+        ("[IRT1]\nNumberShots = 4", r"\[IRT1\]: 'NumberShots' is no field that is known; expected PhaseScaling"),
         ("[MP2RAGE]\nInversionTime = [700, 2500]", r"InversionTime is \[700, 2500\]; .*divide by 1000"),
         ("[MP2RAGE]\nInversionTime = [0.7, 0]", r"InversionTime is \[0\.7, 0\]; expected seconds, at least 0.001"),
         ("[MP2RAGE]\nRepetitionTimePreparation = -5.0", "is -5.0; expected seconds"),

@@ -88,7 +88,7 @@ def test_background_is_recognised_and_left_out(uniform: Scene, free: Estimate) -
     background = free.status[len(uniform.truth) :]
     assert np.mean(background == VoxelStatus.NO_SIGNAL) > 0.999
     assert free.noise.background == pytest.approx(0.02, rel=0.02)
-    assert free.noise.is_rician
+    assert free.noise.is_known
 
 
 def test_noise_floor_biases_long_t1_where_it_is_not_removed() -> None:

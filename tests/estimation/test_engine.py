@@ -169,6 +169,7 @@ class Decay:
     echo_times: tuple[float, ...] = (0.004, 0.008, 0.012, 0.02, 0.03)
 
     n_coefficients = 1
+    companion = None
     ratio_bounds = (0.0, 0.0)
 
     @property

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import jaxtyped
 
 from bids_t1.data import shapes
-from bids_t1.estimation.dictionary import build_dictionary
+from bids_t1.estimation.dictionary import build_dictionaries
 from bids_t1.estimation.polarity import magnitude_candidates, solve_signed, solve_unsigned
 from bids_t1.estimation.refinement import Problem, predict
 from bids_t1.estimation.search import search
@@ -24,11 +24,15 @@ def matches(value: object, shape: type) -> bool:
     return isinstance(value, shape)
 
 
-@pytest.fixture(params=[False, True], ids=["free", "ideal"])
+@pytest.fixture(
+    params=[(False, None), (True, None), (False, 0.048), (True, 0.048)],
+    ids=["free", "ideal", "free and fast", "ideal and fast"],
+)
 def problem(request: pytest.FixtureRequest) -> Problem:
-    model = InversionRecovery(inversion_times=INVERSION_TIMES, repetition_times=(12.0,) * 10, ideal=bool(request.param))
+    ideal, fast = request.param
+    model = InversionRecovery(inversion_times=INVERSION_TIMES, repetition_times=(12.0,) * 10, ideal=ideal, fast=fast)
     return Problem(
-        model=model, dictionary=build_dictionary(model, (0.02, 6.0), None, torch.device("cpu")), noise_sd=0.02
+        model=model, dictionaries=build_dictionaries(model, (0.02, 6.0), None, torch.device("cpu")), noise_sd=0.02
     )
 
 
@@ -50,21 +54,26 @@ def test_models_give_columns(problem: Problem) -> None:
             columns, slopes = problem.model.columns(time)
             assert matches(columns, shapes.Columns)
             assert columns.shape == slopes.shape == (problem.model.n_coefficients, 10, *time.shape)
+            companion = problem.model.companion
+            if companion is not None:
+                assert all(matches(part, shapes.TimeColumns) for part in companion.column(time))
+                assert all(matches(part, shapes.Times) for part in companion.limit(time))
 
 
 def test_dictionaries_have_rows_of_atoms(problem: Problem) -> None:
     with jaxtyped("context"):
-        assert matches(problem.dictionary.times, shapes.Atoms)
-        assert matches(problem.dictionary.axis, shapes.AtomRows)
-        assert matches(problem.dictionary.side, shapes.AtomRows)
-        assert matches(problem.dictionary.half_angle, shapes.Atoms)
+        for dictionary in problem.dictionaries:
+            assert matches(dictionary.times, shapes.Atoms)
+            assert matches(dictionary.axis, shapes.AtomRows)
+            assert matches(dictionary.side, shapes.AtomRows)
+            assert matches(dictionary.half_angle, shapes.Atoms)
 
 
 def test_search_gives_candidates(problem: Problem, signals: torch.Tensor) -> None:
     with jaxtyped("context"):
         candidates = magnitude_candidates(signals.abs())
         assert matches(candidates, shapes.Candidates)
-        found = search(problem.dictionary, candidates)
+        found = search(problem.dictionaries, candidates)
         assert matches(found.gain, shapes.CandidateGains)
         assert matches(found.atom, shapes.CandidateIndex)
         assert matches(found.offset, shapes.CandidateGains)

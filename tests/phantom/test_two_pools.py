@@ -18,7 +18,7 @@ from bids_t1.phantom.__main__ import main
 from bids_t1.phantom.anatomy import Atlas, Tissue
 from bids_t1.phantom.head import BOUND_FRACTION, Head, HeadOptions, make_head
 from bids_t1.phantom.readouts import MP2RAGE, ReadoutProtocol
-from bids_t1.phantom.scan import DEFAULT_INVERSION_TIMES, LATER_INVERSION_TIMES, Protocol
+from bids_t1.phantom.scan import DEFAULT_INVERSION_TIMES, Protocol
 from bids_t1.phantom.two_pools import EXCITATION_SATURATION, INVERSION_LEAVES, SPIN_ECHO_SATURATION, Pools
 from tests import validator
 
@@ -28,6 +28,9 @@ WHITE = (0.84, 0.135, 17.5)
 DEEP = (1.19, 0.095, 20.0)
 GREY = (1.60, 0.065, 25.0)
 """T1 [s], bound fraction and exchange [1/s] of tissues."""
+
+LATER_INVERSION_TIMES = (0.15, 0.21, 0.29, 0.41, 0.57, 0.79, 1.1, 1.55, 2.15, 3.0)
+"""When the fast component has gone [s]."""
 
 
 def _pools(t1: float, fraction: float, exchange: float, bound_rate: float = 1.0) -> Pools:
@@ -199,6 +202,38 @@ def test_mp2rage_reads_shorter_t1_and_inversion_recovery_the_true_one(
 def test_early_inversion_times_shorten_the_t1_of_inversion_recovery() -> None:
     early, late = (_fit(WHITE, times) for times in (DEFAULT_INVERSION_TIMES, LATER_INVERSION_TIMES))
     assert early < 0.96 * late
+
+
+def test_an_inversion_that_leaves_less_of_the_bound_pool_has_a_smaller_fast_component() -> None:
+    usual, long = (
+        two_pools.inversion_recovery(
+            _pools(*WHITE),
+            np.ones(1),
+            protocol=Protocol.build((0.012, 0.3), inversion_leaves=share),
+            inversion_efficiency=np.array([1.93]),
+        )[:, 0]
+        for share in (INVERSION_LEAVES, 0.1)
+    )
+    assert usual[1] - usual[0] > 1.05 * (long[1] - long[0])
+    of_trains = [
+        two_pools.rapid_gradient_echo_trains(
+            _pools(*WHITE), np.ones(1), protocol=MP2RAGE, transmit_field=np.ones(1), inversion_efficiency=0.96,
+            inversion_leaves=share,
+        )[0, 0]
+        for share in (INVERSION_LEAVES, 0.1)
+    ]  # fmt: skip
+    assert of_trains[0] > of_trains[1]
+
+
+def test_shares_that_inversions_leave_are_one_or_two_and_between_0_and_1(tmp_path: Path) -> None:
+    for words in (["0.8", "0.2", "0.1"], ["1.2"], ["nan"]):
+        assert main([str(tmp_path / "none"), "--bias", "mt", "--inversion-leaves", *words]) == 64
+    small = ["--resolution", "10", "--slices", "1", "--bias", "mt", "--sequences", "IRT1,MP2RAGE"]
+    for name, words in (("usual", []), ("other", ["--inversion-leaves", "0.83", "0.2"])):
+        assert main([str(tmp_path / name), *small, *words]) == 0
+    usual, other = (_digests(tmp_path / name) for name in ("usual", "other"))
+    changed = {path for path in usual if path.endswith(".nii.gz") and usual[path] != other[path]}
+    assert changed == {path for path in usual if "inv-" in path and path.endswith("_MP2RAGE.nii.gz")}
 
 
 @pytest.fixture(scope="module")

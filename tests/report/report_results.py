@@ -28,6 +28,13 @@ RECORD: MappingProxyType[str, object] = MappingProxyType(
         "NoiseSD": {"Background": 5.0, "Residual": 6.0},
         "DegreesOfFreedom": 2,
         "IntervalFactor": 4.303,
+        "FastComponent": {
+            "Treatment": "fitted",
+            "Reason": "the residuals of the image ask for it",
+            "RelaxationTime": 0.048,
+            "GoneAfter": 0.15,
+        },
+        "Residuals": [{"T1": [0.5, 1.5], "Voxels": 900, "MedianOverM0": [-0.002, 0.001, 0.001, 0.0, 0.0]}],
         "Sources": ["bids:raw:sub-01/anat/sub-01_inv-1_IRT1.nii.gz"],
     }
 )
@@ -45,6 +52,7 @@ def _maps(shape: tuple[int, int, int]) -> dict[str, Any]:
         "rate": 1 / t1,
         "amplitude": 1000 * np.sqrt(t1),
         "ratio": 1.9 + 0 * t1,
+        "share": 0.05 + 0 * t1,
         "residual": 6 + t1,
         "relative_error": 0.01 * t1,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.sidecar import Sidecar
+from bids_t1.estimation.engine import EstimationOptions, estimate
 from bids_t1.phantom.simulate import inversion_recovery
+from bids_t1.sequences.inversion_readout import Readout
 from bids_t1.sequences.inversion_recovery import InversionRecovery
 
 TIMES = (0.05, 0.2, 0.7, 1.5, 3.0)
@@ -154,3 +157,123 @@ def test_times_that_are_none_are_refused_also_without_sidecars(time: float) -> N
 def test_each_inversion_time_needs_its_repetition_time() -> None:
     with pytest.raises(InvalidInputError, match="3 inversion times and 2 repetition times; expected one TR per TI"):
         model(times=(0.1, 0.5, 1.0), tr=(6.0, 6.0))
+
+
+def stepped(kappa: float, tr: tuple[float, ...], readout: Readout, flip_angle: float = 90.0) -> np.ndarray:
+    """Step inversion, excitation and refocusing pulses until nothing changes."""
+    return stepped_at(T1.numpy(), tr, readout, kappa, flip_angle)
+
+
+def stepped_at(
+    t1: np.ndarray | float, tr: tuple[float, ...], readout: Readout, kappa: float = 1.93, flip_angle: float = 90.0
+) -> np.ndarray:
+    """Return the same at any T1."""
+    leaves = math.cos(math.radians(flip_angle))
+
+    def wait(m: np.ndarray, time: float) -> np.ndarray:
+        return np.asarray(1 - (1 - m) * np.exp(-time / t1))
+
+    signals = []
+    for ti, repetition in zip(TIMES, tr, strict=True):
+        m = np.ones_like(np.asarray(t1))
+        for _ in range(60):
+            read = m = wait((1 - kappa) * m, ti)
+            m = leaves * m
+            for pulse in range(readout.n_pulses):
+                m = -wait(m, readout.spacing / 2 if pulse == 0 else readout.spacing)
+            m = wait(m, repetition - ti - readout.duration)
+        signals.append(read)
+    return np.array(signals)
+
+
+@pytest.mark.parametrize("n_pulses", [1, 2, 15])
+@pytest.mark.parametrize("tr", [(6.0,) * 5, (1.0, 1.5, 2.5, 4.0, 8.0)])
+def test_refocusing_pulses_turn_what_has_recovered(n_pulses: int, tr: tuple[float, ...]) -> None:
+    readout = Readout(n_pulses=n_pulses, spacing=0.01, is_known=True)
+    first, second = replace(model(tr=tr), readout=readout).columns(T1)[0].numpy()
+    np.testing.assert_allclose(first + 1.9 * second, stepped(1.9, tr, readout), atol=1e-9)
+
+
+@pytest.mark.parametrize("flip_angle", [30.0, 70.0])
+def test_a_small_excitation_leaves_something_to_invert(flip_angle: float) -> None:
+    tr, readout = (1.0, 1.5, 2.5, 4.0, 8.0), Readout(flip_angle=flip_angle, is_known=True)
+    first, second = replace(model(tr=tr), readout=readout).columns(T1)[0].numpy()
+    np.testing.assert_allclose(first + 1.95 * second, stepped(1.95, tr, readout, flip_angle), atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "readout",
+    [
+        Readout(n_pulses=1, spacing=0.02),
+        Readout(n_pulses=8, spacing=0.01),
+        Readout(flip_angle=40.0),
+    ],
+)
+def test_the_derivative_knows_the_readout(readout: Readout) -> None:
+    tested = replace(model(tr=(1.0, 1.5, 2.5, 4.0, 8.0)), readout=readout)
+    step = 1e-5
+    columns = [tested.columns(T1 * math.exp(move))[0] for move in (-step, step)]
+    differences = (columns[1] - columns[0]) / (2 * step)
+    np.testing.assert_allclose(tested.columns(T1)[1], differences, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("readout", "fields"),
+    [
+        (Readout(n_pulses=1, spacing=0.012), {"ScanningSequence": ["SE", "IR"], "EchoTime": 0.012}),
+        (
+            Readout(n_pulses=16, spacing=0.0094),
+            {"ScanningSequence": "SE\\IR", "EchoTrainLength": 16, "EchoSpacing": 0.0094},
+        ),
+    ],
+)
+@pytest.mark.parametrize("t1", [1.0, 1.5, 2.5])
+def test_t1_is_unbiased_where_tr_changes_and_the_readout_takes_time(
+    readout: Readout, fields: dict[str, object], t1: float
+) -> None:
+    tr = tuple(1 + 1.5 * ti for ti in TIMES)
+    images = [
+        Sidecar(f"sub-01_inv-{number}_IRT1.json", {"InversionTime": ti, "RepetitionTime": repetition, **fields})
+        for number, (ti, repetition) in enumerate(zip(TIMES, tr, strict=True), 1)
+    ]
+    found, notes = InversionRecovery.from_metadata(images)
+    assert not notes
+    assert found.readout == replace(readout, is_known=True)
+    signal = stepped_at(t1, tr, readout)[:, None].astype(np.float32)
+    estimated = estimate(found, np.repeat(signal, 4, axis=1), "real", EstimationOptions())
+    np.testing.assert_allclose(estimated.time, t1, rtol=0.005)
+    np.testing.assert_allclose(estimated.ratio, 1.93, rtol=0.005)
+
+
+def test_a_readout_that_is_not_told_is_warned_about_where_tr_changes_and_only_there() -> None:
+    changing = [
+        Sidecar(f"sub-01_inv-{n}_IRT1.json", {"InversionTime": ti, "RepetitionTime": 1 + 1.5 * ti})
+        for n, ti in enumerate(TIMES, 1)
+    ]
+    assert "do not tell the readout" in InversionRecovery.from_metadata(changing)[1][0]
+    assert InversionRecovery.from_metadata(sidecars(TIMES, RepetitionTime=6.0))[1] == ()
+    train = {"ScanningSequence": "SE", "EchoTrainLength": 8}
+    without_spacing = [Sidecar(image.name, {**image.fields, **train}) for image in changing]
+    assert "EchoSpacing" in InversionRecovery.from_metadata(without_spacing)[1][0]
+    gradient = [Sidecar(image.name, {**image.fields, "ScanningSequence": "GR", "FlipAngle": 60}) for image in changing]
+    found, notes = InversionRecovery.from_metadata(gradient)
+    assert (found.readout.flip_angle, notes) == (60, ())
+
+
+def test_slices_at_different_times_are_warned_about_unless_each_has_its_inversion() -> None:
+    def images(**fields: object) -> list[Sidecar]:
+        return sidecars(TIMES, RepetitionTime=6.0, **fields)
+
+    _, (note,) = InversionRecovery.from_metadata(images(SliceTiming=[0.0, 0.12, 0.24]))
+    assert "SliceTiming differs by up to 0.24 s" in note
+    silent: tuple[dict[str, object], ...] = (
+        {"SliceTiming": [0.0, 0.12, 0.24], "Inversion": "selective"},
+        {"SliceTiming": [0.3, 0.3, 0.3]},
+        {"SliceTiming": []},
+        {"SliceTiming": ["a", None]},
+        {},
+    )
+    for fields in silent:
+        assert InversionRecovery.from_metadata(images(**fields))[1] == ()
+    with pytest.raises(InvalidInputError, match="an ideal inversion leaves no room"):
+        InversionRecovery.from_metadata(images(SliceTiming=[0.0, 0.12]), ideal=True)
