@@ -1,0 +1,1 @@
+"""Broken and odd data: a table of cases, and what runs them."""
