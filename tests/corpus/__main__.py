@@ -27,7 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     cases = _chosen(arguments)
     if arguments.list:
         for case in cases:
-            sys.stdout.write(f"{case.form:18} {case.kind:12} {case.wanted:8} {'/'.join(map(str, case.exit_codes)):4} {case.words}  {case.names}\n")
+            sys.stdout.write(
+                f"{case.form:18} {case.kind:12} {case.wanted:8} {'/'.join(map(str, case.exit_codes)):4} {case.words}  {case.names}\n"
+            )
         return 0
     preload()
     with tempfile.TemporaryDirectory(prefix="corpus-") as scratch:
@@ -85,7 +87,7 @@ def _summary(verdicts: Sequence[Verdict]) -> str:
     return "\n".join([
         "", "| kind | cases | not held |", "|---|---|---|", *rows,
         f"| all | {all_of.total()} | {all_of.total() - held.total()} |", "",
-        f"median {statistics.median(verdict.ran.seconds for verdict in verdicts):.1f} s of processor time; "
+        f"median {statistics.median(verdict.ran.seconds for verdict in verdicts):.1f} s of processor time",
         f"longest {slowest.ran.seconds:.1f} s ({slowest.case})",
         f"most memory {largest.ran.memory:.0f} MB ({largest.case})", "",
     ])  # fmt: skip

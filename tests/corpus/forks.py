@@ -142,6 +142,6 @@ def _main(arguments: Sequence[str]) -> int:
         return main(list(arguments))
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
-    except BaseException:  # noqa: BLE001 - as the interpreter does
+    except BaseException:
         traceback.print_exc()
         return 1

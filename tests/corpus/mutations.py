@@ -52,7 +52,12 @@ def fields(**changes: object) -> Change:
 
 def all_fields(**changes: object) -> Change:
     """Set fields of every sidecar."""
-    return lambda place: [rewrite(sidecar_of(image), _set(**changes)) for image in place.images]
+
+    def change(place: Place) -> None:
+        for image in place.images:
+            rewrite(sidecar_of(image), _set(**changes))
+
+    return change
 
 
 def scaled_fields(key: str, factor: float) -> Change:
@@ -107,7 +112,11 @@ def flipped(share: float, n_bytes: int = 1) -> Callable[[bytes], bytes]:
 
     def change(content: bytes) -> bytes:
         start = int(share * len(content))
-        return content[:start] + bytes(byte ^ 0x55 for byte in content[start : start + n_bytes]) + content[start + n_bytes :]
+        return (
+            content[:start]
+            + bytes(byte ^ 0x55 for byte in content[start : start + n_bytes])
+            + content[start + n_bytes :]
+        )
 
     return change
 
@@ -175,7 +184,13 @@ def header(**changes: object) -> Change:
 
 
 def all_headers(**changes: object) -> Change:
-    return lambda place: [_rewrite_header(image, changes) for image in place.images]
+    """Set fields of every header."""
+
+    def change(place: Place) -> None:
+        for image in place.images:
+            _rewrite_header(image, changes)
+
+    return change
 
 
 def _rewrite_header(path: Path, changes: dict[str, Any]) -> None:
@@ -244,7 +259,7 @@ def _voxels(image: nib.Nifti1Image) -> NDArray[np.float32]:
 
 def noise(data: NDArray[np.float32]) -> NDArray[np.float32]:
     rng = np.random.default_rng(len(data))
-    return np.abs(rng.standard_normal((2, *data.shape)) * 20).max(axis=0).astype(np.float32)
+    return np.asarray(np.hypot(*rng.standard_normal((2, *data.shape))) * 20, np.float32)
 
 
 def saturated(share: float) -> Voxels:

@@ -56,6 +56,11 @@ def _copy(name: str) -> Callable[[Path], object]:
     return lambda path: shutil.copy2(path, path.with_name(path.name.replace(".nii.gz", name)))
 
 
+def _copy_elsewhere(path: Path) -> None:
+    (path.parent.parent / "perf").mkdir()
+    shutil.copy2(path, path.parent.parent / "perf" / path.name)
+
+
 def _spelt_twice(path: Path) -> None:
     for found in (path, sidecar_of(path)):
         shutil.copy2(found, found.with_name(found.name.replace("inv-3", "inv-03")))
@@ -98,7 +103,7 @@ LEFT_OUT = (
     Case("ir", "left out", "a hidden copy beside it", _image_and(lambda path: shutil.copy2(path, path.with_name(f"._{path.name}"))),
          FINE),
     Case("ir", "left out", "a copy in another folder of the participant",
-         _image_and(lambda path: (path.parent.parent / "perf").mkdir() or shutil.copy2(path, path.parent.parent / "perf" / path.name)),
+         _image_and(_copy_elsewhere),
          TOLD, INV_3),
     Case("ir", "valid", "inv-01 to inv-04", all_renamed(lambda name: name.replace("_inv-", "_inv-0")), FINE),
     Case("ir", "valid", "inv-2 to inv-5", all_renamed(lambda name: name.replace("inv-4", "inv-5").replace("inv-3", "inv-4")
@@ -119,7 +124,7 @@ def _called(name: str) -> Callable[[Place], object]:
 
 def _folder_called(name: str | bytes) -> Callable[[Place], object]:
     """Rename the folder only."""
-    return lambda place: os.rename(os.fsencode(place.bad), os.path.join(os.fsencode(place.bids_dir), os.fsencode(name)))
+    return lambda place: place.bad.rename(place.bids_dir / os.fsdecode(name))
 
 
 def _another(name: str, files: bool = True) -> Callable[[Place], object]:
@@ -158,6 +163,17 @@ def _own_and_session(place: Place) -> None:
             found.rename(place.bad / "ses-1" / "anat" / found.name.replace("_inv", "_ses-1_inv"))
 
 
+def _elsewhere(place: Place) -> None:
+    """Keep the folder elsewhere, and link to it."""
+    place.bad.rename(place.aside / BAD)
+    place.bad.symlink_to(place.aside / BAD)
+
+
+def _zip_inside(path: Path) -> None:
+    path.mkdir()
+    (path / "sub-02.zip").write_bytes(b"PK\3\4" + bytes(100))
+
+
 LABELS = (
     Case("ir", "label", "a dash in the label", _called("sub-bad-x"), FAILED, "sub-bad-x.*label", fast=True),
     Case("ir", "label", "a bracket in the label", _called("sub-b(a"), FAILED, r"sub-b\(a.*label"),
@@ -171,7 +187,7 @@ LABELS = (
     Case("ir", "label", "a link to the other participant", _replaced_by(link_to("sub-01")), FAILED, "sub-01"),
     Case("ir", "label", "labels that differ in case", each(_another("sub-AB"), _another("sub-ab")), FINE, "sub-ab.*sub-AB|sub-AB.*sub-ab"),
     Case("ir", "label", "a link to its folder elsewhere",
-         lambda place: (place.bad.rename(place.aside / BAD), place.bad.symlink_to(place.aside / BAD)), FINE),
+         _elsewhere, FINE),
     Case("ir", "label", "half of the images in a session", _own_and_session, FAILED, "sub-02"),
     Case("ir", "nothing", "anat is a file", _anat_is(empty), FAILED, "sub-02", fast=True),
     Case("ir", "nothing", "anat is empty", _anat_is(folder), FAILED, "sub-02"),
@@ -182,7 +198,7 @@ LABELS = (
     Case("ir", "nothing", "the folder is a link to itself", _replaced_by(to_itself), FAILED, "sub-02"),
     Case("ir", "nothing", "the folder is a pipe", _replaced_by(pipe), FAILED, "sub-02"),
     Case("ir", "nothing", "a zip file in its place",
-         _replaced_by(lambda path: path.mkdir() or (path / "sub-02.zip").write_bytes(b"PK\3\4" + bytes(100))), FAILED, "sub-02"),
+         _replaced_by(_zip_inside), FAILED, "sub-02"),
 )  # fmt: skip
 
 
@@ -236,7 +252,11 @@ def _dicom(path: Path) -> None:
 
 
 def _sources(*names: str) -> Callable[[Place], object]:
-    return lambda place: [_dicom(place.bids_dir / "sourcedata" / name / "a.dcm") for name in names]
+    def change(place: Place) -> None:
+        for name in names:
+            _dicom(place.bids_dir / "sourcedata" / name / "a.dcm")
+
+    return change
 
 
 def _source_thing(name: str, make: Callable[[Path], object]) -> Callable[[Place], object]:

@@ -46,10 +46,23 @@ def _database(tables: str = "") -> Callable[[Place], object]:
     return change
 
 
-def _usage(words: str, *options: str, names: str, change: Callable[[Place], object] = nothing, code: int = 64,
-           form: str = "ir", fast: bool = False) -> Case:  # fmt: skip
+def _usage(  # noqa: PLR0913 - the columns of the table
+    words: str,
+    *options: str,
+    names: str,
+    change: Callable[[Place], object] = nothing,
+    code: int = 64,
+    form: str = "ir",
+    fast: bool = False,
+) -> Case:
     """Return a case of options that cannot be right: finished results stay byte for byte."""
     return Case(form, "option", words, change, REFUSED, names, code, options, fast=fast, finished=True)
+
+
+def _out_is_in(place: Place) -> None:
+    """Make out_dir a link to bids_dir."""
+    shutil.rmtree(place.out_dir)
+    place.out_dir.symlink_to(place.bids_dir)
 
 
 FILTER = ("--bids-filter-file", "{aside}/filter.json")
@@ -108,8 +121,7 @@ OPTIONS = (
            change=_database("create table a (b int);")),
     _usage("derivatives that are not there", "-d", "{aside}/none", names="none", code=66),
     _usage("calibration that is not there", "--calibration", "{aside}/none", names="none", code=66, form="mp2rage"),
-    _usage("out_dir is bids_dir", names="bids_dir", change=lambda place: (
-        shutil.rmtree(place.out_dir), place.out_dir.symlink_to(place.bids_dir))),
+    _usage("out_dir is bids_dir", names="bids_dir", change=_out_is_in),
     _usage("work-dir is bids_dir", "-w", "{bids_dir}", names="work|bids_dir"),
 )  # fmt: skip
 
@@ -147,6 +159,25 @@ def _converted_is_another(place: Place) -> None:
     (raw / "dataset_description.json").write_text('{"Name": "study", "BIDSVersion": "1.10.0"}')
 
 
+def _cut_map(place: Place) -> None:
+    path = next((place.out_dir / BAD).rglob("*desc-IRT1_T1map.nii.gz"))
+    path.write_bytes(path.read_bytes()[:100])
+
+
+def _map_gone(place: Place) -> None:
+    next((place.out_dir / BAD).rglob("*desc-IRT1_T1map.nii.gz")).unlink()
+
+
+def _records(place: Place, content: bytes) -> None:
+    for path in (place.out_dir / "logs").glob(f"{BAD}*conversion.json"):
+        path.write_bytes(content)
+
+
+def _cut_converted(place: Place) -> None:
+    path = next((place.out_dir / "sourcedata" / "raw" / BAD).rglob("*.nii.gz"))
+    path.write_bytes(path.read_bytes()[:100])
+
+
 OTHER = '{"Name": "another program", "BIDSVersion": "1.10.0", "DatasetType": "derivative", "GeneratedBy": [{"Name": "fMRIPrep"}]}'
 
 OUTPUT = (
@@ -170,34 +201,15 @@ OUTPUT = (
          lambda place: (place.out_dir / "logs" / f"{BAD}.json").write_bytes(b"[]"), FINE, finished=True),
     Case("ir", "output", "a log of before is not UTF-8",
          lambda place: (place.out_dir / "logs" / f"{BAD}.json").write_bytes(b"\xff"), FINE, finished=True),
-    Case("ir", "output", "a map of before is cut", lambda place: _cut_map(place), FINE, finished=True),
-    Case("ir", "output", "a map of before is gone", lambda place: _map_gone(place), FINE, finished=True),
+    Case("ir", "output", "a map of before is cut", _cut_map, FINE, finished=True),
+    Case("ir", "output", "a map of before is gone", _map_gone, FINE, finished=True),
     Case("dicom", "output", "a conversion record is deep",
          lambda place: _records(place, deep()), FINE, finished=True, fast=True),
     Case("dicom", "output", "a conversion record is a list", lambda place: _records(place, b"[]"), FINE, finished=True),
     Case("dicom", "output", "a conversion record lacks fields", lambda place: _records(place, b"{}"), FINE, finished=True),
-    Case("dicom", "output", "a converted image is cut", lambda place: _cut_converted(place), FINE, finished=True),
+    Case("dicom", "output", "a converted image is cut", _cut_converted, FINE, finished=True),
     Case("ir", "valid", "finished before", nothing, FINE, "finished before|left as it is", finished=True, fast=True),
 )  # fmt: skip
-
-
-def _cut_map(place: Place) -> None:
-    path = next((place.out_dir / BAD).rglob("*desc-IRT1_T1map.nii.gz"))
-    path.write_bytes(path.read_bytes()[:100])
-
-
-def _map_gone(place: Place) -> None:
-    next((place.out_dir / BAD).rglob("*desc-IRT1_T1map.nii.gz")).unlink()
-
-
-def _records(place: Place, content: bytes) -> None:
-    for path in (place.out_dir / "logs").glob(f"{BAD}*conversion.json"):
-        path.write_bytes(content)
-
-
-def _cut_converted(place: Place) -> None:
-    path = next((place.out_dir / "sourcedata" / "raw" / BAD).rglob("*.nii.gz"))
-    path.write_bytes(path.read_bytes()[:100])
 
 
 def _log(change: Callable[[dict[str, object]], object]) -> Callable[[Place], object]:
@@ -214,6 +226,17 @@ def _log(change: Callable[[dict[str, object]], object]) -> Callable[[Place], obj
 
 def _log_bytes(content: bytes) -> Callable[[Place], object]:
     return lambda place: (place.out_dir / "logs" / f"{BAD}.json").write_bytes(content)
+
+
+def _log_is(make: Callable[[Path], object]) -> Callable[[Place], object]:
+    """Put something else where the log was."""
+
+    def change(place: Place) -> None:
+        path = place.out_dir / "logs" / f"{BAD}.json"
+        path.unlink()
+        make(path)
+
+    return change
 
 
 def _run(**changes: object) -> Callable[[Place], object]:
@@ -249,8 +272,8 @@ GROUP = tuple(
         ("run with quartiles that are texts", _run(summary={"Voxels": 1, "MedianSD": 0.1, "Quartiles": ["a", "b", "c"]}), "02", False),
         ("run with warnings that are a number", _run(warnings=7), "02", False),
         ("maps gone", lambda place: shutil.rmtree(place.out_dir / BAD), "", False),
-        ("log a pipe", lambda place: ((place.out_dir / "logs" / f"{BAD}.json").unlink(), pipe(place.out_dir / "logs" / f"{BAD}.json")), "02", False),
-        ("log a link to nothing", lambda place: ((place.out_dir / "logs" / f"{BAD}.json").unlink(), link_to("none")(place.out_dir / "logs" / f"{BAD}.json")), "02", False),
+        ("log a pipe", _log_is(pipe), "02", False),
+        ("log a link to nothing", _log_is(link_to("none")), "02", False),
     )
 )  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,7 +34,6 @@ from tests.corpus.mutations import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.corpus.mutations import Voxels
 
@@ -45,7 +45,13 @@ NAME = r"sub-02_.*MP2RAGE"
 
 def _parts(word: str, change: Voxels) -> Callable[[Place], object]:
     """Change the voxels of the images with a word in their names."""
-    return lambda place: [change_voxels(path, change) for path in place.images if word in path.name]
+
+    def apply(place: Place) -> None:
+        for path in place.images:
+            if word in path.name:
+                change_voxels(path, change)
+
+    return apply
 
 
 def _same_readouts(place: Place) -> None:
@@ -151,7 +157,7 @@ FIELDS = (
     Case("mp2rage", "field", "constant 1e9", _b1_voxels(lambda data: np.full_like(data, 1e9)), TOLD, "TB1map"),
     Case("mp2rage", "field", "damaged", _b1(lambda path: path.write_bytes(trailer(crc=1)(path.read_bytes()))), TOLD, "TB1map"),
     Case("mp2rage", "field", "empty", _b1(lambda path: path.write_bytes(b"")), TOLD, "TB1map"),
-    Case("mp2rage", "field", "gone, sidecar there", _b1(lambda path: path.unlink()), TOLD, "TB1map"),
+    Case("mp2rage", "field", "gone, sidecar there", _b1(Path.unlink), TOLD, "TB1map"),
     Case("mp2rage", "field", "sidecar 100000 deep", _b1(lambda path: sidecar_of(path).write_bytes(deep())), TOLD, "TB1map"),
 )  # fmt: skip
 
@@ -180,6 +186,13 @@ def _uni_bytes(place: Place, change: Callable[[bytes], bytes]) -> None:
 
 ECHO = r"sub-02_echo-3_MEGRE"
 
+
+def _same_echoes(place: Place) -> None:
+    first = place.images[0].read_bytes()
+    for image in place.images:
+        image.write_bytes(first)
+
+
 ECHOES = (
     Case("megre", "valid", "as it is", lambda _: None, FINE, fast=True),
     Case("megre of 2", "documented", "as it is", lambda _: None, FINE, fast=True),
@@ -194,7 +207,7 @@ ECHOES = (
     Case("megre", "value", "EchoTime as another one", fields(EchoTime=0.004), FAILED, "EchoTime"),
     Case("megre", "value", "EchoTime a text", fields(EchoTime="0.02"), FAILED, ECHO + ".*EchoTime"),
     Case("megre", "json", "EchoTime twice", sidecar_text(lambda text: text.replace("{", '{"EchoTime": 0.5,', 1)), FAILED, ECHO),
-    Case("megre", "voxels", "every echo the same", lambda place: _same_echoes(place), FAILED, "sub-02", fast=True),
+    Case("megre", "voxels", "every echo the same", _same_echoes, FAILED, "sub-02", fast=True),
     Case("megre", "voxels", "nothing but noise", voxels(noise, every=True), FAILED, "sub-02"),
     Case("megre", "voxels", "every echo constant", voxels(lambda data: np.full_like(data, 100), every=True), FAILED, "sub-02"),
     Case("megre", "voxels", "one echo all zero", voxels(np.zeros_like), TOLD, ECHO),
@@ -206,12 +219,6 @@ ECHOES = (
     Case("megre", "left out", "suffix megre", renamed("_MEGRE", "_megre"), TOLD, "echo-3"),
     Case("megre", "memory", "1024 x 1024 x 512 zeros", bomb(1024, 1024, 512), FAILED, ECHO),
 )  # fmt: skip
-
-
-def _same_echoes(place: Place) -> None:
-    first = place.images[0].read_bytes()
-    for image in place.images:
-        image.write_bytes(first)
 
 
 CASES = (*MP2RAGE, *FIELDS, *UNI, *ECHOES)

@@ -10,11 +10,11 @@ import zipfile
 import zlib
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from pydicom import config, dcmread, dcmwrite
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
+    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
@@ -84,7 +84,7 @@ def in_bytes(change: Callable[[bytes], bytes], *, files: str = "") -> Callable[[
     return lambda place: [path.write_bytes(change(path.read_bytes())) for path in place.files if files in str(path)]
 
 
-def syntax(uid: str, *, endian: bool = False) -> Callable[[Place], object]:
+def syntax(uid: UID, *, endian: bool = False) -> Callable[[Place], object]:
     """Write every file in another transfer syntax."""
 
     def change(place: Place) -> None:
@@ -96,6 +96,12 @@ def syntax(uid: str, *, endian: bool = False) -> Callable[[Place], object]:
             header.save_as(path) if not endian else dcmwrite(path, header, implicit_vr=False, little_endian=False)
 
     return change
+
+
+def _gzipped(place: Place) -> None:
+    for path in place.files:
+        path.with_name(path.name + ".gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
 
 
 def compressed(place: Place) -> None:
@@ -184,7 +190,11 @@ def _first_file(edit: Edit) -> Callable[[Place], object]:
 
 
 def _gone(n: int) -> Callable[[Place], object]:
-    return lambda place: [path.unlink() for path in place.files[:n]]
+    def change(place: Place) -> None:
+        for path in place.files[:n]:
+            path.unlink()
+
+    return change
 
 
 def _folder_called(name: str) -> Callable[[Place], object]:
@@ -289,12 +299,9 @@ PIXELS = (
 
 def _private_slope(header: Dataset, factor: float) -> None:
     """Change the scale that Philips keeps in (2005,100E), of one slice only."""
-    element = header.get((0x2005, 0x100E))
-    if element is None:
-        block = header.private_block(0x2005, "Philips MR Imaging DD 001", create=True)
-        block.add_new(0x0E, "FL", factor)
-    else:
-        element.value = float(element.value) * factor
+    block = header.private_block(0x2005, "Philips MR Imaging DD 001", create=True)
+    before = block[0x0E].value if 0x0E in block else 1.0
+    block.add_new(0x0E, "FL", float(before) * factor)
 
 
 SYNTAX = (
@@ -302,9 +309,7 @@ SYNTAX = (
     Case("dicom", "valid", "implicit VR", syntax(ImplicitVRLittleEndian), FINE, fast=True),
     Case("dicom", "valid", "big-endian", syntax(ExplicitVRBigEndian, endian=True), FINE),
     Case("dicom", "valid", "run-length encoded", compressed, FINE, fast=True),
-    Case("dicom", "valid", "gzipped files", lambda place: [
-        (path.with_name(path.name + ".gz").write_bytes(gzip.compress(path.read_bytes())), path.unlink()) for path in place.files
-    ], FINE),
+    Case("dicom", "valid", "gzipped files", _gzipped, FINE),
     Case("dicom", "syntax", "deflated", syntax(DeflatedExplicitVRLittleEndian), TOLD, "(?i)deflat"),
     Case("dicom", "syntax", "deflated stream damaged", edited(lambda h: setattr(
         h.file_meta, "TransferSyntaxUID", DeflatedExplicitVRLittleEndian), files=TI_3), TOLD, LEFT),
@@ -317,13 +322,19 @@ SYNTAX = (
         path.rename(path.with_name("a\n" + "x" * 200 + path.name)) for path in place.files], FINE),
 )  # fmt: skip
 
+
+def _text_and_nothing(place: Place) -> None:
+    _text(place.bad / "a.txt")
+    empty(place.bad / "b.dcm")
+
+
 BESIDE = (
     Case("dicom", "beside", "a pipe", beside("pipe", pipe), FINE, fast=True),
     Case("dicom", "beside", "a link to nothing", beside("link", link_to("none")), FINE),
     Case("dicom", "beside", "a link to itself", beside("link", to_itself), FINE),
     Case("dicom", "beside", "a link to the folder above", beside("link", link_to("..")), FINE),
     Case("dicom", "beside", "text and an empty file",
-         lambda place: (_text(place.bad / "a.txt"), empty(place.bad / "b.dcm")), FINE),
+         _text_and_nothing, FINE),
     Case("dicom", "beside", "1 GB of zeros, gzipped", beside("a.gz", lambda path: path.write_bytes(zeros_gzipped(1 << 30))), FINE),
     Case("dicom", "beside", "1 GB of zeros, gzipped, called DICOM",
          beside("a.dcm.gz", lambda path: path.write_bytes(zeros_gzipped(1 << 30, bytes(128) + b"DICM"))), WARNED, "cannot be read"),
@@ -352,10 +363,13 @@ BESIDE = (
 def _deflated_bomb() -> bytes:
     """Return a file of the deflated transfer syntax whose data set unpacks to 1 GB of zeros."""
     header = Dataset()
-    header.SOPClassUID, header.Modality = "1.2.840.10008.5.1.4.1.1.4", "MR"
+    header.SOPClassUID, header.Modality = UID("1.2.840.10008.5.1.4.1.1.4"), "MR"
     header.ensure_file_meta()
     header.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
-    header.file_meta.MediaStorageSOPClassUID, header.file_meta.MediaStorageSOPInstanceUID = header.SOPClassUID, "1.2.3"
+    header.file_meta.MediaStorageSOPClassUID, header.file_meta.MediaStorageSOPInstanceUID = (
+        header.SOPClassUID,
+        UID("1.2.3"),
+    )
     stream = io.BytesIO()
     header.save_as(stream, enforce_file_format=True)
     plain = stream.getvalue()
@@ -392,7 +406,7 @@ def _last_group(frames: Any) -> None:
 
 def _legacy(header: Dataset) -> None:
     """Make it a legacy converted object, as converters of classic files do."""
-    header.SOPClassUID = header.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.4.4"
+    header.SOPClassUID = header.file_meta.MediaStorageSOPClassUID = UID("1.2.840.10008.5.1.4.1.1.4.4")
 
 
 ENHANCED = (
@@ -412,9 +426,7 @@ ENHANCED = (
     Case("enhanced philips", "frames", "frames missing", edited(_frames(lambda found: found.pop()), files=TI_3), TOLD, LEFT),
     Case("enhanced philips", "frames", "legacy converted", edited(_legacy), FINE),
     Case("enhanced", "frames", "legacy converted", edited(_legacy), FINE),
-    Case("enhanced", "valid", "gzipped files", lambda place: [
-        (path.with_name(path.name + ".gz").write_bytes(gzip.compress(path.read_bytes())), path.unlink()) for path in place.files
-    ], FINE),
+    Case("enhanced", "valid", "gzipped files", _gzipped, FINE),
 )  # fmt: skip
 
 CASES = (*SYNTAX, *PATIENTS, *ATTRIBUTES, *PIXELS, *BESIDE, *ENHANCED)

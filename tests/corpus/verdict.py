@@ -191,10 +191,10 @@ def _neighbour(case: Case, out_dir: Path, processed: Path) -> Iterator[str]:
     other = [name for name, digest in wanted.items() if found.get(name) != digest]
     other += [name for name in found.keys() - wanted.keys() if _comparable(name, with_options)]
     if other:
-        yield f"the other participant: {len(other)} files differ, such as {sorted(other)[0]}"
+        yield f"the other participant: {len(other)} files differ, such as {min(other)}"
 
 
-def _comparable(name: str, with_options: bool) -> bool:  # noqa: FBT001 - a property of the row
+def _comparable(name: str, with_options: bool) -> bool:
     """Tell whether a file says nothing of the command; where options name files, page and log do."""
     return not with_options or name.endswith(".nii.gz")
 
@@ -215,5 +215,5 @@ def _digest(path: Path) -> str:
 
 
 def _listing(folder: Path) -> Listing:
-    paths = [path for path in folder.rglob("*")] if folder.is_dir() else []
+    paths = list(folder.rglob("*")) if folder.is_dir() else []
     return {str(path): (path.lstat().st_size, path.lstat().st_mtime_ns) for path in paths if not path.is_dir()}
