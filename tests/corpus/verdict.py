@@ -128,8 +128,8 @@ def _outcome(case: Case, place: Place, before: Before, ran: Ran, processed: Path
 def _failure(case: Case, out_dir: Path, ran: Ran, processed: Path) -> Iterator[str]:  # noqa: ARG001 - as `_success`
     if any(_maps(out_dir)):
         yield "maps of it were written"
-    if BAD.removeprefix("sub-") not in ran.said.strip().splitlines()[-1]:
-        yield "the last line does not name it"
+    if "participants with failures" not in ran.said.strip().splitlines()[-1]:
+        yield "the last line does not tell of it"
 
 
 def _success(case: Case, out_dir: Path, ran: Ran, processed: Path) -> Iterator[str]:
