@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _chosen(arguments: argparse.Namespace) -> list[Case]:
-    return [
+    chosen = [
         case
         for case in CASES
         if (not arguments.words or any(word in str(case) for word in arguments.words))
@@ -60,6 +60,7 @@ def _chosen(arguments: argparse.Namespace) -> list[Case]:
         and (not arguments.form or case.form in arguments.form)
         and (case.fast or not arguments.fast)
     ]
+    return sorted(chosen, key=lambda case: not case.fast)  # what represents its kind first
 
 
 def _told(verdict: Verdict, arguments: argparse.Namespace) -> Verdict:

@@ -6,7 +6,7 @@ import io
 import json
 import tempfile
 from contextlib import suppress
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +22,8 @@ from bids_t1.dicom.classify import classify
 from bids_t1.dicom.files import is_dicom
 from bids_t1.dicom.header import Header
 from bids_t1.dicom.identity import check_examinations, require_one_patient
-from bids_t1.dicom.images import UnreadableError, read_file
-from bids_t1.dicom.survey import collect_warnings, series_records, survey
+from bids_t1.dicom.images import FileContent, UnreadableError, read_file
+from bids_t1.dicom.survey import Survey, collect_warnings, series_records
 from bids_t1.dicom.vendors.siemens_protocol import plays_b1_map, read_protocol
 from bids_t1.sequences.inversion_recovery import InversionRecovery
 from bids_t1.sequences.mp2rage_timing import read_timing
@@ -139,15 +139,24 @@ def headers(content: bytes) -> None:
     for _ in range(1 + draw.below(5)):
         number = draw.below(len(files))
         files[number] = _changed(files[number], draw)
-    with tempfile.TemporaryDirectory() as folder, suppress(BidsT1Error):
-        for number, file in enumerate(files):
-            Path(folder, f"{number:03d}").write_bytes(file)
-        found = survey(Path(folder))
-        plan = classify([piece for one in found.contents for piece in one.slices])
+    contents = tuple(one for file in files if (one := _read(file)) is not None)
+    found = Survey(contents=contents, unreadable=(), n_files=len(files))
+    plan = classify([piece for one in contents for piece in one.slices])
+    with suppress(BidsT1Error):
         series_records(found, plan)
         collect_warnings(found, plan)
-        require_one_patient(found.contents)
-        check_examinations(found.contents, plan)
+        require_one_patient(contents)
+        check_examinations(contents, plan)
+
+
+@lru_cache(maxsize=1000)
+def _read(file: bytes) -> FileContent | None:
+    """Read the header of a file, if it is one; most files of an examination are those of the time before."""
+    with tempfile.TemporaryDirectory() as folder, suppress(UnreadableError):
+        path = Path(folder, "file")
+        path.write_bytes(file)
+        return read_file(path) if is_dicom(path) else None
+    return None
 
 
 def _changed(file: bytes, draw: Draw) -> bytes:
@@ -215,12 +224,8 @@ def _enhanced(folder: Path) -> None:
 
 
 def file_bytes(content: bytes) -> None:
-    """Read a file of any bytes behind a preamble, in both kinds of data sets."""
-    with tempfile.TemporaryDirectory() as folder, suppress(UnreadableError):
-        path = Path(folder, "file")
-        path.write_bytes(content if content[:1] == b"\x08" else bytes(128) + b"DICM" + content)
-        if is_dicom(path):
-            read_file(path)
+    """Read a file of any bytes behind a preamble, or of a data set without one."""
+    _read(content if content[:1] == b"\x08" else bytes(128) + b"DICM" + content)
 
 
 def protocol(content: bytes) -> None:
