@@ -8,7 +8,7 @@ TORCH ?= torch==2.13.0+cpu
 TORCH_INDEX_URL ?= https://download.pytorch.org/whl/cpu
 TORCH_INDEX := $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL))
 
-.PHONY: example test container-test lint audit lock clean
+.PHONY: example test container-test lint audit lock corpus fuzz clean
 
 example: $(VENV)/.installed
 	rm -rf $(EXAMPLE)
@@ -56,6 +56,15 @@ $(VENV)/.installed: $(VENV)/.torch pyproject.toml constraints.txt
 $(VENV)/.installed-test: $(VENV)/.torch pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	touch $@ $(VENV)/.installed
+
+# All cases of broken and odd data; about twenty minutes of one processor. docs/reliability.md
+corpus: $(VENV)/.installed-test
+	$(BIN)/python -m tests.corpus -n 2 --quiet
+
+# Coverage-guided fuzzing, ten minutes for each target. docs/reliability.md
+fuzz: $(VENV)/.installed-test
+	$(BIN)/pip install --quiet atheris==3.0.0
+	for target in sidecars headers files protocol; do nice $(BIN)/python -m tests.fuzz $$target --minutes 10 || exit; done
 
 clean:
 	rm -rf $(VENV) $(EXAMPLE) build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -104,6 +104,9 @@ class Case:
     names: str = ""
     """Regular expression that the terminal must hold."""
 
+    never: str = ""
+    """Regular expression that neither the terminal nor any file or name of a file may hold, in whatever case."""
+
     code: int | None = None
     """Exit code; None: that of what is wanted."""
 

@@ -95,7 +95,7 @@ MP2RAGE = (
     Case("mp2rage", "value", "FlipAngle 400", all_fields(FlipAngle=400), FAILED, "FlipAngle"),
     Case("mp2rage", "value", "FlipAngle 1e-9", all_fields(FlipAngle=1e-9), FAILED, "FlipAngle"),
     Case("mp2rage", "value", "RepetitionTimeExcitation 1e-12", all_fields(RepetitionTimeExcitation=1e-12), FAILED,
-         "RepetitionTimeExcitation", fast=True),
+         "RepetitionTimeExcitation"),
     Case("mp2rage", "value", "RepetitionTimeExcitation in ms", all_fields(RepetitionTimeExcitation=6.9), FAILED,
          "RepetitionTimeExcitation"),
     Case("mp2rage", "value", "RepetitionTimePreparation missing", all_fields(RepetitionTimePreparation=MISSING), FAILED,
@@ -126,7 +126,7 @@ MP2RAGE = (
     Case("mp2rage", "memory", "1024 x 1024 x 512 zeros", bomb(1024, 1024, 512), FAILED, NAME),
     Case("mp2rage", "left out", "image gone, sidecar there", image_gone, TOLD, "inv-2_part-mag"),
     Case("mp2rage", "left out", "suffix mp2rage", renamed("_MP2RAGE", "_mp2rage"), TOLD, "inv-2"),
-    Case("mp2rage", "voxels", "phase all zero", _parts("part-phase", np.zeros_like), FAILED, "phase", fast=True),
+    Case("mp2rage", "voxels", "phase all zero", _parts("part-phase", np.zeros_like), FAILED, "phase"),
     Case("mp2rage", "voxels", "phase of one readout all zero", _parts("inv-2_part-phase", np.zeros_like), TOLD, "phase"),
     Case("mp2rage", "voxels", "phase all NaN", _parts("part-phase", lambda data: data * np.nan), FAILED, "phase"),
     Case("mp2rage", "voxels", "phase in degrees", _parts("part-phase", lambda data: data * np.float32(57.2958)), FAILED, "phase"),
@@ -135,9 +135,9 @@ MP2RAGE = (
     Case("mp2rage", "voxels", "magnitudes constant", _parts("part-mag", lambda data: np.full_like(data, 100)), TOLD, "part-mag"),
     Case("mp2rage", "voxels", "everything zero", voxels(np.zeros_like, every=True), FAILED, "sub-02"),
     Case("mp2rage", "voxels", "everything NaN", voxels(lambda data: data * np.nan, every=True), FAILED, "sub-02"),
-    Case("mp2rage", "voxels", "the two readouts the same", _same_readouts, FAILED, "inv-1.*inv-2", fast=True),
+    Case("mp2rage", "voxels", "the two readouts the same", _same_readouts, FAILED, "inv-1.*inv-2"),
     Case("mp2rage", "voxels", "the two readouts swapped", _swapped_readouts, TOLD, "inv-1|readout"),
-    Case("mp2rage mag", "voxels", "zero outside of the head", zeros_outside, FAILED, "sub-02", fast=True),
+    Case("mp2rage mag", "voxels", "zero outside of the head", zeros_outside, FAILED, "sub-02"),
     Case("mp2rage mag", "voxels", "the two readouts the same", _same_readouts, FAILED, "inv-1.*inv-2"),
     Case("mp2rage mag", "voxels", "nothing but noise", voxels(noise, every=True), FAILED, "sub-02"),
     Case("mp2rage mag", "valid", "as it is", lambda _: None, FINE),
@@ -146,7 +146,7 @@ MP2RAGE = (
 )  # fmt: skip
 
 FIELDS = (
-    Case("mp2rage", "field", "IntendedFor a number", _b1_fields(IntendedFor=7), TOLD, "IntendedFor", fast=True),
+    Case("mp2rage", "field", "IntendedFor a number", _b1_fields(IntendedFor=7), TOLD, "IntendedFor"),
     Case("mp2rage", "field", "IntendedFor nested", _b1_fields(IntendedFor=[["a"], {}]), TOLD, "IntendedFor"),
     Case("mp2rage", "field", "IntendedFor of nothing there", _b1_fields(IntendedFor="bids::sub-02/anat/none.nii.gz"), TOLD, "TB1map"),
     Case("mp2rage", "field", "Units odd", _b1_fields(Units=["%"]), TOLD, "TB1map"),
@@ -162,8 +162,8 @@ FIELDS = (
 )  # fmt: skip
 
 UNI = (
-    Case("unit1 and mag", "valid", "as it is", lambda _: None, FINE, fast=True),
-    Case("unit1 and mag", "value", "UNIT1Scaling a list", lambda place: _uni(place, UNIT1Scaling=[1, 2]), FAILED, "UNIT1Scaling", fast=True),
+    Case("unit1 and mag", "valid", "as it is", lambda _: None, FINE),
+    Case("unit1 and mag", "value", "UNIT1Scaling a list", lambda place: _uni(place, UNIT1Scaling=[1, 2]), FAILED, "UNIT1Scaling"),
     Case("unit1 and mag", "value", "UNIT1Scaling a table", lambda place: _uni(place, UNIT1Scaling={}), FAILED, "UNIT1Scaling"),
     Case("unit1 and mag", "value", "UNIT1Scaling NaN", lambda place: _uni(place, UNIT1Scaling=float("nan")), FAILED, "UNIT1Scaling"),
     Case("unit1 and mag", "voxels", "UNIT1 all zero", _parts("UNIT1", np.zeros_like), TOLD, "UNIT1"),
@@ -194,20 +194,20 @@ def _same_echoes(place: Place) -> None:
 
 
 ECHOES = (
-    Case("megre", "valid", "as it is", lambda _: None, FINE, fast=True),
-    Case("megre of 2", "documented", "as it is", lambda _: None, FINE, fast=True),
+    Case("megre", "valid", "as it is", lambda _: None, FINE),
+    Case("megre of 2", "documented", "as it is", lambda _: None, FINE),
     Case("megre of 2", "documented", "zero outside of the head", zeros_outside, WARNED, "(?i)noise|voxels|degrees|residual"),
     Case("megre of 2", "documented", "only a few voxels",
          voxels(lambda data: np.where(np.arange(data.size).reshape(data.shape) % 97 == 0, data, 0), every=True), WARNED, "(?i)noise|voxels|degrees|residual"),
     Case("megre of 2", "documented", "one echo missing", image_gone, FAILED, "echo"),
     Case("megre", "value", "EchoTime missing", fields(EchoTime=MISSING), FAILED, ECHO + ".*EchoTime"),
     Case("megre", "value", "EchoTime in ms", scaled_fields("EchoTime", 1e3), FAILED, "EchoTime"),
-    Case("megre", "value", "EchoTime in kiloseconds", scaled_fields("EchoTime", 1e-3), FAILED, "EchoTime", fast=True),
+    Case("megre", "value", "EchoTime in kiloseconds", scaled_fields("EchoTime", 1e-3), FAILED, "EchoTime"),
     Case("megre", "value", "EchoTime 1e-300", fields(EchoTime=1e-300), FAILED, ECHO + ".*EchoTime"),
     Case("megre", "value", "EchoTime as another one", fields(EchoTime=0.004), FAILED, "EchoTime"),
     Case("megre", "value", "EchoTime a text", fields(EchoTime="0.02"), FAILED, ECHO + ".*EchoTime"),
     Case("megre", "json", "EchoTime twice", sidecar_text(lambda text: text.replace("{", '{"EchoTime": 0.5,', 1)), FAILED, ECHO),
-    Case("megre", "voxels", "every echo the same", _same_echoes, FAILED, "sub-02", fast=True),
+    Case("megre", "voxels", "every echo the same", _same_echoes, FAILED, "sub-02"),
     Case("megre", "voxels", "nothing but noise", voxels(noise, every=True), FAILED, "sub-02"),
     Case("megre", "voxels", "every echo constant", voxels(lambda data: np.full_like(data, 100), every=True), FAILED, "sub-02"),
     Case("megre", "voxels", "one echo all zero", voxels(np.zeros_like), TOLD, ECHO),

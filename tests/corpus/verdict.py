@@ -73,9 +73,11 @@ def judge(case: Case, place: Place, before: Before, ran: Ran, processed: Path) -
     complaints = [*_ending(case, ran), *_left(place)]
     if _listing(place.bids_dir) != before.bids_dir:
         complaints.append("bids_dir was changed")
+    if case.never and not ran.ended:
+        complaints += _betrayed(case, place, ran)
     if not ran.ended:
         complaints += _outcome(case, place, before, ran, processed)
-    if case.wanted is not Wanted.REFUSED and case.level == "participant":
+    if case.wanted is not Wanted.REFUSED and case.level == "participant" and max(case.exit_codes) <= 1:
         complaints += _neighbour(case, place.out_dir, processed)
     return Verdict(case, ran, tuple(complaints))
 
@@ -94,6 +96,18 @@ def _ending(case: Case, ran: Ran) -> Iterator[str]:
         yield f"{ran.memory:.0f} MB"
     if re.search(case.names, ran.said) is None:
         yield f"does not say /{case.names}/"
+
+
+def _betrayed(case: Case, place: Place, ran: Ran) -> Iterator[str]:
+    """Say where a word stands that may not leave the headers."""
+    pattern = re.compile(case.never.encode(), re.IGNORECASE)
+    if pattern.search(ran.said.encode()):
+        yield f"the terminal says /{case.never}/"
+    for path in sorted(place.out_dir.rglob("*")):
+        content = path.read_bytes() if path.is_file() else b""
+        content = gzip.decompress(content) if path.suffix == ".gz" else content
+        if pattern.search(str(path.relative_to(place.out_dir)).encode() + b"\n" + content):
+            yield f"/{case.never}/ stands in {path.relative_to(place.out_dir)}"
 
 
 def _left(place: Place) -> Iterator[str]:

@@ -28,6 +28,7 @@ from bids_t1.dicom.vendors.siemens_protocol import plays_b1_map, read_protocol
 from bids_t1.sequences.inversion_recovery import InversionRecovery
 from bids_t1.sequences.mp2rage_timing import read_timing
 from bids_t1.sequences.multi_echo_gre import MultiEchoGradientEcho
+from bids_t1.untrusted import parse_json
 from tests.dicom.scanner_files import (
     SIEMENS,
     asc_conv,
@@ -93,11 +94,11 @@ def _table(draw: Draw, number: int) -> Sidecar | None:
     text = "{" + ", ".join(f'"{key}": {value}' for key, value in fields.items()) + "}"
     if draw.below(8) == 0:
         text = draw.take(60).decode("latin-1") + text
+    name = f"sub-01_inv-{number + 1}_IRT1.json"
     try:
-        read = json.loads(text)
-    except (ValueError, RecursionError):
+        return Sidecar(name, parse_json(text, name))
+    except BidsT1Error:
         return None
-    return Sidecar(f"sub-01_inv-{number + 1}_IRT1.json", read) if isinstance(read, dict) else None
 
 
 def _runs(draw: Draw, tables: list[Sidecar]) -> None:
