@@ -78,7 +78,9 @@ def _candidates(series: SeriesKey, pieces: list[Slice], plan: Plan) -> list[Volu
         derived = all(piece.derived for piece in unwanted)
         plan.skipped.append((series, COMPUTED if derived else without_inversion_time(series, unwanted)))
     volumes, failures = assemble(wanted)
-    plan.skipped.extend((piece.series, reason) for piece, reason in failures)
+    incomplete = [(piece.series, reason) for piece, reason in failures]
+    plan.skipped.extend(incomplete)
+    plan.incomplete.extend(incomplete)
     return volumes
 
 

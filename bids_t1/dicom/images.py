@@ -35,6 +35,9 @@ _MR_CLASSES = frozenset(
 
 _KNOWN_UID = re.compile(r"1\.2\.840\.(10008\.[0-9.]{1,20}|113619\.5\.2)")
 
+NO_IMAGE = "no MR image"
+"""Beginning of what is said of files of other kinds, which are normal in an examination."""
+
 _GAUSS_PER_TESLA = 10_000.0
 _STRONGEST_FIELD = 30.0
 """A larger MagneticFieldStrength is in gauss, as old systems wrote it [T]."""
@@ -229,7 +232,7 @@ def _problem(header: Header, dataset: Dataset, n_pixel_bytes: int) -> str | None
     """Say why a file holds no image that can be used, or None."""
     if header.text("SOPClassUID") not in _MR_CLASSES:
         kind = UID(header.text("SOPClassUID"))
-        return f"no MR image ({kind.name if kind.name != str(kind) else 'unknown kind'})"
+        return f"{NO_IMAGE} ({kind.name if kind.name != str(kind) else 'unknown kind'})"
     return _problem_of_layout(header, dataset) or _problem_of_pixels(header, _syntax(dataset), n_pixel_bytes)
 
 

@@ -66,6 +66,9 @@ class Plan:
 
     kept: list[Kept] = field(default_factory=list)
     skipped: list[tuple[SeriesKey, str]] = field(default_factory=list)
+    incomplete: list[tuple[SeriesKey, str]] = field(default_factory=list)
+    """What has an inversion time and lacks slices or places: an inversion time that the maps may miss."""
+
     warnings: list[str] = field(default_factory=list)
 
     def skip(self, volumes: Sequence[Volume], reason: str) -> None:

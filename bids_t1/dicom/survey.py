@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bids_t1.data.errors import InvalidInputError, NoInputError
 from bids_t1.data.result import SeriesNote
 from bids_t1.dicom.files import found_instead, is_dicom, walk
-from bids_t1.dicom.images import FileContent, UnreadableError, read_file
+from bids_t1.dicom.images import NO_IMAGE, FileContent, UnreadableError, read_file
 from bids_t1.dicom.privacy import known_text
 from bids_t1.dicom.volumes import echo_times_of
 
@@ -111,12 +111,16 @@ def _outcomes(found: Survey, plan: Plan) -> dict[SeriesKey, list[str]]:
     outcomes: dict[SeriesKey, list[str]] = defaultdict(list)
     for key, images in kept.items():
         outcomes[key].extend(_kept_as(images))
-    problems = [(content.series, content.problem) for content in found.contents if content.problem is not None]
-    for key, reason in [*plan.skipped, *problems]:
+    for key, reason in [*plan.skipped, *_problems(found)]:
         text = f"skipped: {reason}"
         if text not in outcomes[key]:
             outcomes[key].append(text)
     return outcomes
+
+
+def _problems(found: Survey) -> list[tuple[SeriesKey, str]]:
+    """Say of each file that holds no usable image why."""
+    return [(content.series, content.problem) for content in found.contents if content.problem is not None]
 
 
 def _kept_as(images: list[Kept]) -> list[str]:
@@ -194,6 +198,8 @@ def collect_warnings(found: Survey, plan: Plan) -> tuple[str, ...]:
     pieces = [image.volume.one for image in plan.kept]
     notes.extend(sorted({piece.caveat for piece in pieces if piece.caveat}))
     notes.extend(_gain_warnings(plan))
+    damaged = [(key, reason) for key, reason in _problems(found) if not reason.startswith(NO_IMAGE)]
+    notes.extend(sorted({f"series {key.number}: left out: {reason}" for key, reason in (*damaged, *plan.incomplete)}))
     for series, attribute in _odd_values(found):
         notes.append(f"series {series}: {attribute} holds no finite number or breaks its kind, and is ignored")
     if found.beside:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -114,10 +114,7 @@ class Case:
     """Options of the command; ``{aside}``, ``{bids_dir}`` and ``{out_dir}`` become paths."""
 
     level: str = "participant"
-    fast: bool = False
-    """Whether the default tests run it."""
-
-    finished: bool = field(default=False)
+    finished: bool = False
     """Whether out_dir holds the finished results of both participants before."""
 
     def __str__(self) -> str:

@@ -71,7 +71,7 @@ def _both_endings(path: Path) -> None:
 
 
 LEFT_OUT = (
-    Case("ir", "left out", "called .nii.gz.part", image_called(".nii.gz.part"), TOLD, INV_3, fast=True),
+    Case("ir", "left out", "called .nii.gz.part", image_called(".nii.gz.part"), TOLD, INV_3),
     Case("ir", "left out", "called .NII.GZ", image_called(".NII.GZ"), TOLD, INV_3),
     Case("ir", "left out", "called .nii.GZ", image_called(".nii.GZ"), TOLD, INV_3),
     Case("ir", "left out", "called .nii.gz~", image_called(".nii.gz~"), TOLD, INV_3),
@@ -84,7 +84,7 @@ LEFT_OUT = (
          _image_and(lambda path: path.rename(path.with_name(path.name.replace("IRT1", "irt1")))), TOLD, INV_3),
     Case("ir", "left out", "suffix T1w", renamed("_IRT1", "_T1w"), TOLD, INV_3),
     Case("ir", "left out", "entity INV-3", renamed("_inv-3", "_INV-3"), TOLD, "INV-3|inv-3"),
-    Case("ir", "left out", "image gone, sidecar there", image_gone, TOLD, INV_3, fast=True),
+    Case("ir", "left out", "image gone, sidecar there", image_gone, TOLD, INV_3),
     Case("ir", "left out", "image and sidecar gone", both_gone, TOLD, INV_3),
     Case("ir", "left out", "sidecar gone", lambda place: place.sidecar.unlink(), TOLD, INV_3 + ".*InversionTime"),
     Case("ir", "left out", "only part-phase of it", renamed("_IRT1", "_part-phase_IRT1"), TOLD, INV_3),
@@ -175,7 +175,7 @@ def _zip_inside(path: Path) -> None:
 
 
 LABELS = (
-    Case("ir", "label", "a dash in the label", _called("sub-bad-x"), FAILED, "sub-bad-x.*label", fast=True),
+    Case("ir", "label", "a dash in the label", _called("sub-bad-x"), FAILED, "sub-bad-x.*label"),
     Case("ir", "label", "a bracket in the label", _called("sub-b(a"), FAILED, r"sub-b\(a.*label"),
     Case("ir", "label", "Arabic digits", _called("sub-\u0660\u0662"), FAILED, "label"),
     Case("ir", "label", "a line break in the label", _called("sub-a\nb"), FAILED, "label"),
@@ -189,7 +189,7 @@ LABELS = (
     Case("ir", "label", "a link to its folder elsewhere",
          _elsewhere, FINE),
     Case("ir", "label", "half of the images in a session", _own_and_session, FAILED, "sub-02"),
-    Case("ir", "nothing", "anat is a file", _anat_is(empty), FAILED, "sub-02", fast=True),
+    Case("ir", "nothing", "anat is a file", _anat_is(empty), FAILED, "sub-02"),
     Case("ir", "nothing", "anat is empty", _anat_is(folder), FAILED, "sub-02"),
     Case("ir", "nothing", "anat is a link to nothing", _anat_is(link_to("none")), FAILED, "sub-02"),
     Case("ir", "nothing", "the folder is empty", _replaced_by(folder), FAILED, "sub-02"),
@@ -203,30 +203,30 @@ LABELS = (
 
 
 ROOT = tuple(
-    Case("ir", "root", f"{name} is {words}", root_thing(name, make), FINE, names, fast=fast)
-    for name, words, make, names, fast in (
-        ("participants.json", "a link to nothing", link_to(".git/annex/objects/none"), "", False),
-        ("participants.json", "a link to itself", to_itself, "", False),
-        ("participants.json", "a pipe", pipe, "", False),
-        ("participants.json", "a folder", folder, "", False),
-        ("participants.json", "arrays 100000 deep", lambda path: path.write_bytes(deep()), "", False),
-        ("participants.json", "cut", lambda path: path.write_bytes(b'{"a":'), "", False),
-        ("participants.tsv", "a link to nothing", link_to("none"), "", False),
-        ("participants.tsv", "not UTF-8", lambda path: path.write_bytes(b"\xff\xfe\t\n"), "", False),
-        ("dwi.bval", "a link to nothing", link_to(".git/annex/objects/none"), "", False),
-        ("dataset_description.json", "a link to nothing", link_to("none"), "dataset_description", False),
-        ("dataset_description.json", "a link to itself", to_itself, "dataset_description", False),
-        ("dataset_description.json", "a pipe", pipe, "dataset_description", False),
-        ("dataset_description.json", "a folder", folder, "dataset_description", False),
-        ("dataset_description.json", "arrays 100000 deep", lambda path: path.write_bytes(deep()), "dataset_description", False),
-        ("dataset_description.json", "a list", lambda path: path.write_bytes(b"[]"), "dataset_description", False),
-        ("dataset_description.json", "empty", empty, "dataset_description", False),
-        ("dataset_description.json", "not UTF-8", lambda path: path.write_bytes(b'{"Name": "\xff"}'), "dataset_description", False),
+    Case("ir", "root", f"{name} is {words}", root_thing(name, make), FINE, names)
+    for name, words, make, names in (
+        ("participants.json", "a link to nothing", link_to(".git/annex/objects/none"), ""),
+        ("participants.json", "a link to itself", to_itself, ""),
+        ("participants.json", "a pipe", pipe, ""),
+        ("participants.json", "a folder", folder, ""),
+        ("participants.json", "arrays 100000 deep", lambda path: path.write_bytes(deep()), ""),
+        ("participants.json", "cut", lambda path: path.write_bytes(b'{"a":'), ""),
+        ("participants.tsv", "a link to nothing", link_to("none"), ""),
+        ("participants.tsv", "not UTF-8", lambda path: path.write_bytes(b"\xff\xfe\t\n"), ""),
+        ("dwi.bval", "a link to nothing", link_to(".git/annex/objects/none"), ""),
+        ("dataset_description.json", "a link to nothing", link_to("none"), "dataset_description"),
+        ("dataset_description.json", "a link to itself", to_itself, "dataset_description"),
+        ("dataset_description.json", "a pipe", pipe, "dataset_description"),
+        ("dataset_description.json", "a folder", folder, "dataset_description"),
+        ("dataset_description.json", "arrays 100000 deep", lambda path: path.write_bytes(deep()), "dataset_description"),
+        ("dataset_description.json", "a list", lambda path: path.write_bytes(b"[]"), "dataset_description"),
+        ("dataset_description.json", "empty", empty, "dataset_description"),
+        ("dataset_description.json", "not UTF-8", lambda path: path.write_bytes(b'{"Name": "\xff"}'), "dataset_description"),
         ("dataset_description.json", "with a mark of byte order",
-         lambda path: path.write_bytes(b'\xef\xbb\xbf{"Name": "a", "BIDSVersion": "1.10.0"}'), "", False),
-        ("dataset_description.json", "missing", lambda _: None, "dataset_description", False),
-        (".bidsignore", "a folder", folder, "", False),
-        ("code", "a link to the root", link_to("."), "", False),
+         lambda path: path.write_bytes(b'\xef\xbb\xbf{"Name": "a", "BIDSVersion": "1.10.0"}'), ""),
+        ("dataset_description.json", "missing", lambda _: None, "dataset_description"),
+        (".bidsignore", "a folder", folder, ""),
+        ("code", "a link to the root", link_to("."), ""),
     )
 )  # fmt: skip
 
@@ -277,7 +277,7 @@ def _many(n: int) -> Callable[[Place], object]:
 
 
 SOURCEDATA = (
-    Case("ir", "sourcedata", "DICOM inside and outside of a session", _conflict, FINE, fast=True),
+    Case("ir", "sourcedata", "DICOM inside and outside of a session", _conflict, FINE),
     Case("ir", "sourcedata", "two folders of one label", _sources("sub-02", "sub-0_2"), FINE),
     Case("ir", "sourcedata", "a folder without a letter", _sources("sub-___"), FINE),
     Case("ir", "sourcedata", "a pipe", _source_thing(f"{BAD}/pipe", pipe), FINE),

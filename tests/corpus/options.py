@@ -46,17 +46,16 @@ def _database(tables: str = "") -> Callable[[Place], object]:
     return change
 
 
-def _usage(  # noqa: PLR0913 - the columns of the table
+def _usage(
     words: str,
     *options: str,
     names: str,
     change: Callable[[Place], object] = nothing,
     code: int = 64,
     form: str = "ir",
-    fast: bool = False,
 ) -> Case:
     """Return a case of options that cannot be right: finished results stay byte for byte."""
-    return Case(form, "option", words, change, REFUSED, names, code=code, options=options, fast=fast, finished=True)
+    return Case(form, "option", words, change, REFUSED, names, code=code, options=options, finished=True)
 
 
 def _out_is_in(place: Place) -> None:
@@ -251,27 +250,27 @@ def _run(**changes: object) -> Callable[[Place], object]:
 
 
 GROUP = tuple(
-    Case("ir", "group", words, change, FINE, names, options=("--calibration-preset", "none"), level="group", fast=fast)
-    for words, change, names, fast in (
-        ("as it is", nothing, "", False),
-        ("log deep", _log_bytes(deep()), "02", False),
-        ("log cut", _log_bytes(b'{"runs": ['), "02", False),
-        ("log empty", _log_bytes(b""), "02", False),
-        ("log a list", _log_bytes(b"[]"), "02", False),
-        ("log not UTF-8", _log_bytes(b"\xff\xfe"), "02", False),
-        ("log without versions", _log(lambda log: log.pop("versions")), "02", False),
-        ("log with versions that are a list", _log(lambda log: log.update(versions=[])), "02", False),
-        ("log with runs that are a number", _log(lambda log: log.update(runs=7)), "02", False),
-        ("log with failures that are a number", _log(lambda log: log.update(failures=7)), "02", False),
-        ("run without name", _run(name=None), "02", False),
-        ("run whose name is none", _run(name="../../../etc/passwd"), "02", False),
-        ("run without quartiles", _run(summary={"Voxels": 1, "MedianSD": 0.1}), "02", False),
-        ("run with one quartile", _run(summary={"Voxels": 1, "MedianSD": 0.1, "Quartiles": [1.0]}), "02", False),
-        ("run with quartiles that are texts", _run(summary={"Voxels": 1, "MedianSD": 0.1, "Quartiles": ["a", "b", "c"]}), "02", False),
-        ("run with warnings that are a number", _run(warnings=7), "02", False),
-        ("maps gone", lambda place: shutil.rmtree(place.out_dir / BAD), "", False),
-        ("log a pipe", _log_is(pipe), "02", False),
-        ("log a link to nothing", _log_is(link_to("none")), "02", False),
+    Case("ir", "group", words, change, FINE, names, options=("--calibration-preset", "none"), level="group")
+    for words, change, names in (
+        ("as it is", nothing, ""),
+        ("log deep", _log_bytes(deep()), "02"),
+        ("log cut", _log_bytes(b'{"runs": ['), "02"),
+        ("log empty", _log_bytes(b""), "02"),
+        ("log a list", _log_bytes(b"[]"), "02"),
+        ("log not UTF-8", _log_bytes(b"\xff\xfe"), "02"),
+        ("log without versions", _log(lambda log: log.pop("versions")), "02"),
+        ("log with versions that are a list", _log(lambda log: log.update(versions=[])), "02"),
+        ("log with runs that are a number", _log(lambda log: log.update(runs=7)), "02"),
+        ("log with failures that are a number", _log(lambda log: log.update(failures=7)), "02"),
+        ("run without name", _run(name=None), "02"),
+        ("run whose name is none", _run(name="../../../etc/passwd"), "02"),
+        ("run without quartiles", _run(summary={"Voxels": 1, "MedianSD": 0.1}), "02"),
+        ("run with one quartile", _run(summary={"Voxels": 1, "MedianSD": 0.1, "Quartiles": [1.0]}), "02"),
+        ("run with quartiles that are texts", _run(summary={"Voxels": 1, "MedianSD": 0.1, "Quartiles": ["a", "b", "c"]}), "02"),
+        ("run with warnings that are a number", _run(warnings=7), "02"),
+        ("maps gone", lambda place: shutil.rmtree(place.out_dir / BAD), ""),
+        ("log a pipe", _log_is(pipe), "02"),
+        ("log a link to nothing", _log_is(link_to("none")), "02"),
     )
 )  # fmt: skip
 

@@ -83,7 +83,7 @@ def _b1_fields(**changes: object) -> Callable[[Place], object]:
 
 
 MP2RAGE = (
-    Case("mp2rage", "valid", "as it is", lambda _: None, FINE, fast=True),
+    Case("mp2rage", "valid", "as it is", lambda _: None, FINE),
     Case("mp2rage", "value", "InversionTime missing", fields(InversionTime=MISSING), FAILED, NAME + ".*InversionTime"),
     Case("mp2rage", "value", "InversionTime in ms", scaled_fields("InversionTime", 1e3), FAILED, "InversionTime"),
     Case("mp2rage", "value", "InversionTime 1e-300", fields(InversionTime=1e-300), FAILED, NAME + ".*InversionTime"),

@@ -12,3 +12,32 @@ CASES = (
     *scanner.CASES,
     *options.CASES,
 )
+
+FAST = frozenset(
+    {
+        "ir: value: InversionTime missing",
+        "ir: value: InversionTime 1e-300",
+        "ir: json: empty",
+        "ir: json: a link to nothing",
+        "ir: valid: as it is",
+        "ir: valid: NIfTI-2",
+        "ir: stream: one byte of the middle flipped",
+        "ir: stream: stored voxels damaged",
+        "ir: stream: wrong checksum",
+        "ir: stream: a pipe",
+        "ir: memory: 512 x 512 x 256 zeros",
+        "ir: memory: dims 32767^3",
+        "ir: header: int16 of float32 voxels",
+        "ir: voxels: every image constant",
+        "ir: label: a dash in the label",
+        "ir: nothing: anat is a file",
+        "ir: sourcedata: DICOM inside and outside of a session",
+        "mp2rage: valid: as it is",
+        "ir: json: InversionTime twice",
+        "ir: json: arrays 100000 deep",
+        "ir: json: a pipe",
+        "ir: left out: called .nii.gz.part",
+        "ir: left out: image gone, sidecar there",
+    }
+)
+"""Those of the default tests: a few of each kind."""

@@ -70,7 +70,7 @@ def look(place: Place) -> Before:
 
 def judge(case: Case, place: Place, before: Before, ran: Ran, processed: Path) -> Verdict:
     """Hold a command against its case; ``processed`` is out_dir of the intact data."""
-    complaints = [*_ending(case, ran), *_left(place)]
+    complaints = [*_ending(case, ran), *_left(place, before)]
     if _listing(place.bids_dir) != before.bids_dir:
         complaints.append("bids_dir was changed")
     if case.never and not ran.ended:
@@ -110,12 +110,12 @@ def _betrayed(case: Case, place: Place, ran: Ran) -> Iterator[str]:
             yield f"/{case.never}/ stands in {path.relative_to(place.out_dir)}"
 
 
-def _left(place: Place) -> Iterator[str]:
+def _left(place: Place, before: Before) -> Iterator[str]:
     """Say what is half-written, or stayed and should not."""
     for path in sorted(place.out_dir.rglob("*")) if place.out_dir.is_dir() else ():
         if path.name.startswith(".") and path.name != ".bidsignore":
             yield f"left behind: {path.relative_to(place.out_dir)}"
-        elif path.is_file() and not _is_whole(path):
+        elif path.is_file() and not _is_whole(path) and str(path.relative_to(place.out_dir)) not in before.out_dir:
             yield f"half-written: {path.relative_to(place.out_dir)}"
 
 
@@ -125,7 +125,7 @@ def _is_whole(path: Path) -> bool:
             gzip.decompress(path.read_bytes())
         elif path.suffix == ".json" and (path.name.startswith(BAD) or path.name == "dataset_description.json"):
             json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, EOFError, ValueError):
+    except (OSError, EOFError, ValueError, RecursionError):
         return False
     return True
 

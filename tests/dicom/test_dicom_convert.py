@@ -388,7 +388,16 @@ def test_files_without_whole_pixels_are_left_out_with_a_reason(source: Path, raw
     (entry,) = [entry for entry in record.series if entry.number == 9]
     assert "pixel data cut short (86 of 96 bytes)" in entry.outcome
     assert "no pixel data" in entry.outcome
+    assert "series 9: left out: pixel data cut short (86 of 96 bytes)" in record.warnings
     assert len(record.written) == 8
+
+
+def test_an_inversion_time_that_lacks_slices_is_missed_aloud(source: Path, raw_dir: Path) -> None:
+    write_set(source, SIEMENS)
+    write_volume(source, 3000.0, SIEMENS, series=9)
+    write_volume(source, 3000.0, SIEMENS, series=9)[0].unlink()
+    (warning,) = run(source, raw_dir).warnings
+    assert warning.startswith("series 9: left out: slices are missing")
 
 
 def test_a_damaged_gzip_is_left_out(source: Path, raw_dir: Path) -> None:
