@@ -10,7 +10,7 @@ import numpy as np
 
 from bids_t1.bids.images import MOST_VOXELS_BESIDE, common_grid, read_header, read_volume, require_few_voxels
 from bids_t1.bids.phase import phase_in_radians
-from bids_t1.bids.soundness import require_different, require_sound
+from bids_t1.bids.soundness import require_different, require_phases, require_sound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,6 +33,9 @@ class PartReader:
     """Every file that was opened, in order."""
 
     phase_origins: list[str] = field(default_factory=list)
+    constant_phases: list[float | None] = field(default_factory=list)
+    """The phase of each image that holds the same one in every voxel [rad], else None."""
+
     doubts: tuple[str, ...] = ()
     """Warnings of what is odd in the images."""
 
@@ -72,6 +75,7 @@ class PartReader:
         stack[0] = first
         for index, files in enumerate(images[1:], 1):
             stack[index] = self.read(files)
+        require_phases(images, self.constant_phases)
         self.doubts += require_different(images, stack)
         return stack
 
@@ -98,6 +102,7 @@ class PartReader:
             return combined
         phase, scale = phase_in_radians(files[1], second, self.protocol)
         self.phase_origins.append(scale.origin)
+        self.constant_phases.append(float(phase.flat[0]) if (phase == phase.flat[0]).all() else None)
         with np.errstate(invalid="ignore"):  # infinity times zero is NaN: the estimate marks either
             combined.real = first.values * np.cos(phase)
             combined.imag = first.values * np.sin(phase)

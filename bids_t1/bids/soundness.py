@@ -141,6 +141,29 @@ def _doubts_of_magnitude(file: RawFile, volume: Volume, finite: np.ndarray) -> t
     return tuple(doubts)
 
 
+def require_phases(files: Sequence[Sequence[RawFile]], constant: Sequence[float | None]) -> None:
+    """Refuse phase images that all hold one number: they tell no sign. One alone may be the reference of the others.
+
+    Parameters
+    ----------
+    files
+        What each image was read from.
+    constant
+        The phase of each image that holds the same one in every voxel [rad], else None; empty without phase images.
+
+    Raises
+    ------
+    InvalidInputError
+        If they do.
+    """
+    if len(constant) > 1 and None not in constant and len(set(constant)) == 1:
+        names = ", ".join(str(of_one[-1].name) for of_one in files)
+        raise InvalidInputError(
+            f"{names}: hold a phase of {constant[0]:g} rad in every voxel; expected phases, which tell the signs. "
+            "Convert them again, or leave them out with --bids-filter-file."
+        )
+
+
 def require_different(files: Sequence[Sequence[RawFile]], stack: np.ndarray) -> tuple[str, ...]:
     """Refuse two images of a run that are one and the same; return warnings of images that lack a part of the others.
 

@@ -16,7 +16,7 @@ from bids_t1.data.acquisition import RawFile
 from bids_t1.data.entities import BidsName
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.sidecar import Sidecar
-from tests.small_bids import AFFINE, write_image, write_root, write_run
+from tests.small_bids import AFFINE, complex_images, write_image, write_root, write_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -154,3 +154,19 @@ def test_two_images_may_differ_anywhere(tmp_path: Path) -> None:
     stack = np.stack([NOISY, np.where(HEAD, NOISY, 0.0)])
     file = RawFile(tmp_path / "sub-01_IRT1.nii.gz", BidsName.parse("sub-01_IRT1.nii.gz"), Sidecar("", {}))
     assert require_different([(file,), (file,)], stack) == ()
+
+
+def test_phase_images_without_a_phase_are_refused(tmp_path: Path) -> None:
+    images = np.abs(complex_images())
+    write_run(write_root(tmp_path), parts=("mag", "phase"), images=images)
+    (run,) = find(tmp_path, "01").runs
+    with pytest.raises(InvalidInputError, match="a phase of 0 rad in every voxel"):
+        load_series(run, "InversionTime")
+
+
+def test_one_constant_phase_is_a_reference(tmp_path: Path) -> None:
+    images = complex_images()
+    images[-1] = np.abs(images[-1])
+    write_run(write_root(tmp_path), parts=("mag", "phase"), images=images)
+    (run,) = find(tmp_path, "01").runs
+    assert load_series(run, "InversionTime").kind == "complex"

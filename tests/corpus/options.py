@@ -37,7 +37,7 @@ def aside_thing(name: str, make: Callable[[Path], object]) -> Callable[[Place], 
     return change
 
 
-def _database(tables: str = "") -> Callable[[Place], object]:
+def _sqlite(tables: str) -> Callable[[Place], object]:
     def change(place: Place) -> None:
         with sqlite3.connect(place.aside / "layout_index.sqlite") as found:
             found.executescript(tables)
@@ -62,6 +62,12 @@ def _out_is_in(place: Place) -> None:
     """Make out_dir a link to bids_dir."""
     shutil.rmtree(place.out_dir)
     place.out_dir.symlink_to(place.bids_dir)
+
+
+def _database(words: str, change: Callable[[Place], object]) -> Case:
+    """Return a case of a saved index that is none: nobody has images then."""
+    options = ("--bids-database-dir", "{aside}")
+    return Case("ir", "option", f"database {words}", change, FAILED, "database", code=64, options=options)
 
 
 FILTER = ("--bids-filter-file", "{aside}/filter.json")
@@ -111,11 +117,9 @@ OPTIONS = (
            code=18),
     _usage("filter with a key twice", *FILTER, names="filter",
            change=aside("filter.json", '{"IRT1": {"run": 1, "run": 2}}')),
-    _usage("database that is not SQLite", "--bids-database-dir", "{aside}", names="database",
-           change=aside("layout_index.sqlite", b"junk" * 500)),
-    _usage("database empty", "--bids-database-dir", "{aside}", names="database", change=aside("layout_index.sqlite", b"")),
-    _usage("database of other tables", "--bids-database-dir", "{aside}", names="database",
-           change=_database("create table a (b int);")),
+    _database("that is not SQLite", aside("layout_index.sqlite", b"junk" * 500)),
+    _database("empty", aside("layout_index.sqlite", b"")),
+    _database("of other tables", _sqlite("create table a (b int);")),
     _usage("derivatives that are not there", "-d", "{aside}/none", names="none", code=66),
     _usage("calibration that is not there", "--calibration", "{aside}/none", names="none", code=66, form="mp2rage"),
     _usage("out_dir is bids_dir", names="bids_dir", change=_out_is_in),
@@ -187,7 +191,7 @@ OUTPUT = (
     Case("ir", "output", "a description that is none",
          _out_of({"dataset_description.json": "[]", f"{BAD}/anat/x.nii.gz": "precious"}), REFUSED, "out", code=73),
     Case("ir", "output", "only somebody's files", _out_of({"thesis.tex": "precious"}), REFUSED, "out", code=73),
-    Case("dicom", "output", "converted data are another dataset", _converted_is_another, REFUSED, "raw", code=73),
+    Case("dicom", "output", "converted data are another dataset", _converted_is_another, REFUSED, "out", code=73),
     Case("ir", "output", "a file", lambda place: place.out_dir.write_text("x"), REFUSED, "out", code=73),
     Case("ir", "output", "a link to nothing", lambda place: link_to("none/none")(place.out_dir), FINE, ""),
     Case("ir", "output", "a log of before is deep",

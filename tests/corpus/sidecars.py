@@ -53,7 +53,7 @@ VALUES = (
     Case("ir", "value", "all InversionTime in kiloseconds", scaled_fields("InversionTime", 1e-3), FAILED, "InversionTime"),
     Case("ir", "value", "InversionTime true", fields(InversionTime=True), FAILED, TIME + " is True"),
     Case("ir", "value", "InversionTime a text", fields(InversionTime="1.2"), FAILED, TIME + " is '1.2'"),
-    Case("ir", "value", "InversionTime a list", fields(InversionTime=[1.2]), FAILED, TIME),
+    Case("ir", "value", "InversionTime a list", fields(InversionTime=[1.2]), FINE),
     Case("ir", "value", "InversionTime a table", fields(InversionTime={"s": 1.2}), FAILED, TIME),
     Case("ir", "value", "InversionTime NaN", raw_value("InversionTime", "NaN"), FAILED, TIME + " is nan"),
     Case("ir", "value", "InversionTime Infinity", raw_value("InversionTime", "Infinity"), FAILED, TIME + " is inf"),

@@ -94,7 +94,7 @@ def _ending(case: Case, ran: Ran) -> Iterator[str]:
         yield f"{ran.seconds:.0f} s"
     if ran.memory > MOST_MEMORY:
         yield f"{ran.memory:.0f} MB"
-    if re.search(case.names, ran.said) is None:
+    if re.search(case.names, ran.said, re.DOTALL) is None:
         yield f"does not say /{case.names}/"
 
 
@@ -148,7 +148,7 @@ def _failure(case: Case, out_dir: Path, ran: Ran, processed: Path) -> Iterator[s
 
 def _success(case: Case, out_dir: Path, ran: Ran, processed: Path) -> Iterator[str]:
     """Say what is wrong where all went well: numbers that changed without a word."""
-    told = bool(case.names) and re.search(case.names, ran.said) is not None
+    told = bool(case.names) and re.search(case.names, ran.said, re.DOTALL) is not None
     if case.wanted is Wanted.FINE or not told:
         silent = "" if case.wanted is Wanted.FINE else "silent: "
         yield from (f"{silent}{found}" for found in _numbers(out_dir, processed))

@@ -237,7 +237,7 @@ def protocol(content: bytes) -> None:
         lines[draw.one_of(tuple(lines))] = draw.one_of(
             (*ODD_VALUES, *ODD_JSON, "0x", "0xffffffffffffffffffff", "1.2.3", "1e", ".")
         )
-    text = asc_conv(lines)
+    text = asc_conv({key: str(value).encode("ascii", "ignore").decode() for key, value in lines.items()})
     at = int.from_bytes(draw.take(2), "little") % len(text)
     header = Dataset()
     block = header.private_block(0x0029, "SIEMENS CSA HEADER", create=True)
