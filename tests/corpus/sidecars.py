@@ -69,7 +69,7 @@ VALUES = (
     Case("ir", "value", "RepetitionTime negative", all_fields(RepetitionTime=-6), FAILED, "RepetitionTime is -6"),
     Case("ir", "value", "RepetitionTime in ms", all_fields(RepetitionTime=6000), FAILED, "RepetitionTime is 6000"),
     Case("ir", "value", "RepetitionTime a text", all_fields(RepetitionTime="6"), FAILED, "RepetitionTime is '6'"),
-    Case("ir", "value", "RepetitionTime a list", all_fields(RepetitionTime=[6]), FAILED, "RepetitionTime"),
+    Case("ir", "value", "RepetitionTime a list", all_fields(RepetitionTime=[6.0]), FINE),
     Case("ir", "value", "RepetitionTime missing", all_fields(RepetitionTime=MISSING), WARNED, "RepetitionTime"),
     Case("ir", "value", "RepetitionTimePreparation says it too",
          all_fields(RepetitionTimePreparation=6.0), FINE),

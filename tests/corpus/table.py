@@ -38,6 +38,15 @@ FAST = frozenset(
         "ir: json: a pipe",
         "ir: left out: called .nii.gz.part",
         "ir: left out: image gone, sidecar there",
+        "ir of 3, no noise: documented: as it is",
+        "ir: root: dataset_description.json is a link to nothing",
+        "dicom: patients: one series of another patient",
+        "dicom: attribute: ESC in ProtocolName",
+        "dicom: pixels: BitsAllocated 12 in one series",
+        "ir: option: t1-range in ms",
+        "ir: output: another raw dataset",
+        "dicom: privacy: folder called after the patient, nothing usable",
+        "ir: option: filter deep",
     }
 )
 """Those of the default tests: a few of each kind."""
