@@ -27,6 +27,10 @@ class InvalidInputError(BidsT1Error):
     exit_code = 16
 
 
+class NoSignalError(InvalidInputError):
+    """Images, or a part of them, hold nothing but noise."""
+
+
 class NothingSelectedError(BidsT1Error):
     """Labels or filters that match no data."""
 

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from scipy import stats
 
-from bids_t1.data.errors import InvalidInputError
+from bids_t1.data.errors import InvalidInputError, NoSignalError
 from bids_t1.data.estimate import Estimate, LearnedRatio, NoiseLevels, VoxelStatus
 from bids_t1.estimation.chunks import choose_device, for_each_chunk
 from bids_t1.estimation.dictionary import Dictionary, build_dictionaries
-from bids_t1.estimation.noise import find_background, remove_noise_floor
+from bids_t1.estimation.noise import Background, find_background, remove_noise_floor
 from bids_t1.estimation.polarity import Solution, real_part, solve_signed, solve_unsigned
 from bids_t1.estimation.ratio_prior import RatioPrior, learn_ratio_prior
 from bids_t1.estimation.refinement import TINY, Problem
@@ -69,6 +69,9 @@ class EstimationOptions:
 
     restore_polarity: bool = False
     """Whether the signs of real and complex data are set aside and chosen as for magnitudes."""
+
+    background: Background | None = None
+    """Noise of the whole image, where a part of it is estimated; None: found in what is estimated."""
 
     device: str = "auto"
     """auto, cpu or cuda."""
@@ -178,7 +181,9 @@ def _prepare(model: SignalModel, flat: Measurements, kind: Kind, options: Estima
 def _begin(model: SignalModel, flat: Measurements, kind: Kind, options: EstimationOptions) -> tuple[_Plan, Solution]:
     """Fit a regular sample of the voxels and learn the noise."""
     device = choose_device(options.device)
-    background = find_background(flat) if kind == "magnitude" else None
+    background = options.background
+    if background is None and kind == "magnitude":
+        background = find_background(flat)
     plan = _Plan(
         model=model,
         options=options,
@@ -227,7 +232,7 @@ def _sample(plan: _Plan, flat: Measurements) -> torch.Tensor:
         with_signal = torch.nonzero(_initial_status(plan, images) == VoxelStatus.FITTED).squeeze(1)
         if len(with_signal):
             return images[:, with_signal[:: max(1, len(with_signal) // SAMPLE)]]
-    raise InvalidInputError("no voxel has a finite signal above the noise; expected images of a head or phantom.")
+    raise NoSignalError("no voxel has a finite signal above the noise; expected images of a head or phantom.")
 
 
 def _with_residual(plan: _Plan, sample: torch.Tensor) -> tuple[_Plan, Solution]:

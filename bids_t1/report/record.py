@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 LABELS = {
     "InversionTimes": "Inversion times TI",
+    "AddedToInversionTimes": "Added to TI in each slice [s]",
     "RepetitionTimes": "Repetition times TR",
     "EchoTimes": "Echo times TE",
     "RepetitionTime": "Repetition time TR",

@@ -97,6 +97,23 @@ def treat(
     return Treatment(model=model, series=series, record=record, warnings=decision.warnings)
 
 
+def treat_slices(
+    model: InversionRecovery, series: Series, choice: FastChoice, field: float | None, options: EstimationOptions
+) -> Treatment:
+    """Decide about a run whose inversion times differ from slice to slice: nothing is asked, and nothing left out.
+
+    Raises
+    ------
+    InvalidInputError
+        If short inversion times are to be left out.
+    """
+    differ = "inversion times differ from slice to slice"
+    if choice == "exclude":
+        raise InvalidInputError(f"--ir-fast-component exclude: {differ}; expected auto, none or fit.")
+    treatment = treat(model, series, "none" if choice == "auto" else choice, field, options)
+    return replace(treatment, record=treatment.record | ({"Reason": differ} if choice == "auto" else {}))
+
+
 def _decide(
     model: InversionRecovery, series: Series, fast: float, limit: float, options: EstimationOptions
 ) -> _Decision:

@@ -27,8 +27,10 @@ from bids_t1.runs.common import (
     uris,
     versions,
 )
-from bids_t1.runs.fast_component import treat
+from bids_t1.runs.fast_component import treat, treat_slices
+from bids_t1.runs.slice_by_slice import estimate_slices, group_slices, only
 from bids_t1.sequences.inversion_recovery import InversionRecovery
+from bids_t1.sequences.slice_timing import slice_delays
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,7 +74,11 @@ def process(acquisition: Acquisition, raw: Path, settings: Settings) -> RunResul
     )
     field = if_valid(series.sidecars[0].number, "MagneticFieldStrength")
     with naming(acquisition):
-        treatment = treat(model, series, settings.fast_component, field, options)
+        delays = slice_delays(told, series.grid.shape)
+        if delays is None:
+            treatment = treat(model, series, settings.fast_component, field, options)
+        else:
+            treatment = treat_slices(model, series, settings.fast_component, field, options)
     model, series = treatment.model, treatment.series
     shape = series.grid.shape
     LOG.info(
@@ -83,7 +89,13 @@ def process(acquisition: Acquisition, raw: Path, settings: Settings) -> RunResul
         series.kind,
     )
     with computing(acquisition, shape, settings) as progress, near_one(series.measurements) as unit:
-        fitted = estimate(model, series.measurements, series.kind, options, progress=progress).in_images(unit)
+        if delays is None:
+            fitted = estimate(model, series.measurements, series.kind, options, progress=progress).in_images(unit)
+        else:
+            axis, table = delays
+            found, group = estimate_slices(group_slices(model, table), series, axis, options, progress)
+            fitted = found.in_images(unit)
+    shown = (model, series, fitted) if delays is None else (group.model, *only(group, axis, series, fitted))
     counts = count_statuses(fitted.status)
     LOG.info(
         "%s: %d of %d voxels have an estimate",
@@ -97,9 +109,10 @@ def process(acquisition: Acquisition, raw: Path, settings: Settings) -> RunResul
         grid=series.grid,
         maps=_maps(model, fitted),
         record=_record(series, model, fitted, raw, settings)
-        | {"FastComponent": treatment.record, "Residuals": _residuals(model, series, fitted)},
+        | ({} if delays is None else {"AddedToInversionTimes": delays[1].T.tolist()})
+        | {"FastComponent": treatment.record, "Residuals": _residuals(*shown)},
         status_counts=counts,
-        examples=choose_examples(model, series, model.inversion_times, fitted),
+        examples=choose_examples(shown[0], shown[1], shown[0].inversion_times, shown[2]),
         warnings=(*series.warnings, *notes, *treatment.warnings, *_doubts(counts)),
     )
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from bids_t1.data.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from bids_t1.data.sidecar import Sidecar
 
@@ -33,17 +37,16 @@ def slice_doubts(sidecars: Sequence[Sidecar], *, ideal: bool) -> tuple[str, ...]
         If the efficiency is not free to take up the delay.
     """
     spread = max((_spread(sidecar) for sidecar in sidecars), default=0.0)
-    if spread <= SAME_TIME or all(sidecar.text(INVERSION_KEY) == SELECTIVE for sidecar in sidecars):
+    declared = {sidecar.text(INVERSION_KEY) for sidecar in sidecars}
+    if spread <= SAME_TIME or declared in ({SELECTIVE}, {NON_SELECTIVE}):
         return ()
-    shared = any(sidecar.text(INVERSION_KEY) == NON_SELECTIVE for sidecar in sidecars)
     told = (
-        f"SliceTiming differs by up to {spread:.3g} s between slices, which "
-        + ("add" if shared else "would add")
-        + " to InversionTime where one inversion serves all slices"
+        f"SliceTiming differs by up to {spread:.3g} s between slices, which would add to InversionTime where one "
+        "inversion serves all slices"
     )
     advice = (
-        f'Write {INVERSION_KEY} = "{SELECTIVE}" into the sidecars, or the table IRT1 of the protocol file, where each '
-        "slice has an inversion of its own."
+        f'Write {INVERSION_KEY} = "{NON_SELECTIVE}" into the sidecars, or the table IRT1 of the protocol file, where '
+        f'it does, and "{SELECTIVE}" where each slice has an inversion of its own.'
     )
     if ideal:
         raise InvalidInputError(
@@ -54,6 +57,34 @@ def slice_doubts(sidecars: Sequence[Sidecar], *, ideal: bool) -> tuple[str, ...]
         f"images, but T1 is wrong where the order of slices changes from image to image. {advice}"
     )
     return (doubt,)
+
+
+def slice_delays(sidecars: Sequence[Sidecar], shape: Sequence[int]) -> tuple[int, NDArray[np.float64]] | None:
+    """Return what is added to the inversion time of each slice; None where slices share no inversion.
+
+    Returns
+    -------
+    The axis of the slices, and delays (measurement, slice) [s].
+
+    Raises
+    ------
+    InvalidInputError
+        If one inversion is said to serve all slices, and their timing does not fit the images.
+    """
+    spread = max((_spread(sidecar) for sidecar in sidecars), default=0.0)
+    if spread <= SAME_TIME or {sidecar.text(INVERSION_KEY) for sidecar in sidecars} != {NON_SELECTIVE}:
+        return None
+    direction = sidecars[0].text("SliceEncodingDirection") or "k"
+    axis = "ijk".find(direction[:1])
+    delays = [sidecar.numbers("SliceTiming") or () for sidecar in sidecars]
+    if axis < 0 or any(len(times) != shape[axis] or min(times) < 0 for times in delays):
+        raise InvalidInputError(
+            f"{sidecars[0].name}: SliceTiming holds {', '.join(str(len(times)) for times in delays)} times along "
+            f"{direction!r} for images of {' x '.join(map(str, shape))} voxels; expected one per slice, from 0 s. "
+            "Correct the sidecars."
+        )
+    table = np.array(delays)
+    return axis, table[:, ::-1] if direction.endswith("-") else table
 
 
 def _spread(sidecar: Sidecar) -> float:

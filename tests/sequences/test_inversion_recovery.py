@@ -268,6 +268,7 @@ def test_slices_at_different_times_are_warned_about_unless_each_has_its_inversio
     assert "SliceTiming differs by up to 0.24 s" in note
     silent: tuple[dict[str, object], ...] = (
         {"SliceTiming": [0.0, 0.12, 0.24], "Inversion": "selective"},
+        {"SliceTiming": [0.0, 0.12, 0.24], "Inversion": "non-selective"},
         {"SliceTiming": [0.3, 0.3, 0.3]},
         {"SliceTiming": []},
         {"SliceTiming": ["a", None]},
