@@ -55,7 +55,7 @@ def require_out_dir(out_dir: Path, bids_dir: Path) -> None:
         If input and output would mix.
     """
     _require_apart(out_dir, bids_dir)
-    found = _foreign(out_dir, "derivative")
+    found = _foreign(out_dir, "derivative", bids_dir)
     if found is not None:
         raise CannotCreateOutputError(
             f"{out_dir}: {found}; expected a folder that is empty or not there, or one that bids_t1 made. "
@@ -121,8 +121,11 @@ def _same_or_inside(inner: Path, outer: Path) -> bool:
     return any(_same(folder, outer) for folder in (inner, *inner.parents))
 
 
-def _foreign(folder: Path, dataset_type: str) -> str | None:
-    """Say what there is in a folder that this program did not make; None where there is nothing of the kind."""
+def _foreign(folder: Path, dataset_type: str, bids_dir: Path | None = None) -> str | None:
+    """Say what there is in a folder that this program did not make; None where there is nothing of the kind.
+
+    BIDS lets derivatives hold the dataset that they were made of, in ``sourcedata``: the input may lie there.
+    """
     if not os.path.lexists(folder):
         return None
     if not folder.is_dir():
@@ -131,7 +134,7 @@ def _foreign(folder: Path, dataset_type: str) -> str | None:
     if os.path.lexists(folder / DESCRIPTION):
         return _foreign_description(folder, dataset_type)
     others = [name for name in names if not _WITHOUT_DATA.fullmatch(name)]
-    if all(map(_UNDESCRIBED.fullmatch, others)) and _only_own(folder):
+    if all(map(_UNDESCRIBED.fullmatch, others)) and _only_own(folder, bids_dir):
         return None
     return _what_it_holds(folder, others)
 
@@ -145,15 +148,15 @@ def _names(folder: Path) -> list[str]:
         ) from error
 
 
-def _only_own(folder: Path) -> bool:
-    """Tell whether logs and converted images in a folder are of this program."""
+def _only_own(folder: Path, bids_dir: Path | None) -> bool:
+    """Tell whether logs and converted images in a folder are of this program, or the images its input."""
     logs = _names(folder / "logs") if (folder / "logs").is_dir() else []
+    if not all(map(_OF_LOGS.fullmatch, logs)):
+        return False
+    if bids_dir is not None and bids_dir.is_relative_to(folder / "sourcedata"):
+        return True
     source_data = _names(folder / "sourcedata") if (folder / "sourcedata").is_dir() else []
-    return (
-        all(map(_OF_LOGS.fullmatch, logs))
-        and set(source_data) <= {"raw"}
-        and _foreign(folder / "sourcedata" / "raw", "raw") is None
-    )
+    return set(source_data) <= {"raw"} and _foreign(folder / "sourcedata" / "raw", "raw") is None
 
 
 def _foreign_description(folder: Path, dataset_type: str) -> str | None:
