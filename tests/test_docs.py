@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bids_t1.cli import build_parser
-from bids_t1.data.errors import BidsT1Error, Stopped
+from bids_t1.data.errors import BidsT1Error, Interrupted, Stopped
 from bids_t1.data.outputs import OUTPUTS, Output
 
 ROOT = Path(__file__).parents[1]
@@ -36,7 +36,7 @@ def error_codes() -> list[int]:
     family = [BidsT1Error]
     for error in family:
         family.extend(error.__subclasses__())
-    return sorted({Stopped.exit_code, *(error.exit_code for error in family)})
+    return sorted({Stopped.exit_code, Interrupted.exit_code, *(error.exit_code for error in family)})
 
 
 @pytest.mark.parametrize("row", OUTPUTS, ids=lambda row: row.ending)

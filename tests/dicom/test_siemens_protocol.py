@@ -106,6 +106,17 @@ def test_contrasts_are_readouts_only_with_an_inversion_time_each(
 
 
 @pytest.mark.parametrize(
+    "key", ["lInvContrasts", "lContrasts", "alTI[0]", "sKSpace.lPartitions", "sFastImaging.lEchoSpacing"]
+)
+@pytest.mark.parametrize("number", ["1e400", "9" * 400, "0x" + "f" * 300])
+def test_numbers_without_end_are_not_read(tmp_path: Path, key: str, number: str) -> None:
+    (file, _) = write_volume(
+        tmp_path, 700, MP2RAGE | {CSA_SERIES: asc_conv(protocol_lines() | {key: number})}, series=1
+    )
+    assert read_file(file).problem is None
+
+
+@pytest.mark.parametrize(
     "content",
     [
         b"",
