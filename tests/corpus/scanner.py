@@ -251,7 +251,7 @@ ATTRIBUTES = (
     Case("dicom", "attribute", "RepetitionTime inf", edited(text_number("RepetitionTime", "inf")), WARNED, "(?i)repetition ?time"),
     Case("dicom", "attribute", "EchoTime missing", edited(values(EchoTime=None)), FINE),
     Case("dicom", "attribute", "no UIDs of series and study",
-         edited(values(SeriesInstanceUID=None, StudyInstanceUID=None, FrameOfReferenceUID=None)), FINE),
+         edited(values(SeriesInstanceUID=None, StudyInstanceUID=None, FrameOfReferenceUID=None)), FAILED, "sub-02.*read"),
     Case("dicom", "attribute", "Manufacturer missing", edited(values(Manufacturer=None)), FINE),
     Case("dicom", "attribute", "Manufacturer of markup", edited(values(Manufacturer="<script>Siemens</script>")), FINE),
     Case("dicom", "attribute", "ImageType missing", edited(values(ImageType=None)), FINE),
