@@ -93,7 +93,7 @@ class BidsName:
         unknown = sorted(set(entities) - set(ENTITY_ORDER))
         if unknown:
             raise InvalidInputError(
-                f"{plain(filename)}: {', '.join(unknown)} is no entity of BIDS; expected one of "
+                f"{plain(filename)}: {plain(', '.join(unknown))} is no entity of BIDS; expected one of "
                 f"{', '.join(ENTITY_ORDER)}. Rename the file."
             )
         return cls.build(entities, suffix, dot + extension)

@@ -157,7 +157,7 @@ def test_a_header_that_cannot_be_is_refused_without_a_voxel_read(tmp_path: Path,
         read_header(path)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 @given(
     st.lists(st.tuples(st.integers(0, HEADER + 20), st.integers(0, 255)), min_size=1, max_size=4),
     st.sampled_from(["nii", "nii.gz"]),

@@ -82,7 +82,7 @@ def consistent(found: Estimate | PosteriorEstimate) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # numbers beyond single precision are told by statuses
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=15)
 @given(st.data())
 def test_degenerate_images_end_in_statuses_or_an_expected_failure(data: st.DataObject) -> None:
     model = data.draw(st.sampled_from([IR, IR_OF_THREE, TWO_ECHOES, THREE_ECHOES]))
@@ -101,7 +101,7 @@ def test_degenerate_images_end_in_statuses_or_an_expected_failure(data: st.DataO
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=12)
 @given(st.data())
 def test_degenerate_readouts_end_in_statuses_or_an_expected_failure(data: st.DataObject) -> None:
     form = data.draw(st.sampled_from(get_args(InputForm)))

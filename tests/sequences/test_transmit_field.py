@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bids_t1.data.errors import InvalidInputError
@@ -174,7 +174,6 @@ def test_noise_of_echoes_stays_unbiased_near_90_degrees() -> None:
 fields = st.floats(0.4, 1.45)
 
 
-@settings(deadline=None)
 @given(field=fields, alpha=st.floats(10, 60), gain=st.floats(1e-3, 1e6))
 def test_double_angle_inverts_its_model(field: float, alpha: float, gain: float) -> None:
     angle = math.radians(alpha) * field
@@ -182,7 +181,6 @@ def test_double_angle_inverts_its_model(field: float, alpha: float, gain: float)
     assert DoubleAngle(angles=(alpha, 2 * alpha)).transmit(*images)[0] == pytest.approx(field, rel=1e-6)
 
 
-@settings(deadline=None)
 @given(field=fields, alpha=st.floats(10, 60), n=st.floats(2, 10))
 def test_actual_flip_angle_inverts_its_model(field: float, alpha: float, n: float) -> None:
     cosine = math.cos(math.radians(alpha) * field)
@@ -191,7 +189,6 @@ def test_actual_flip_angle_inverts_its_model(field: float, alpha: float, n: floa
     assert method.transmit(np.ones(1), ratio)[0] == pytest.approx(field, rel=1e-6)
 
 
-@settings(deadline=None)
 @given(field=fields, t1=st.floats(0.6, 3.0), second=st.floats(0.6, 2.2))
 def test_saturated_trains_invert_their_model(field: float, t1: float, second: float) -> None:
     protocol = sa2rage(t1=t1, inversion_times=(0.075, second))
