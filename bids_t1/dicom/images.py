@@ -274,6 +274,8 @@ def _problem_of_pixels(header: Header, syntax: UID | None, n_pixel_bytes: int) -
     n_pixel_bytes -= _ELEMENT_HEADER[syntax is not None and syntax.is_implicit_VR]
     if n_pixel_bytes < expected:
         return "no pixel data" if n_pixel_bytes <= 0 else f"pixel data cut short ({n_pixel_bytes} of {expected} bytes)"
+    if expected == size and n_pixel_bytes in {2 * size, 4 * size}:
+        return f"{n_pixel_bytes} bytes of pixels; expected {size} with {bits:g} bits allocated for each"
     return None
 
 

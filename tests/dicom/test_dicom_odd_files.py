@@ -96,6 +96,7 @@ def test_nesting_without_end_is_unreadable(tmp_path: Path) -> None:
     [
         ({"BitsAllocated": 12}, "BitsAllocated is 12; expected 8, 16 or 32"),
         ({"SamplesPerPixel": 3}, "SamplesPerPixel is 3"),
+        ({"BitsAllocated": 8}, "96 bytes of pixels; expected 48 with 8 bits allocated for each"),
         ({"Rows": 60000, "Columns": 60000}, "GiB of pixels in one file"),
     ],
 )
