@@ -31,6 +31,80 @@ SMALLEST_SPREAD = 0.04
 """Interquartile range of S in noise: 0.5 for one receive channel, 0.06 for a sum over 32, less when regularised."""
 
 
+class ProcessedUniError(InvalidInputError):
+    """A UNI image that is of no use, whatever else is known of it."""
+
+
+EDGE_SHARE = 1 / 8
+"""Of the length of an axis: air surrounds a head where two axes are this close to their ends."""
+
+AIR_AT_THE_BOTTOM = -0.4
+"""S of noise that lies below is regularised, or multiplied by a magnitude and stored as whole numbers."""
+
+BROADER = 4.0
+"""Where the middle of an image is not so much broader in S than its edges, these are not air."""
+
+MASKED_EDGES = 0.5
+"""Share of the edges without a value from which nothing is known of the air."""
+
+
+def refuse_processed(file: RawFile, uni: np.ndarray) -> tuple[str, ...]:
+    """Raise an error if a UNI image is regularised, or multiplied by a magnitude, by its air alone.
+
+    Noise has S of either sign, spread between -1/2 and 1/2 evenly for one channel. Regularisation, or a product with a
+    magnitude, leaves one value there: -1/2 or 0.
+
+    Parameters
+    ----------
+    file
+        The UNIT1 image, for the message.
+    uni
+        S, (x, y, z), NaN where it has none.
+
+    Returns
+    -------
+    A warning where the air is masked, so that nothing can be told.
+
+    Raises
+    ------
+    ProcessedUniError
+        If it is processed.
+    """
+    edges = uni[_edges(uni.shape)]
+    air = edges[np.isfinite(edges)].astype(np.float64)
+    if edges.size and air.size < (1 - MASKED_EDGES) * edges.size:
+        warning = (
+            f"{file.name}: its air is masked, so that it cannot be told from it whether this is a denoised UNI "
+            "(UNI-DEN), whose T1 is wrong everywhere. Was it the true UNI image?"
+        )
+        return (warning,)
+    middle = uni[tuple(slice(n // 4, n - n // 4) for n in uni.shape)]
+    middle = middle[np.isfinite(middle)].astype(np.float64)
+    if min(air.size, middle.size) < FEWEST_VOXELS:
+        return ()
+    low, median, high = np.quantile(air, [0.25, 0.5, 0.75])
+    within = float(np.subtract(*np.quantile(middle, [0.75, 0.25])))
+    one_value = high - low < SMALLEST_SPREAD and within > BROADER * (high - low)
+    at_the_bottom = high < AIR_AT_THE_BOTTOM and abs(float(np.median(middle)) - median) > SMALLEST_SPREAD
+    if not one_value and not at_the_bottom:
+        return ()
+    raise ProcessedUniError(
+        f"{file.name}: half of S at the edges of the image lies between {low:.3f} and {high:.3f}, as if air had a "
+        "signal; expected noise of either sign. This is a denoised UNI (UNI-DEN), or one that was multiplied by a "
+        "magnitude or smoothed, whose T1 is wrong everywhere. Give the true UNIT1, or magnitude and phase images."
+    )
+
+
+def _edges(shape: tuple[int, ...]) -> np.ndarray:
+    """Return where two axes or more are near their ends, (x, y, z)."""
+    near = []
+    for axis, n in enumerate(shape):
+        depth = max(1, int(n * EDGE_SHARE))
+        index = np.arange(n).reshape([-1 if other == axis else 1 for other in range(len(shape))])
+        near.append((index < depth) | (index >= n - depth))
+    return np.asarray(sum(side.astype(int) for side in np.broadcast_arrays(*near)) > 1)
+
+
 def refuse_denoised(file: RawFile, uni: np.ndarray, magnitudes: np.ndarray) -> None:
     """Raise an error if a UNI image is not the one its magnitudes belong to, but a regularised one.
 
@@ -49,12 +123,12 @@ def refuse_denoised(file: RawFile, uni: np.ndarray, magnitudes: np.ndarray) -> N
 
     Raises
     ------
-    InvalidInputError
+    ProcessedUniError
         If it is regularised.
     """
     found = _trace_of_regularisation(uni, magnitudes)
     if found is not None:
-        raise InvalidInputError(
+        raise ProcessedUniError(
             f"{file.name}: {found}; expected noise from -0.5 to 0.5. This is a denoised UNI (UNI-DEN), whose "
             "regularisation changes T1 everywhere. Give the true UNIT1, or magnitude and phase images."
         )

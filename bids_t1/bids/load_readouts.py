@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from bids_t1.bids.denoising import refuse_denoised
+from bids_t1.bids.denoising import ProcessedUniError, refuse_denoised, refuse_processed
 from bids_t1.bids.images import read_volume
 from bids_t1.bids.parts import PartReader
 from bids_t1.bids.soundness import require_signal
 from bids_t1.bids.uni import describes_denoised, read_uni
 from bids_t1.data.acquisition import ReadoutSeries
 from bids_t1.data.errors import InvalidInputError
+from bids_t1.data.sidecar import Unreadable
+from bids_t1.sequences.mp2rage_timing import of_readout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from bids_t1.bids.uni import Uni
     from bids_t1.data.acquisition import Acquisition, InputForm, RawFile
     from bids_t1.data.protocol import Protocol
+    from bids_t1.data.sidecar import Sidecar
 
 Parts = dict[str, "RawFile"]
 """The files of one readout by mag, phase, real and imag."""
 
 COMPLEX_PAIRS = (("real", "imag"), ("mag", "phase"))
+
+WHAT_IS_LOST: Mapping[InputForm, str] = {
+    "complex": "nothing, as other parts hold the same",
+    "UNIT1 and magnitudes": "nothing, as UNIT1 holds what the phases tell of T1",
+    "UNIT1 and last magnitude": "the magnitude of the first readout; readouts are taken as in phase",
+    "UNIT1": "the magnitudes; M0 is taken as the same everywhere, and noise is judged by UNIT1 alone",
+    "magnitudes": "the signs of the readouts, so that two values of T1 are possible in places",
+}
+"""Against the most informative form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,26 +66,71 @@ class _Plan:
 def load_readouts(
     acquisition: Acquisition, protocol: Protocol, admit: Callable[[int], object] = lambda _: None
 ) -> ReadoutSeries:
-    """Open the images of one MP2RAGE run, ordered by readout, in the most informative form.
+    """Open the images of one MP2RAGE run, ordered by readout, in the most informative form whose images can be used.
 
     Complex images of every readout; or UNIT1 and the magnitudes of all readouts or of one; or UNIT1; or magnitudes.
+    A warning tells which images were of no use, and what is lost.
     The protocol file may declare the scaling of phase images and of UNIT1. `admit` is called with the bytes that the
     images take, from their headers; it raises an error where that is too much.
 
     Raises
     ------
     InvalidInputError
-        If there is no usable form; if images are unreadable, empty or of different grids; if inversion times do not
-        rise with the number of the readout; if the scaling of phase or UNIT1 is not known, or UNIT1 is denoised.
+        If there is no usable form, with the reason of the most informative one: images are unreadable, empty or of
+        different grids, the scaling of phase or UNIT1 is not known, or UNIT1 is denoised; if inversion times do not
+        rise with the number of the readout.
     """
-    plan = _plan(acquisition)
-    _require_rising_times(plan)
+    failures: dict[str, InvalidInputError] = {}
+    richest: InputForm | None = None
+    refused: set[Path] = set()
+    for plan in _plans(acquisition, failures):
+        richest = richest or plan.form
+        if plan.uni is not None and plan.uni.path in refused:
+            continue
+        try:
+            _require_readable_sidecars(plan)
+        except InvalidInputError as error:
+            failures.setdefault(str(error), error)
+            continue
+        _require_rising_times(plan)
+        try:
+            series = _load(acquisition, plan, protocol, admit)
+        except InvalidInputError as error:
+            failures.setdefault(str(error), error)
+            if plan.uni is not None and isinstance(error, ProcessedUniError):
+                refused.add(plan.uni.path)
+            continue
+        lost = _told(acquisition, plan, richest, failures)
+        return replace(series, warnings=(*lost, *series.warnings), lost=lost)
+    raise next(iter(failures.values()))
+
+
+def _told(
+    acquisition: Acquisition, plan: _Plan, richest: InputForm, failures: Mapping[str, InvalidInputError]
+) -> tuple[str, ...]:
+    """Say what could not be used, and what that costs."""
+    if not failures:
+        return ()
+    instead = "" if plan.form == richest else f" instead of {richest}"
+    warning = (
+        f"{acquisition.name}: T1 is measured from {plan.form}{instead}, because an image cannot be used: "
+        f"{' '.join(failures)} What is lost: {WHAT_IS_LOST[plan.form]}."
+    )
+    return (warning,)
+
+
+def _load(acquisition: Acquisition, plan: _Plan, protocol: Protocol, admit: Callable[[int], object]) -> ReadoutSeries:
+    """Open the images of one form."""
     reader = PartReader(protocol.of("MP2RAGE"))
     grid, shifts = reader.open(plan.files, admit)
     readouts = reader.stack(plan.images) if plan.images else None
     uni = None if plan.uni is None else _read_uni(plan.uni, reader)
-    if plan.uni is not None and uni is not None and readouts is not None and plan.form == "UNIT1 and magnitudes":
-        refuse_denoised(plan.uni, uni.values, readouts)
+    doubts: tuple[str, ...] = ()
+    if plan.uni is not None and uni is not None:
+        if readouts is not None and plan.form == "UNIT1 and magnitudes":
+            refuse_denoised(plan.uni, uni.values, readouts)
+        else:
+            doubts = refuse_processed(plan.uni, uni.values)
     scaling = {"Phase": f"read with {'; '.join(dict.fromkeys(reader.phase_origins))}"} if reader.phase_origins else {}
     return ReadoutSeries(
         acquisition=acquisition,
@@ -87,10 +145,37 @@ def load_readouts(
             *acquisition.warnings,
             *plan.warnings,
             *(() if uni is None else uni.warnings),
+            *doubts,
             *shifts,
             *reader.doubts,
         ),
+        echo_times=tuple(_echo_times(acquisition, file.name.index("inv")) for file in plan.sidecars_from),
+        uni_sidecar=_sidecar_of_uni(acquisition),
     )
+
+
+def _require_readable_sidecars(plan: _Plan) -> None:
+    for file in plan.files:
+        if isinstance(file.sidecar.fields, Unreadable):
+            raise file.sidecar.fields.reason
+
+
+def _echo_times(acquisition: Acquisition, readout: int | None) -> tuple[float, ...]:
+    """Return the echo times of a readout, where they are told [s]."""
+    found: set[float] = set()
+    for file in acquisition.files:
+        if file.name.suffix != "UNIT1" and file.name.index("inv") == readout:
+            try:
+                found.update(file.sidecar.numbers("EchoTime") or ())
+            except InvalidInputError:  # enters no computation: what cannot be used is as good as missing
+                continue
+    return tuple(sorted(found))
+
+
+def _sidecar_of_uni(acquisition: Acquisition) -> Sidecar | None:
+    """Return the sidecar of UNIT1, where there is one that can be read; a denoised one has the same timing."""
+    found = [file.sidecar for file in acquisition.files if file.name.suffix == "UNIT1"]
+    return next((sidecar for sidecar in found if not isinstance(sidecar.fields, Unreadable)), None)
 
 
 def _read_uni(file: RawFile, reader: PartReader) -> Uni:
@@ -99,37 +184,67 @@ def _read_uni(file: RawFile, reader: PartReader) -> Uni:
     return read_uni(file, volume, reader.protocol)
 
 
-def _plan(acquisition: Acquisition) -> _Plan:
-    """Choose the most informative form that the files allow."""
+def _plans(acquisition: Acquisition, failures: dict[str, InvalidInputError]) -> Iterator[_Plan]:
+    """Yield the forms that the files allow, the most informative first; note UNIT1 images that are of no use."""
     readouts, warnings = _by_readout(acquisition)
-    unis = [file for file in acquisition.files if file.name.suffix == "UNIT1"]
-    uni = _true_uni(acquisition, unis)
-    pairs = [_complex_pair(parts) for parts in readouts.values()]
-    magnitudes = tuple((parts["mag"],) for parts in readouts.values() if "mag" in parts)
     several = len(readouts) > 1
-    if several and None not in pairs:
-        return _Plan("complex", tuple(pair for pair in pairs if pair is not None), warnings=warnings)
-    warnings += _lost_parts(readouts)
+    complex_images = _complex_images(readouts) if several else []
+    yield from (_Plan("complex", images, warnings=warnings) for images in complex_images)
+    if not complex_images:
+        warnings += _lost_parts(readouts)
+    magnitudes = tuple((parts["mag"],) for parts in readouts.values() if "mag" in parts)
     all_magnitudes = several and len(magnitudes) == len(readouts)
+    unis = _readable([file for file in acquisition.files if file.name.suffix == "UNIT1"], failures)
+    uni = _true_uni(acquisition, unis)
     if uni is not None:
         if all_magnitudes:
-            return _Plan("UNIT1 and magnitudes", magnitudes, uni, warnings)
+            yield _Plan("UNIT1 and magnitudes", magnitudes, uni, warnings)
         second = tuple(files for files in magnitudes if files[0].name.index("inv") == 2)  # noqa: PLR2004 - of UNI's pair
         if second:
-            return _Plan("UNIT1 and last magnitude", second, uni, warnings)
-        return _Plan("UNIT1", (), uni, warnings)
+            yield _Plan("UNIT1 and last magnitude", second, uni, warnings)
+        yield _Plan("UNIT1", (), uni, warnings)
     if all_magnitudes:
-        return _Plan("magnitudes", magnitudes, None, warnings)
+        yield _Plan("magnitudes", magnitudes, None, warnings)
+    if not complex_images and uni is None and not all_magnitudes:
+        error = _nothing_usable(acquisition, readouts, unis)
+        failures.setdefault(str(error), error)
+
+
+def _nothing_usable(
+    acquisition: Acquisition, readouts: Mapping[int, Parts], unis: Sequence[RawFile]
+) -> InvalidInputError:
+    """Say why there is no form at all."""
     if unis:
-        raise InvalidInputError(
+        return InvalidInputError(
             f"{', '.join(str(file.name) for file in unis)}: is a denoised UNI (UNI-DEN), and there is nothing else to "
             "measure T1 from; expected the true UNIT1, or magnitude and phase images. The regularisation beta that "
             "removes the noise of the background changes T1 everywhere. Export the UNI image from the scanner."
         )
-    raise InvalidInputError(
+    return InvalidInputError(
         f"{acquisition.name}: has {_listed(readouts)}; expected magnitude and phase, or real and imaginary images of "
         "two readouts or more, UNIT1, or magnitudes of two readouts or more. Add the missing images."
     )
+
+
+def _readable(unis: Sequence[RawFile], failures: dict[str, InvalidInputError]) -> list[RawFile]:
+    """Leave out images whose metadata cannot be read: they may be denoised."""
+    for file in unis:
+        if isinstance(file.sidecar.fields, Unreadable):
+            failures.setdefault(str(file.sidecar.fields.reason), file.sidecar.fields.reason)
+    return [file for file in unis if not isinstance(file.sidecar.fields, Unreadable)]
+
+
+def _complex_images(readouts: Mapping[int, Parts]) -> list[tuple[tuple[RawFile, ...], ...]]:
+    """Return the ways to make complex images of every readout, such as by the parts that all of them have."""
+    ways = [
+        tuple(tuple(parts[part] for part in pair) for parts in readouts.values())
+        for pair in COMPLEX_PAIRS
+        if all(set(pair) <= set(parts) for parts in readouts.values())
+    ]
+    mixed = [_complex_pair(parts) for parts in readouts.values()]
+    if not ways and None not in mixed:
+        ways.append(tuple(pair for pair in mixed if pair is not None))
+    return ways
 
 
 def _by_readout(acquisition: Acquisition) -> tuple[dict[int, Parts], tuple[str, ...]]:
@@ -216,8 +331,10 @@ def _listed(readouts: Mapping[int, Parts]) -> str:
 def _require_rising_times(plan: _Plan) -> None:
     """Refuse readouts whose inversion times contradict their numbers, or those of their own parts."""
     known = []
+    n_readouts = max((files[0].name.index("inv") or 1 for files in plan.images), default=1)
     for files in plan.images:
-        times = [(file.sidecar.seconds("InversionTime"), file) for file in files]
+        index = (files[0].name.index("inv") or 1) - 1
+        times = [(of_readout(file.sidecar, "InversionTime", index, n_readouts), file) for file in files]
         pair = [(time, file) for time, file in times if time is not None]
         for (time, file), (other, other_file) in pairwise(pair):
             if not math.isclose(time, other, abs_tol=1e-6):

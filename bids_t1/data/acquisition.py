@@ -102,6 +102,15 @@ class ReadoutSeries:
 
     warnings: tuple[str, ...]
 
+    echo_times: tuple[tuple[float, ...], ...] = ()
+    """Of all echoes of each readout, also of those that are not loaded [s]; one per sidecar."""
+
+    uni_sidecar: Sidecar | None = None
+    """Of the UNIT1 image of the run, whether it is loaded or not."""
+
+    lost: tuple[str, ...] = ()
+    """Why a more informative form could not be used; among the warnings too."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TransmitField:

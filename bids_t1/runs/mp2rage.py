@@ -13,13 +13,14 @@ import torch
 
 from bids_t1.bids.load_readouts import load_readouts
 from bids_t1.bids.transmit_field import load_given_transmit_field, load_transmit_field
+from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.estimate import VoxelStatus, count_statuses
 from bids_t1.data.outputs import outputs_of
 from bids_t1.data.result import RunResult, SignalCurve
 from bids_t1.data.vocabulary import known_manufacturer
 from bids_t1.estimation.posterior import PosteriorOptions, ReadoutImages, TransmitPrior, estimate_posterior
 from bids_t1.runs.common import computing, if_valid, naming, near_one, require_memory, times, uris, versions
-from bids_t1.sequences.mp2rage_timing import read_timing
+from bids_t1.sequences.mp2rage_timing import ImageFacts, read_timing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +61,7 @@ def process(
     admit = partial(require_memory, acquisition, settings.memory_mb, 6)
     series = load_readouts(acquisition, settings.protocol, admit)
     with naming(acquisition):
-        timing = read_timing(series.sidecars, settings.protocol.of("MP2RAGE"), efficiency=settings.inversion_efficiency)
+        timing = _timing(series, settings)
     field = _transmit_field(transmit_fields, series, settings)
     options = PosteriorOptions(
         time_range=settings.t1_range,
@@ -111,6 +112,20 @@ def process(
         ),
         curve=_curve(timing.model, settings.t1_range),
     )
+
+
+def _timing(series: ReadoutSeries, settings: Settings) -> Timing:
+    """Read the timing; where it fails, say too which images with more of it are of no use."""
+    facts = ImageFacts(uni=series.uni_sidecar, echo_times=series.echo_times, grid=series.grid)
+    try:
+        return read_timing(
+            series.sidecars,
+            settings.protocol.of("MP2RAGE"),
+            efficiency=settings.inversion_efficiency,
+            facts=facts,
+        )
+    except InvalidInputError as error:
+        raise InvalidInputError("\n".join((str(error), *series.lost))) from error
 
 
 def _transmit_field(

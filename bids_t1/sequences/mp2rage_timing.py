@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.sidecar import Sidecar
 from bids_t1.sequences.mp2rage import DEFAULT_EFFICIENCY, LONGEST_EXCITATION_TIME, Mp2rage
+from bids_t1.sequences.mp2rage_shots import PLAYED, Shots, excitations_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from bids_t1.data.grid import Grid
+    from bids_t1.sequences.mp2rage_shots import Pair
+
 FEWEST_PARTIAL_FOURIER = 0.5
-PAIR = 2
 ALL_INVERSION_TIMES = "InversionTimes"
 """Field of an image computed of several readouts; BIDS has InversionTime for one number only."""
 
@@ -27,6 +30,20 @@ EXAMPLES = {
     "FlipAngle": ("[4, 5]", "of each readout [degree]"),
 }
 """An example of each field, and what it means."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageFacts:
+    """What the images of a run tell of its timing beside the sidecars of the readouts."""
+
+    uni: Sidecar | None = None
+    """Of UNIT1, which may hold lists of one value per readout."""
+
+    echo_times: tuple[tuple[float, ...], ...] = ()
+    """Of all echoes of each readout, used here or not, in the order of the sidecars [s]."""
+
+    grid: Grid | None = None
+    """One of its axes is that of the partitions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +63,14 @@ def read_timing(
     protocol: Sidecar | None = None,
     *,
     efficiency: tuple[float, float] | None = None,
+    facts: ImageFacts | None = None,
 ) -> Timing:
-    """Read the timing of each readout; what a sidecar lacks is taken from the protocol file.
+    """Read the timing of each readout; what a sidecar lacks is taken from that of UNIT1, then from the protocol file.
 
-    Old names have a rule each: ``RepetitionTime`` is the cycle where ``RepetitionTimePreparation`` is missing and it
-    is longer than the last inversion time; ``EchoSpacing`` is the excitation time where ``RepetitionTimeExcitation``
-    is missing and it is below 0.1 s. ``NumberShots`` is [before, after], or a number of partitions N beside
-    ``SlicePartialFourier`` f: then f N - N/2 before and N/2 after, as BIDS says.
+    A list in a sidecar holds one value per readout, and the readout's own counts. Old names have a rule each:
+    ``RepetitionTime`` is the cycle where ``RepetitionTimePreparation`` is missing and it is longer than the last
+    inversion time; ``EchoSpacing`` is the excitation time where ``RepetitionTimeExcitation`` is missing, it is below
+    0.1 s and the readout has one echo. `mp2rage_shots` reads ``NumberShots``.
 
     Parameters
     ----------
@@ -62,33 +80,43 @@ def read_timing(
         Table of the protocol file; lists hold one value per readout.
     efficiency
         Inversion efficiency and its slope with R1 [s], where they were given on the command line.
+    facts
+        What the images tell.
 
     Raises
     ------
     InvalidInputError
         If fields are missing, all of them named at once, or the timing is impossible.
     """
-    reader = _Reader(tuple(sidecars), protocol)
-    inversion_times = reader.per_readout("InversionTime", Sidecar.seconds)
+    reader = _Reader(tuple(sidecars), protocol, facts or ImageFacts())
+    inversion_times = reader.per_readout("InversionTime")
     reader.n_readouts = max(reader.n_readouts, len(inversion_times or ()))
-    flip_angles = reader.per_readout("FlipAngle", Sidecar.number)
-    excitation_times = reader.per_readout("RepetitionTimeExcitation", Sidecar.seconds, old=reader.echo_spacing)
+    flip_angles = reader.per_readout("FlipAngle")
+    excitation_times = reader.per_readout("RepetitionTimeExcitation", old=reader.echo_spacing)
     cycle_time = reader.cycle_time(inversion_times)
-    excitations = reader.excitations()
-    found = (inversion_times, flip_angles, excitation_times, cycle_time, excitations)
-    if any(value is None for value in found) or reader.missing:
+    shots = reader.shots()
+    if inversion_times is None or flip_angles is None or excitation_times is None or cycle_time is None:
         raise InvalidInputError(reader.complaint())
+    if shots is None or reader.missing:
+        raise InvalidInputError(reader.complaint())
+    reader.require_room_for_echoes(excitation_times)
     value, slope = _efficiency(reader, efficiency)
-    model = Mp2rage(
-        cycle_time=cycle_time or math.nan,
-        inversion_times=inversion_times or (),
-        excitation_times=excitation_times or (),
-        flip_angles=tuple(math.radians(angle) for angle in flip_angles or ()),
-        excitations=excitations or (),
-        efficiency=value,
-        efficiency_slope=slope,
-    )
-    return Timing(model, reader.origins, tuple(dict.fromkeys(reader.notes)))
+
+    def play(excitations: tuple[Pair, ...]) -> Mp2rage:
+        return Mp2rage(
+            cycle_time=cycle_time,
+            inversion_times=inversion_times,
+            excitation_times=excitation_times,
+            flip_angles=tuple(math.radians(angle) for angle in flip_angles),
+            excitations=excitations,
+            efficiency=value,
+            efficiency_slope=slope,
+        )
+
+    excitations, reading = excitations_of(shots, reader.facts.grid, play)
+    if reading:
+        reader.origins["NumberShots"] += f", {reading}"
+    return Timing(play(excitations), reader.origins, tuple(dict.fromkeys(reader.notes)))
 
 
 def _efficiency(reader: _Reader, given: tuple[float, float] | None) -> tuple[float, float]:
@@ -108,6 +136,7 @@ class _Reader:
 
     sidecars: tuple[Sidecar, ...]
     protocol: Sidecar | None
+    facts: ImageFacts
     origins: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     missing: list[tuple[str, str]] = field(default_factory=list)
@@ -118,52 +147,59 @@ class _Reader:
     def __post_init__(self) -> None:
         self.n_readouts = len(self.sidecars)
 
-    def per_readout(
-        self,
-        key: str,
-        read: Callable[[Sidecar, str], float | None],
-        old: Callable[[Sidecar], float | None] | None = None,
-    ) -> tuple[float, ...] | None:
+    @property
+    def is_whole(self) -> bool:
+        """Tell whether one image stands for all readouts."""
+        return len(self.sidecars) == 1
+
+    def per_readout(self, key: str, old: Callable[[int], float | None] = lambda _: None) -> tuple[float, ...] | None:
         """Return one value per readout, or None and a note of what is missing."""
-        listed = self._listed(key)
-        if len(self.sidecars) == 1:  # of one image, a single number cannot speak for all readouts
-            own = self.sidecars[0].numbers(key)
-            if key == "InversionTime" and (own is None or len(own) == 1):
-                own = self.sidecars[0].numbers(ALL_INVERSION_TIMES)
-            if own is not None and (len(own) > 1 or key == "RepetitionTimeExcitation"):
-                values: list[float | None] = list(_spread(own, self.n_readouts))
-                self._remember(key, self.sidecars[0])
-            else:
-                values = list(_spread(listed, self.n_readouts)) if listed else [None]
-                self.origins[key] = self._file_origin() if listed else ""
+        if self.is_whole:
+            values: list[float | None] = list(self._of_whole(key) or (None,))
         else:
-            values = [self._value(index, key, read, old, listed) for index in range(len(self.sidecars))]
-        holder = self.sidecars[0] if len(self.sidecars) == 1 else None
+            values = [self._value(index, key, old) for index in range(len(self.sidecars))]
         for index, value in enumerate(values):
             if value is None:
-                self.missing.append(((holder or self.sidecars[index]).name, key))
+                self.missing.append((self.sidecars[0 if self.is_whole else index].name, key))
         return None if None in values else tuple(value for value in values if value is not None)
 
-    def _value(
-        self,
-        index: int,
-        key: str,
-        read: Callable[[Sidecar, str], float | None],
-        old: Callable[[Sidecar], float | None] | None,
-        listed: tuple[float, ...] | None,
-    ) -> float | None:
+    def _of_whole(self, key: str) -> tuple[float, ...] | None:
+        """Return the values of all readouts from the one sidecar there is: one number cannot speak for all."""
+        own = _of_all(self.sidecars[0], key)
+        if own is not None and (len(own) > 1 or key == "RepetitionTimeExcitation"):
+            self._remember(key, self.sidecars[0])
+            return _spread(own, self.n_readouts)
+        listed = self._listed(key)
+        return None if listed is None else _spread(listed, self.n_readouts)
+
+    def _value(self, index: int, key: str, old: Callable[[int], float | None]) -> float | None:
         sidecar = self.sidecars[index]
-        value = read(sidecar, key)
-        if value is None and old is not None:
-            value = old(sidecar)
-        elif value is not None:
+        value = of_readout(sidecar, key, index, self.n_readouts)
+        if value is not None:
             self._remember(key, sidecar)
-        from_file = _spread(listed, self.n_readouts)[index] if listed else None
-        if value is None and from_file is not None:
-            self.origins[key] = self._file_origin()
-            return from_file
-        self._compare(sidecar, key, value, from_file)
+        else:
+            value = old(index)
+        if value is None:
+            listed = self._listed(key)
+            return None if listed is None else _spread(listed, self.n_readouts)[index]
+        in_file = None if self.protocol is None else self._of_file(key)
+        self._compare(sidecar, key, value, None if in_file is None else _spread(in_file, self.n_readouts)[index])
         return value
+
+    def _listed(self, key: str) -> tuple[float, ...] | None:
+        """Return the values of all readouts, or one for all, from UNIT1 or the protocol file, and remember which."""
+        uni = None if self.facts.uni is None or self.is_own(self.facts.uni) else _of_all(self.facts.uni, key)
+        if self.facts.uni is not None and uni is not None and len(uni) == max(self.n_readouts, 2):
+            self.origins[key] = f"sidecar {self.facts.uni.name}"
+            return uni
+        in_file = None if self.protocol is None else self._of_file(key)
+        if in_file is not None:
+            self.origins[key] = self._file_origin()
+        return in_file
+
+    def is_own(self, sidecar: Sidecar) -> bool:
+        """Tell whether a sidecar is one of those that are read first."""
+        return any(sidecar is own for own in self.sidecars)
 
     def one(self, key: str, read: Callable[[Sidecar, str], float | None]) -> float | None:
         """Return a value that all readouts share, or None.
@@ -173,7 +209,7 @@ class _Reader:
         InvalidInputError
             If the sidecars contradict one another.
         """
-        values = {sidecar.name: read(sidecar, key) for sidecar in self.sidecars}
+        values = {sidecar.name: _same(sidecar, key, read) for sidecar in self.sidecars}
         known = {name: value for name, value in values.items() if value is not None}
         if len(set(known.values())) > 1:
             raise InvalidInputError(
@@ -186,6 +222,10 @@ class _Reader:
             self._remember(key, next(sidecar for sidecar in self.sidecars if sidecar.name == name))
             self._compare(self.sidecars[0], key, value, from_file)
             return value
+        of_uni = None if self.facts.uni is None else _same(self.facts.uni, key, read)
+        if self.facts.uni is not None and of_uni is not None:
+            self.origins[key] = f"sidecar {self.facts.uni.name}"
+            return of_uni
         if from_file is not None:
             self.origins[key] = self._file_origin()
         return from_file
@@ -203,49 +243,86 @@ class _Reader:
             self.missing += [(sidecar.name, key) for sidecar in self.sidecars]
         return value
 
-    def echo_spacing(self, sidecar: Sidecar) -> float | None:
-        """Return the old name of the excitation time [s]."""
-        value = sidecar.number("EchoSpacing")
+    def echo_spacing(self, index: int) -> float | None:
+        """Return the old name of the excitation time [s]; between the echoes of one excitation it is another time."""
+        value = of_readout(self.sidecars[index], "EchoSpacing", index, self.n_readouts)
         if value is None or not 0 < value < LONGEST_EXCITATION_TIME:
+            return None
+        if len(self._echo_times(index)) > 1:
+            self.notes.append(
+                f"{self.sidecars[index].name}: EchoSpacing is taken for the delay between the echoes of one "
+                "excitation, as there are several; it is not RepetitionTimeExcitation."
+            )
             return None
         self.origins["RepetitionTimeExcitation"] = "sidecar, as EchoSpacing"
         return value
 
-    def excitations(self) -> tuple[tuple[float, float], ...] | None:
-        """Return the excitations before and after the k-space centre of each readout, or None and a note."""
-        pairs = [self._pair(sidecar) for sidecar in self.sidecars]
-        if len(pairs) == 1:
-            pairs *= self.n_readouts
-        return None if None in pairs else tuple(pair for pair in pairs if pair is not None)
+    def require_room_for_echoes(self, excitation_times: Sequence[float]) -> None:
+        """Refuse excitations that follow one another before the last echo."""
+        for index, time in enumerate(excitation_times):
+            last = max(self._echo_times(index), default=0.0)
+            if last >= time:
+                holder = self.sidecars[0 if self.is_whole else index].name
+                origin = self.origins.get("RepetitionTimeExcitation")
+                raise InvalidInputError(
+                    f"{holder}: RepetitionTimeExcitation is {time:g} s ({origin}), and the last EchoTime of readout "
+                    f"{index + 1} is {last:g} s; expected a longer delay between two excitations. Is it the delay "
+                    "between echoes? Take the TR of the gradient-echo train from the protocol of the scanner."
+                )
 
-    def _pair(self, sidecar: Sidecar) -> tuple[float, float] | None:
-        key = "NumberShots"
-        shots = sidecar.numbers(key)
-        if shots is not None:
-            self._remember(key, sidecar)
-        elif self.protocol is not None and (shots := self.protocol.numbers(key)) is not None:
-            self.origins[key] = self._file_origin()
-        if shots is None:
-            self.missing.append((sidecar.name, key))
+    def _echo_times(self, index: int) -> tuple[float, ...]:
+        """Return the echo times of a readout; those of one image that stands for all are not told apart."""
+        if self.is_whole:
+            return ()
+        return self.facts.echo_times[index] if index < len(self.facts.echo_times) else ()
+
+    def shots(self) -> Shots | None:
+        """Return what is told of the excitations of each readout, or None and a note."""
+        numbers = [self._of_shots("NumberShots", index) for index in range(self.n_readouts)]
+        played = [self._of_shots(PLAYED, index) for index in range(self.n_readouts)]
+        for index, told in enumerate(zip(numbers, played, strict=True)):
+            if told == (None, None):
+                self.missing.append((self._holder(index).name, "NumberShots"))
+        share = None
+        if any(len(pair or ()) == 1 for pair in numbers) or any(played):
+            share = self._share()
+        if self.missing:
             return None
-        if len(shots) == PAIR:
-            return shots[0], shots[1]
-        if len(shots) > PAIR:
-            raise InvalidInputError(
-                f"{sidecar.name}: {key} has {len(shots)} numbers; expected [before, after] the k-space centre, or "
-                "the number of partitions."
-            )
+        return Shots(name=self._holder(0).name, numbers=tuple(numbers), played=tuple(played), share=share)
+
+    def _holder(self, index: int) -> Sidecar:
+        return self.sidecars[0 if self.is_whole else index]
+
+    def _of_shots(self, key: str, index: int) -> tuple[float, ...] | None:
+        """Return one number or two of a readout, from its sidecar, that of UNIT1 or the protocol file."""
+        own = self._holder(index)
+        for holder in (own, self.facts.uni, self.protocol):
+            value = None if holder is None else _of_list(holder, key, index, self.n_readouts)
+            if holder is None or value is None:
+                continue
+            if holder is own:
+                self._remember("NumberShots", own)
+            elif holder is self.protocol:
+                self.origins["NumberShots"] = self._file_origin()
+            else:
+                self.origins["NumberShots"] = f"sidecar {holder.name}"
+            if key == PLAYED:
+                self.origins["NumberShots"] += f", as {PLAYED}"
+            return value
+        return None
+
+    def _share(self) -> float | None:
         share = self.one("SlicePartialFourier", Sidecar.number)
         if share is None:
-            self.missing.append((sidecar.name, "SlicePartialFourier"))
-            return None
-        if not FEWEST_PARTIAL_FOURIER <= share <= 1:
+            self.missing += [(sidecar.name, "SlicePartialFourier") for sidecar in self.sidecars]
+        elif not FEWEST_PARTIAL_FOURIER <= share <= 1:
             raise InvalidInputError(
-                f"{sidecar.name}: SlicePartialFourier is {share:g}; expected a share of the partitions, 0.5 to 1."
+                f"{self.sidecars[0].name}: SlicePartialFourier is {share:g}; expected a share of the partitions, 0.5 "
+                "to 1."
             )
-        return shots[0] * (share - 0.5), shots[0] / 2
+        return share
 
-    def _listed(self, key: str) -> tuple[float, ...] | None:
+    def _of_file(self, key: str) -> tuple[float, ...] | None:
         if self.protocol is None:
             return None
         listed = self.protocol.numbers(key)
@@ -289,6 +366,64 @@ class _Reader:
                 *template,
             ]
         )
+
+
+def of_readout(sidecar: Sidecar, key: str, index: int, n_readouts: int) -> float | None:
+    """Return the number of one readout from its sidecar, which may hold a list for all readouts of the cycle.
+
+    A list of equal numbers, such as one per echo, is that number.
+
+    Parameters
+    ----------
+    sidecar
+        Of an image of the readout.
+    key
+        Field.
+    index
+        Of the readout, from 0.
+    n_readouts
+        Of the cycle.
+
+    Raises
+    ------
+    InvalidInputError
+        If it holds no numbers, or different ones that are not one per readout.
+    """
+    values = sidecar.numbers(key)
+    if values is None or len(set(values)) == 1:
+        return None if values is None else values[0]
+    if len(values) != n_readouts:
+        raise InvalidInputError(
+            f"{sidecar.name}: {key} has {len(values)} numbers; expected one, or one for each of the {n_readouts} "
+            "readouts."
+        )
+    return values[index]
+
+
+def _same(sidecar: Sidecar, key: str, read: Callable[[Sidecar, str], float | None]) -> float | None:
+    """Return the number of a field; a list of equal ones is that number."""
+    value = sidecar.fields.get(key)
+    if isinstance(value, list | tuple) and len(value) > 1 and all(item == value[0] for item in value):
+        return read(Sidecar(sidecar.name, {key: value[0]}), key)
+    return read(sidecar, key)
+
+
+def _of_all(sidecar: Sidecar, key: str) -> tuple[float, ...] | None:
+    """Return the numbers of a sidecar that speaks for all readouts."""
+    own = sidecar.numbers(key)
+    if key == "InversionTime" and (own is None or len(own) == 1):
+        return sidecar.numbers(ALL_INVERSION_TIMES) or own
+    return own
+
+
+def _of_list(sidecar: Sidecar, key: str, index: int, n_readouts: int) -> tuple[float, ...] | None:
+    """Return what a field holds for one readout: a number or two, or its part of a list of them per readout."""
+    value = sidecar.fields.get(key)
+    if isinstance(value, list | tuple) and len(value) == n_readouts:
+        nested = all(isinstance(item, list | tuple) for item in value)
+        if nested or n_readouts > 2 or key == PLAYED:  # noqa: PLR2004 - two numbers are [before, after]
+            return Sidecar(sidecar.name, {key: value[index]}).numbers(key)
+    return sidecar.numbers(key)
 
 
 def _spread(values: tuple[float, ...], n: int) -> tuple[float, ...]:
