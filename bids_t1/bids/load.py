@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from bids_t1.data.acquisition import Series
 from bids_t1.data.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from bids_t1.data.acquisition import Acquisition, Kind, RawFile
     from bids_t1.data.protocol import Protocol
@@ -34,7 +35,8 @@ def load_series(
 ) -> Series:
     """Open the images of one run, ordered by a rising time.
 
-    Magnitude, real, real and imaginary, or magnitude and phase images; of several, the most informative are used.
+    Magnitude, real, real and imaginary, or magnitude and phase images; of several, the most informative that can be
+    read are used, and a warning tells why others are not.
     A protocol file may declare the scaling of phase images.
 
     Parameters
@@ -57,9 +59,32 @@ def load_series(
     by_part: dict[str, list[RawFile]] = {}
     for file in acquisition.files:
         by_part.setdefault(file.name.get("part") or "", []).append(file)
-    kind, parts = _choose_parts(acquisition, by_part)
-    ordered = [_by_time(by_part[part], varying) for part in parts]
-    _require_same_times(acquisition, parts, ordered, varying)
+    failures: dict[str, InvalidInputError] = {}
+    for kind, parts in _choices(acquisition, by_part):
+        try:
+            ordered = [_by_time(by_part[part], varying) for part in parts]
+            _require_same_number(acquisition, parts, ordered)
+        except InvalidInputError as error:
+            failures.setdefault(str(error), error)
+            continue
+        _require_same_times(acquisition, parts, ordered, varying)
+        try:
+            series = _load(acquisition, kind, ordered, protocol, admit)
+        except InvalidInputError as error:
+            failures.setdefault(str(error), error)
+            continue
+        return replace(series, warnings=(*series.warnings, *_told(acquisition, kind, failures)))
+    raise next(iter(failures.values()))
+
+
+def _load(
+    acquisition: Acquisition,
+    kind: Kind,
+    ordered: Sequence[Sequence[RawFile]],
+    protocol: Protocol | None,
+    admit: Callable[[int], object],
+) -> Series:
+    """Open the images of some parts, each ordered by time."""
     reader = PartReader(None if protocol is None else protocol.of(acquisition.sequence))
     images = list(zip(*ordered, strict=True))
     grid, warnings = reader.open([file for files in images for file in files], admit)
@@ -75,6 +100,18 @@ def load_series(
     )
 
 
+def _told(acquisition: Acquisition, kind: Kind, failures: Mapping[str, InvalidInputError]) -> tuple[str, ...]:
+    """Say what could not be used, and what that costs."""
+    if not failures:
+        return ()
+    lost = "the signs" if kind == "magnitude" else "nothing, as these hold the same"
+    warning = (
+        f"{acquisition.name}: measured from {kind} images, because others cannot be used: {' '.join(failures)} "
+        f"What is lost: {lost}."
+    )
+    return (warning,)
+
+
 def _require_numbers(acquisition: Acquisition, key: str) -> None:
     """Refuse images whose names do not tell them apart: each of them would be a run of its own."""
     without = [str(file.name) for file in acquisition.files if file.name.get(key) is None]
@@ -85,15 +122,20 @@ def _require_numbers(acquisition: Acquisition, key: str) -> None:
         )
 
 
-def _choose_parts(acquisition: Acquisition, by_part: dict[str, list[RawFile]]) -> tuple[Kind, tuple[str, ...]]:
-    usable = [parts for parts in PARTS if parts <= set(by_part)]
+def _choices(acquisition: Acquisition, by_part: Mapping[str, object]) -> list[tuple[Kind, tuple[str, ...]]]:
+    """Return the parts that can be used together, the most informative first.
+
+    A real image is none of them where it is a part of a complex one: what its phase turned away would be missing.
+    """
+    usable = [parts for parts in reversed(PARTS) if parts <= set(by_part)]
     if not usable:
         raise InvalidInputError(
             f"{acquisition.name}: has only part {', '.join(sorted(by_part))}; expected magnitude, real, real and "
             "imaginary, or magnitude and phase images."
         )
-    parts = usable[-1]
-    return PARTS[parts], tuple(sorted(parts, key=("", "mag", "phase", "real", "imag").index))
+    if "imag" in by_part or "phase" in by_part:
+        usable = [parts for parts in usable if PARTS[parts] != "real"] or usable
+    return [(PARTS[parts], tuple(sorted(parts, key=("", "mag", "phase", "real", "imag").index))) for parts in usable]
 
 
 def _by_time(files: Sequence[RawFile], varying: str) -> list[RawFile]:
@@ -112,6 +154,12 @@ def _by_time(files: Sequence[RawFile], varying: str) -> list[RawFile]:
                 "Tell repeated acquisitions apart with run-, or exclude one with --bids-filter-file."
             )
     return [file for _, file in ordered]
+
+
+def _require_same_number(acquisition: Acquisition, parts: Sequence[str], ordered: Sequence[list[RawFile]]) -> None:
+    if len({len(files) for files in ordered}) > 1:
+        found = ", ".join(f"{len(files)} of part-{part}" for part, files in zip(parts, ordered, strict=True))
+        raise InvalidInputError(f"{acquisition.name}: has images {found}; expected as many of each. Add the missing.")
 
 
 def _require_same_times(

@@ -10,6 +10,7 @@ from bids_t1.data.errors import InvalidInputError, UsageError
 from bids_t1.data.protocol import Protocol
 from bids_t1.data.sidecar import PLAUSIBLE, Sidecar, brief
 from bids_t1.sequences.inversion_readout import GRADIENT_ECHO, READOUT_KEY, SPIN_ECHO
+from bids_t1.sequences.mp2rage_shots import PLAYED
 from bids_t1.sequences.slice_timing import INVERSION_KEY, NON_SELECTIVE, SELECTIVE
 from bids_t1.untrusted import parse_json, parse_toml, read_text
 
@@ -49,6 +50,7 @@ _NUMBERS: Mapping[str, Mapping[str, _Field]] = {
         "NumberShots": _Field(
             lambda value: value >= 0, "excitations [before, after] the k-space centre, or a number of partitions", 2
         ),
+        PLAYED: _Field(lambda value: value > 0, "the excitations that are played in each readout, above 0"),
         "SlicePartialFourier": _Field(lambda value: 0.5 <= value <= 1, "a share from 0.5 to 1", 1),  # noqa: PLR2004
         "InversionEfficiency": _Field(lambda value: 0 < value <= 1, "a number above 0, at most 1", 1),
         "PhaseScaling": _PHASE_SCALING,

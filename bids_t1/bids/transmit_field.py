@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bids_t1.bids.reference_voltage import compare_voltages
 from bids_t1.bids.transmit_grid import coverage, on_grid
 from bids_t1.bids.transmit_measurement import METHODS, measure, read_map
 from bids_t1.bids.transmit_smoothing import REACH, SMOOTHING, continued, head_of, smoothed
@@ -72,20 +74,33 @@ def load_transmit_field(candidates: Sequence[TransmitImages], run: Acquisition, 
             f"{chosen.name}: taken as the transmit field of {run.name}, which its IntendedFor does not name."
         )
     try:
-        return _make(measure(chosen), chosen.suffix, grid, tuple(warnings))
+        measured = _at_voltage(measure(chosen), [file.sidecar for file in chosen.files], run)
+        return _make(measured, chosen.suffix, grid, tuple(warnings))
     except InvalidInputError as error:
         raise InvalidInputError(f"{error} {GO_ON}") from error
 
 
-def load_given_transmit_field(path: Path, grid: Grid) -> TransmitField:
+def load_given_transmit_field(path: Path, grid: Grid, run: Acquisition | None = None) -> TransmitField:
     """Bring a map that the user names to the grid of a run; its unit is that of the JSON file beside it, if any.
+
+    Parameters
+    ----------
+    path
+        The map.
+    grid
+        Grid of the run.
+    run
+        The run to correct, whose reference voltage is compared with that of the map; None: not compared.
 
     Raises
     ------
     InvalidInputError
         If the map cannot be read, or its unit is not known or not that of its values.
     """
-    return _make(_read_given(path), "TB1map", grid, ())
+    given = _read_given(path)
+    if run is not None:
+        given = _at_voltage(given, [_sidecar_beside(path)], run)
+    return _make(given, "TB1map", grid, ())
 
 
 def check_given_transmit_field(path: Path) -> None:
@@ -101,9 +116,23 @@ def check_given_transmit_field(path: Path) -> None:
 
 
 def _read_given(path: Path) -> MeasuredField:
+    return read_map(path, _sidecar_beside(path))
+
+
+def _sidecar_beside(path: Path) -> Sidecar:
     metadata = path.with_name(path.name.removesuffix(".gz").removesuffix(".nii") + ".json")
-    fields = read_json(metadata) if os.path.lexists(metadata) else {}
-    return read_map(path, Sidecar(metadata.name, fields))
+    return Sidecar(metadata.name, read_json(metadata) if os.path.lexists(metadata) else {})
+
+
+def _at_voltage(measured: MeasuredField, of_map: Sequence[Sidecar], run: Acquisition) -> MeasuredField:
+    """Return the field that the images saw, where they were played at another reference voltage than the map."""
+    check = compare_voltages(measured.sources[0].name, of_map, [file.sidecar for file in run.files])
+    return replace(
+        measured,
+        values=measured.values * np.float32(check.factor),
+        reading=f"{measured.reading}; {check.reading}",
+        warnings=(*measured.warnings, *check.warnings),
+    )
 
 
 _ORDER = tuple(METHODS)

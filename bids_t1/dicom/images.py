@@ -102,6 +102,9 @@ class Slice:
     saturation_angle: float | None
     """Nominal flip angle of the pulse whose achieved angle the image shows [degree]."""
 
+    reference_voltage: float | None
+    """In proportion to which nominal flip angles are played [V]."""
+
     repetition_times: tuple[float, ...]
     """Delays between excitations that alternate [s]; empty where they do not, or are not told."""
 
@@ -304,6 +307,7 @@ def _slice(path: Path, header: Header, series: SeriesKey) -> Slice:
         echo_time=_seconds(header.number("EchoTime") or header.number("EffectiveEchoTime")),
         flip_angle=header.number("FlipAngle") or None,
         saturation_angle=first(vendor.saturation_angle, header),
+        reference_voltage=first(vendor.reference_voltage, header),
         repetition_times=first(vendor.repetition_times, header) or (),
         echo_number=_whole(header.number("EchoNumbers")),
         b_value=header.number("DiffusionBValue") or 0.0,

@@ -37,8 +37,8 @@ T1_STAR = "one inversion is followed by several readouts, which measures T1* and
 _IN_SECONDS = 0.010
 """A set whose longest inversion time is below this has times in seconds where DICOM has milliseconds [s]."""
 
-_MIDNIGHT = re.compile(r"\d{0,8}0{6}(\.0*)?([+-]\d{4})?")
-"""Times set to zero by de-identification."""
+_WIPED = re.compile(r"(\d{8})?(\d\d0000|0{0,6}|000001|010101|111111|235959)(\.0*)?([+-]\d{4})?")
+"""Times that de-identification puts in place of the true ones: midnight, another full hour, or a time made up."""
 
 
 def name_refusal(series: SeriesKey) -> str | None:
@@ -129,7 +129,7 @@ def _shared_start(volumes: Sequence[Volume]) -> str | None:
 def known_start(volume: Volume) -> str | None:
     """Return when a volume was acquired, or None where de-identification took the time away."""
     start = volume.one.acquired[0]
-    return None if not start or _MIDNIGHT.fullmatch(start) else start
+    return None if not start or _WIPED.fullmatch(start) else start
 
 
 def _one_to_one(volumes: Sequence[Volume], marks: Sequence[float | None]) -> bool:

@@ -23,7 +23,7 @@ _FROM_DCM2NIIX = frozenset({
     "CoilString", "PixelBandwidth", "DwellTime", "PercentPhaseFOV", "PercentSampling", "PhaseEncodingSteps",
     "AcquisitionMatrixPE", "ReconMatrixPE", "PhaseEncodingDirection", "PhaseEncodingAxis",
     "InPlanePhaseEncodingDirectionDICOM", "ImageOrientationPatientDICOM", "NonlinearGradientCorrection",
-    "TxRefAmp", "WaterFatShift", "MTState", "SpoilingState", "PhilipsRescaleSlope",
+    "WaterFatShift", "MTState", "SpoilingState", "PhilipsRescaleSlope",
     "PhilipsRescaleIntercept", "PhilipsScaleSlope", "UsePhilipsFloatNotDisplayScaling",
     "ConversionSoftware", "ConversionSoftwareVersion",
 })  # fmt: skip
@@ -50,6 +50,7 @@ def complete(
     piece = image.volume.one
     header = _timing(image)
     header |= {"EchoTime": piece.echo_time, "Units": _units(image, in_radians=in_radians)}
+    header["TxRefAmp"] = piece.reference_voltage
     if image.suffix == "UNIT1" and image.reconstruction is None:
         header["UNIT1Scaling"] = piece.uni_scaling
     return kept | {key: value for key, value in header.items() if value is not None}

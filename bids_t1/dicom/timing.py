@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bids_t1.dicom.one_inversion import LONGEST_EXCITATION_TIME
+from bids_t1.sequences.mp2rage_shots import PLAYED
 from bids_t1.sequences.mp2rage_timing import ALL_INVERSION_TIMES
 
 if TYPE_CHECKING:
@@ -86,8 +87,10 @@ def completed(sidecar: Mapping[str, Any], image: Kept, table: Sidecar | None) ->
     wanted = _OF_UNI if image.suffix == "UNIT1" else REQUIRED
     lacking = [key for key in wanted if key not in sidecar]
     added = {key: value for key in lacking if (value := _from_table(key, image, table)) is not None}
+    if "NumberShots" in lacking and "NumberShots" not in added:
+        added |= _played(image, table)
     share = table.number("SlicePartialFourier")
-    if share is not None and isinstance(added.get("NumberShots"), float):
+    if share is not None and (isinstance(added.get("NumberShots"), float) or PLAYED in added):
         added["SlicePartialFourier"] = share
     return dict(sidecar) | added | ({ORIGIN_KEY: sorted(added)} if added else {})
 
@@ -106,6 +109,15 @@ def _from_table(key: str, image: Kept, table: Sidecar) -> float | list[float] | 
     return values[rank - 1] if fits and rank else None
 
 
+def _played(image: Kept, table: Sidecar) -> dict[str, float]:
+    """Return the excitations that are played, of one readout where there is a number for each."""
+    values = table.numbers(PLAYED) or ()
+    rank = image.inversion or 1
+    if len(values) == 1 or (values and len(values) == len(image.times)):
+        return {PLAYED: values[0 if len(values) == 1 else rank - 1]}
+    return {}
+
+
 def missing(sidecar: Mapping[str, Any]) -> list[str]:
     """Return the required fields that the sidecar of a readout lacks."""
-    return [key for key in REQUIRED if key not in sidecar]
+    return [key for key in REQUIRED if key not in sidecar and (key != "NumberShots" or PLAYED not in sidecar)]

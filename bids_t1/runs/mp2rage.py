@@ -133,7 +133,7 @@ def _transmit_field(
 ) -> TransmitField | None:
     """Return the map of the transmit field to use: the one given, none where so asked, else that of the dataset."""
     if settings.transmit_map is not None:
-        return load_given_transmit_field(settings.transmit_map, series.grid)
+        return load_given_transmit_field(settings.transmit_map, series.grid, series.acquisition)
     if settings.ignore_transmit_map:
         return None
     completed = [

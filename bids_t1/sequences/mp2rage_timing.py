@@ -189,13 +189,19 @@ class _Reader:
     def _listed(self, key: str) -> tuple[float, ...] | None:
         """Return the values of all readouts, or one for all, from UNIT1 or the protocol file, and remember which."""
         uni = None if self.facts.uni is None or self.is_own(self.facts.uni) else _of_all(self.facts.uni, key)
-        if self.facts.uni is not None and uni is not None and len(uni) == max(self.n_readouts, 2):
+        if self.facts.uni is not None and uni is not None and self._speaks_for_all(key, len(uni)):
             self.origins[key] = f"sidecar {self.facts.uni.name}"
             return uni
         in_file = None if self.protocol is None else self._of_file(key)
         if in_file is not None:
             self.origins[key] = self._file_origin()
         return in_file
+
+    def _speaks_for_all(self, key: str, n_values: int) -> bool:
+        """Tell whether so many values of UNIT1 are those of all readouts."""
+        if n_values == 1:
+            return key == "RepetitionTimeExcitation"
+        return self.n_readouts in {n_values, 1}
 
     def is_own(self, sidecar: Sidecar) -> bool:
         """Tell whether a sidecar is one of those that are read first."""

@@ -90,24 +90,52 @@ def test_images_are_ordered_by_time_and_not_by_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("units", [None, "arbitrary", "degrees"])
-def test_phase_of_unknown_scale_is_refused(tmp_path: Path, units: str | None) -> None:
+def test_phase_of_unknown_scale_leaves_the_magnitudes(tmp_path: Path, units: str | None) -> None:
     images = write(write_root(tmp_path), parts=("mag", "phase"))
     change_json(sidecar(images[3]), Units=units)
-    refused(tmp_path, rf"sub-01_inv-2_part-phase_IRT1\.json: Units is {units!r}; expected 'rad'.*Rescale")
+    leaves_magnitudes(
+        tmp_path, rf"sub-01_inv-2_part-phase_IRT1\.json: Units is {units!r}; expected 'rad'.*Rescale.* the signs"
+    )
 
 
-def test_phase_that_is_not_in_radians_whatever_it_says_is_refused(tmp_path: Path) -> None:
+def test_phase_of_unknown_scale_does_not_block_real_and_imaginary_images(tmp_path: Path) -> None:
+    for image in write(write_root(tmp_path), parts=("mag", "phase", "real", "imag"))[1::4]:
+        change_json(sidecar(image), Units="arbitrary")
+    series = load(tmp_path)
+    assert (series.kind, len(series.warnings)) == ("complex", 1)
+    assert "Units is 'arbitrary'" in series.warnings[0]
+    np.testing.assert_allclose(series.measurements, complex_images(), rtol=1e-5, atol=1e-2)
+
+
+def test_a_lost_or_damaged_phase_leaves_the_magnitudes(tmp_path: Path) -> None:
+    images = write(write_root(tmp_path), parts=("mag", "phase"))
+    images[3].write_bytes(images[3].read_bytes()[:90])
+    leaves_magnitudes(tmp_path, r"inv-2_part-phase_IRT1\.nii\.gz")
+    images[3].unlink()
+    leaves_magnitudes(tmp_path, "has images 5 of part-mag, 4 of part-phase; expected as many of each")
+
+
+def leaves_magnitudes(dataset: Path, message: str) -> None:
+    series = load(dataset)
+    assert series.kind == "magnitude"
+    assert any(re.search(message, warning) for warning in series.warnings)
+    np.testing.assert_allclose(series.measurements, np.abs(complex_images()), rtol=1e-6)
+
+
+def test_phase_that_is_not_in_radians_whatever_it_says_is_not_used(tmp_path: Path) -> None:
     images = write(write_root(tmp_path), parts=("mag", "phase"))
     write_image(images[1], np.full(SHAPE, 4095, np.int16))
-    refused(
+    leaves_magnitudes(
         tmp_path, r"inv-1_part-phase_IRT1: the phase reaches 4095|inv-1_part-phase_IRT1\.nii\.gz: the phase reaches"
     )
 
 
 def test_parts_with_different_times_are_refused(tmp_path: Path) -> None:
     images = write(write_root(tmp_path), parts=("real", "imag"))
+    change_json(sidecar(images[1]), InversionTime=0.06)
+    refused(tmp_path, "sub-01_IRT1: the parts have different InversionTime .part-real: 0.05, 0.3, .*; part-imag: 0.06")
     images[1].unlink()
-    refused(tmp_path, "sub-01_IRT1: the parts have different InversionTime .part-real: 0.05, 0.3, .*; part-imag: 0.3")
+    refused(tmp_path, "sub-01_IRT1: has images 5 of part-real, 4 of part-imag; expected as many of each")
 
 
 def test_missing_times_are_named_and_not_guessed(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 from bids_t1.bids.load_readouts import load_readouts
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.protocol import Protocol
-from bids_t1.data.sidecar import Sidecar
+from bids_t1.data.sidecar import Sidecar, Unreadable
 from tests.bids.small_readouts import (
     HALF_TURN_UNITS,
     SHAPE,
@@ -42,6 +44,15 @@ def load(dataset: Path, **fields: object) -> ReadoutSeries:
 def refused(dataset: Path, message: str, **fields: object) -> None:
     with pytest.raises(InvalidInputError, match=message):
         load(dataset, **fields)
+
+
+def falls_back(dataset: Path, form: str, message: str, **fields: object) -> ReadoutSeries:
+    series = load(dataset, **fields)
+    assert series.form == form
+    assert series.lost[0] in series.warnings
+    assert re.search(message, series.lost[0])
+    assert "What is lost: " in series.lost[0]
+    return series
 
 
 @pytest.mark.parametrize("n", [2, 3])
@@ -201,12 +212,14 @@ def test_missing_times_are_left_to_the_model(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("value", "said"), [(0, "holds only zeros"), (np.nan, "holds no number")])
-@pytest.mark.parametrize("index", [0, 2])
-def test_an_empty_image_is_named(tmp_path: Path, index: int, value: float, said: str) -> None:
+@pytest.mark.parametrize(("index", "form"), [(0, "UNIT1 and last magnitude"), (1, "UNIT1"), (2, "magnitudes")])
+def test_an_empty_image_is_named_and_the_rest_used(
+    tmp_path: Path, index: int, form: str, value: float, said: str
+) -> None:
     images = write_readouts(write_root(tmp_path), readouts(), ("mag",))
     images.append(write_uni(tmp_path, stored_uni(uni_of(readouts()))))
     write_image(images[index], np.full(SHAPE, value, np.float32))
-    refused(tmp_path, f"{images[index].name}: {said}")
+    falls_back(tmp_path, form, f"{images[index].name}: {said}")
 
 
 def test_an_empty_complex_image_is_named(tmp_path: Path) -> None:
@@ -224,13 +237,13 @@ def test_scattered_nan_stay(tmp_path: Path) -> None:
     assert np.argwhere(np.isnan(measured)).tolist() == [[1, 3, 4, 5]]
 
 
-@pytest.mark.parametrize("index", [1, 2, 4])
-def test_shapes_that_differ_are_refused_by_name(tmp_path: Path, index: int) -> None:
+@pytest.mark.parametrize(("index", "form"), [(1, "UNIT1 and magnitudes"), (2, "UNIT1"), (4, "magnitudes")])
+def test_an_image_of_another_shape_is_named_and_the_rest_used(tmp_path: Path, index: int, form: str) -> None:
     parts = ("mag", "phase") if index < 4 else ("mag",)
     images = write_readouts(write_root(tmp_path), readouts(), parts)
     images += [write_uni(tmp_path, stored_uni(uni_of(readouts())))] * 3
     write_image(images[index], np.ones((20, 20, 9), np.float32))
-    refused(tmp_path, rf"{images[index].name}: its grid is 20 x 20 x 9 voxels.*expected that of sub-01_inv-1")
+    falls_back(tmp_path, form, rf"{images[index].name}: its grid is 20 x 20 x 9 voxels.*expected that of sub-01_inv-1")
 
 
 def test_several_volumes_in_one_file_are_refused(tmp_path: Path) -> None:
@@ -286,21 +299,68 @@ def test_phase_is_read_in_its_declared_unit(
         (HALF_TURN_UNITS, {"PhaseScaling": -0.01}, "PhaseScaling is -0.01; expected radians per stored unit, above 0"),
     ],
 )
-def test_phase_of_unknown_or_impossible_scale_is_refused(
+def test_phase_of_unknown_or_impossible_scale_is_not_used(
     tmp_path: Path, factor: float, fields: dict[str, object], message: str | None
 ) -> None:
     phase_only(tmp_path, factor, **fields)
     if message is None:  # what is declared wins over what would be recognised
         assert "mrad" in load(tmp_path).scaling["Phase"]
     else:
-        refused(tmp_path, message)
+        measured = falls_back(tmp_path, "magnitudes", message).readouts
+        np.testing.assert_allclose(measured, np.abs(readouts()), rtol=1e-5)
 
 
-def test_siemens_phase_that_lost_its_offset_is_refused(tmp_path: Path) -> None:
+def test_siemens_phase_that_lost_its_offset_is_not_used(tmp_path: Path) -> None:
     phase_only(tmp_path, HALF_TURN_UNITS, **SIEMENS)
     for image in tmp_path.rglob("*phase*.nii.gz"):
         write_image(image, np.random.default_rng(1).integers(0, 4096, SHAPE).astype(np.int16))
-    refused(tmp_path, "Units is None; expected 'rad'")
+    falls_back(tmp_path, "magnitudes", "Units is None; expected 'rad'")
+
+
+def test_phases_of_unknown_unit_do_not_block_unit1_and_magnitudes(tmp_path: Path) -> None:
+    phase_only(tmp_path, 3600, Units="arbitrary")
+    write_uni(tmp_path, stored_uni(uni_of(readouts())))
+    series = falls_back(tmp_path, "UNIT1 and magnitudes", "Units is 'arbitrary'.*nothing, as UNIT1 holds")
+    np.testing.assert_allclose(s_of(series), uni_of(readouts()), atol=1 / 8190)
+
+
+def test_phases_of_unknown_unit_do_not_block_real_and_imaginary_images(tmp_path: Path) -> None:
+    phase_only(tmp_path, 3600, Units="arbitrary")
+    write_readouts(tmp_path, readouts(), ("real", "imag"))
+    assert load(tmp_path).lost == ()
+    next(tmp_path.rglob("*inv-2_part-imag*.nii.gz")).write_bytes(b"no image")
+    falls_back(tmp_path, "magnitudes", "inv-2_part-imag_MP2RAGE.nii.gz: .*Units is 'arbitrary'")
+
+
+def test_a_damaged_imaginary_part_is_replaced_by_magnitude_and_phase(tmp_path: Path) -> None:
+    write_readouts(write_root(tmp_path), readouts(), ("mag", "phase", "real", "imag"))
+    next(tmp_path.rglob("*inv-2_part-imag*.nii.gz")).write_bytes(b"no image")
+    series = falls_back(tmp_path, "complex", "from complex, because .*inv-2_part-imag.* lost: nothing")
+    np.testing.assert_allclose(series.readouts, readouts(), rtol=1e-5, atol=1e-2)
+
+
+def test_an_image_whose_sidecar_cannot_be_read_is_not_used(tmp_path: Path) -> None:
+    write_readouts(write_root(tmp_path), readouts(), ("mag", "phase"))
+    write_uni(tmp_path, stored_uni(uni_of(readouts())))
+    broken = Unreadable(InvalidInputError("a.json: is no JSON."))
+    for part, form in (("part-phase", "UNIT1 and magnitudes"), ("inv-1", "UNIT1 and last magnitude")):
+        run = only_run(tmp_path)
+        files = [
+            replace(file, sidecar=Sidecar("a.json", broken)) if part in str(file.name) else file for file in run.files
+        ]
+        series = load_readouts(replace(run, files=tuple(files)), Protocol({}))
+        assert (series.form, "a.json: is no JSON." in series.lost[0]) == (form, True)
+
+
+def test_all_echoes_of_a_readout_are_known_and_unit1_tells_its_timing(tmp_path: Path) -> None:
+    images = write_readouts(write_root(tmp_path), readouts())
+    write_uni(tmp_path, stored_uni(uni_of(readouts())), InversionTimes=[0.7, 2.5])
+    for image, time in zip(images, (0.003, 0.003, 0.006, 0.0315), strict=True):
+        change_json(sidecar(image), EchoTime=time)
+    series = load(tmp_path)
+    assert series.echo_times == ((0.003,), (0.006, 0.0315))
+    assert series.uni_sidecar is not None
+    assert series.uni_sidecar.fields["InversionTimes"] == [0.7, 2.5]
 
 
 def s_of(series: ReadoutSeries) -> NDArray[np.float32]:

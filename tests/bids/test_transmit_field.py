@@ -13,7 +13,7 @@ from bids_t1.bids.transmit_field import load_given_transmit_field, load_transmit
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.grid import Grid
 from tests.bids.small_readouts import SHAPE, readouts, write_readouts
-from tests.small_bids import AFFINE, sidecar, write_image, write_json, write_root
+from tests.small_bids import AFFINE, change_json, sidecar, write_image, write_json, write_root
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -271,3 +271,58 @@ def test_a_given_map_needs_no_sidecar_and_must_be_there(tmp_path: Path) -> None:
     np.testing.assert_array_equal(load_given_transmit_field(tmp_path / "b1.nii", GRID).values, RATIO)
     with pytest.raises(InvalidInputError, match=r"none\.nii: cannot be read"):
         load_given_transmit_field(tmp_path / "none.nii", GRID)
+
+
+def of_voltage(dataset: Path, of_map: object, of_run: object) -> TransmitField:
+    write_readouts(write_root(dataset), readouts())
+    for path in dataset.rglob("*MP2RAGE.json"):
+        change_json(path, TxRefAmp=of_run)
+    write_map(dataset, TxRefAmp=of_map)
+    field = loaded(dataset)
+    assert field is not None
+    return field
+
+
+def test_a_map_of_another_reference_voltage_is_that_of_the_images(tmp_path: Path) -> None:
+    field = of_voltage(tmp_path, 200.0, 220.0)
+    np.testing.assert_allclose(field.values, RATIO * 1.1, rtol=1e-5)
+    assert "multiplied by 1.1, as TxRefAmp is 200 V for the map and 220 V for the images" in field.scaling
+    assert any("TxRefAmp is 200 V for the map and 220 V for the images" in warning for warning in field.warnings)
+
+
+@pytest.mark.parametrize(
+    ("of_map", "of_run", "said"),
+    [
+        (200.0, 201.5, "played at the reference voltage of the images"),
+        (None, 220.0, "not compared, as TxRefAmp of the map is not known"),
+        (200.0, None, "not compared, as TxRefAmp of the images is not known"),
+        (None, None, "TxRefAmp of the map and the images is not known"),
+        ("200 V", 220.0, "TxRefAmp of the map is not known"),
+        (200.0, [220.0, 230.0], "TxRefAmp of the images is not known"),
+        (0, 220.0, "TxRefAmp of the map is not known"),
+    ],
+)
+def test_reference_voltages_that_agree_or_are_not_known_change_nothing(
+    tmp_path: Path, of_map: object, of_run: object, said: str
+) -> None:
+    field = of_voltage(tmp_path, of_map, of_run)
+    np.testing.assert_allclose(field.values, RATIO, rtol=1e-6)
+    assert said in field.scaling
+    assert not field.warnings
+
+
+def test_reference_voltages_that_cannot_be_are_told_and_not_applied(tmp_path: Path) -> None:
+    field = of_voltage(tmp_path, 20.0, 220.0)
+    np.testing.assert_allclose(field.values, RATIO, rtol=1e-6)
+    assert "expected within a factor of 2" in field.warnings[0]
+
+
+def test_a_map_of_the_command_line_is_compared_too(tmp_path: Path) -> None:
+    write_readouts(write_root(tmp_path / "data"), readouts())
+    for path in tmp_path.rglob("*MP2RAGE.json"):
+        change_json(path, TxRefAmp=180.0)
+    path = tmp_path / "b1.nii.gz"
+    write_image(path, RATIO)
+    write_json(sidecar(path), {"TxRefAmp": 200.0})
+    field = load_given_transmit_field(path, GRID, find(tmp_path / "data", "01").runs[0])
+    np.testing.assert_allclose(field.values, RATIO * 0.9, rtol=1e-5)

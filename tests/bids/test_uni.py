@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import nibabel as nib
@@ -157,7 +158,8 @@ def test_a_mask_has_no_value(tmp_path: Path, stored: NDArray[Any], fill: float) 
     outside = np.ones(SHAPE, np.bool_)
     outside[4:16, 4:16, 1:7] = False
     masked = np.where(outside, stored.dtype.type(fill), stored)
-    values, scaling, _ = alone(tmp_path, masked)
+    values, scaling, warnings = alone(tmp_path, masked)
+    assert "its air is masked" in warnings[0]
     np.testing.assert_array_equal(np.isnan(values), masked == fill)
     assert "; 73% of the voxels are masked" in scaling
 
@@ -230,15 +232,59 @@ def test_a_denoised_uni_without_its_name_is_recognised_by_its_background(
     tmp_path: Path, noise_sd: float, strength: float
 ) -> None:
     images = readouts(noise_sd=noise_sd)
-    with pytest.raises(InvalidInputError, match=r"S is -0\.\d+ \(median\), positive in \d+% .*UNI-DEN"):
-        beside_magnitudes(tmp_path, images, uni_of(images, strength * 2 * noise_sd**2))
+    series = beside_magnitudes(tmp_path, images, uni_of(images, strength * 2 * noise_sd**2))
+    assert (series.form, series.uni) == ("magnitudes", None)
+    assert re.search(r"S is -0\.\d+ \(median\), positive in \d+% .*UNI-DEN", series.lost[0])
 
 
 def test_a_uni_drawn_to_one_constant_is_recognised(tmp_path: Path) -> None:
     first, second = images = readouts()
     energy = np.abs(first) ** 2 + np.abs(second) ** 2
-    with pytest.raises(InvalidInputError, match=r"half of S lies between -0\.0\d+ and 0\.0\d+; expected noise"):
-        beside_magnitudes(tmp_path, images, np.real(np.conj(first) * second) / (energy + 3000))
+    series = beside_magnitudes(tmp_path, images, np.real(np.conj(first) * second) / (energy + 3000))
+    assert (series.form, series.uni) == ("magnitudes", None)
+    assert re.search(r"half of S lies between -0\.0\d+ and 0\.0\d+; expected noise", series.lost[0])
+
+
+def products(noise_sd: float) -> dict[str, NDArray[np.float64]]:
+    """UNI images that were changed after their combination, by what was done."""
+    images = readouts(noise_sd=noise_sd)
+    energy = (np.abs(images) ** 2).sum(axis=0)
+    second = np.abs(images[1]) / np.abs(images[1]).max()
+    return {
+        "regularised": uni_of(images, 20 * noise_sd**2),
+        "strongly regularised": uni_of(images, 2000 * noise_sd**2),
+        "drawn to zero": np.real(np.conj(images[0]) * images[1]) / (energy + 200 * noise_sd**2),
+        "times the second magnitude, as stored": (uni_of(images) + 0.5) * second - 0.5,
+        "times the second magnitude": uni_of(images) * second,
+    }
+
+
+@pytest.mark.parametrize("noise_sd", [2.0, 5.0])
+@pytest.mark.parametrize("done", list(products(5.0)))
+def test_a_uni_that_was_processed_is_recognised_by_its_air_alone(tmp_path: Path, noise_sd: float, done: str) -> None:
+    write_uni(write_root(tmp_path), products(noise_sd)[done].astype(np.float32))
+    with pytest.raises(InvalidInputError, match=r"UNIT1\.nii\.gz: half of S at the edges .*UNI-DEN"):
+        load(tmp_path)
+    write_readouts(tmp_path, readouts(noise_sd=noise_sd)[:2], ("mag",))
+    next(tmp_path.rglob("*inv-1*.nii.gz")).unlink()
+    with pytest.raises(InvalidInputError, match="UNI-DEN"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("n_channels", [1, 8, 32])
+def test_a_true_uni_passes_by_its_air_whatever_its_channels(tmp_path: Path, n_channels: int) -> None:
+    rng = np.random.default_rng(2)
+    signal = readouts(noise_sd=0.0) / np.sqrt(n_channels)
+    shape = (n_channels, *signal.shape)
+    images = signal + 5 * (rng.standard_normal(shape) + 1j * rng.standard_normal(shape))
+    product = np.real(np.conj(images[:, 0]) * images[:, 1]).sum(axis=0)
+    _, _, warnings = alone(tmp_path, (product / (np.abs(images) ** 2).sum(axis=(0, 1))).astype(np.float32))
+    assert warnings == ()
+
+
+def test_a_uni_of_one_fluid_without_air_passes(tmp_path: Path) -> None:
+    noise = np.random.default_rng(2).normal(-0.47, 0.005, SHAPE)
+    assert alone(tmp_path, noise.astype(np.float32))[2] == ()
 
 
 @pytest.mark.parametrize("noise_sd", [2.0, 5.0, 20.0, 50.0])

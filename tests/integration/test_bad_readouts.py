@@ -115,16 +115,6 @@ def other_grid(images: Images) -> None:
     write_image(images[2], np.ones((17, 16, 4), np.float32))
 
 
-def undeclared_phase(images: Images) -> None:
-    for image in images[1::2]:
-        change_json(sidecar(image), Units=None)
-
-
-def degrees(images: Images) -> None:
-    for image, readout in zip(images[1::2], complex_readouts(), strict=True):
-        write_image(image, np.angle(readout, deg=True).astype(np.float32))
-
-
 def all_zero(images: Images) -> None:
     for image in images[:2]:
         write_image(image, np.zeros(READOUT_T1.shape, np.int16))
@@ -174,8 +164,6 @@ BAD: dict[Callable[[Images], None], str] = {
     words: "FlipAngle is '5 degrees'; expected one number. Correct the sidecar.",
     efficiency: "InversionEfficiency is 96; expected above 0 and at most 1.",
     other_grid: "its grid is 17 x 16 x 4 voxels",
-    undeclared_phase: "Units is None; expected 'rad' or 'mrad', or PhaseScaling",
-    degrees: "rad, read with Units 'rad' of the sidecar; expected at most 2 pi",
     all_zero: "holds only zeros; expected an image. Convert it again.",
     all_nan: "holds no number; expected an image. Convert it again.",
     truncated: "cannot be read as NIfTI",

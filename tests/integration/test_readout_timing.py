@@ -178,13 +178,13 @@ def test_old_names_that_may_mean_something_else_are_not_taken(
 
 
 def test_partial_fourier_moves_the_centre_of_the_train(tmp_path: Path) -> None:
-    """N (f - 1/2) excitations before the centre and N / 2 after it."""
+    """Of n that are played, n / (2 f) come after the centre."""
     write = ("--sequences", "MP2RAGE", "--slices", "1", "--slice-partial-fourier", "0.75")
     data = command.phantom(tmp_path / "data", *write)
     assert command.participant(data, tmp_path / "pairs").code == 0
     assert t1_sidecar(tmp_path / "pairs")["NumberShotsPerReadout"] == [[44, 88], [44, 88]]
     for path in (data / "sub-01" / "anat").glob("*_MP2RAGE.json"):
-        change_json(path, NumberShots=176, SlicePartialFourier=0.75)
+        change_json(path, NumberShots=None, ExcitationsPerReadout=132, SlicePartialFourier=0.75)
     assert command.participant(data, tmp_path / "one").code == 0
     assert maps(tmp_path / "one") == maps(tmp_path / "pairs")
 

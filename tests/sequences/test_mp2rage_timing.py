@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
 from bids_t1.data.errors import InvalidInputError
+from bids_t1.data.grid import Grid
 from bids_t1.data.sidecar import Sidecar
-from bids_t1.sequences.mp2rage_timing import read_timing
+from bids_t1.sequences.mp2rage_timing import ImageFacts, read_timing
 
 COMMON: dict[str, object] = {
     "RepetitionTimePreparation": 5.0,
@@ -17,6 +19,12 @@ COMMON: dict[str, object] = {
     "MagneticFieldStrength": 3,
 }
 TIMES, ANGLES = (0.7, 2.5), (4, 5)
+SAGITTAL = np.array([[0.0, 0, 1, 0], [1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
+"""Slices from left to right, as scanners store them."""
+
+TURNED = np.eye(4)
+"""To the axes of the body."""
+
 PROTOCOL = Sidecar("mine.toml", {**COMMON, "InversionTime": list(TIMES), "FlipAngle": list(ANGLES)})
 
 
@@ -95,7 +103,8 @@ def test_every_missing_field_of_every_file_is_named_at_once_with_a_template() ->
 
 @pytest.mark.parametrize(("share", "before", "after"), [(1.0, 88, 88), (0.75, 44, 88), (6 / 8, 44, 88)])
 def test_partitions_and_their_partial_fourier_give_the_excitations(share: float, before: float, after: float) -> None:
-    timing = read_timing(sidecars(NumberShots=176, SlicePartialFourier=share))
+    facts = ImageFacts(grid=Grid((240, 256, 176), SAGITTAL))
+    timing = read_timing(sidecars(NumberShots=176, SlicePartialFourier=share), facts=facts)
     assert timing.model.excitations == ((before, after),) * 2
 
 
@@ -164,3 +173,101 @@ def test_a_protocol_of_another_number_of_readouts_is_refused() -> None:
     protocol = Sidecar("mine.toml", {**PROTOCOL.fields, "InversionTime": [0.7, 1.6, 2.5]})
     with pytest.raises(InvalidInputError, match="3 values"):
         read_timing(sidecars(("InversionTime",)), protocol)
+
+
+@pytest.mark.parametrize(
+    ("shots", "grid", "said"),
+    [
+        (132, Grid((240, 256, 176), SAGITTAL), "excitations played, by the slices"),
+        (176, Grid((240, 256, 176), SAGITTAL), "partitions, by the slices"),
+        (132, Grid((176, 240, 256), TURNED), "excitations played, by the slices"),
+        (176, Grid((176, 240, 256), TURNED), "partitions, by the slices"),
+    ],
+)
+def test_one_number_of_shots_is_read_by_the_slices_of_the_image(shots: int, grid: Grid, said: str) -> None:
+    timing = read_timing(sidecars(NumberShots=shots, SlicePartialFourier=0.75), facts=ImageFacts(grid=grid))
+    assert timing.model == read_timing(sidecars(NumberShots=[44, 88])).model
+    assert said in timing.origins["NumberShots"]
+
+
+@pytest.mark.parametrize("shots", [132, 176, [[132], [132]]])
+@pytest.mark.parametrize(
+    "grid", [None, Grid((20, 20, 6), SAGITTAL), Grid((240, 256, 208), SAGITTAL), Grid((176, 132, 235), TURNED)]
+)
+def test_one_number_of_shots_that_may_be_either_is_refused_with_both(shots: object, grid: Grid | None) -> None:
+    with pytest.raises(InvalidInputError, match="two readings") as refused:
+        read_timing(sidecars(NumberShots=shots, SlicePartialFourier=0.75), facts=ImageFacts(grid=grid))
+    n = shots if isinstance(shots, int) else 132
+    both = {132: ("[33.0, 66.0]", "[44.0, 88.0]"), 176: ("[44.0, 88.0]", "[58.667, 117.333]")}[n]
+    assert all(pair in str(refused.value) for pair in both)
+    assert "ExcitationsPerReadout" in str(refused.value)
+
+
+def test_a_reading_that_does_not_fit_into_the_cycle_is_none() -> None:
+    narrow = sidecars(NumberShots=176, SlicePartialFourier=0.75, RepetitionTimeExcitation=0.0132)
+    timing = read_timing(narrow)
+    assert timing.model.excitations == ((44, 88),) * 2
+    assert "otherwise the trains would overlap" in timing.origins["NumberShots"]
+
+
+@pytest.mark.parametrize("played", [132, [132], [132, 132]])
+@pytest.mark.parametrize("shots", [None, 132, 176, [44, 88]])
+def test_the_excitations_played_have_a_field_of_their_own(played: object, shots: object) -> None:
+    fields = {"ExcitationsPerReadout": played, "SlicePartialFourier": 0.75}
+    found = sidecars(("NumberShots",) if shots is None else (), **fields, **({"NumberShots": shots} if shots else {}))
+    timing = read_timing(found)
+    assert timing.model.excitations == ((pytest.approx(44), pytest.approx(88)),) * 2
+    assert "ExcitationsPerReadout" in timing.origins["NumberShots"]
+    in_file = Sidecar("mine.toml", fields)
+    assert read_timing(sidecars(("NumberShots",)), in_file).model == timing.model
+
+
+def test_excitations_that_contradict_each_other_are_refused() -> None:
+    for shots in (160, [88, 88]):
+        with pytest.raises(InvalidInputError, match="expected numbers of the same readout"):
+            read_timing(sidecars(NumberShots=shots, ExcitationsPerReadout=132, SlicePartialFourier=0.75))
+
+
+def test_lists_of_one_value_per_readout_are_that_of_each() -> None:
+    lists = {"InversionTime": list(TIMES), "FlipAngle": list(ANGLES), "RepetitionTimeExcitation": [0.0069, 0.007]}
+    timing = read_timing(sidecars(NumberShots=[[44, 88], [50, 88]], RepetitionTimePreparation=[5.0, 5.0], **lists))
+    assert timing.model.inversion_times == TIMES
+    assert timing.model.flip_angles == pytest.approx([math.radians(4), math.radians(5)])
+    assert timing.model.excitation_times == (0.0069, 0.007)
+    assert timing.model.excitations == ((44, 88), (50, 88))
+
+
+def test_lists_of_one_value_per_echo_are_that_value() -> None:
+    timing = read_timing(sidecars(RepetitionTimeExcitation=[0.0069] * 4, EchoTime=[0.002, 0.003, 0.004, 0.005]))
+    assert timing.model.excitation_times == (0.0069, 0.0069)
+    with pytest.raises(InvalidInputError, match="FlipAngle has 3 numbers; expected one, or one for each of the 2"):
+        read_timing(sidecars(FlipAngle=[4, 5, 6]))
+
+
+@pytest.mark.parametrize("key", ["RepetitionTimeExcitation", "EchoSpacing"])
+def test_excitations_do_not_follow_before_the_last_echo(key: str) -> None:
+    without = ("RepetitionTimeExcitation",) if key == "EchoSpacing" else ()
+    found = sidecars(without, **{"NumberShots": [44, 44], key: 0.0085})
+    facts = ImageFacts(echo_times=((0.003,), (0.0315,)))
+    with pytest.raises(InvalidInputError, match=r"is 0\.0085 s .*last EchoTime of readout 2 is 0\.0315 s"):
+        read_timing(found, facts=facts)
+    assert read_timing(found, facts=ImageFacts(echo_times=((0.003,), (0.004,)))).model.excitation_times[1] == 0.0085
+
+
+def test_the_spacing_of_several_echoes_is_no_excitation_time() -> None:
+    found = sidecars(("RepetitionTimeExcitation",), NumberShots=[44, 44], EchoSpacing=0.0085)
+    facts = ImageFacts(echo_times=((0.003,), (0.002, 0.004)))
+    with pytest.raises(InvalidInputError, match=r"RepetitionTimeExcitation: missing in sub-01_inv-2_MP2RAGE\.json"):
+        read_timing(found, facts=facts)
+    told = read_timing(found, Sidecar("mine.toml", {"RepetitionTimeExcitation": 0.0085}), facts=facts)
+    assert told.model.excitation_times == (0.0085, 0.0085)
+
+
+def test_unit1_that_is_fully_timed_serves_its_readouts() -> None:
+    uni = Sidecar("sub-01_UNIT1.json", {**COMMON, "InversionTimes": list(TIMES), "FlipAngle": list(ANGLES)})
+    alone = {"InversionTime": 2.5, "FlipAngle": 5}
+    timing = read_timing([Sidecar("sub-01_inv-2_MP2RAGE.json", alone)], facts=ImageFacts(uni=uni))
+    assert timing.model == read_timing(sidecars()).model
+    assert timing.origins["InversionTime"] == "sidecar sub-01_UNIT1.json"
+    bare = [Sidecar(f"sub-01_inv-{number}_MP2RAGE.json", {}) for number in (1, 2)]
+    assert read_timing(bare, facts=ImageFacts(uni=uni)).model == timing.model

@@ -105,6 +105,9 @@ class Vendor:
     repetition_times: tuple[Rule[tuple[float, ...]], ...] = ()
     """Delays between excitations that alternate, in their order [s]."""
 
+    reference_voltage: tuple[Rule[float], ...] = ()
+    """Voltage in proportion to which nominal flip angles are played [V]."""
+
     echo_planar: tuple[Rule[bool], ...] = ()
     """Tells that many lines of k-space follow one excitation, where the public attributes do not."""
 

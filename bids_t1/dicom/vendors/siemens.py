@@ -166,6 +166,11 @@ def _alternating_times(header: Header) -> tuple[float, ...] | None:
     return None if protocol is None or len(protocol.repetition_times) < _PAIR else protocol.repetition_times
 
 
+def _reference_voltage(header: Header) -> float | None:
+    protocol = read_protocol(header)
+    return None if protocol is None else protocol.reference_voltage
+
+
 SIEMENS = Vendor(
     name="Siemens",
     manufacturers=("siemens",),
@@ -198,6 +203,9 @@ SIEMENS = Vendor(
     ),
     repetition_times=(
         Rule("rordenlab/dcm2niix#918, hMRI-group/hMRI-toolbox#62: alTR has both delays of AFI", _alternating_times),
+    ),
+    reference_voltage=(
+        Rule("TxRefAmp of rordenlab/dcm2niix: flReferenceAmplitude of the first nucleus", _reference_voltage),
     ),
     words=(Rule("rordenlab/dcm2niix#675 and #881: ImageTypeText, (0021,1175) of XA", _image_type),),
     uni_scaling=(

@@ -29,7 +29,7 @@ _BEGIN, _END = "### ASCCONV BEGIN", "### ASCCONV END ###"
 _WANTED = re.compile(
     r"^[ \t]*((?:lContrasts|lInvContrasts|ucDenoiseUniform|alTI\[\d+\]|alTR\[\d+\]|adFlipAngleDegree\[\d+\]|"
     r"sKSpace\.(?:lPartitions|ucSlicePartialFourier|unReordering|Reordering3D)|"
-    r"sFastImaging\.(?:lTurboFactor|lEchoSpacing))"
+    r"sFastImaging\.(?:lTurboFactor|lEchoSpacing)|sTXSPEC\.asNucleusInfo\[0\]\.flReferenceAmplitude)"
     r"[ \t]*=[ \t]*-?(?:0x[0-9a-f]{1,16}|[0-9.]{1,20}(?:e[-+]?[0-9]{1,2})?))[ \t]*(?:#.*)?\r?$",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -75,6 +75,9 @@ class SiemensProtocol:
 
     denoised: bool
     """A denoised UNI image was asked for."""
+
+    reference_voltage: float | None = None
+    """At which a pulse of a millisecond turns by 180 degrees [V]."""
 
     repetition_times: tuple[float, ...] = ()
     """[s], in the order in which they alternate."""
@@ -138,8 +141,16 @@ def _protocol(fields: Mapping[str, Any]) -> SiemensProtocol:
         turbo_factor=fast.get("lTurboFactor"),
         echo_spacing=spacing * _MICROSECOND if spacing else None,
         denoised=bool(fields.get("ucDenoiseUniform")),
+        reference_voltage=_reference_voltage(fields),
         repetition_times=tuple(round(time * _MICROSECOND, 7) for time in fields.get("alTR", ()) if time),
     )
+
+
+def _reference_voltage(fields: Mapping[str, Any]) -> float | None:
+    """Return the reference voltage of the first nucleus [V]; nothing where it is no number above 0."""
+    nuclei = fields.get("sTXSPEC", {}).get("asNucleusInfo", ())
+    voltage = nuclei[0].get("flReferenceAmplitude") if nuclei and isinstance(nuclei[0], dict) else None
+    return float(voltage) if isinstance(voltage, int | float) and voltage > 0 else None
 
 
 def _n_readouts(fields: Mapping[str, Any], n_times: int) -> int:
