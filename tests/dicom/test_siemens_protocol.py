@@ -147,3 +147,14 @@ def test_protocols_of_real_scanners_are_read(folder: tuple[str, ...], time: floa
     assert protocol is not None
     assert (protocol.n_readouts, protocol.inversion_times) == (1, (time,))
     assert (protocol.partitions, protocol.slice_partial_fourier) == (partitions, 1)
+
+
+@pytest.mark.parametrize(
+    ("written", "voltage"), [("231.5", 231.5), ("0x10", 16.0), (0, None), ("-3", None), ("many", None), (None, None)]
+)
+def test_the_reference_voltage_is_read_where_it_is_a_number(
+    tmp_path: Path, written: object, voltage: float | None
+) -> None:
+    lines = protocol_lines() | ({} if written is None else {"sTXSPEC.asNucleusInfo[0].flReferenceAmplitude": written})
+    (file, _) = write_volume(tmp_path, 700, MP2RAGE | {CSA_SERIES: asc_conv(lines)}, series=1)
+    assert read_file(file).slices[0].reference_voltage == voltage
