@@ -216,7 +216,7 @@ def test_the_excitations_played_have_a_field_of_their_own(played: object, shots:
     fields = {"ExcitationsPerReadout": played, "SlicePartialFourier": 0.75}
     found = sidecars(("NumberShots",) if shots is None else (), **fields, **({"NumberShots": shots} if shots else {}))
     timing = read_timing(found)
-    assert timing.model.excitations == ((pytest.approx(44), pytest.approx(88)),) * 2
+    assert np.array(timing.model.excitations) == pytest.approx(np.array(((44, 88), (44, 88))))
     assert "ExcitationsPerReadout" in timing.origins["NumberShots"]
     in_file = Sidecar("mine.toml", fields)
     assert read_timing(sidecars(("NumberShots",)), in_file).model == timing.model
