@@ -206,7 +206,7 @@ def test_one_number_of_shots_that_may_be_either_is_refused_with_both(shots: obje
 def test_a_reading_that_does_not_fit_into_the_cycle_is_none() -> None:
     narrow = sidecars(NumberShots=176, SlicePartialFourier=0.75, RepetitionTimeExcitation=0.0132)
     timing = read_timing(narrow)
-    assert timing.model.excitations == ((44, 88),) * 2
+    assert list(timing.model.excitations) == [(44, 88)] * 2
     assert "otherwise the trains would overlap" in timing.origins["NumberShots"]
 
 
