@@ -56,6 +56,7 @@ def classify(slices: Sequence[Slice]) -> Plan:
     all_times = times_of(volumes)
     for family in _families(volumes):
         sets.extend(_accepted(family, all_times, plan))
+    _miss_cut(volumes, sets, plan)
     _name(sets, plan)
     return plan
 
@@ -115,6 +116,16 @@ def _accepted(family: list[Volume], all_times: Sequence[float], plan: Plan) -> l
         return [one_reconstruction(family, plan)]
     plan.skip(family, reason)
     return []
+
+
+def _miss_cut(volumes: Sequence[Volume], sets: Sequence[Sequence[Volume]], plan: Plan) -> None:
+    """Tell of images that lack slices of a set and would be of it else: an inversion time that the maps miss."""
+    plan.incomplete.extend(
+        (volume.one.series, f"has {len(volume.slices)} of the {len(whole.slices)} slices of the other inversion times")
+        for whole in (found[0] for found in sets)
+        for volume in volumes
+        if volume.is_part_of(whole)
+    )
 
 
 def _name(sets: list[list[Volume]], plan: Plan) -> None:

@@ -56,6 +56,16 @@ class Volume:
             and close(self.slices[-1].position, other.slices[-1].position, _POSITION_TOLERANCE)
         )
 
+    def is_part_of(self, other: Volume) -> bool:
+        """Tell whether another volume shows these slices and more, with the same sequence at any inversion time."""
+        places = [piece.position for piece in self.slices]
+        same = [
+            piece
+            for piece in other.slices
+            if any(close(piece.position, place, _POSITION_TOLERANCE) for place in places)
+        ]
+        return len(self.slices) == len(same) < len(other.slices) and self.fits(Volume(tuple(same)))
+
     def echoes_like(self, other: Volume) -> bool:
         """Tell whether another volume shows the same slices with the same sequence, at any echo."""
         a, b = self.one, other.one

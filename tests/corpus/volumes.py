@@ -134,7 +134,7 @@ HEADERS = (
     Case("ir", "header", "complex64", as_type("complex64"), FAILED, NAME),
     Case("ir", "header", "bitpix that does not fit", header(bitpix=8), FINE),
     Case("ir", "header", "wrong magic", header(magic=b"abc"), FAILED, NAME),
-    Case("ir", "header", "wrong size of header", header(sizeof_hdr=100), FAILED, NAME),
+    Case("ir", "header", "wrong size of header", header(sizeof_hdr=100), FINE),
     Case("ir", "header", "no dimension", header(dim=[0] * 8), FAILED, NAME),
     Case("ir", "header", "9 dimensions", header(dim=[9, 23, 30, 4, 1, 1, 1, 1]), FAILED, NAME),
     Case("ir", "header", "negative dimension", header(dim=[3, -23, 30, 4, 1, 1, 1, 1]), FAILED, NAME),

@@ -400,6 +400,13 @@ def test_an_inversion_time_that_lacks_slices_is_missed_aloud(source: Path, raw_d
     assert warning.startswith("series 9: left out: slices are missing")
 
 
+def test_an_image_that_lacks_the_last_slice_is_missed_aloud(source: Path, raw_dir: Path) -> None:
+    write_set(source, SIEMENS)
+    write_volume(source, 3000.0, SIEMENS, series=9)[1].unlink()
+    (warning,) = run(source, raw_dir).warnings
+    assert warning == "series 9: left out: has 1 of the 2 slices of the other inversion times"
+
+
 def test_a_damaged_gzip_is_left_out(source: Path, raw_dir: Path) -> None:
     write_set(source, SIEMENS)
     (file, _) = write_volume(source, 3000.0, SIEMENS, series=9)
