@@ -198,8 +198,6 @@ def collect_warnings(found: Survey, plan: Plan) -> tuple[str, ...]:
     pieces = [image.volume.one for image in plan.kept]
     notes.extend(sorted({piece.caveat for piece in pieces if piece.caveat}))
     notes.extend(_gain_warnings(plan))
-    damaged = [(key, reason) for key, reason in _problems(found) if not reason.startswith(NO_IMAGE)]
-    notes.extend(sorted({f"series {key.number}: left out: {reason}" for key, reason in (*damaged, *plan.incomplete)}))
     for series, attribute in _odd_values(found):
         notes.append(f"series {series}: {attribute} holds no finite number or breaks its kind, and is ignored")
     if found.beside:
@@ -212,6 +210,8 @@ def collect_warnings(found: Survey, plan: Plan) -> tuple[str, ...]:
             + (", ..." if len(found.unreadable) > _MOST_LISTED else "")
             + f" of {found.n_files} files in the order of their names"
         )
+    damaged = [(key, reason) for key, reason in _problems(found) if not reason.startswith(NO_IMAGE)]
+    notes.extend(sorted({f"series {key.number}: left out: {reason}" for key, reason in (*damaged, *plan.incomplete)}))
     return tuple(notes)
 
 
