@@ -156,6 +156,7 @@ def _trace_of_regularisation(uni: np.ndarray, magnitudes: np.ndarray) -> str | N
             f"{where} S is {median:.2f} (median), positive in {positive:.0%} of them and in {impossible:.0%} lower "
             "than the magnitudes allow"
         )
-    if high - low < SMALLEST_SPREAD:
+    # In tissue S is what magnitudes in phase make it, at the bound, however dark it is and whatever masks the air.
+    if high - low < SMALLEST_SPREAD and np.median(np.abs(np.abs(values) - bound)) > BOUND_MARGIN:
         return f"{where} half of S lies between {low:.3f} and {high:.3f}"
     return None

@@ -73,6 +73,22 @@ class NoiseLevels:
     residual: float
     """Typical residual of fitted voxels: noise and everything the model leaves unexplained."""
 
+    assumed: float | None = None
+    """Noise of magnitudes where no air is shown, taken as that of one channel."""
+
+    origin: str = "residuals of the fit"
+    """Where the noise of one channel comes from, for the record."""
+
+    @property
+    def level(self) -> float:
+        """Noise of one channel, from the best there is."""
+        return self.background or self.assumed or self.residual
+
+    @property
+    def one_channel(self) -> float | None:
+        """Noise of one channel, whose mean share can be taken off; None where it is not known."""
+        return self.background if self.is_known else self.assumed
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LearnedRatio:
@@ -134,6 +150,7 @@ class Estimate:
             self.noise,
             background=None if background is None else background * unit,
             residual=self.noise.residual * unit,
+            assumed=None if self.noise.assumed is None else self.noise.assumed * unit,
         )
         factor = np.float32(unit)
         return replace(self, amplitude=self.amplitude * factor, residual=self.residual * factor, noise=noise)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -13,7 +14,13 @@ from bids_t1.data.errors import InvalidInputError, NoSignalError
 from bids_t1.data.estimate import Estimate, LearnedRatio, NoiseLevels, VoxelStatus
 from bids_t1.estimation.chunks import choose_device, for_each_chunk
 from bids_t1.estimation.dictionary import Dictionary, build_dictionaries
-from bids_t1.estimation.noise import Background, find_background, remove_noise_floor
+from bids_t1.estimation.noise import (
+    FALSE_BACKGROUND,
+    Background,
+    find_background,
+    noise_of_neighbours,
+    remove_noise_floor,
+)
 from bids_t1.estimation.polarity import Solution, real_part, solve_signed, solve_unsigned
 from bids_t1.estimation.ratio_prior import RatioPrior, learn_ratio_prior
 from bids_t1.estimation.refinement import TINY, Problem
@@ -141,8 +148,8 @@ def estimate(
     """
     if len(measurements) != model.n_measurements:
         raise InvalidInputError(f"{len(measurements)} images for a model of {model.n_measurements} measurements.")
+    plan = _prepare(model, measurements, kind, options)
     flat = measurements.reshape(len(measurements), -1)
-    plan = _prepare(model, flat, kind, options)
     n_voxels = flat.shape[1]
     values = {name: torch.full((n_voxels,), torch.nan) for name in _Maps.__slots__ if name != "status"}
     maps = _Maps(**values, status=torch.zeros(n_voxels, dtype=torch.uint8))
@@ -170,21 +177,59 @@ def estimate(
     )
 
 
-def _prepare(model: SignalModel, flat: Measurements, kind: Kind, options: EstimationOptions) -> _Plan:
+def _prepare(model: SignalModel, measurements: Measurements, kind: Kind, options: EstimationOptions) -> _Plan:
     """Learn the noise, and the ratio prior where asked, from a regular sample of the voxels."""
-    plan, solution = _begin(model, flat, kind, options)
+    plan, solution = _begin(model, measurements, kind, options)
     if options.learn_ratio and model.n_coefficients > 1:
         plan = _learn_ratio(plan, solution)
     return plan
 
 
-def _begin(model: SignalModel, flat: Measurements, kind: Kind, options: EstimationOptions) -> tuple[_Plan, Solution]:
-    """Fit a regular sample of the voxels and learn the noise."""
-    device = choose_device(options.device)
+def _begin(
+    model: SignalModel, measurements: Measurements, kind: Kind, options: EstimationOptions
+) -> tuple[_Plan, Solution]:
+    """Fit a regular sample of the voxels and learn the noise: of the background, where residuals bear it out."""
     background = options.background
     if background is None and kind == "magnitude":
-        background = find_background(flat)
-    plan = _Plan(
+        background = find_background(measurements)
+    plan = _plan_with(model, kind, options, background)
+    flat = measurements.reshape(len(measurements), -1)
+    sample = _sample(plan, flat)
+    plan, solution = _with_residual(plan, sample)
+    if (
+        background is not None
+        and plan.degrees_of_freedom > 0
+        and background.sd > FALSE_BACKGROUND * plan.noise.residual
+    ):
+        background, plan = None, _plan_with(model, kind, options, None)
+        sample = _sample(plan, flat)
+        plan, solution = _with_residual(plan, sample)
+    if background is None:
+        return _without_air(plan, measurements, sample) if kind == "magnitude" else (plan, solution)
+    # Residuals hold the noise and more: a background above them is not the noise of the signal.
+    if background.is_known and background.sd < MAX_BACKGROUND * plan.noise.residual:
+        plan, solution = _with_residual(replace(plan, noise=replace(plan.noise, is_known=True)), sample)
+    return plan, solution
+
+
+def _without_air(plan: _Plan, measurements: Measurements, sample: torch.Tensor) -> tuple[_Plan, Solution]:
+    """Take the noise of magnitudes from the residuals, or from neighbours where there are none, or they show less.
+
+    Residuals hold what the model does not describe, neighbours hold structure: the smaller one is nearer the noise.
+    """
+    residual = plan.noise.residual if plan.degrees_of_freedom > 0 else math.inf
+    neighbours = noise_of_neighbours(measurements)
+    assumed = min(residual, math.inf if neighbours is None else neighbours)
+    if not math.isfinite(assumed):
+        return _with_residual(plan, sample)
+    origin = plan.noise.origin if assumed == residual else "differences between neighbouring voxels"
+    return _with_residual(replace(plan, noise=replace(plan.noise, assumed=assumed, origin=origin)), sample)
+
+
+def _plan_with(model: SignalModel, kind: Kind, options: EstimationOptions, background: Background | None) -> _Plan:
+    """Return what is decided before the first fit."""
+    device = choose_device(options.device)
+    return _Plan(
         model=model,
         options=options,
         kind=kind,
@@ -195,33 +240,28 @@ def _begin(model: SignalModel, flat: Measurements, kind: Kind, options: Estimati
             is_known=False,
             coils=1.0 if background is None else background.coils,
             residual=0.0,
+            origin="residuals of the fit" if background is None else "background of the magnitudes",
         ),
         degrees_of_freedom=model.n_measurements - model.n_coefficients - 1 - (model.companion is not None),
     )
-    sample = _sample(plan, flat)
-    plan, solution = _with_residual(plan, sample)
-    # Residuals hold the noise and more: a background above them is not the noise of the signal.
-    if background is not None and background.is_known and background.sd < MAX_BACKGROUND * plan.noise.residual:
-        plan, solution = _with_residual(replace(plan, noise=replace(plan.noise, is_known=True)), sample)
-    return plan, solution
 
 
 def fit_sample(
-    model: SignalModel, flat: Measurements, kind: Kind, options: EstimationOptions
+    model: SignalModel, measurements: Measurements, kind: Kind, options: EstimationOptions
 ) -> tuple[Solution, NoiseLevels]:
     """Fit a regular sample of the voxels, without what is learned from their fits.
 
     Parameters
     ----------
-    flat
-        (measurement, voxel).
+    measurements
+        (measurement, *voxels).
 
     Raises
     ------
     InvalidInputError
         If no voxel has signal.
     """
-    plan, solution = _begin(model, flat, kind, options)
+    plan, solution = _begin(model, measurements, kind, options)
     return solution, plan.noise
 
 
@@ -277,9 +317,14 @@ def _load(plan: _Plan, images: Measurements) -> torch.Tensor:
 def _initial_status(plan: _Plan, images: torch.Tensor) -> torch.Tensor:
     """Say which voxels are worth fitting, from their measurements alone."""
     energy = (images * images.conj()).real.sum(0) if images.is_complex() else (images * images).sum(0)
-    threshold = (plan.noise.background or 0.0) ** 2 * stats.chi2.ppf(1 - 1e-4, 2 * len(images) * plan.noise.coils)
+    threshold = _floor(plan) ** 2 * stats.chi2.ppf(1 - 1e-4, 2 * len(images) * plan.noise.coils)
     status = (energy > threshold).to(torch.uint8) * int(VoxelStatus.FITTED)
     return torch.where(torch.isfinite(energy), status, int(VoxelStatus.NOT_FINITE))
+
+
+def _floor(plan: _Plan) -> float:
+    """Return the noise that a voxel must exceed: that of the background, else what is taken for it once it is known."""
+    return plan.noise.background or plan.noise.assumed or 0.0
 
 
 def _signals(plan: _Plan, images: torch.Tensor) -> Signals:
@@ -288,8 +333,8 @@ def _signals(plan: _Plan, images: torch.Tensor) -> Signals:
     if plan.kind != "magnitude":
         return signals.abs() if plan.options.restore_polarity else signals
     noise = plan.noise
-    if _handling(plan) == "floor" and noise.is_known and noise.background is not None:
-        return remove_noise_floor(signals, noise.background, noise.coils)
+    if _handling(plan) == "floor" and noise.one_channel is not None:
+        return remove_noise_floor(signals, noise.one_channel, noise.coils)
     return signals.abs()
 
 
@@ -305,8 +350,8 @@ def _solve(plan: _Plan, signals: Signals) -> Solution:
 
 
 def _noise_sd(plan: _Plan) -> float:
-    """Return the typical noise: that of the residuals, or of the background where a fit leaves none."""
-    return plan.noise.residual if plan.degrees_of_freedom > 0 else plan.noise.background or 0.0
+    """Return the typical noise: that of the residuals, or where a fit leaves none, of background or neighbours."""
+    return plan.noise.residual if plan.degrees_of_freedom > 0 else _floor(plan)
 
 
 def _handling(plan: _Plan) -> NoiseHandling:
@@ -372,14 +417,14 @@ def _uncertainty(plan: _Plan, solution: Solution) -> tuple[Voxels, Voxels]:
     if plan.degrees_of_freedom > 0:
         variance = fit.cost / plan.degrees_of_freedom
     else:
-        variance = torch.full_like(fit.cost, (plan.noise.background or torch.nan) ** 2)
+        variance = torch.full_like(fit.cost, (_floor(plan) or torch.nan) ** 2)
     if plan.kind == "magnitude" and plan.options.noise == "rician":
         least = stats.chi2(max(1, plan.degrees_of_freedom)).ppf(LUCK) / max(1, plan.degrees_of_freedom)
         variance = variance.clamp_min(least * _rician_sd(plan.noise) ** 2)
     time_variance = fit.time.square() * variance / fit.information
     first_time, first_cost = fit.time[second_of], fit.cost[second_of]
     unexplained = (first_cost / max(1, plan.degrees_of_freedom)).clamp_min_(max(_noise_sd(plan) ** 2, TINY))
-    if plan.degrees_of_freedom == 0 and plan.noise.background is None:
+    if plan.degrees_of_freedom == 0 and not _floor(plan):
         energy = solution.signals[:, second_of].square().mean(0)
         unexplained = torch.maximum(unexplained, energy / PLAUSIBLE_SIGNAL_TO_NOISE**2)
     second = torch.sigmoid((first_cost - second_fit.cost) / (2 * unexplained))

@@ -74,7 +74,7 @@ def weigh(
     measurements, kind, options
         As for `estimate`.
     """
-    solution, noise = fit_sample(model, measurements.reshape(len(measurements), -1), kind, options)
+    solution, noise = fit_sample(model, measurements, kind, options)
     limit, _ = companion.limit(solution.fit.time)
     solution = solution.select(limit > SOME * limit.max())
     scores, amplitudes = _scores(model, companion, solution)

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
+from bids_t1.estimation.air import is_air
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from bids_t1.data.shapes import Measurements, Signals
+    from bids_t1.data.shapes import Map, Measurements, Signals
 
 MAX_SAMPLE = 50_000
 """Voxels looked at to find the background."""
@@ -41,6 +43,13 @@ MOST_COILS = 256.0
 """Effective numbers above are those of no scanner: something else makes the background even."""
 
 
+FALSE_BACKGROUND = 3.0
+"""Background over residuals, or differences of neighbours, from which it is no noise: filters hide less in tissue."""
+
+MEDIAN_OF_NORMAL = 0.6745
+"""Median of the absolute value of a standard normal variable."""
+
+
 @dataclass(frozen=True, slots=True)
 class Background:
     """Noise seen outside the head."""
@@ -60,29 +69,37 @@ class Background:
         return self.is_rician or self.coils > 1
 
 
-def find_background(magnitudes: Measurements) -> Background | None:
-    """Estimate the noise of one channel from voxels that hold nothing else; None where there are none.
+def find_background(images: Measurements) -> Background | None:
+    """Estimate the noise of one channel from voxels that hold nothing else; None where air is not shown.
 
     The energy of a pure-noise voxel over n images is sigma^2 times a chi-squared variable of 2n degrees of freedom.
     Starting from the voxels of lowest energy, the ones this explains are collected until nothing changes. A sum of
     squares over L coils has 2nL degrees of freedom, with L estimated on the way (Constantinides et al. 1997,
     doi 10.1002/mrm.1910380524).
 
+    Zeros and what is not finite are masked: neither air nor tissue.
+
     Parameters
     ----------
-    magnitudes
-        (measurement, *voxels).
+    images
+        (measurement, *voxels), magnitudes or complex; neighbours along voxel axes are neighbours in space.
     """
-    sample = _Sample.draw(magnitudes)
+    sample = _Sample.draw(images)
     one = _collect(sample, 1.0)
     if one is None:
         return None
+    found, background = _explain(sample, one)
+    return background if background is not None and is_air(images, *sample.lowest(found.n_voxels)) else None
+
+
+def _explain(sample: _Sample, one: _Collected) -> tuple[_Collected, Background | None]:
+    """Say what noise the collected voxels would be, with the voxels it explains; None: of no kind."""
     if one.distance < RICIAN_DISTANCE:
-        return Background(one.sd, is_rician=True)
+        return one, Background(one.sd, is_rician=True)
     several = _of_several_coils(sample, one)
     if several is not None:
         return several
-    return Background(one.sd, is_rician=False) if one.distance < MAX_DISTANCE else None
+    return one, Background(one.sd, is_rician=False) if one.distance < MAX_DISTANCE else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,15 +112,23 @@ class _Sample:
     energy: NDArray[np.float64]
     """Their sums over the measurements, rising."""
 
+    voxels: NDArray[np.intp]
+    """Where they are, as indices of the flattened voxel axes."""
+
     @classmethod
-    def draw(cls, magnitudes: Measurements) -> _Sample:
-        flat = magnitudes.reshape(len(magnitudes), -1)
-        flat = flat[:, :: max(1, flat.shape[1] // MAX_SAMPLE)].astype(np.float64)
+    def draw(cls, images: Measurements) -> _Sample:
+        flat = images.reshape(len(images), -1)
+        step = max(1, flat.shape[1] // MAX_SAMPLE)
+        flat = np.abs(flat[:, ::step]).astype(np.float64)
         squares = np.square(flat)
         energy = squares.sum(0)
         kept = np.flatnonzero(np.isfinite(energy) & (flat > 0).all(0))
         kept = kept[np.argsort(energy[kept], kind="stable")]
-        return cls(squares[:, kept], energy[kept])
+        return cls(squares[:, kept], energy[kept], step * kept)
+
+    def lowest(self, n_voxels: int) -> tuple[NDArray[np.intp], float]:
+        """Return the voxels of lowest energy, and what their energies stay below."""
+        return self.voxels[:n_voxels], float(np.nextafter(self.energy[n_voxels - 1], np.inf))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +163,7 @@ def _collect(sample: _Sample, coils: float) -> _Collected | None:
     return _Collected(variance, len(inside), float(distance))
 
 
-def _of_several_coils(sample: _Sample, found: _Collected) -> Background | None:
+def _of_several_coils(sample: _Sample, found: _Collected) -> tuple[_Collected, Background] | None:
     """Estimate the number of coils with their noise; None where the background is not that of a sum of squares."""
     coils = 1.0
     for _ in range(N_ESTIMATES):
@@ -153,8 +178,62 @@ def _of_several_coils(sample: _Sample, found: _Collected) -> Background | None:
         if converged:
             break
     by_image = sample.squares[:, : found.n_voxels].mean(1)
-    is_air = np.ptp(by_image) < EVEN * by_image.mean()
-    return Background(found.sd, is_rician=False, coils=coils) if is_air and found.distance < RICIAN_DISTANCE else None
+    is_even = np.ptp(by_image) < EVEN * by_image.mean()
+    if not is_even or found.distance >= RICIAN_DISTANCE:
+        return None
+    return found, Background(found.sd, is_rician=False, coils=coils)
+
+
+def noise_of_neighbours(magnitudes: Measurements) -> float | None:
+    """Estimate the noise from second differences between neighbours in bright voxels; None where there are too few.
+
+    Smooth profiles of coils drop out; structure as fine as the voxels counts as noise.
+
+    Parameters
+    ----------
+    magnitudes
+        (measurement, *voxels).
+    """
+    kept = []
+    for image in magnitudes:
+        known = image[image > 0]
+        bright = np.where(image >= np.median(known), image, np.nan) if known.size else np.full(image.shape, np.nan)
+        kept.append(differences_without_steps(bright, np.ones_like(bright)))
+    differences = np.concatenate(kept)
+    return float(np.median(np.abs(differences)) / MEDIAN_OF_NORMAL) if len(differences) >= MIN_BACKGROUND else None
+
+
+def differences_without_steps(values: Map, sd: Map, largest: float = math.inf) -> NDArray[np.float64]:
+    """Return second differences between neighbours, in units of the SD of one value, away from steps.
+
+    At a step from one tissue to another the outer two of three voxels differ as much as the second difference says.
+    In noise the two are independent: half of the triples are kept, those whose outer voxels differ less.
+
+    Parameters
+    ----------
+    values
+        (*voxels); NaN where there is none.
+    sd
+        Of each value, relative to any unit.
+    largest
+        Second differences of `values` beyond are none of tissue.
+    """
+    found = [np.empty((2, 0))]
+    for axis in (axis for axis in range(values.ndim) if values.shape[axis] > 2):  # noqa: PLR2004 - three terms
+        moved = np.moveaxis(values, axis, 0).astype(np.float64)
+        unit = np.moveaxis(sd, axis, 0)[1:-1]
+        second = second_difference(moved)
+        both = np.stack([second, (moved[2:] - moved[:-2]) / math.sqrt(2)]) / unit
+        found.append(both[:, np.isfinite(both).all(0) & (np.abs(second) < largest)])
+    second, outer = np.concatenate(found, axis=1)
+    kept: NDArray[np.float64] = second[np.abs(outer) <= np.median(np.abs(outer))] if second.size else second
+    return kept
+
+
+def second_difference(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return second differences along the first axis, scaled to the SD of one value."""
+    difference: NDArray[np.float64] = (values[:-2] - 2 * values[1:-1] + values[2:]) / math.sqrt(6)
+    return difference
 
 
 def remove_noise_floor(magnitudes: Signals, noise_sd: float, coils: float = 1.0) -> Signals:

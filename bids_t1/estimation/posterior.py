@@ -291,15 +291,7 @@ def _noise(images: ReadoutImages, table: ReadoutTable, options: PosteriorOptions
         return noise_of_uni(images.uni, table, None)
     if images.form == "complex":
         return noise_of_complex(images.readouts)
-    found = noise_of_magnitudes(images.readouts)
-    if found is not None:
-        return found
-    if images.uni is None:
-        raise InvalidInputError("the magnitudes have no background to take the noise from; give it with --noise-sd.")
-    energy = np.square(images.readouts[:2]).sum(0)
-    if len(images.readouts) == 1:  # the share of the other readout follows from S
-        energy = energy / (0.5 + np.sqrt(np.clip(0.25 - np.square(images.uni), 0, None)))
-    return noise_of_uni(images.uni, table, np.sqrt(energy))
+    return noise_of_magnitudes(images.readouts, images.uni, table)
 
 
 def _fill(plan: Plan, maps: _Maps, chunk: slice) -> None:

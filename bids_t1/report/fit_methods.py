@@ -17,16 +17,8 @@ def noise_of_magnitudes(run: RunResult, references: References) -> str:
         return ""
     background = str(run.record.get("Background", ""))
     match run.record.get("NoiseHandling"):
-        case "floor" if "sum of squares" in background:
-            return (
-                f"The background had {background}; the mean share of such noise was subtracted from the squared "
-                f"magnitudes {references.cite(literature.CONSTANTINIDES)}."
-            )
         case "floor":
-            return (
-                "The variance of the noise, measured in the background, was subtracted from the squared "
-                f"magnitudes {references.cite(literature.GUDBJARTSSON)}."
-            )
+            return _floor(background, references)
         case "rician":
             works = references.cite(literature.GUDBJARTSSON, literature.VARADHAN)
             return f"The fit maximises the Rician likelihood of the magnitudes, by majorisation {works}."
@@ -35,3 +27,21 @@ def noise_of_magnitudes(run: RunResult, references: References) -> str:
             return f"The noise of the magnitudes was taken as Gaussian{reason}."
         case _:
             return ""
+
+
+def _floor(background: str, references: References) -> str:
+    """Say whose mean share was taken off."""
+    if "sum of squares" in background:
+        return (
+            f"The background had {background}; the mean share of such noise was subtracted from the squared "
+            f"magnitudes {references.cite(literature.CONSTANTINIDES)}."
+        )
+    if "no air" in background:
+        return (
+            f"{background[0].upper()}{background[1:]}; its variance was subtracted from the squared magnitudes "
+            f"{references.cite(literature.GUDBJARTSSON)}."
+        )
+    return (
+        "The variance of the noise, measured in the background, was subtracted from the squared "
+        f"magnitudes {references.cite(literature.GUDBJARTSSON)}."
+    )

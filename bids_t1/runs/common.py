@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import sys
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from tqdm import tqdm
 
 from bids_t1.cgroup import memory_available
 from bids_t1.data.errors import InvalidInputError, NotEnoughMemoryError
+from bids_t1.data.estimate import VoxelStatus
+from bids_t1.estimation.coverage import cover
 from bids_t1.estimation.scale import unit_of
 
 if TYPE_CHECKING:
@@ -22,9 +25,12 @@ if TYPE_CHECKING:
 
     from bids_t1.data.acquisition import Acquisition, Kind
     from bids_t1.data.estimate import Estimate, NoiseLevels
-    from bids_t1.data.shapes import Measurements
+    from bids_t1.data.shapes import Labels, Measurements
+    from bids_t1.estimation.coverage import Coverage
     from bids_t1.estimation.engine import NoiseHandling
     from bids_t1.settings import Settings
+
+LOG = logging.getLogger(__name__)
 
 PROGRAM = 1e9
 """What the program itself takes at most [bytes]."""
@@ -55,20 +61,35 @@ def noise_record(kind: Kind, fitted: Estimate, handling: NoiseHandling) -> dict[
     """Say how the noise was found and what was really done: its mean share is taken off only where it is known."""
     noise = fitted.noise
     residual = noise.residual if fitted.degrees_of_freedom else None
-    record: dict[str, object] = {"NoiseSD": {"Background": noise.background, "Residual": residual}}
+    levels = {"Background": noise.background, "Residual": residual, "Origin": noise.origin}
+    record: dict[str, object] = {"NoiseSD": levels}
     if kind != "magnitude":
         return {"NoiseHandling": "gaussian", **record}
     several = noise.is_known and noise.coils > 1
-    if handling == "floor" and not noise.is_known:
+    if handling == "floor" and noise.one_channel is None:
         done = "gaussian"
     else:
         done = "floor" if several and handling == "rician" else handling
     return {"NoiseHandling": done, "Background": _background(noise), **record}
 
 
+def covered(acquisition: Acquisition, images: Measurements | None, status: Labels, noise_sd: float) -> Coverage:
+    """Count the voxels with signal that have no estimate, and tell the terminal; see `cover`."""
+    coverage = cover(images, status, noise_sd)
+    others = "; ".join(f"{VoxelStatus[name].meaning}: {count}" for name, count in coverage.without.items())
+    LOG.info(
+        "%s: %d of %d voxels with signal have an estimate%s",
+        acquisition.name,
+        coverage.n_voxels - coverage.n_without,
+        coverage.n_voxels,
+        f" ({others})" if others else "",
+    )
+    return coverage
+
+
 def _background(noise: NoiseLevels) -> str:
     if noise.background is None:
-        return "no air was found around the object: the mean share of the noise is not known"
+        return f"no air was found around the object: noise from {noise.origin}, taken as that of one channel"
     if not noise.is_known:
         return "its noise is not that of coils, or larger than what the fit leaves: its mean share is not known"
     if noise.coils > 1:

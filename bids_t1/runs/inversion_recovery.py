@@ -17,6 +17,7 @@ from bids_t1.estimation.examples import choose_examples
 from bids_t1.estimation.fitted import residuals_by_time
 from bids_t1.runs.common import (
     computing,
+    covered,
     if_valid,
     interval_factor,
     naming,
@@ -97,12 +98,7 @@ def process(acquisition: Acquisition, raw: Path, settings: Settings) -> RunResul
             fitted = found.in_images(unit)
     shown = (model, series, fitted) if delays is None else (group.model, *only(group, axis, series, fitted))
     counts = count_statuses(fitted.status)
-    LOG.info(
-        "%s: %d of %d voxels have an estimate",
-        acquisition.name,
-        sum(counts[status.name] for status in VoxelStatus if status.has_estimate),
-        math.prod(shape),
-    )
+    coverage = covered(acquisition, series.measurements, fitted.status, fitted.noise.level)
     return RunResult(
         name=acquisition.name.having({"desc": "IRT1"}, suffix="T1map", extension=".nii.gz"),
         sequence="IRT1",
@@ -110,10 +106,11 @@ def process(acquisition: Acquisition, raw: Path, settings: Settings) -> RunResul
         maps=_maps(model, fitted),
         record=_record(series, model, fitted, raw, settings)
         | ({} if delays is None else {"AddedToInversionTimes": delays[1].T.tolist()})
-        | {"FastComponent": treatment.record, "Residuals": _residuals(*shown)},
+        | {"FastComponent": treatment.record, "Residuals": _residuals(*shown)}
+        | coverage.record,
         status_counts=counts,
         examples=choose_examples(shown[0], shown[1], shown[0].inversion_times, shown[2]),
-        warnings=(*series.warnings, *notes, *treatment.warnings, *_doubts(counts)),
+        warnings=(*series.warnings, *notes, *treatment.warnings, *_doubts(counts), *coverage.warnings),
     )
 
 

@@ -19,7 +19,7 @@ from bids_t1.data.outputs import outputs_of
 from bids_t1.data.result import RunResult, SignalCurve
 from bids_t1.data.vocabulary import known_manufacturer
 from bids_t1.estimation.posterior import PosteriorOptions, ReadoutImages, TransmitPrior, estimate_posterior
-from bids_t1.runs.common import computing, if_valid, naming, near_one, require_memory, times, uris, versions
+from bids_t1.runs.common import computing, covered, if_valid, naming, near_one, require_memory, times, uris, versions
 from bids_t1.sequences.mp2rage_timing import ImageFacts, read_timing
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def process(
         estimate = estimate_posterior(timing.model, images, options, progress=progress).in_images(unit)
     counts = count_statuses(estimate.status)
     n_estimates = sum(counts[status.name] for status in VoxelStatus if status.has_estimate)
-    LOG.info("%s: %d of %d voxels have an estimate", acquisition.name, n_estimates, math.prod(series.grid.shape))
+    coverage = covered(acquisition, series.readouts, estimate.status, estimate.noise.value)
     sequence = timing.model.name
     maps = {row.quantity: getattr(estimate, row.quantity, None) for row in outputs_of(sequence)}
     if field is not None:
@@ -101,7 +101,8 @@ def process(
         maps={quantity: values for quantity, values in maps.items() if values is not None},
         record=_record(series, timing, estimate, settings)
         | _sources(series, field, raw, settings)
-        | _record_of_transmit_field(estimate, field, raw, settings),
+        | _record_of_transmit_field(estimate, field, raw, settings)
+        | coverage.record,
         status_counts=counts,
         examples=(),
         warnings=(
@@ -109,6 +110,7 @@ def process(
             *timing.notes,
             *(() if field is None else field.warnings),
             *_doubts(counts, n_estimates, estimate),
+            *coverage.warnings,
         ),
         curve=_curve(timing.model, settings.t1_range),
     )

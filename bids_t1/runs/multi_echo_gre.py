@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bids_t1.bids.load import load_series
-from bids_t1.data.estimate import VoxelStatus, count_statuses
+from bids_t1.data.estimate import count_statuses
 from bids_t1.data.outputs import outputs_of
 from bids_t1.data.result import RunResult
 from bids_t1.data.vocabulary import known_manufacturer
@@ -20,6 +19,7 @@ from bids_t1.estimation.engine import EstimationOptions, estimate
 from bids_t1.estimation.examples import choose_examples
 from bids_t1.runs.common import (
     computing,
+    covered,
     if_valid,
     interval_factor,
     naming,
@@ -64,18 +64,19 @@ def process(acquisition: Acquisition, raw: Path, settings: Settings) -> RunResul
     with computing(acquisition, shape, settings) as progress, near_one(series.measurements) as unit:
         fitted = estimate(model, series.measurements, series.kind, options, progress=progress).in_images(unit)
     counts = count_statuses(fitted.status)
-    n_estimates = sum(counts[status.name] for status in VoxelStatus if status.has_estimate)
-    LOG.info("%s: %d of %d voxels have an estimate", acquisition.name, n_estimates, math.prod(shape))
+    coverage = covered(acquisition, series.measurements, fitted.status, fitted.noise.level)
     within = {"desc": "MEGRE", "inv": None, "echo": None, "part": None}
     return RunResult(
         name=acquisition.name.having(within, suffix="T2starmap", extension=".nii.gz"),
         sequence="MEGRE",
         grid=series.grid,
         maps={row.quantity: getattr(fitted, row.quantity) for row in outputs_of("MEGRE")},
-        record=_record(series, model, fitted, settings) | {"Sources": uris(series.sources, raw, settings)},
+        record=_record(series, model, fitted, settings)
+        | {"Sources": uris(series.sources, raw, settings)}
+        | coverage.record,
         status_counts=counts,
         examples=choose_examples(model, series, model.echo_times, fitted),
-        warnings=(*series.warnings, *notes),
+        warnings=(*series.warnings, *notes, *coverage.warnings),
     )
 
 
