@@ -48,7 +48,8 @@ CUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 def noisy(clean: np.ndarray, sd: float = SD) -> np.ndarray:
     rng = np.random.default_rng(3)
     noise = rng.normal(0, sd, (2, *clean.shape))
-    return clean + noise[0] + 1j * noise[1]
+    measured: np.ndarray = clean + noise[0] + 1j * noise[1]
+    return measured
 
 
 def recovery(gain: str) -> np.ndarray:
@@ -172,7 +173,7 @@ def test_what_has_no_estimate_is_counted_and_warned_about() -> None:
     status[6:] = VoxelStatus.NO_SIGNAL
     lost = cover(images, status, noise_sd=90)
     assert (lost.n_voxels, lost.without) == (80, {"NO_SIGNAL": 20})
-    assert "25 % of the 80 voxels with signal" in lost.warnings[0].replace("25%", "25 %")
+    assert "25 % of the 80 voxels with signal" in lost.warnings[0]
     status[:7] = VoxelStatus.FITTED
     status[7, 5:] = VoxelStatus.FITTED
     assert cover(images, status, noise_sd=1).warnings == ()
