@@ -150,6 +150,7 @@ def _load(acquisition: Acquisition, plan: _Plan, protocol: Protocol, admit: Call
             *reader.doubts,
         ),
         echo_times=tuple(_echo_times(acquisition, file.name.index("inv")) for file in plan.sidecars_from),
+        several_echoes=tuple(_has_echoes(acquisition, file.name.index("inv")) for file in plan.sidecars_from),
         uni_sidecar=_sidecar_of_uni(acquisition),
     )
 
@@ -161,15 +162,27 @@ def _require_readable_sidecars(plan: _Plan) -> None:
 
 
 def _echo_times(acquisition: Acquisition, readout: int | None) -> tuple[float, ...]:
-    """Return the echo times of a readout, where they are told [s]."""
+    """Return the echo times of a readout, or of UNIT1, where they are told [s]."""
     found: set[float] = set()
-    for file in acquisition.files:
-        if file.name.suffix != "UNIT1" and file.name.index("inv") == readout:
-            try:
-                found.update(file.sidecar.numbers("EchoTime") or ())
-            except InvalidInputError:  # enters no computation: what cannot be used is as good as missing
-                continue
+    for file in _of_readout(acquisition, readout):
+        try:
+            found.update(file.sidecar.numbers("EchoTime") or ())
+        except InvalidInputError:  # enters no computation: what cannot be used is as good as missing
+            continue
     return tuple(sorted(found))
+
+
+def _has_echoes(acquisition: Acquisition, readout: int | None) -> bool:
+    """Tell whether names or metadata number the echoes of a readout."""
+    return any(
+        file.name.get("echo") is not None
+        or (not isinstance(file.sidecar.fields, Unreadable) and file.sidecar.fields.get("EchoNumber") is not None)
+        for file in _of_readout(acquisition, readout)
+    )
+
+
+def _of_readout(acquisition: Acquisition, readout: int | None) -> list[RawFile]:
+    return [file for file in acquisition.files if file.name.index("inv") == readout]
 
 
 def _sidecar_of_uni(acquisition: Acquisition) -> Sidecar | None:

@@ -105,6 +105,9 @@ class ReadoutSeries:
     echo_times: tuple[tuple[float, ...], ...] = ()
     """Of all echoes of each readout, also of those that are not loaded [s]; one per sidecar."""
 
+    several_echoes: tuple[bool, ...] = ()
+    """Whether a readout has more echoes than one; one per sidecar."""
+
     uni_sidecar: Sidecar | None = None
     """Of the UNIT1 image of the run, whether it is loaded or not."""
 

@@ -118,7 +118,12 @@ def process(
 
 def _timing(series: ReadoutSeries, settings: Settings) -> Timing:
     """Read the timing; where it fails, say too which images with more of it are of no use."""
-    facts = ImageFacts(uni=series.uni_sidecar, echo_times=series.echo_times, grid=series.grid)
+    facts = ImageFacts(
+        uni=series.uni_sidecar,
+        echo_times=series.echo_times,
+        several_echoes=series.several_echoes,
+        grid=series.grid,
+    )
     try:
         return read_timing(
             series.sidecars,

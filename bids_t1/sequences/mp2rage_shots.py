@@ -7,6 +7,7 @@ excitations n = f N that are played, as Siemens counts its turbo factor. They ar
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,9 @@ PLAYED = "ExcitationsPerReadout"
 """Field of the excitations that are played; not of BIDS, whose NumberShots counts partitions."""
 
 PAIR = 2
+COMPRESSED = re.compile(r"cs[-_]?mp2rage|mp2rage[-_]?cs|compressed[-_ ]?sens", re.IGNORECASE)
+"""In the names of sequences that spread their excitations over k-space, half of them on each side of its centre."""
+
 ROUNDED = 0.5
 """A number of excitations is whole, and partial Fourier may ask for a fraction of one."""
 
@@ -45,6 +49,9 @@ class Shots:
 
     share: float | None
     """Slice partial Fourier, where it is needed."""
+
+    compressed: bool = False
+    """The sequence is one of compressed sensing, by its name."""
 
 
 def excitations_of(
@@ -77,6 +84,8 @@ def excitations_of(
     }
     if shots.share == 1:
         return readings["partitions"], ""
+    if shots.compressed:
+        raise InvalidInputError(_both(shots, readings, grid))
     possible = [name for name, pairs in readings.items() if _fits(play, pairs)]
     by_slices = _matching(shots, grid)
     if len(by_slices) == 1 and by_slices[0] in (possible or by_slices):
@@ -166,10 +175,14 @@ def _both(shots: Shots, readings: dict[str, tuple[Pair, ...]], grid: Grid | None
     n = next(numbers[0] for numbers in shots.numbers if numbers is not None and len(numbers) == 1)
     partitions, played = ([round(number, 3) for number in pairs[0]] for pairs in readings.values())
     slices = "" if grid is None else f" of {' x '.join(map(str, grid.shape))} voxels"
+    compressed = (
+        f" Its sequence is one of compressed sensing by its name: then half of the excitations played are on each "
+        f"side, {[n / 2, n / 2]} if these are {n:g}."
+    )
     return (
         f"{shots.name}: NumberShots is {n:g} beside SlicePartialFourier {shots.share:g}, which has two readings: {n:g} "
         f"partitions encoded, {partitions} excitations before and after the k-space centre; or {n:g} excitations "
         f"played, {played}. T1 differs by some percent, and the image{slices} does not tell which it is; expected "
         f"NumberShots as [before, after], or {PLAYED}, the excitations played. Write the one that the scanner's "
-        "protocol says, to the sidecars or the protocol file."
+        "protocol says, to the sidecars or the protocol file." + compressed * shots.compressed
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.sidecar import Sidecar
 from bids_t1.sequences.mp2rage import DEFAULT_EFFICIENCY, LONGEST_EXCITATION_TIME, Mp2rage
-from bids_t1.sequences.mp2rage_shots import PLAYED, Shots, excitations_of
+from bids_t1.sequences.mp2rage_shots import COMPRESSED, PLAYED, Shots, excitations_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,6 +41,9 @@ class ImageFacts:
 
     echo_times: tuple[tuple[float, ...], ...] = ()
     """Of all echoes of each readout, used here or not, in the order of the sidecars [s]."""
+
+    several_echoes: tuple[bool, ...] = ()
+    """Whether a readout has more echoes than one, also where their times are not told."""
 
     grid: Grid | None = None
     """One of its axes is that of the partitions."""
@@ -254,7 +257,8 @@ class _Reader:
         value = of_readout(self.sidecars[index], "EchoSpacing", index, self.n_readouts)
         if value is None or not 0 < value < LONGEST_EXCITATION_TIME:
             return None
-        if len(self._echo_times(index)) > 1:
+        several = self.facts.several_echoes[index : index + 1] == (True,)
+        if several or len(self._echo_times(index)) > 1:
             self.notes.append(
                 f"{self.sidecars[index].name}: EchoSpacing is taken for the delay between the echoes of one "
                 "excitation, as there are several; it is not RepetitionTimeExcitation."
@@ -265,21 +269,19 @@ class _Reader:
 
     def require_room_for_echoes(self, excitation_times: Sequence[float]) -> None:
         """Refuse excitations that follow one another before the last echo."""
-        for index, time in enumerate(excitation_times):
+        times = (max(excitation_times),) if self.is_whole else excitation_times
+        for index, time in enumerate(times):
             last = max(self._echo_times(index), default=0.0)
             if last >= time:
-                holder = self.sidecars[0 if self.is_whole else index].name
                 origin = self.origins.get("RepetitionTimeExcitation")
                 raise InvalidInputError(
-                    f"{holder}: RepetitionTimeExcitation is {time:g} s ({origin}), and the last EchoTime of readout "
-                    f"{index + 1} is {last:g} s; expected a longer delay between two excitations. Is it the delay "
-                    "between echoes? Take the TR of the gradient-echo train from the protocol of the scanner."
+                    f"{self._holder(index).name}: RepetitionTimeExcitation is {time:g} s ({origin}), and the last "
+                    f"EchoTime of the readout is {last:g} s; expected a longer delay between two excitations. Is it "
+                    "the delay between echoes? Take the TR of the gradient-echo train from the protocol of the scanner."
                 )
 
     def _echo_times(self, index: int) -> tuple[float, ...]:
-        """Return the echo times of a readout; those of one image that stands for all are not told apart."""
-        if self.is_whole:
-            return ()
+        """Return the echo times of a readout, or of the one image that stands for all."""
         return self.facts.echo_times[index] if index < len(self.facts.echo_times) else ()
 
     def shots(self) -> Shots | None:
@@ -294,7 +296,13 @@ class _Reader:
             share = self._share()
         if self.missing:
             return None
-        return Shots(name=self._holder(0).name, numbers=tuple(numbers), played=tuple(played), share=share)
+        return Shots(
+            name=self._holder(0).name,
+            numbers=tuple(numbers),
+            played=tuple(played),
+            share=share,
+            compressed=any(_is_compressed(sidecar) for sidecar in self.sidecars),
+        )
 
     def _holder(self, index: int) -> Sidecar:
         return self.sidecars[0 if self.is_whole else index]
@@ -404,6 +412,12 @@ def of_readout(sidecar: Sidecar, key: str, index: int, n_readouts: int) -> float
             "readouts."
         )
     return values[index]
+
+
+def _is_compressed(sidecar: Sidecar) -> bool:
+    """Tell whether the sequence plays its excitations in an order of compressed sensing, by its name."""
+    called = [sidecar.text(key) or "" for key in ("PulseSequenceDetails", "PulseSequenceName", "SequenceName")]
+    return any(COMPRESSED.search(text) for text in called)
 
 
 def _same(sidecar: Sidecar, key: str, read: Callable[[Sidecar, str], float | None]) -> float | None:

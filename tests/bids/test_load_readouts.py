@@ -162,7 +162,7 @@ def test_later_echoes_are_set_aside_and_said(tmp_path: Path) -> None:
             sidecar(other).write_text(sidecar(image).read_text())
         image.unlink()
     series = load(tmp_path)
-    assert series.form == "complex"
+    assert (series.form, series.several_echoes) == ("complex", (False, True))
     assert series.warnings == ("4 images of later echoes are not used; T1 is measured from the first echo.",)
 
 

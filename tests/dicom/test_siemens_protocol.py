@@ -158,3 +158,10 @@ def test_the_reference_voltage_is_read_where_it_is_a_number(
     lines = protocol_lines() | ({} if written is None else {"sTXSPEC.asNucleusInfo[0].flReferenceAmplitude": written})
     (file, _) = write_volume(tmp_path, 700, MP2RAGE | {CSA_SERIES: asc_conv(lines)}, series=1)
     assert read_file(file).slices[0].reference_voltage == voltage
+
+
+def test_shots_of_compressed_sensing_are_left_open(tmp_path: Path) -> None:
+    found = readouts(tmp_path, protocol_lines() | {"tSequenceFileName": '""%CustomerSeq%\\cs_mp2rage""'})
+    assert found is not None
+    assert found.shots is None
+    assert "n/2 come before" in found.caveats[0]

@@ -249,7 +249,7 @@ def test_excitations_do_not_follow_before_the_last_echo(key: str) -> None:
     without = ("RepetitionTimeExcitation",) if key == "EchoSpacing" else ()
     found = sidecars(without, **{"NumberShots": [44, 44], key: 0.0085})
     facts = ImageFacts(echo_times=((0.003,), (0.0315,)))
-    with pytest.raises(InvalidInputError, match=r"is 0\.0085 s .*last EchoTime of readout 2 is 0\.0315 s"):
+    with pytest.raises(InvalidInputError, match=r"is 0\.0085 s .*last EchoTime of the readout is 0\.0315 s"):
         read_timing(found, facts=facts)
     assert read_timing(found, facts=ImageFacts(echo_times=((0.003,), (0.004,)))).model.excitation_times[1] == 0.0085
 
@@ -271,3 +271,23 @@ def test_unit1_that_is_fully_timed_serves_its_readouts() -> None:
     assert timing.origins["InversionTime"] == "sidecar sub-01_UNIT1.json"
     bare = [Sidecar(f"sub-01_inv-{number}_MP2RAGE.json", {}) for number in (1, 2)]
     assert read_timing(bare, facts=ImageFacts(uni=uni)).model == timing.model
+
+
+def test_echoes_that_names_number_are_several_whatever_their_times() -> None:
+    found = sidecars(("RepetitionTimeExcitation",), NumberShots=[44, 44], EchoSpacing=0.0085)
+    with pytest.raises(InvalidInputError, match="RepetitionTimeExcitation: missing"):
+        read_timing(found, facts=ImageFacts(several_echoes=(False, True)))
+
+
+def test_one_image_of_all_readouts_has_room_for_its_echoes_too() -> None:
+    uni = Sidecar("sub-01_UNIT1.json", {**COMMON, "InversionTimes": list(TIMES), "FlipAngle": list(ANGLES)})
+    with pytest.raises(InvalidInputError, match="last EchoTime"):
+        read_timing([uni], facts=ImageFacts(echo_times=((0.0315,),)))
+
+
+def test_one_number_of_a_sequence_of_compressed_sensing_is_refused_with_halves() -> None:
+    found = sidecars(NumberShots=132, SlicePartialFourier=0.75, PulseSequenceDetails="%CustomerSeq%_CS_MP2RAGE")
+    with pytest.raises(InvalidInputError, match=r"compressed sensing.* \[66\.0, 66\.0\] if these are 132"):
+        read_timing(found, facts=ImageFacts(grid=Grid((240, 256, 176), SAGITTAL)))
+    found = sidecars(NumberShots=[66, 66], PulseSequenceDetails="%CustomerSeq%_CS_MP2RAGE")
+    assert list(read_timing(found).model.excitations) == [(66, 66)] * 2

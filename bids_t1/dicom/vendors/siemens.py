@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bids_t1.dicom import names
 from bids_t1.dicom.header import Private
 from bids_t1.dicom.vendors.rule import Component, Product, Readouts, Rule, TransmitImage, Vendor
-from bids_t1.dicom.vendors.siemens_protocol import plays_b1_map, read_protocol
+from bids_t1.dicom.vendors.siemens_protocol import plays_b1_map, plays_compressed_sensing, read_protocol
 
 if TYPE_CHECKING:
     from bids_t1.dicom.header import Header
@@ -79,7 +79,7 @@ def _readouts(header: Header) -> Readouts | None:
         return None
     if protocol.n_readouts == 1:
         return Readouts(inversion_times=protocol.inversion_times)
-    shots, caveats = _shots(protocol)
+    shots, caveats = _shots(protocol, compressed=plays_compressed_sensing(header))
     angles = protocol.flip_angles
     return Readouts(
         inversion_times=protocol.inversion_times,
@@ -91,11 +91,17 @@ def _readouts(header: Header) -> Readouts | None:
     )
 
 
-def _shots(protocol: SiemensProtocol) -> tuple[tuple[float, float] | None, tuple[str, ...]]:
+def _shots(protocol: SiemensProtocol, *, compressed: bool) -> tuple[tuple[float, float] | None, tuple[str, ...]]:
     """Return the excitations before and after the k-space centre, or None and why they are not known."""
     n, share = protocol.partitions, protocol.slice_partial_fourier
     if not n or share is None:
         return None, ()
+    if compressed:
+        caveat = (
+            "the sequence is one of compressed sensing by its name: NumberShots is left open. Of n excitations "
+            "that are played in a readout, n/2 come before the k-space centre and n/2 after it"
+        )
+        return None, (caveat,)
     turbo = protocol.turbo_factor
     if turbo is not None and abs(turbo - n * share) > _ROUNDED_SHOTS:
         caveat = (

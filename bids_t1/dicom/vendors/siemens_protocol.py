@@ -38,6 +38,11 @@ _WANTED = re.compile(
 _B1_MAP = re.compile(r'^[ \t]*tSequenceFileName[ \t]*=[ \t]*"+[^"\r\n]*tfl_b1map"+', re.IGNORECASE | re.MULTILINE)
 """The sequence's file name, of which only one value is asked for."""
 
+_COMPRESSED = re.compile(
+    r'^[ \t]*tSequenceFileName[ \t]*=[ \t]*"+[^"\r\n]*(?:cs[-_]?mp2rage|mp2rage[-_]?cs)', re.IGNORECASE | re.MULTILINE
+)
+"""The same of sequences of compressed sensing, whose excitations do not follow k-space."""
+
 _MICROSECOND = 1e-6
 
 _SLICE_PARTIAL_FOURIER = {1: 4 / 8, 2: 5 / 8, 4: 6 / 8, 8: 7 / 8, 16: 1.0}
@@ -92,6 +97,11 @@ def read_protocol(header: Header) -> SiemensProtocol | None:
 def plays_b1_map(header: Header) -> bool:
     """Tell whether the protocol is that of tfl_b1map, which an image of other contrasts does not say elsewhere."""
     return any(_B1_MAP.search(text) is not None for text in _texts(header))
+
+
+def plays_compressed_sensing(header: Header) -> bool:
+    """Tell whether an MP2RAGE samples k-space by compressed sensing, by the name of its sequence."""
+    return any(_COMPRESSED.search(text) is not None for text in _texts(header))
 
 
 def _texts(header: Header) -> Iterator[str]:
