@@ -221,8 +221,10 @@ def test_a_denoised_uni_under_a_false_name_is_found_by_its_background(finish: Fi
         path.rename(path.with_name(path.name.replace("_rec-denoised", "")))
     change_json(data / "sub-01" / "anat" / "sub-01_UNIT1.json", SeriesDescription=None)
     answer = command.participant(data, tmp_path / "out")
-    assert (answer.code, "This is a denoised UNI (UNI-DEN)" in answer.said) == (16, True), answer.said
-    assert not (tmp_path / "out" / "sub-01").exists()
+    assert (answer.code, "This is a denoised UNI (UNI-DEN)" in answer.said) == (0, True), answer.said
+    written = t1_sidecar(tmp_path / "out")
+    assert written["DataKind"] == "magnitudes"
+    assert any("UNI-DEN" in str(warning) for warning in written["Warnings"])
 
 
 def test_three_readouts_tell_long_t1_better_than_two(finish: Finish) -> None:
