@@ -21,7 +21,8 @@ def pair(n_dark: int, dark: float) -> np.ndarray:
     rng = np.random.default_rng(4)
     signal = np.concatenate([np.full((2, n_dark), [[dark], [-0.8 * dark]]), np.full((2, 8_000), [[300.0], [200.0]])], 1)
     noise = rng.normal(0, 1, (2, *signal.shape))
-    return signal + noise[0] + 1j * noise[1]
+    measured: np.ndarray = signal + noise[0] + 1j * noise[1]
+    return measured
 
 
 def uni(images: np.ndarray, beta: float = 0.0) -> np.ndarray:
