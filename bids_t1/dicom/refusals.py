@@ -123,6 +123,9 @@ def _shared_start(volumes: Sequence[Volume]) -> str | None:
     starts = {known_start(volume) for volume in volumes}
     if len(starts) > 1 or None in starts or "GR" not in volumes[0].one.sequence:
         return None
+    # Scans of several protocols or repetition times cannot have begun at once: the times are made up.
+    if len({(volume.one.series.protocol, volume.one.repetition_time) for volume in volumes}) > 1:
+        return None
     return f"MP2RAGE or Look-Locker type: all inversion times were acquired at once: {T1_STAR}"
 
 

@@ -315,7 +315,8 @@ class _Reader:
             if holder is None or value is None:
                 continue
             if holder is own:
-                self._remember("NumberShots", own)
+                self._remember(key, own)
+                self.origins["NumberShots"] = self.origins.pop(key)
             elif holder is self.protocol:
                 self.origins["NumberShots"] = self._file_origin()
             else:

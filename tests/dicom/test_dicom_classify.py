@@ -176,6 +176,15 @@ def test_times_removed_by_de_identification_prove_nothing(tmp_path: Path) -> Non
         assert len(plan_of(folder).kept) == 4
 
 
+@pytest.mark.parametrize("differing", ["ProtocolName", "RepetitionTime"])
+def test_one_start_of_several_scans_is_made_up_and_proves_nothing(tmp_path: Path, differing: str) -> None:
+    for number, time in enumerate(TIMES):
+        changed = {"ProtocolName": f"ir_{number}", "RepetitionTime": 4000 + 100 * number}[differing]
+        attributes = {"AcquisitionTime": "083145.25", differing: changed}
+        write_volume(tmp_path, time, GRADIENT_ECHO | attributes, series=number + 1)
+    assert len(plan_of(tmp_path).kept) == len(TIMES)
+
+
 def test_inversion_prepared_gradient_echoes_in_series_of_their_own_are_kept(tmp_path: Path) -> None:
     write_set(tmp_path, GRADIENT_ECHO | {"RepetitionTime": 8.9})
     assert len(plan_of(tmp_path).kept) == 4

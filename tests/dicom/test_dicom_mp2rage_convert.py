@@ -91,6 +91,21 @@ def test_flip_angles_come_from_the_protocol_where_the_header_repeats_the_first(s
     assert [sidecar["FlipAngle"] for sidecar in sidecars(raw_dir).values()] == [4, 5]
 
 
+def test_the_reference_voltage_comes_from_the_protocol_of_the_header(source: Path, raw_dir: Path) -> None:
+    write_mp2rage(source, siemens(**{"sTXSPEC.asNucleusInfo[0].flReferenceAmplitude": 231.5}), parts="M")
+    run(source, raw_dir)
+    assert [sidecar["TxRefAmp"] for sidecar in sidecars(raw_dir).values()] == [231.5, 231.5]
+
+
+def test_excitations_that_are_played_come_from_the_protocol_file(source: Path, raw_dir: Path) -> None:
+    write_mp2rage(source, MP2RAGE | {"ProtocolName": "mp2rage"}, parts="M")
+    table = {"ExcitationsPerReadout": 132, "SlicePartialFourier": 0.75, "RepetitionTimeExcitation": 0.007}
+    assert run(source, raw_dir, table).warnings == ()
+    sidecar = sidecars(raw_dir)["inv-2_MP2RAGE"]
+    assert (sidecar["ExcitationsPerReadout"], sidecar["SlicePartialFourier"]) == (132, 0.75)
+    assert sidecar["ProtocolFields"] == ["ExcitationsPerReadout", "RepetitionTimeExcitation", "SlicePartialFourier"]
+
+
 def test_without_a_protocol_in_the_header_nothing_is_made_up(source: Path, raw_dir: Path) -> None:
     write_mp2rage(source, MP2RAGE | {"ProtocolName": "mp2rage"}, parts="M")
     (warning,) = run(source, raw_dir).warnings
