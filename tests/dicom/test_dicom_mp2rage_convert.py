@@ -99,7 +99,11 @@ def test_the_reference_voltage_comes_from_the_protocol_of_the_header(source: Pat
 
 def test_excitations_that_are_played_come_from_the_protocol_file(source: Path, raw_dir: Path) -> None:
     write_mp2rage(source, MP2RAGE | {"ProtocolName": "mp2rage"}, parts="M")
-    table = {"ExcitationsPerReadout": 132, "SlicePartialFourier": 0.75, "RepetitionTimeExcitation": 0.007}
+    table: dict[str, object] = {
+        "ExcitationsPerReadout": 132,
+        "SlicePartialFourier": 0.75,
+        "RepetitionTimeExcitation": 0.007,
+    }
     assert run(source, raw_dir, table).warnings == ()
     sidecar = sidecars(raw_dir)["inv-2_MP2RAGE"]
     assert (sidecar["ExcitationsPerReadout"], sidecar["SlicePartialFourier"]) == (132, 0.75)
