@@ -201,11 +201,29 @@ def _add_mp2rage(group: argparse._ArgumentGroup) -> None:
         "protocol file, else 0.96; slope 0)",
     )
     group.add_argument(
+        "--inversion-efficiency-prior",
+        "--inversion_efficiency_prior",
+        nargs=2,
+        type=float,
+        metavar=("MEAN", "SD"),
+        help="normal prior of the inversion efficiency of MP2RAGE, which is integrated over; SD 0 fixes it (default: "
+        "mean as above, SD of the metadata or the protocol file, else 0.025)",
+    )
+    group.add_argument(
         "--b1-map",
         "--b1_map",
         type=Path,
         metavar="FILE",
         help="map of the transmit field B1+ for all MP2RAGE runs (default: the TB1map of the dataset)",
+    )
+    group.add_argument(
+        "--b1-map-sd",
+        "--b1_map_sd",
+        type=float,
+        default=0.0,
+        metavar="SD",
+        help="SD of the map of the transmit field, relative to nominal, which is integrated over (default: 0, the map "
+        "is taken as true)",
     )
     group.add_argument(
         "--no-b1",
@@ -402,7 +420,11 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         restore_polarity=arguments.ir_polarity == "restore",
         protocol=read_protocol(arguments.protocol),
         inversion_efficiency=_pair(arguments.inversion_efficiency),
+        inversion_efficiency_prior=(
+            tuple(arguments.inversion_efficiency_prior) if arguments.inversion_efficiency_prior else None
+        ),
         transmit_map=arguments.b1_map,
+        transmit_map_sd=arguments.b1_map_sd,
         ignore_transmit_map=arguments.no_b1,
         transmit_prior=tuple(arguments.b1_prior),
         noise_sd=arguments.noise_sd,
@@ -467,6 +489,19 @@ def _check_mp2rage(arguments: argparse.Namespace) -> None:
             f"--inversion-efficiency is {' '.join(map(str, efficiency))}; expected a number above 0 and at most 1, or "
             "two: its value and its slope with R1."
         )
+    if arguments.inversion_efficiency is not None and arguments.inversion_efficiency_prior is not None:
+        raise UsageError(
+            "--inversion-efficiency and --inversion-efficiency-prior contradict each other; expected one of them. For "
+            "an SD beside a slope, give InversionEfficiencySD in the protocol file."
+        )
+    mean, sd = arguments.inversion_efficiency_prior or (1.0, 0.0)
+    if not (0 < mean <= 1 and 0 <= sd <= 0.3):  # noqa: PLR2004 - more than that is no inversion
+        raise UsageError(
+            f"--inversion-efficiency-prior is {mean:g} {sd:g}; expected a mean above 0 and at most 1, and an SD of 0 "
+            "to 0.3."
+        )
+    if not 0 <= arguments.b1_map_sd <= 0.3:  # noqa: PLR2004
+        raise UsageError(f"--b1-map-sd is {arguments.b1_map_sd:g}; expected 0 to 0.3 of the nominal transmit field.")
     mean, sd = arguments.b1_prior
     if not (0.4 <= mean <= 1.6 and 0 <= sd <= 0.5):  # noqa: PLR2004 - what transmit fields are
         raise UsageError(f"--b1-prior is {mean:g} {sd:g}; expected a mean of 0.4 to 1.6 and an SD of 0 to 0.5.")

@@ -37,10 +37,16 @@ class Settings:
     inversion_efficiency: tuple[float, float] | None
     """Of MP2RAGE, and its slope with R1 [s]; None: from the metadata or the default."""
 
+    inversion_efficiency_prior: tuple[float, float] | None
+    """Mean and SD; None: `inversion_efficiency` with the SD of the metadata or the default."""
+
     transmit_map: Path | None
     """A map of the transmit field to use for all runs."""
 
     ignore_transmit_map: bool
+    transmit_map_sd: float
+    """Of a measured map, relative to nominal; 0: it is taken as true."""
+
     transmit_prior: tuple[float, float]
     """Mean and SD, for voxels whose transmit field is not known."""
 

@@ -9,6 +9,7 @@ from bids_t1.bids.uni import CONVENTIONS, SCALING_KEY
 from bids_t1.data.errors import InvalidInputError, UsageError
 from bids_t1.data.protocol import Protocol
 from bids_t1.data.sidecar import PLAUSIBLE, Sidecar, brief
+from bids_t1.sequences.adiabatic import PULSES
 from bids_t1.sequences.inversion_readout import GRADIENT_ECHO, READOUT_KEY, SPIN_ECHO
 from bids_t1.sequences.mp2rage_shots import PLAYED
 from bids_t1.sequences.slice_timing import INVERSION_KEY, NON_SELECTIVE, SELECTIVE
@@ -17,6 +18,9 @@ from bids_t1.untrusted import parse_json, parse_toml, read_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
+
+MOST_PAIRS = 200
+"""Of a table."""
 
 DOCUMENTATION = "docs/protocol.md describes the file."
 
@@ -53,6 +57,10 @@ _NUMBERS: Mapping[str, Mapping[str, _Field]] = {
         PLAYED: _Field(lambda value: value > 0, "the excitations that are played in each readout, above 0"),
         "SlicePartialFourier": _Field(lambda value: 0.5 <= value <= 1, "a share from 0.5 to 1", 1),  # noqa: PLR2004
         "InversionEfficiency": _Field(lambda value: 0 < value <= 1, "a number above 0, at most 1", 1),
+        "InversionEfficiencySD": _Field(lambda value: 0 <= value <= 0.3, "a number from 0 to 0.3", 1),  # noqa: PLR2004
+        "InversionEfficiencyTableB1": _Field(lambda value: value > 0, "relative B1+, rising", MOST_PAIRS),
+        "InversionEfficiencyTable": _Field(lambda value: 0 <= value <= 1, "efficiencies from 0 to 1", MOST_PAIRS),
+        "InversionPulsePeak": _Field(lambda value: value > 0, "microtesla, above 0", 1),
         "PhaseScaling": _PHASE_SCALING,
     },
     "IRT1": {
@@ -67,7 +75,7 @@ _NUMBERS: Mapping[str, Mapping[str, _Field]] = {
 """Fields by table; every sequence lists those that it reads."""
 
 _TEXTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    "MP2RAGE": {SCALING_KEY: tuple(CONVENTIONS)},
+    "MP2RAGE": {SCALING_KEY: tuple(CONVENTIONS), "InversionPulse": tuple(PULSES)},
     "IRT1": {READOUT_KEY: (SPIN_ECHO, GRADIENT_ECHO), INVERSION_KEY: (SELECTIVE, NON_SELECTIVE)},
 }
 """Values of the fields that hold text, by table."""

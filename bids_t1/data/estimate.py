@@ -26,6 +26,7 @@ class VoxelStatus(IntEnum):
     TWO_MODES = 8
     AT_PRIOR_LIMIT = 9
     LOW_CONFIDENCE = 10
+    INVERSION_DOUBTFUL = 11
 
     @property
     def has_estimate(self) -> bool:
@@ -37,6 +38,7 @@ class VoxelStatus(IntEnum):
             VoxelStatus.TWO_MODES,
             VoxelStatus.AT_PRIOR_LIMIT,
             VoxelStatus.LOW_CONFIDENCE,
+            VoxelStatus.INVERSION_DOUBTFUL,
         }
 
     @property
@@ -54,6 +56,7 @@ class VoxelStatus(IntEnum):
             VoxelStatus.TWO_MODES: "fitted, but two separate values of T1 explain the data",
             VoxelStatus.AT_PRIOR_LIMIT: "fitted, with the most probable T1 at a limit of the prior",
             VoxelStatus.LOW_CONFIDENCE: "fitted, but the data are no likelier than under noise alone",
+            VoxelStatus.INVERSION_DOUBTFUL: "fitted, but inversion doubtful: B1+ is below what the pulse needs",
         }[self]
 
 

@@ -73,3 +73,12 @@ class ReadoutModel(Protocol):
     def signals(self, time: Times, transmit: Times) -> Readouts:
         """Return s at relaxation times [s] and relative transmit fields, which broadcast."""
         ...
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether all of the protocol is known; else one quantity of it is normally distributed."""
+        ...
+
+    def at_score(self, score: float) -> ReadoutModel:
+        """Return the model with that quantity at so many SDs from its mean."""
+        ...

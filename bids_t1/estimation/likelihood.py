@@ -10,6 +10,7 @@ for two readouts UNI and both magnitudes hold the same products as the complex i
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import combinations, product
 from typing import TYPE_CHECKING, Protocol
@@ -36,6 +37,14 @@ class Between:
     share: Voxels
     """0 at `lower`, 1 at `upper`."""
 
+
+AMPLITUDE = -2
+"""Place of the statistic that is 1, whose factor is the term of the amplitude's prior; the weight is the last."""
+
+SMALLEST_ENERGY = 1e-6
+
+LEAST_EXPLAINED = 1e-3
+"""Share of a voxel's energy that a direction is taken to explain at least: one that explains less has no part in it."""
 
 SMALLEST_RATIO = 1e-4
 """A smaller ratio of two readouts is none that noise allows to tell."""
@@ -77,6 +86,9 @@ class ProductLikelihood:
     rounded: Tensor
     """The same in single precision."""
 
+    tilts: tuple[_Tilt, ...]
+    """What the protocol leaves open of the directions."""
+
     @classmethod
     def build(
         cls, table: ReadoutTable, reference: int | None = None, *, free_of_scale: bool = False
@@ -95,17 +107,23 @@ class ProductLikelihood:
         norms = table.norms.double() if reference is None else table.norms[reference].double().expand_as(table.norms)
         amplitude = torch.zeros_like(norms) if free_of_scale else -2 * torch.log(norms)
         factors = torch.stack([*squares, *crosses, amplitude, torch.ones_like(amplitude)], dim=1)
-        return cls(table, factors, factors.float())
+        tilts = tuple(_Tilt.of(directions, table.wander[:, index].double()) for index in range(table.wander.shape[1]))
+        return cls(table, factors, factors.float(), tilts)
 
     def at(self, alternatives: Alternatives, planes: Between) -> Posteriors:
         """Return the log likelihood between two planes, summed over the alternatives with their weights."""
-        if planes.lower == planes.upper:
-            likelihoods = [one @ self.rounded[planes.lower] for one in alternatives]
-        else:
-            factors = torch.cat([self.rounded[planes.lower], self.rounded[planes.upper]])
-            share = planes.share[:, None]
-            likelihoods = [torch.cat([(1 - share) * one, share * one], dim=1) @ factors for one in alternatives]
+        likelihoods = [self._of_one(one, planes) for one in alternatives]
         return likelihoods[0] if len(likelihoods) == 1 else torch.logsumexp(torch.stack(likelihoods), dim=0)
+
+    def _of_one(self, one: Statistics, planes: Between) -> Posteriors:
+        log_likelihood = _at_planes(one, self.rounded, planes)
+        if not self.tilts:
+            return log_likelihood
+        voxel = _Explained.of(one, log_likelihood, self.rounded[planes.lower, AMPLITUDE])
+        for tilt in self.tilts:
+            aligned = _at_planes(one[:, :AMPLITUDE], tilt.rounded, planes)
+            voxel.tilt(log_likelihood, aligned, tilt.variances[planes.lower].float())
+        return log_likelihood
 
     def soften(self, alternatives: Alternatives, spread: float) -> Alternatives:
         """Add to the noise what the direction of the signals differs between neighbouring planes and nodes."""
@@ -120,15 +138,96 @@ class ProductLikelihood:
     def every(self, stride: int) -> ProductLikelihood:
         """Return the likelihood at every so many nodes only."""
         coarse = self.factors[..., ::stride].contiguous()
-        return ProductLikelihood(self.table, coarse, coarse.float())
+        return ProductLikelihood(self.table, coarse, coarse.float(), tuple(tilt.every(stride) for tilt in self.tilts))
 
     def near(self, alternatives: Alternatives, planes: Between, nodes: Tensor) -> Tensor:
         """Return the log likelihood at some nodes of each voxel, (voxel, node), in double precision."""
-        factors = self.factors[planes.lower][:, nodes]  # (statistic, voxel, node)
-        if planes.upper != planes.lower:
-            factors = torch.lerp(factors, self.factors[planes.upper][:, nodes], planes.share.double()[None, :, None])
-        likelihoods = [torch.einsum("vs,svn->vn", one.double(), factors) for one in alternatives]
+        likelihoods = [self._of_one_near(one.double(), planes, nodes) for one in alternatives]
         return torch.logsumexp(torch.stack(likelihoods), dim=0)
+
+    def _of_one_near(self, one: Statistics, planes: Between, nodes: Tensor) -> Tensor:
+        log_likelihood = _near_nodes(one, self.factors, planes, nodes)
+        voxel = _Explained.of(one, log_likelihood, self.factors[planes.lower, AMPLITUDE][nodes])
+        for tilt in self.tilts:
+            aligned = _near_nodes(one[:, :AMPLITUDE], tilt.factors, planes, nodes)
+            voxel.tilt(log_likelihood, aligned, tilt.variances[planes.lower][nodes])
+        return log_likelihood
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Tilt:
+    """A vector of `ReadoutTable.wander` on every plane and node."""
+
+    factors: Tensor
+    """Of the products that make up the data along the direction times those along the vector, (plane, product, node),
+    in double precision."""
+
+    rounded: Tensor
+    """The same in single precision."""
+
+    variances: Tensor
+    """Squared length of the vector, (plane, node)."""
+
+    @classmethod
+    def of(cls, directions: Tensor, vector: Tensor) -> _Tilt:
+        """Multiply directions and vectors (plane, readout, node)."""
+        n = directions.shape[1]
+        squares = [directions[:, k] * vector[:, k] for k in range(n)]
+        pairs = combinations(range(n), 2)
+        crosses = [directions[:, j] * vector[:, k] + directions[:, k] * vector[:, j] for j, k in pairs]
+        factors = torch.stack([*squares, *crosses], dim=1)
+        return cls(factors, factors.float(), vector.square().sum(1))
+
+    def every(self, stride: int) -> _Tilt:
+        """Return the vectors at every so many nodes only."""
+        coarse = self.factors[..., ::stride].contiguous()
+        return _Tilt(coarse, coarse.float(), self.variances[..., ::stride])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Explained:
+    """Energies of voxels over twice the noise variance."""
+
+    twice_energy: Tensor
+    """Twice that of all readouts, (voxel, 1)."""
+
+    explained: Tensor
+    """What the direction of each node explains, (voxel, node)."""
+
+    @classmethod
+    def of(cls, one: Statistics, log_likelihood: Tensor, amplitude: Tensor) -> _Explained:
+        """Take apart the log likelihood of one alternative, less its terms without data."""
+        n = (math.isqrt(8 * (one.shape[1] - 2) + 1) - 1) // 2  # readouts that have so many products
+        energy = one[:, :n].sum(1, keepdim=True)
+        explained = torch.maximum(log_likelihood + (energy - one[:, -1:]) - amplitude, LEAST_EXPLAINED * energy)
+        return cls(2 * energy, explained.clamp_min_(SMALLEST_ENERGY))
+
+    def tilt(self, log_likelihood: Tensor, aligned: Tensor, variances: Tensor) -> None:
+        """Integrate a log likelihood, in place, over a normal multiple of a vector that is added to the direction.
+
+        The misfit along the vector counts less by what the vector's variance adds to that of the noise.
+        """
+        added = self.twice_energy * variances
+        log_likelihood.sub_(torch.log1p(added), alpha=0.5)
+        forgiven = aligned.square_().mul_(self.twice_energy)
+        log_likelihood.add_(forgiven.div_(added.add_(1).mul_(self.explained)))
+
+
+def _at_planes(one: Statistics, factors: Tensor, planes: Between) -> Posteriors:
+    """Multiply statistics by their factors between two planes."""
+    if planes.lower == planes.upper:
+        return one @ factors[planes.lower]
+    share = planes.share[:, None]
+    both = torch.cat([factors[planes.lower], factors[planes.upper]])
+    return torch.cat([(1 - share) * one, share * one], dim=1) @ both
+
+
+def _near_nodes(one: Statistics, factors: Tensor, planes: Between, nodes: Tensor) -> Tensor:
+    """Multiply statistics by their factors at some nodes of each voxel."""
+    chosen = factors[planes.lower][:, nodes]  # (statistic, voxel, node)
+    if planes.upper != planes.lower:
+        chosen = torch.lerp(chosen, factors[planes.upper][:, nodes], planes.share.double()[None, :, None])
+    return torch.einsum("vs,svn->vn", one, chosen)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,9 +259,14 @@ class UniLikelihood:
         on_planes = []
         for plane in (planes.lower, planes.upper):
             norm = amplitude * self.table.norms[plane].double()[nodes]
+            norm = norm * torch.rsqrt(1 + norm.square() * self._variances(plane).double()[nodes])
             first, second = (self.table.directions[plane][k].double()[nodes] for k in (0, 1))
             on_planes.append(log_density_of_uni(uni, first * norm, second * norm))
         return torch.lerp(on_planes[0], on_planes[1], planes.share.double()[:, None])
+
+    def _variances(self, plane: int) -> Tensor:
+        """Return the variance of the direction at each node."""
+        return self.table.wander[plane].square().sum((0, 1))
 
     def every(self, stride: int) -> UniLikelihood:
         """Return the likelihood at every so many nodes only."""
@@ -170,6 +274,8 @@ class UniLikelihood:
 
     def _on_plane(self, uni: Tensor, amplitude: Tensor, plane: int) -> Posteriors:
         norm = amplitude * self.table.norms[plane]
+        if self.table.wander.shape[1]:
+            norm = norm * torch.rsqrt(1 + norm.square() * self._variances(plane))
         first, second = self.table.directions[plane][:2]
         return log_density_of_uni(uni, first * norm, second * norm)
 

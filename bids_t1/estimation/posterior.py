@@ -95,6 +95,12 @@ class PosteriorOptions:
     transmit_prior: TransmitPrior = TransmitPrior()
     """Used in voxels whose transmit field is not known."""
 
+    transmit_sd: float = 0.0
+    """SD of the transmit field where it is known."""
+
+    lowest_transmit: float = 0.0
+    """Transmit field below which an inversion is doubtful."""
+
     noise_sd: float | None = None
     """Noise of one channel in units of the images (of M0, for UNI alone); None: estimated from the data."""
 
@@ -212,8 +218,16 @@ def _prepare(model: ReadoutModel, images: ReadoutImages, options: PosteriorOptio
     known = None
     of_map = None if images.transmit is None else _planes_of_map(images.transmit)
     if of_map is not None:
-        known = _field(build_table(model, options.time_range, of_map, device=device), images.form)
-    plan = Plan(images=images, device=device, noise=noise, known=known, unknown=unknown)
+        table = build_table(model, options.time_range, of_map, transmit_sd=options.transmit_sd, device=device)
+        known = _field(table, images.form)
+    plan = Plan(
+        images=images,
+        device=device,
+        noise=noise,
+        known=known,
+        unknown=unknown,
+        lowest_transmit=options.lowest_transmit,
+    )
     return _with_amplitude_prior(plan) if images.form == "magnitudes" else plan
 
 
@@ -260,14 +274,14 @@ def _require_images(model: ReadoutModel, images: ReadoutImages) -> None:
 
 
 def _field(table: ReadoutTable, form: InputForm, reference: int | None = None) -> Field:
-    if form == "UNIT1 and last magnitude":
+    if form in {"UNIT1", "UNIT1 and last magnitude"}:
         table = table.of_pair()
     likelihood = (
         UniLikelihood(table)
         if form == "UNIT1"
         else ProductLikelihood.build(table, reference, free_of_scale=form == "magnitudes")
     )
-    return Field(likelihood=likelihood, look_up=LookUp.build(table))
+    return Field(likelihood=likelihood, look_up=LookUp.build(table), pair=table.of_pair())
 
 
 def _planes_of_map(transmit: Map) -> Tensor | None:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from bids_t1.estimation.amplitude_prior import AmplitudePrior
     from bids_t1.estimation.likelihood import Alternatives, Likelihood
     from bids_t1.estimation.lookup import LookUp
+    from bids_t1.estimation.readout_table import ReadoutTable
 
 BLOCK = 2_048
 """Voxels whose posteriors are held at a time: they stay in the cache of a processor."""
@@ -82,6 +83,9 @@ class Field:
 
     likelihood: Likelihood
     look_up: LookUp
+    pair: ReadoutTable
+    """That of the first two readouts, which make up S."""
+
     log_prior: Tensor | None = None
     """Of each plane; None: the transmit field of each voxel is known."""
 
@@ -110,6 +114,8 @@ class Plan:
     noise: NoiseSD
     known: Field | None
     unknown: Field
+    lowest_transmit: float
+    """Where it is known to be lower, the inversion is doubtful."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -267,7 +273,7 @@ def estimate_group(plan: Plan, voxels: Loaded, group: Group) -> dict[str, Tensor
         partial(field.likelihood.near, statistics, group.planes) if is_known else None,
     )
     measured = _Measured.of(plan, group, summary, readouts, uni)
-    status = _status(plan, summary, measured)
+    status = _status(plan, group, summary, measured)
     values = {
         "time": summary.time,
         "mean": summary.mean,
@@ -320,9 +326,37 @@ class _Measured:
             norm, energy = model_norm, torch.full_like(share, torch.nan)
         else:
             norm, known_uni, energy = _explained(directions, readouts, uni)
-        scale = norm / plan.noise.value
-        density = log_density_of_uni(known_uni, directions[0] * scale, directions[1] * scale)
+        density = _density_of_uni(group, summary.node, known_uni, norm / plan.noise.value)
         return cls(known_uni, energy, norm, model_norm, torch.sigmoid(density))
+
+
+def _density_of_uni(group: Group, node: Voxels, uni: Voxels, amplitude: Voxels) -> Voxels:
+    """Return the log density of S at places among the nodes, over all that the posterior is an integral over.
+
+    The amplitude is that of the readouts over the noise.
+    """
+    field, planes = group.field, group.planes
+    if field.log_prior is None:
+        return _density_between(group, planes, node, uni, amplitude)
+    densities = []
+    for plane, log_prior in enumerate(field.log_prior):
+        single = Between(plane, plane, planes.share)
+        densities.append(_density_between(group, single, node, uni, amplitude) + log_prior)
+    return torch.logsumexp(torch.stack(densities), dim=0)
+
+
+def _density_between(group: Group, planes: Between, node: Voxels, uni: Voxels, amplitude: Voxels) -> Voxels:
+    """Return the log density of S at one transmit field of each voxel, noise widened as for the posterior."""
+    table, pair = group.field.likelihood.table, group.field.pair
+
+    def model(values: Tensor) -> Tensor:
+        return torch.lerp(at_node(values[planes.lower], node), at_node(values[planes.upper], node), planes.share)
+
+    amplitude = amplitude * model(pair.norms) / model(table.norms)
+    variance = model(pair.wander.square().sum((1, 2))) + group.field.spread**2 / 12
+    widened = amplitude * torch.rsqrt(1 + amplitude.square() * variance.clamp_min(0.0))
+    first, second = (model(pair.directions[:, k]) * widened for k in (0, 1))
+    return log_density_of_uni(uni, first, second)
 
 
 def _explained(directions: Tensor, readouts: Tensor, uni: Tensor | None) -> tuple[Voxels, Voxels, Voxels]:
@@ -340,9 +374,11 @@ def _explained(directions: Tensor, readouts: Tensor, uni: Tensor | None) -> tupl
     return norm, compute_uni(signed[0], signed[1]) if uni is None else uni, energy
 
 
-def _status(plan: Plan, summary: Summary, measured: _Measured) -> Tensor:
+def _status(plan: Plan, group: Group, summary: Summary, measured: _Measured) -> Tensor:
     """Give each voxel the most serious thing there is to say about it."""
     status = torch.full_like(summary.time, VoxelStatus.FITTED, dtype=torch.uint8)
+    if group.transmit is not None:
+        status.masked_fill_(group.transmit < plan.lowest_transmit, VoxelStatus.INVERSION_DOUBTFUL)
     status.masked_fill_(summary.at_limit, VoxelStatus.AT_PRIOR_LIMIT)
     status.masked_fill_(summary.two_modes, VoxelStatus.TWO_MODES)
     status.masked_fill_(measured.confidence < MIN_CONFIDENCE, VoxelStatus.LOW_CONFIDENCE)

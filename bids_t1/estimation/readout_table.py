@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.polynomial.hermite_e import hermegauss
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from bids_t1.data.shapes import Nodes, Planes
@@ -23,6 +25,9 @@ N_FINE = 20_001
 
 EVEN_SHARE = 0.15
 """Share of the nodes that are spread evenly over log T, where the signals hardly change."""
+
+N_SCORES = 5
+"""Values of an unknown of the protocol at which the signals are computed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,6 +52,10 @@ class ReadoutTable:
     uni: Planes
     """S of the first two readouts."""
 
+    wander: Tensor
+    """What the directions vary by, because protocol and transmit field are not known exactly: vectors of one SD,
+    orthogonal to one another and to the direction, (plane, vector, readout, node); no vector where all is known."""
+
     @property
     def spread(self) -> float:
         """Return how far the directions of neighbouring planes and nodes are apart, root mean square."""
@@ -58,7 +67,13 @@ class ReadoutTable:
         """Return the table of the first two readouts."""
         pair = self.directions[:, :2]
         share = pair.norm(dim=1)
-        return replace(self, directions=pair / share[:, None], norms=self.norms * share)
+        directions = pair / share[:, None]
+        across = torch.stack([-directions[:, 1], directions[:, 0]], dim=1)
+        turns = (self.wander[:, :, :2] * across[:, None]).sum(2, keepdim=True) / share[:, None, None]
+        wander = turns * across[:, None]
+        if turns.shape[1] > 1:  # in a plane, all of them lie along one line
+            wander = turns.square().sum(1, keepdim=True).sqrt() * across[:, None]
+        return replace(self, directions=directions, norms=self.norms * share, wander=wander)
 
     def every(self, stride: int) -> ReadoutTable:
         """Return the table at every so many nodes only."""
@@ -69,14 +84,16 @@ class ReadoutTable:
             directions=self.directions[..., ::stride],
             norms=self.norms[..., ::stride],
             uni=self.uni[..., ::stride],
+            wander=self.wander[..., ::stride],
         )
 
 
-def build_table(
+def build_table(  # noqa: PLR0913 - what the table is a table of
     model: ReadoutModel,
     time_range: tuple[float, float],
     transmit: Tensor,
     *,
+    transmit_sd: float = 0.0,
     n_nodes: int = N_NODES,
     device: torch.device | None = None,
 ) -> ReadoutTable:
@@ -90,6 +107,8 @@ def build_table(
         Lowest and highest relaxation time [s].
     transmit
         Transmit fields of the planes, evenly spaced.
+    transmit_sd
+        SD of what is taken for the transmit field.
     n_nodes
         Number of relaxation times.
     device
@@ -98,12 +117,12 @@ def build_table(
     times = place_nodes(model, time_range, transmit, n_nodes)
     signals = model.signals(times[None, :], transmit.double()[:, None])  # (readout, plane, node)
     norms = signals.norm(dim=0)
-    directions = signals / norms
+    directions, wander = _directions(model, times[None, :], transmit.double()[:, None], transmit_sd)
     widths = torch.from_numpy(np.gradient(times.numpy()))
     widths[[0, -1]] /= 2
     first, second = signals[:2]
     uni = first * second / (first.square() + second.square())
-    parts = (times, widths, transmit, directions.transpose(0, 1), norms, uni)
+    parts = (times, widths, transmit, directions.transpose(0, 1), norms, uni, wander)
     placed = [part.to(device, torch.float32).contiguous() for part in parts]
     return ReadoutTable(
         times=placed[0],
@@ -112,7 +131,63 @@ def build_table(
         directions=placed[3],
         norms=placed[4],
         uni=placed[5],
+        wander=placed[6],
     )
+
+
+def _directions(model: ReadoutModel, time: Tensor, transmit: Tensor, transmit_sd: float) -> tuple[Tensor, Tensor]:
+    """Return the mean direction (readout, plane, node) of what may have been played, and `ReadoutTable.wander`.
+
+    An unknown turns the direction by an angle that hardly bends within two of its SDs: the mean of the angle and its
+    regression on the unknown say all of it that noise would show.
+    """
+    at_mean = _unit(model.signals(time, transmit))
+    turned = _turned(model, time, transmit, transmit_sd)
+    if not turned:
+        return at_mean, at_mean.new_zeros(len(transmit), 0, len(at_mean), time.shape[1])
+    scores, weights = (torch.from_numpy(values)[:, None, None, None] for values in _quadrature())
+    shifts = torch.stack([(weights * (directions - at_mean)).sum(0) for directions in turned])
+    mean = _unit(at_mean + shifts.sum(0))
+    tangents = [(weights * scores * directions).sum(0) for directions in turned]
+    wander = torch.stack([tangent - mean * (mean * tangent).sum(0) for tangent in tangents])
+    return mean, _orthogonal(wander)[: len(mean) - 1].permute(2, 0, 1, 3)
+
+
+def _quadrature() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return nodes and weights of a normal distribution of SD 1."""
+    scores, weights = hermegauss(N_SCORES)
+    return scores, weights / weights.sum()
+
+
+def _turned(model: ReadoutModel, time: Tensor, transmit: Tensor, transmit_sd: float) -> list[Tensor]:
+    """Return the directions at the nodes of the quadrature of each unknown, (score, readout, plane, node)."""
+    scores, _ = _quadrature()
+    turned = []
+    if not model.is_exact:
+        turned.append(torch.stack([_unit(model.at_score(score).signals(time, transmit)) for score in scores]))
+    if transmit_sd > 0:
+        turned.append(torch.stack([_unit(model.signals(time, transmit + score * transmit_sd)) for score in scores]))
+    return turned
+
+
+def _unit(signals: Tensor) -> Tensor:
+    directions: Tensor = signals / signals.norm(dim=0)
+    return directions
+
+
+def _orthogonal(vectors: Tensor) -> Tensor:
+    """Turn vectors (vector, readout, plane, node) among themselves until they are orthogonal, the longest first.
+
+    The sum of their outer products stays. Signs follow those of the plane before: likelihoods are interpolated.
+    """
+    if len(vectors) == 1:
+        return vectors
+    gram = torch.einsum("urpn,vrpn->pnuv", vectors, vectors)
+    turns = torch.linalg.eigh(gram).eigenvectors.flip(-1)
+    turned = torch.einsum("urpn,pnuv->vrpn", vectors, turns)
+    same = (turned[:, :, 1:] * turned[:, :, :-1]).sum(1) >= 0
+    signs = torch.cat([torch.ones_like(turned[:, 0, :1]), torch.where(same, 1.0, -1.0)], dim=1).cumprod(1)
+    return turned * signs[:, None]
 
 
 def place_nodes(model: ReadoutModel, time_range: tuple[float, float], transmit: Tensor, n_nodes: int) -> Nodes:

@@ -53,6 +53,7 @@ STATUS_COLOURS = {
     VoxelStatus.TWO_MODES: (220, 38, 127),
     VoxelStatus.AT_PRIOR_LIMIT: (86, 180, 233),
     VoxelStatus.LOW_CONFIDENCE: (158, 120, 72),
+    VoxelStatus.INVERSION_DOUBTFUL: (112, 72, 160),
 }
 
 TISSUE_COLOURS = {

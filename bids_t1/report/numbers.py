@@ -107,17 +107,24 @@ def summarise_posterior(run: RunResult) -> Summary:
         note="No brain mask was applied: fluid and tissue outside the brain are included. The 95 % interval is a "
         "credible interval: given the data, the noise and the priors, T1 lies between the maps of its lower and its "
         "upper limit with a probability of 95 %. It need not be symmetric about T1, nor a multiple of the SD. "
-        f"{_covered(run)} It does not cover a wrong timing, a wrong inversion efficiency, motion, partial volume "
-        "and magnetisation transfer.",
+        f"{_covered(run)} It does not cover a wrong timing, {_uncovered(run)}motion, partial volume and magnetisation "
+        "transfer.",
     )
 
 
 def _covered(run: RunResult) -> str:
+    covered = ["the noise of the images"]
+    if sd := run.record.get("InversionEfficiencySD"):
+        covered.append(f"an inversion efficiency with an SD of {sd}")
     prior = run.record.get("TransmitFieldPrior")
     if isinstance(prior, dict) and prior.get("SD"):
         where = " where it was not measured" if "TransmitField" in run.record else ""
-        return f"It covers the noise of the images and the unknown B1+{where}."
-    return "It covers the noise of the images."
+        covered.append(f"the unknown B1+{where}")
+    return f"It covers {wording.listed(covered)}."
+
+
+def _uncovered(run: RunResult) -> str:
+    return "" if run.record.get("InversionEfficiencySD") else "a wrong inversion efficiency, "
 
 
 def _median_time(run: RunResult, label: str) -> Number:

@@ -83,7 +83,14 @@ def _estimation(run: RunResult, references: References) -> str:
     shape = run.record.get("T1Prior")
     prior = f"T1 had a {shape} prior{where}." if isinstance(shape, str) else ""
     likelihood = LIKELIHOODS.get(str(run.record.get("DataKind")), "")
-    return " ".join(filter(None, (likelihood, _noise(run), prior, _transmit(run, references))))
+    return " ".join(filter(None, (likelihood, _noise(run), prior, _inversion(run), _transmit(run, references))))
+
+
+def _inversion(run: RunResult) -> str:
+    sd = run.record.get("InversionEfficiencySD")
+    if not isinstance(sd, int | float) or not sd:
+        return ""
+    return f"The inversion efficiency was integrated over a normal prior with an SD of {sd:g}."
 
 
 def _noise(run: RunResult) -> str:

@@ -149,12 +149,12 @@ def _example(run: RunResult) -> str:
 def _about_efficiency(run: RunResult) -> str:
     origins = run.record.get("TimingOrigins")
     origin = origins.get("InversionEfficiency") if isinstance(origins, dict) else None
-    value = run.record.get("InversionEfficiency")
+    value, sd = run.record.get("InversionEfficiency"), run.record.get("InversionEfficiencySD") or 0.0
     if origin != "default" or not isinstance(value, int | float):
         return ""
     return (
         f"The inversion efficiency is not in the data: the default of {value:g} was taken. If it is another on this "
-        "scanner, T1 is shifted everywhere, and the 95 % interval does not tell."
+        f"scanner, T1 is shifted everywhere; the 95 % interval allows for an SD of {sd:g}."
     )
 
 

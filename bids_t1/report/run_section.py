@@ -41,7 +41,14 @@ TITLES = {"IRT1": "Inversion recovery", "MEGRE": "Multi-echo gradient echo", **r
 
 OF_INVERSIONS = frozenset({VoxelStatus.POLARITY_UNDECIDED, VoxelStatus.RATIO_AT_BOUND})
 OF_CURVES = OF_INVERSIONS | {VoxelStatus.BELOW_RANGE, VoxelStatus.ABOVE_RANGE}
-OF_POSTERIORS = frozenset({VoxelStatus.TWO_MODES, VoxelStatus.AT_PRIOR_LIMIT, VoxelStatus.LOW_CONFIDENCE})
+OF_POSTERIORS = frozenset(
+    {
+        VoxelStatus.TWO_MODES,
+        VoxelStatus.AT_PRIOR_LIMIT,
+        VoxelStatus.LOW_CONFIDENCE,
+        VoxelStatus.INVERSION_DOUBTFUL,
+    }
+)
 """Statuses that only fits of inversion-recovery curves, only fits of curves, and only posteriors of MP2RAGE give."""
 
 IMPOSSIBLE = {

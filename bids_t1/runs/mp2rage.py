@@ -20,7 +20,7 @@ from bids_t1.data.result import RunResult, SignalCurve
 from bids_t1.data.vocabulary import known_manufacturer
 from bids_t1.estimation.posterior import PosteriorOptions, ReadoutImages, TransmitPrior, estimate_posterior
 from bids_t1.runs.common import computing, covered, if_valid, naming, near_one, require_memory, times, uris, versions
-from bids_t1.sequences.mp2rage_timing import ImageFacts, read_timing
+from bids_t1.sequences.mp2rage_timing import GivenEfficiency, ImageFacts, read_timing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,6 +50,9 @@ REFERENCE = "Marques et al., NeuroImage 49:1271 (2010), doi:10.1016/j.neuroimage
 MANY_TWO_MODES = 0.05
 """Share of voxels with two modes from which the page warns."""
 
+MANY_DOUBTFUL = 0.01
+"""Share of voxels of doubtful inversion from which the page warns."""
+
 CURVE_TRANSMIT = (0.7, 0.85, 1.0, 1.15, 1.3)
 CURVE_POINTS = 300
 
@@ -66,6 +69,8 @@ def process(
     options = PosteriorOptions(
         time_range=settings.t1_range,
         transmit_prior=_transmit_prior(settings),
+        transmit_sd=settings.transmit_map_sd,
+        lowest_transmit=timing.model.lowest_transmit,
         device=settings.device,
         n_threads=settings.n_threads,
     )
@@ -128,7 +133,7 @@ def _timing(series: ReadoutSeries, settings: Settings) -> Timing:
         return read_timing(
             series.sidecars,
             settings.protocol.of("MP2RAGE"),
-            efficiency=settings.inversion_efficiency,
+            efficiency=GivenEfficiency(settings.inversion_efficiency, settings.inversion_efficiency_prior),
             facts=facts,
         )
     except InvalidInputError as error:
@@ -169,6 +174,11 @@ def _doubts(counts: dict[str, int], n_estimates: int, estimate: PosteriorEstimat
             f"In {share:.0%} of the fitted voxels two separate values of T1 explain the data; the map of two modes "
             "shows where."
         )
+    doubtful = counts[VoxelStatus.INVERSION_DOUBTFUL.name] / max(1, n_estimates)
+    if doubtful > MANY_DOUBTFUL:
+        doubts.append(
+            f"In {doubtful:.0%} of the fitted voxels B1+ is below what the inversion pulse needs: inversion doubtful."
+        )
     low = counts[VoxelStatus.LOW_CONFIDENCE.name] / max(1, n_estimates)
     if low > MANY_TWO_MODES:
         doubts.append(f"In {low:.0%} of the fitted voxels the data are no likelier than under noise alone.")
@@ -194,7 +204,9 @@ def _record(
         # BIDS knows NumberShots as one number or pair: a list of pairs needs a name of its own.
         "NumberShotsPerReadout": [list(pair) for pair in model.excitations],
         "InversionEfficiency": model.efficiency,
+        "InversionEfficiencySD": model.efficiency_sd,
         "InversionEfficiencySlope": model.efficiency_slope or None,
+        "InversionEfficiencyByB1": _efficiency_by_transmit(model) or None,
         "TimingOrigins": timing.origins,
         "EchoTime": if_valid(first.seconds, "EchoTime"),
         "MagneticFieldStrength": field_strength,
@@ -209,6 +221,10 @@ def _record(
         "EstimationSoftware": versions(),
     }
     return {key: value for key, value in record.items() if value is not None}
+
+
+def _efficiency_by_transmit(model: Mp2rage) -> list[list[float]]:
+    return [[round(field, 4), round(model.efficiency * factor, 4)] for field, factor in model.efficiency_curve]
 
 
 def _sources(series: ReadoutSeries, field: TransmitField | None, raw: Path, settings: Settings) -> dict[str, object]:
@@ -229,6 +245,7 @@ def _record_of_transmit_field(
             "Method": field.method,
             "Scaling": field.scaling,
             "VoxelsWithout": int(unknown.sum()),
+            "SD": settings.transmit_map_sd,
         }
     if unknown.any():
         prior = asdict(_transmit_prior(settings))

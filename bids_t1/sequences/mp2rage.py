@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from bids_t1.data.errors import InvalidInputError
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
 
 DEFAULT_EFFICIENCY = 0.96
 """Inversion efficiency of an adiabatic pulse (Marques et al. 2010)."""
+
+DEFAULT_EFFICIENCY_SD = 0.025
+"""What adiabatic pulses differ by between scanners, tissues and places."""
+
+ADIABATIC_SHARE = 0.95
+"""Share of its best efficiency below which a pulse is taken as adiabatic no longer."""
 
 LONGEST_EXCITATION_TIME = 0.1
 """Excitations of a gradient-echo train follow one another faster than this [s]."""
@@ -56,6 +63,16 @@ class Mp2rage:
     efficiency_slope: float = 0.0
     """Change of the efficiency with R1 [s] (Olsson et al. 2025, doi 10.1002/nbm.70067)."""
 
+    efficiency_sd: float = 0.0
+    """SD of a normal distribution of the efficiency; 0: it is known."""
+
+    efficiency_curve: tuple[tuple[float, float], ...] = ()
+    """Pairs of the transmit field, rising, and the efficiency there over the one that was told; interpolated, and the
+    same beyond its ends. Empty: an adiabatic pulse at any field."""
+
+    efficiency_shift: float = 0.0
+    """Added to the efficiency."""
+
     def __post_init__(self) -> None:
         n = len(self.inversion_times)
         if n < 2 or {len(self.excitation_times), len(self.flip_angles), len(self.excitations)} != {n}:  # noqa: PLR2004
@@ -89,6 +106,8 @@ class Mp2rage:
             0 < self.efficiency <= 1 or self.efficiency_slope
         ):
             raise InvalidInputError(f"InversionEfficiency is {self.efficiency:g}; expected above 0 and at most 1.")
+        if not 0 <= self.efficiency_sd < 1:
+            raise InvalidInputError(f"the SD of the inversion efficiency is {self.efficiency_sd:g}; expected 0 to 1.")
 
     def _check_delays(self) -> None:
         """Refuse what cannot be played: trains that overlap, begin before the inversion or end after the cycle."""
@@ -133,9 +152,38 @@ class Mp2rage:
     def _trains(self) -> tuple[tuple[float, tuple[float, float], float], ...]:
         return tuple(zip(self.inversion_times, self.excitations, self.excitation_times, strict=True))
 
-    def inversion_efficiency(self, time: Times) -> Times:
-        """Return the efficiency at relaxation times [s]; magnetisation transfer lowers it where R1 is high."""
-        return (self.efficiency + self.efficiency_slope / time).clamp(0.0, 1.0)
+    @property
+    def is_exact(self) -> bool:
+        """Whether the inversion efficiency is known."""
+        return self.efficiency_sd == 0
+
+    def at_score(self, score: float) -> Mp2rage:
+        """Return the model with an efficiency of so many SDs from its mean."""
+        return replace(self, efficiency_shift=score * self.efficiency_sd)
+
+    @property
+    def lowest_transmit(self) -> float:
+        """Transmit field below which the pulse is no longer adiabatic; 0 where nothing is known of it."""
+        weak = [field for field, factor in self._fine_curve() if factor < ADIABATIC_SHARE]
+        return max((field for field in weak if field < 1), default=0.0)
+
+    def _fine_curve(self) -> list[tuple[float, float]]:
+        if not self.efficiency_curve:
+            return []
+        fields, factors = zip(*self.efficiency_curve, strict=True)
+        fine = np.linspace(0, 1, 1001)
+        values = np.interp(fine, fields, factors)
+        return list(zip(fine.tolist(), (values / max(factors)).tolist(), strict=True))
+
+    def inversion_efficiency(self, time: Times, transmit: Times | None = None) -> Times:
+        """Return the efficiency at relaxation times [s] and relative transmit fields, nominal by default.
+
+        Magnetisation transfer lowers it where R1 is high, a weak field where the pulse is adiabatic no longer.
+        """
+        efficiency = self.efficiency + self.efficiency_slope / time
+        if self.efficiency_curve and transmit is not None:
+            efficiency = efficiency * _interpolate(self.efficiency_curve, transmit)
+        return (efficiency.clamp(0.0, 1.0) + self.efficiency_shift).clamp_min(0.0)
 
     def signals(self, time: Times, transmit: Times) -> Readouts:
         """Return the signal of each readout relative to the equilibrium signal.
@@ -152,7 +200,7 @@ class Mp2rage:
         trains = [
             _Train(tr, angle, time, transmit) for tr, angle in zip(self.excitation_times, self.flip_angles, strict=True)
         ]
-        efficiency = self.inversion_efficiency(time)
+        efficiency = self.inversion_efficiency(time, transmit)
         recovered = 1 - rests[0]
         survival = rests[0]
         for train, n, rest in zip(trains, self.excitations, rests[1:], strict=True):
@@ -188,6 +236,13 @@ class _Train:
     def play(self, magnetisation: Times, n: float) -> Times:
         """Return the magnetisation after n excitations."""
         return self.steady + (magnetisation - self.steady) * self.decay**n
+
+
+def _interpolate(curve: tuple[tuple[float, float], ...], transmit: Times) -> Times:
+    fields, factors = torch.tensor(curve, dtype=transmit.dtype, device=transmit.device).T.contiguous()
+    right = torch.searchsorted(fields, transmit.contiguous()).clamp(1, len(fields) - 1)
+    share = (transmit - fields[right - 1]) / (fields[right] - fields[right - 1])
+    return torch.lerp(factors[right - 1], factors[right], share.clamp(0.0, 1.0))
 
 
 def _listed(values: tuple[float, ...] | list[float]) -> str:

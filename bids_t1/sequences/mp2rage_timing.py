@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.sidecar import Sidecar
-from bids_t1.sequences.mp2rage import DEFAULT_EFFICIENCY, LONGEST_EXCITATION_TIME, Mp2rage
+from bids_t1.sequences.adiabatic import PULSES, interpolate, relative_curve
+from bids_t1.sequences.mp2rage import DEFAULT_EFFICIENCY, DEFAULT_EFFICIENCY_SD, LONGEST_EXCITATION_TIME, Mp2rage
 from bids_t1.sequences.mp2rage_shots import COMPRESSED, PLAYED, Shots, excitations_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bids_t1.data.grid import Grid
+    from bids_t1.sequences.adiabatic import Curve
     from bids_t1.sequences.mp2rage_shots import Pair
 
 FEWEST_PARTIAL_FOURIER = 0.5
 ALL_INVERSION_TIMES = "InversionTimes"
 """Field of an image computed of several readouts; BIDS has InversionTime for one number only."""
+
+SD = "InversionEfficiencySD"
+TABLE, TABLE_FIELDS = "InversionEfficiencyTable", "InversionEfficiencyTableB1"
+PULSE, PEAK = "InversionPulse", "InversionPulsePeak"
 
 EXAMPLES = {
     "RepetitionTimePreparation": ("5.0", "delay between two inversions [s]"),
@@ -65,7 +71,7 @@ def read_timing(
     sidecars: Sequence[Sidecar],
     protocol: Sidecar | None = None,
     *,
-    efficiency: tuple[float, float] | None = None,
+    efficiency: GivenEfficiency | None = None,
     facts: ImageFacts | None = None,
 ) -> Timing:
     """Read the timing of each readout; what a sidecar lacks is taken from that of UNIT1, then from the protocol file.
@@ -82,7 +88,7 @@ def read_timing(
     protocol
         Table of the protocol file; lists hold one value per readout.
     efficiency
-        Inversion efficiency and its slope with R1 [s], where they were given on the command line.
+        What was given on the command line.
     facts
         What the images tell.
 
@@ -103,7 +109,7 @@ def read_timing(
     if shots is None or reader.missing:
         raise InvalidInputError(reader.complaint())
     reader.require_room_for_echoes(excitation_times)
-    value, slope = _efficiency(reader, efficiency)
+    inversion = _inversion(reader, efficiency or GivenEfficiency())
 
     def play(excitations: tuple[Pair, ...]) -> Mp2rage:
         return Mp2rage(
@@ -112,8 +118,7 @@ def read_timing(
             excitation_times=excitation_times,
             flip_angles=tuple(math.radians(angle) for angle in flip_angles),
             excitations=excitations,
-            efficiency=value,
-            efficiency_slope=slope,
+            **asdict(inversion),
         )
 
     excitations, reading = excitations_of(shots, reader.facts.grid, play)
@@ -122,15 +127,102 @@ def read_timing(
     return Timing(play(excitations), reader.origins, tuple(dict.fromkeys(reader.notes)))
 
 
-def _efficiency(reader: _Reader, given: tuple[float, float] | None) -> tuple[float, float]:
-    if given is not None:
-        reader.origins["InversionEfficiency"] = "option --inversion-efficiency"
-        return given
+@dataclass(frozen=True, slots=True)
+class GivenEfficiency:
+    """The options of the command line on the inversion efficiency; None: not given."""
+
+    mean_and_slope: tuple[float, float] | None = None
+    """Slope with R1 in s."""
+
+    mean_and_sd: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Inversion:
+    """Fields of `Mp2rage` by the same names."""
+
+    efficiency: float
+    efficiency_slope: float
+    efficiency_sd: float
+    efficiency_curve: Curve
+
+
+def _inversion(reader: _Reader, given: GivenEfficiency) -> _Inversion:
+    curve, at_nominal = _efficiency_curve(reader)
+    mean, slope = _efficiency(reader, given, at_nominal)
+    return _Inversion(mean, slope, _efficiency_sd(reader, given), curve)
+
+
+def _efficiency(reader: _Reader, given: GivenEfficiency, of_table: float | None) -> tuple[float, float]:
+    origins = reader.origins
+    if given.mean_and_sd is not None:
+        origins["InversionEfficiency"] = "option --inversion-efficiency-prior"
+        return given.mean_and_sd[0], 0.0
+    if given.mean_and_slope is not None:
+        origins["InversionEfficiency"] = "option --inversion-efficiency"
+        return given.mean_and_slope
     value = reader.one("InversionEfficiency", Sidecar.number)
+    if value is not None:
+        return value, 0.0
+    origins["InversionEfficiency"] = "default" if of_table is None else f"{TABLE}, at a B1+ of 1"
+    return DEFAULT_EFFICIENCY if of_table is None else of_table, 0.0
+
+
+def _efficiency_sd(reader: _Reader, given: GivenEfficiency) -> float:
+    if given.mean_and_sd is not None:
+        reader.origins[SD] = "option --inversion-efficiency-prior"
+        return given.mean_and_sd[1]
+    value = reader.one(SD, Sidecar.number)
     if value is None:
-        reader.origins["InversionEfficiency"] = "default"
-        return DEFAULT_EFFICIENCY, 0.0
-    return value, 0.0
+        reader.origins[SD] = "default"
+        return DEFAULT_EFFICIENCY_SD
+    return value
+
+
+def _efficiency_curve(reader: _Reader) -> tuple[Curve, float | None]:
+    """Return the efficiency by B1+, relative to that at 1, and what a table says that this is."""
+    fields, efficiencies = reader.several(TABLE_FIELDS), reader.several(TABLE)
+    pulse, peak = reader.text(PULSE), reader.one(PEAK, Sidecar.number)
+    if pulse is None and fields is None and efficiencies is None:
+        return (), None
+    if pulse is not None and fields is None and efficiencies is None:
+        return relative_curve(PULSES[_known_pulse(pulse)], _positive_peak(pulse, peak)), None
+    if pulse is not None or fields is None or efficiencies is None or not _is_table(fields, efficiencies):
+        raise InvalidInputError(
+            f"{TABLE_FIELDS} is {fields}, {TABLE} {efficiencies} and {PULSE} {pulse}; expected a rising list of B1+ "
+            "around 1 and an efficiency, above 0 and at most 1, for each; or the name of a pulse, not both."
+        )
+    curve = tuple(zip(fields, efficiencies, strict=True))
+    return relative_curve(curve, 1.0), interpolate(curve, 1.0)
+
+
+def _is_table(fields: tuple[float, ...], efficiencies: tuple[float, ...]) -> bool:
+    return (
+        len(fields) == len(efficiencies) > 1
+        and list(fields) == sorted(set(fields))
+        and 0 < fields[0] <= 1 <= fields[-1]
+        and all(0 <= value <= 1 for value in efficiencies)
+        and interpolate(tuple(zip(fields, efficiencies, strict=True)), 1.0) > 0
+    )
+
+
+def _known_pulse(pulse: str) -> str:
+    if pulse not in PULSES:
+        raise InvalidInputError(
+            f"{PULSE} is {pulse}; expected one of {', '.join(PULSES)}. Of another pulse, give {TABLE_FIELDS} and "
+            f"{TABLE}."
+        )
+    return pulse
+
+
+def _positive_peak(pulse: str, peak: float | None) -> float:
+    fields = [field for field, efficiency in PULSES[pulse] if efficiency > 0]
+    if peak is None or not fields[0] < peak <= fields[-1]:
+        raise InvalidInputError(
+            f"{PEAK} is {'missing' if peak is None else f'{peak:g}'}; expected the nominal peak of the {pulse} pulse "
+            f"in microtesla, between {fields[0]:g} and {fields[-1]:g}."
+        )
+    return peak
 
 
 @dataclass(slots=True)
@@ -238,6 +330,27 @@ class _Reader:
         if from_file is not None:
             self.origins[key] = self._file_origin()
         return from_file
+
+    def several(self, key: str) -> tuple[float, ...] | None:
+        """Return a list that all readouts share: of the first that has it of sidecars, UNIT1 and protocol file."""
+        holder = self._holder_of(key)
+        return None if holder is None else holder.numbers(key)
+
+    def text(self, key: str) -> str | None:
+        """Return a word that all readouts share, likewise."""
+        holder = self._holder_of(key)
+        return None if holder is None else holder.text(key)
+
+    def _holder_of(self, key: str) -> Sidecar | None:
+        for holder in (*self.sidecars, self.facts.uni, self.protocol):
+            if holder is None or holder.fields.get(key) is None:
+                continue
+            if holder is self.protocol:
+                self.origins[key] = self._file_origin()
+            else:
+                self._remember(key, holder)
+            return holder
+        return None
 
     def cycle_time(self, inversion_times: tuple[float, ...] | None) -> float | None:
         """Return the delay between two inversions [s], or None and a note."""

@@ -6,11 +6,12 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.grid import Grid
 from bids_t1.data.sidecar import Sidecar
-from bids_t1.sequences.mp2rage_timing import ImageFacts, read_timing
+from bids_t1.sequences.mp2rage_timing import GivenEfficiency, ImageFacts, read_timing
 
 COMMON: dict[str, object] = {
     "RepetitionTimePreparation": 5.0,
@@ -47,6 +48,7 @@ def test_sidecars_alone_give_the_whole_protocol() -> None:
     assert list(model.excitations) == [(88, 88), (88, 88)]
     assert model.efficiency == 0.96
     assert timing.origins.pop("InversionEfficiency") == "default"
+    assert timing.origins.pop("InversionEfficiencySD") == "default"
     assert set(timing.origins.values()) == {"sidecar"}
     assert not timing.notes
 
@@ -133,10 +135,48 @@ def test_old_names_outside_of_their_rule_are_not_read(key: str, value: float) ->
 
 
 def test_the_efficiency_of_the_command_line_comes_first_then_the_metadata() -> None:
-    given = read_timing(sidecars(InversionEfficiency=0.9), efficiency=(1.02, -0.4))
+    given = read_timing(sidecars(InversionEfficiency=0.9), efficiency=GivenEfficiency((1.02, -0.4)))
     assert (given.model.efficiency, given.model.efficiency_slope) == (1.02, -0.4)
     assert given.origins["InversionEfficiency"] == "option --inversion-efficiency"
     assert read_timing(sidecars(InversionEfficiency=0.9)).model.efficiency == 0.9
+
+
+def test_the_efficiency_has_an_sd_that_command_line_metadata_and_protocol_may_tell() -> None:
+    assert read_timing(sidecars()).model.efficiency_sd == 0.025
+    known = sidecars(InversionEfficiency=0.9, InversionEfficiencySD=0)
+    assert read_timing(known).model.is_exact
+    given = read_timing(known, efficiency=GivenEfficiency(mean_and_sd=(0.97, 0.01)))
+    assert (given.model.efficiency, given.model.efficiency_sd) == (0.97, 0.01)
+    assert given.origins["InversionEfficiencySD"] == "option --inversion-efficiency-prior"
+
+
+def test_a_pulse_and_a_table_tell_the_efficiency_by_b1() -> None:
+    table = {"InversionEfficiencyTableB1": [0.5, 0.8, 1.2], "InversionEfficiencyTable": [0.5, 0.9, 0.94]}
+    timing = read_timing(sidecars(), Sidecar("mine.toml", table))
+    assert timing.origins["InversionEfficiencyTable"] == "protocol file mine.toml"
+    fields = torch.tensor([0.3, 0.65, 0.8, 1.0], dtype=torch.float64)
+    found = timing.model.inversion_efficiency(torch.ones(4, dtype=torch.float64), fields)
+    assert found.tolist() == pytest.approx([0.5, 0.7, 0.9, 0.92])
+    assert 0.75 < timing.model.lowest_transmit < 0.85
+    pulse = read_timing(sidecars(InversionPulse="HS", InversionPulsePeak=14, InversionEfficiency=0.95)).model
+    weak = pulse.inversion_efficiency(torch.ones(2, dtype=torch.float64), torch.tensor([0.5, 1.0]).double())
+    assert weak.tolist() == pytest.approx([0.95 * 0.863 / 0.937, 0.95], abs=0.003)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"InversionPulse": "HS"},
+        {"InversionPulse": "HS", "InversionPulsePeak": 0.014},
+        {"InversionPulse": "square", "InversionPulsePeak": 14},
+        {"InversionEfficiencyTable": [0.5, 0.9]},
+        {"InversionEfficiencyTable": [0.5, 0.9], "InversionEfficiencyTableB1": [1.2, 0.5]},
+        {"InversionEfficiencyTable": [50, 90], "InversionEfficiencyTableB1": [0.5, 1.2]},
+    ],
+)
+def test_half_a_table_and_a_pulse_of_unknown_strength_are_refused(fields: dict[str, object]) -> None:
+    with pytest.raises(InvalidInputError, match="expected"):
+        read_timing(sidecars(**fields))
 
 
 def test_fields_that_the_user_gave_at_conversion_say_so() -> None:

@@ -1,0 +1,211 @@
+"""Intervals hold the truth where the inversion efficiency, or a map of the transmit field, is known with an SD only."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.adiabatic_pulses import hyperbolic_secant, invert
+from bids_t1.data.estimate import VoxelStatus
+from bids_t1.estimation.posterior import PosteriorOptions, ReadoutImages, TransmitPrior, estimate_posterior
+from bids_t1.sequences.adiabatic import HYPERBOLIC_SECANT, relative_curve
+from tests.estimation.readout_scenes import FIXED
+from tests.sequences.test_mp2rage import seven_tesla, three_tesla
+
+if TYPE_CHECKING:
+    from bids_t1.data.estimate import PosteriorEstimate
+    from bids_t1.sequences.mp2rage import Mp2rage
+
+TISSUES = (0.85, 1.45, 2.0)
+NOMINAL = torch.tensor(1.0, dtype=torch.float64)
+
+
+def measure(
+    model: Mp2rage, shifts: np.ndarray, time: np.ndarray | float, noise_sd: float, fields: np.ndarray | float = 1.0
+) -> np.ndarray:
+    """Return complex readouts (readout, voxel), the efficiency of each voxel shifted."""
+    played = replace(model, efficiency_sd=0.0, efficiency_shift=torch.from_numpy(shifts))  # type: ignore[arg-type]
+    times, transmit = (torch.as_tensor(each, dtype=torch.float64).expand(len(shifts)) for each in (time, fields))
+    signals = played.signals(times, transmit).numpy()
+    noise = np.random.default_rng(len(shifts)).standard_normal((2, *signals.shape)) * noise_sd
+    readouts: np.ndarray = (signals + noise[0] + 1j * noise[1]).astype(np.complex64)
+    return readouts
+
+
+def images_of(readouts: np.ndarray, form: str, field: np.ndarray | None) -> ReadoutImages:
+    """Return what one form of input holds of complex readouts."""
+    uni = ((readouts[0].conj() * readouts[1]).real / np.square(np.abs(readouts[:2])).sum(0)).astype(np.float32)
+    magnitudes = np.abs(readouts)
+    return {
+        "complex": ReadoutImages(form="complex", readouts=readouts, transmit=field),
+        "UNIT1 and magnitudes": ReadoutImages(
+            form="UNIT1 and magnitudes", readouts=magnitudes, uni=uni, transmit=field
+        ),
+        "UNIT1 and last magnitude": ReadoutImages(
+            form="UNIT1 and last magnitude", readouts=magnitudes[1:2], uni=uni, transmit=field
+        ),
+        "UNIT1": ReadoutImages(form="UNIT1", uni=uni, transmit=field),
+        "magnitudes": ReadoutImages(form="magnitudes", readouts=magnitudes, transmit=field),
+    }[form]
+
+
+def covered(estimate: PosteriorEstimate, time: float) -> float:
+    return float(((estimate.lower <= time) & (time <= estimate.upper)).mean())
+
+
+CASES = {
+    "two readouts": (three_tesla(), "complex"),
+    "three readouts": (replace(seven_tesla(3), efficiency=0.96), "complex"),
+    "UNI and magnitudes": (three_tesla(), "UNIT1 and magnitudes"),
+    "UNI and last magnitude": (three_tesla(), "UNIT1 and last magnitude"),
+    "UNI alone": (three_tesla(), "UNIT1"),
+    "magnitudes": (three_tesla(), "magnitudes"),
+}
+NOISE = 0.0005
+
+
+@pytest.fixture(autouse=True)
+def voxels_in_no_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bids_t1.estimation.posterior.looks_like_noise", lambda uni: np.zeros(uni.shape, bool))
+
+
+def coverage(  # noqa: PLR0913 - one argument per quantity of the scene
+    case: str, spread: float, offset: float, told: float, *, with_map: bool, n_voxels: int
+) -> list[float]:
+    """Return the share of intervals that hold the truth, by tissue; without a map B1+ is drawn from its prior."""
+    model, form = CASES[case]
+    rng = np.random.default_rng(7)
+    times = np.repeat(TISSUES, n_voxels)
+    shifts = offset + spread * rng.standard_normal(len(times))
+    fields = np.ones(len(times)) if with_map else np.clip(1 + 0.15 * rng.standard_normal(len(times)), 0.75, 1.25)
+    images = images_of(
+        measure(model, shifts, times, NOISE, fields), form, fields.astype(np.float32) if with_map else None
+    )
+    options = PosteriorOptions(noise_sd=NOISE, transmit_prior=TransmitPrior(sd=0.15, range=(0.7, 1.3)))
+    estimate = estimate_posterior(replace(model, efficiency_sd=told), images, options)
+    held = (estimate.lower <= times) & (times <= estimate.upper)
+    return [float(share) for share in held.reshape(len(TISSUES), n_voxels).mean(1)]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_intervals_cover_an_efficiency_of_the_spread_that_is_told(case: str) -> None:
+    shares = coverage(case, 0.02, 0.0, 0.02, with_map=True, n_voxels=1500)
+    assert 0.935 < np.mean(shares) < (0.98 if case == "magnitudes" else 0.965)
+    assert min(shares) > 0.93
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_intervals_cover_an_efficiency_that_is_off_by_three_hundredths(case: str) -> None:
+    assert min(coverage(case, 0.0, -0.03, 0.025, with_map=True, n_voxels=500)) > 0.93
+
+
+@pytest.mark.parametrize("case", ["two readouts", "three readouts"])
+def test_intervals_cover_it_without_a_map_of_the_transmit_field(case: str) -> None:
+    assert min(coverage(case, 0.02, -0.03, 0.025, with_map=False, n_voxels=500)) > 0.92
+
+
+def test_an_efficiency_taken_as_known_is_what_the_interval_was_too_sure_of() -> None:
+    assert max(coverage("two readouts", 0.02, -0.03, 0.0, with_map=True, n_voxels=1000)) < 0.8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("with_map", [True, False], ids=["map", "no map"])
+@pytest.mark.parametrize(("spread", "offset"), [(0.02, 0.0), (0.0, -0.03), (0.0, 0.03)])
+@pytest.mark.parametrize("case", CASES)
+def test_intervals_cover_in_every_form_by_default(case: str, spread: float, offset: float, with_map: bool) -> None:
+    shares = coverage(case, spread, offset, 0.025, with_map=with_map, n_voxels=20_000)
+    print(case, spread, offset, with_map, [f"{share:.3f}" for share in shares])  # noqa: T201 - for the table of the docs
+    assert min(shares) > 0.93
+
+
+def reference(model: Mp2rage, data: np.ndarray, noise_sd: float, transmit_sd: float) -> list[float]:
+    """Compute one posterior as a sum over efficiencies and transmit fields, in double precision."""
+    times = torch.linspace(0.1, 6.0, 3001, dtype=torch.float64)
+    scores = np.linspace(-4, 4, 41)
+    densities = []
+    for field in scores if transmit_sd else [0.0]:
+        for score in scores:
+            signals = model.at_score(score).signals(times, NOMINAL + transmit_sd * field)
+            directions = (signals / signals.norm(dim=0)).to(torch.complex128)
+            explained = (directions * torch.from_numpy(data.astype(np.complex128))[:, None]).sum(0).abs().square()
+            densities.append(explained / (2 * noise_sd**2) - (score**2 + field**2) / 2)
+    norms = model.signals(times, NOMINAL).norm(dim=0)
+    log_density = torch.logsumexp(torch.stack(densities), 0) - 2 * torch.log(norms)
+    density = torch.softmax(log_density, 0)
+    mean = float((density * times).sum())
+    sd = math.sqrt(float((density * (times - mean).square()).sum()))
+    cumulative = density.cumsum(0)
+    quantiles = [float(times[torch.searchsorted(cumulative, level)]) for level in (0.025, 0.975)]
+    return [float(times[log_density.argmax()]), mean, sd, *quantiles]
+
+
+@pytest.mark.parametrize("transmit_sd", [0.0, pytest.param(0.05, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("noise_sd", [0.0002, 0.002])
+@pytest.mark.parametrize("n_readouts", [2, 3])
+def test_the_first_order_is_the_whole_integral(n_readouts: int, noise_sd: float, transmit_sd: float) -> None:
+    model = replace(seven_tesla(n_readouts), efficiency=0.94, efficiency_sd=0.025)
+    rng = np.random.default_rng(3)
+    found, expected = [], []
+    for time in (0.5, 0.9, 1.5, 2.2, 3.0):
+        data = measure(model, 0.025 * rng.standard_normal(1), time, noise_sd)
+        images = ReadoutImages(form="complex", readouts=data, transmit=np.ones(1, np.float32))
+        options = PosteriorOptions(noise_sd=noise_sd, time_range=(0.1, 6.0), transmit_sd=transmit_sd)
+        one = estimate_posterior(model, images, options)
+        found.append([float(one_map[0]) for one_map in (one.time, one.mean, one.time_sd, one.lower, one.upper)])
+        expected.append(reference(model, data[:, 0], noise_sd, transmit_sd))
+    apart = np.abs(np.array(found) - expected) / np.array(expected)[:, 2:3]
+    assert np.median(apart, axis=0).max() < 0.05
+
+
+@pytest.mark.parametrize("time", [0.5, 0.9])
+def test_bright_voxels_without_a_map_are_not_called_noise(time: float) -> None:
+    model = three_tesla(efficiency_sd=0.025)
+    for field in (0.75, 1.2):
+        clean = measure(model, np.zeros(1), time, 0.0, field)
+        noise_sd = float(np.linalg.norm(clean)) / 300
+        readouts = measure(model, np.zeros(300), time, noise_sd, field)
+        estimate = estimate_posterior(
+            model, ReadoutImages(form="complex", readouts=readouts), PosteriorOptions(noise_sd=noise_sd)
+        )
+        assert (estimate.status == VoxelStatus.FITTED).all()
+
+
+def test_a_map_of_the_transmit_field_with_an_sd_widens_and_covers() -> None:
+    rng = np.random.default_rng(1)
+    model, fields = three_tesla(), 1 + 0.05 * rng.standard_normal(3000)
+    readouts = measure(model, np.zeros(3000), 1.45, 0.0005, fields)
+    images = ReadoutImages(form="complex", readouts=readouts, transmit=np.ones(3000, np.float32))
+    taken, widened = (
+        covered(estimate_posterior(model, images, PosteriorOptions(noise_sd=0.0005, transmit_sd=sd)), 1.45)
+        for sd in (0.0, 0.05)
+    )
+    assert taken < 0.93
+    assert 0.935 < widened < 0.965
+
+
+def test_the_efficiency_of_a_weak_transmit_field_leaves_no_bias() -> None:
+    peak, plateau = 14.0, 0.95
+    pulse = hyperbolic_secant(0.01024, 4.9, 672.0)
+    model = replace(
+        seven_tesla(2),
+        efficiency=plateau,
+        efficiency_curve=relative_curve(HYPERBOLIC_SECANT, peak),
+        efficiency_sd=0.025,
+    )
+    at_nominal = invert(*pulse, peak)
+    for field in (0.42, 0.5, 0.63, 0.8, 1.2):
+        efficiency = plateau * invert(*pulse, peak * field) / at_nominal
+        plain = replace(model, efficiency_curve=())
+        for time in TISSUES:
+            readouts = measure(plain, np.array([efficiency - plateau]), time, 0.0, field)
+            images = ReadoutImages(form="complex", readouts=readouts, transmit=np.array([field], np.float32))
+            options = PosteriorOptions(noise_sd=0.0002, transmit_prior=FIXED, lowest_transmit=model.lowest_transmit)
+            estimate = estimate_posterior(model, images, options)
+            assert float(estimate.time[0]) == pytest.approx(time, rel=0.01)
+            doubtful = estimate.status[0] == VoxelStatus.INVERSION_DOUBTFUL
+            assert doubtful == (field < 0.55)
