@@ -56,7 +56,7 @@ def invert(amplitude: NDArray[np.float64], frequency: NDArray[np.float64], peak:
 
 def _times(duration: float) -> NDArray[np.float64]:
     n = round(duration / STEP)
-    times: NDArray[np.float64] = (np.arange(n) + 0.5) * STEP - duration / 2
+    times: NDArray[np.float64] = (np.arange(n, dtype=np.float64) + 0.5) * STEP - duration / 2
     return times
 
 
