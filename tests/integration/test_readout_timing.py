@@ -37,6 +37,9 @@ OLSSON = (1.0214, -0.39871)
 """Efficiency and its change with R1 of a TR-FOCI pulse at 7 T, doi:10.1002/nbm.70067."""
 
 
+DEFAULTS = dict.fromkeys(("InversionEfficiency", "InversionEfficiencySD"), "default")
+
+
 def process(data: Path, out_dir: Path, *options: str | Path) -> Answer:
     return command.participant(data, out_dir, *NOMINAL, *options)
 
@@ -72,10 +75,11 @@ def test_t1_is_right_and_every_origin_is_recorded(complete: Path) -> None:
     assert where.sum() == 256
     standard = (measured.t1 - READOUT_T1)[where] / measured.sd[where]
     assert abs(np.median(standard)) < 0.3
-    assert 0.8 < np.std(standard) < 1.2
+    assert 0.4 < np.std(standard) < 1  # the SD allows for another inversion efficiency than this phantom has
     written = t1_sidecar(complete)
     assert written["TimingOrigins"] == {
-        **dict.fromkeys(EVERYTHING.keys() - {"MagneticFieldStrength"}, "sidecar"), "InversionEfficiency": "default",
+        **dict.fromkeys(EVERYTHING.keys() - {"MagneticFieldStrength"}, "sidecar"),
+        **DEFAULTS,
     }  # fmt: skip
     assert written["InversionEfficiency"] == 0.96
 
@@ -113,13 +117,16 @@ def test_the_template_filled_in_is_a_protocol_file_that_runs(tmp_path: Path, com
     assert answer.code == 0, answer.said
     assert maps(tmp_path / "out") == maps(complete)
     origins = t1_sidecar(tmp_path / "out")["TimingOrigins"]
-    assert origins == {**dict.fromkeys(table, "protocol file filled.toml"), "InversionEfficiency": "default"}
+    assert origins == {**dict.fromkeys(table, "protocol file filled.toml"), **DEFAULTS}
     assert "never guessed" not in (tmp_path / "out" / "sub-01.html").read_text()
 
 
 def test_a_protocol_file_may_be_json(tmp_path: Path, complete: Path) -> None:
     data = make(tmp_path, **dict.fromkeys(EVERYTHING))
-    write_json(tmp_path / "protocol.json", {"MP2RAGE": {**EVERYTHING, "InversionEfficiency": 0.96}})
+    write_json(
+        tmp_path / "protocol.json",
+        {"MP2RAGE": {**EVERYTHING, "InversionEfficiency": 0.96, "InversionEfficiencySD": 0.025}},
+    )
     assert process(data, tmp_path / "out", "--protocol", tmp_path / "protocol.json").code == 0
     assert maps(tmp_path / "out") == maps(complete)
     written = t1_sidecar(tmp_path / "out")
