@@ -19,6 +19,7 @@ from bids_t1.data.outputs import outputs_of
 from bids_t1.data.result import RunResult, SignalCurve
 from bids_t1.data.vocabulary import known_manufacturer
 from bids_t1.estimation.posterior import PosteriorOptions, ReadoutImages, TransmitPrior, estimate_posterior
+from bids_t1.estimation.readout_phase import remove_phase
 from bids_t1.runs.common import computing, covered, if_valid, naming, near_one, require_memory, times, uris, versions
 from bids_t1.sequences.mp2rage_timing import GivenEfficiency, ImageFacts, read_timing
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from bids_t1.data.acquisition import Acquisition, InputForm, ReadoutSeries, TransmitField, TransmitImages
     from bids_t1.data.estimate import PosteriorEstimate
+    from bids_t1.estimation.readout_phase import PhaseTurn
     from bids_t1.sequences.mp2rage import Mp2rage
     from bids_t1.sequences.mp2rage_timing import Timing
     from bids_t1.settings import Settings
@@ -91,6 +93,7 @@ def process(
     )
     with computing(acquisition, series.grid.shape, settings) as progress, near_one(series.readouts) as unit:
         options = replace(options, noise_sd=None if settings.noise_sd is None else settings.noise_sd / unit)
+        images, turns = _in_phase(images)
         estimate = estimate_posterior(timing.model, images, options, progress=progress).in_images(unit)
     counts = count_statuses(estimate.status)
     n_estimates = sum(counts[status.name] for status in VoxelStatus if status.has_estimate)
@@ -107,6 +110,7 @@ def process(
         record=_record(series, timing, estimate, settings)
         | _sources(series, field, raw, settings)
         | _record_of_transmit_field(estimate, field, raw, settings)
+        | _record_of_phase(turns)
         | coverage.record,
         status_counts=counts,
         examples=(),
@@ -114,11 +118,37 @@ def process(
             *series.warnings,
             *timing.notes,
             *(() if field is None else field.warnings),
+            *(turn.warning for turn in turns if turn.warning),
             *_doubts(counts, n_estimates, estimate),
             *coverage.warnings,
         ),
         curve=_curve(timing.model, settings.t1_range),
     )
+
+
+def _in_phase(images: ReadoutImages) -> tuple[ReadoutImages, tuple[PhaseTurn, ...]]:
+    """Take off what turns complex readouts against one another, which the model does not know."""
+    if images.form != "complex" or images.readouts is None:
+        return images, ()
+    aligned, turns = remove_phase(images.readouts)
+    return replace(images, readouts=aligned), turns
+
+
+def _record_of_phase(turns: tuple[PhaseTurn, ...]) -> dict[str, object]:
+    """Say how far the readouts were turned against the first one [degree]."""
+    if not turns:
+        return {}
+    return {
+        "PhaseBetweenReadouts": [
+            {
+                "Readout": turn.readout,
+                "Median": round(turn.median, 1),
+                "Range": [round(turn.lowest, 1), round(turn.highest, 1)],
+                "Removed": turn.removed,
+            }
+            for turn in turns
+        ]
+    }
 
 
 def _timing(series: ReadoutSeries, settings: Settings) -> Timing:
