@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bids_t1.dicom.echoes import may_be_echo, take_echoes
@@ -57,7 +58,9 @@ def classify(slices: Sequence[Slice]) -> Plan:
     for family in _families(volumes):
         sets.extend(_accepted(family, all_times, plan))
     _miss_cut(volumes, sets, plan)
+    _miss_timeless(rest, sets, plan)
     _name(sets, plan)
+    _doubt_places(plan)
     return plan
 
 
@@ -126,6 +129,41 @@ def _miss_cut(volumes: Sequence[Volume], sets: Sequence[Sequence[Volume]], plan:
         for volume in volumes
         if volume.is_part_of(whole)
     )
+
+
+def _miss_timeless(rest: dict[SeriesKey, list[Slice]], sets: Sequence[Sequence[Volume]], plan: Plan) -> None:
+    """Tell of images that were acquired as those of a set, and whose inversion time is not there."""
+    wholes = [Volume(tuple(map(_inverted, found[0].slices))) for found in sets]
+    for series, pieces in rest.items():
+        timeless, _ = assemble(_inverted(piece) for piece in pieces if _lacks_time(piece))
+        if any(volume.fits(whole) or volume.is_part_of(whole) for volume in timeless for whole in wholes):
+            plan.incomplete.append(
+                (series, "no inversion time, where images of the same sequence and geometry have one")
+            )
+
+
+def _inverted(piece: Slice) -> Slice:
+    """Return a slice as of a sequence with inversion: where its time is lost, that there was one may be lost too."""
+    return replace(piece, sequence=piece.sequence | {"IR"})
+
+
+def _lacks_time(piece: Slice) -> bool:
+    return piece.inversion_time is None and piece.product is None and not piece.derived
+
+
+def _doubt_places(plan: Plan) -> None:
+    """Tell of single slices taken as repetitions, of which nothing says when each was acquired: places may be lost."""
+    alike: dict[tuple[object, ...], list[Slice]] = defaultdict(list)
+    for image in plan.kept:
+        one = image.volume.one
+        kind = tuple((key, value) for key, value in image.entities.items() if key != "run")
+        if len(image.volume.slices) == 1 and one.location is None:
+            alike[one.series, image.suffix, kind, one.temporal_position, one.acquired[:2]].append(one)
+    for number in sorted({found[0].series.number or 0 for found in alike.values() if len(found) > 1}):
+        plan.warn(
+            f"series {number}: images have one ImagePositionPatient, and nothing says when each was acquired: they are "
+            "taken as repetitions of one slice, and may be slices whose places were lost"
+        )
 
 
 def _name(sets: list[list[Volume]], plan: Plan) -> None:

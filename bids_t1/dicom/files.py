@@ -222,6 +222,10 @@ def found_instead(folder: Path, *, noteworthy: bool = False) -> str:
 
 _KINDS = {
     "archive": ("archive (unpack it)", "archives (unpack them)"),
+    "damaged": (
+        "gzip file that cannot be unpacked (copy it again)",
+        "gzip files that cannot be unpacked (copy them again)",
+    ),
     "dangling": (
         "link to content that is not there (fetch it)",
         "links to content that is not there (fetch it)",
@@ -254,5 +258,5 @@ def _kind_of_file(path: Path) -> str:
         with _open_unzipped(path) as file:
             start = file.read(_TAR[0] + len(_TAR[1]))
     except (EOFError, zlib.error):
-        return "other"
+        return "damaged"
     return "archive" if start.startswith(_ARCHIVES) or start[_TAR[0] :] == _TAR[1] else "other"

@@ -67,6 +67,8 @@ class Header:
         self.odd: set[str] = set()
         """Attributes asked for whose values are no finite numbers, or break their own kind: they were ignored."""
         self._places = [dataset] if frame is None else [*_groups(dataset, frame), dataset]
+        if frame is not None and not len(dataset.PerFrameFunctionalGroupsSequence[frame]):
+            self.odd.add("PerFrameFunctionalGroupsSequence")
 
     def value(self, key: Key) -> Any:
         """Return an attribute's raw value, or None where it is absent or empty."""

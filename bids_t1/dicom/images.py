@@ -17,6 +17,7 @@ from bids_t1.dicom.header import DAMAGE, Header, frame_count
 from bids_t1.dicom.identity import Identity, identity_of
 from bids_t1.dicom.privacy import personal_words
 from bids_t1.dicom.vendors import STANDARD, Component, Product, Readouts, TransmitImage, first, vendor_of
+from bids_t1.dicom.vendors.philips import SCALE_SLOPE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,6 +42,12 @@ NO_IMAGE = "no MR image"
 _GAUSS_PER_TESLA = 10_000.0
 _STRONGEST_FIELD = 30.0
 """A larger MagneticFieldStrength is in gauss, as old systems wrote it [T]."""
+
+_MULTI_FRAME = frozenset({"1.2.840.10008.5.1.4.1.1.4.1", "1.2.840.10008.5.1.4.1.1.4.4"})
+"""Objects whose frames are described one by one (DICOM PS3.3, A.36 and A.70)."""
+
+_SCALING = ("RescaleSlope", "RescaleIntercept", SCALE_SLOPE)
+"""What a stored value stands for."""
 
 _SIZES = frozenset({8, 16, 32})
 """Bits that a pixel may take; old files that pack 12 bits are read in different ways."""
@@ -129,6 +136,9 @@ class Slice:
     spacing: Vector
     orientation: Vector
     position: Vector
+    location: float | None
+    """Where the slice lies, as the header says it a second time: along some axis [mm], or its number in the stack."""
+
     trigger_time: float | None
     temporal_position: int | None
     acquired: tuple[str, int, int]
@@ -226,6 +236,9 @@ def _content(path: Path, dataset: Dataset, n_pixel_bytes: int) -> FileContent:
         return FileContent(series, (), identifying, identity, frozenset(header.odd), problem)
     n_frames = frame_count(dataset)
     headers = [Header(dataset, frame) for frame in ([None] if n_frames is None else range(n_frames))]
+    problem = next(filter(None, map(_problem_of_scaling, headers)), None)
+    if problem is not None:
+        return FileContent(series, (), identifying, identity, frozenset(header.odd), problem)
     slices = tuple(_slice(path, one, series) for one in headers)
     odd = frozenset(header.odd).union(*(one.odd for one in headers))
     return FileContent(series, slices, identifying, identity, odd)
@@ -257,6 +270,19 @@ def _problem_of_layout(header: Header, dataset: Dataset) -> str | None:
     told, described = header.number("NumberOfFrames") or 1, frame_count(dataset)
     if described is not None and told != described:
         return f"NumberOfFrames is {told:g}, but {described} frames are described"
+    if described is None and header.text("SOPClassUID") in _MULTI_FRAME:
+        return "its frames are not described (PerFrameFunctionalGroupsSequence is missing)"
+    return None
+
+
+def _problem_of_scaling(header: Header) -> str | None:
+    """Say whether it is said, and not understood, what a stored value stands for."""
+    for key in _SCALING:
+        number = header.number(key)
+        if number is None and header.value(key) is not None:
+            return f"{key} is no finite number"
+        if number == 0 and key != "RescaleIntercept":
+            return f"{key} is 0; expected what a step of stored values stands for"
     return None
 
 
@@ -267,7 +293,7 @@ def _of_standard(uid: UID) -> str:
 
 def _problem_of_pixels(header: Header, syntax: UID | None, n_pixel_bytes: int) -> str | None:
     """Say whether pixels are missing, or more than can be an image."""
-    rows, columns, bits = (header.number(key) for key in ("Rows", "Columns", "BitsAllocated"))
+    rows, columns, bits, stored = (header.number(key) for key in ("Rows", "Columns", "BitsAllocated", "BitsStored"))
     if not rows or not columns or not bits:
         return "no pixel data"
     size = int(rows * columns * bits / 8) * int(header.number("NumberOfFrames") or 1)
@@ -279,6 +305,8 @@ def _problem_of_pixels(header: Header, syntax: UID | None, n_pixel_bytes: int) -
         return "no pixel data" if n_pixel_bytes <= 0 else f"pixel data cut short ({n_pixel_bytes} of {expected} bytes)"
     if expected == size and n_pixel_bytes in {2 * size, 4 * size}:
         return f"{n_pixel_bytes} bytes of pixels; expected {size} with {bits:g} bits allocated for each"
+    if stored is not None and not 0 < stored <= bits:
+        return f"BitsStored is {stored:g}; expected 1 to {bits:g}, the bits allocated"
     return None
 
 
@@ -320,6 +348,7 @@ def _slice(path: Path, header: Header, series: SeriesKey) -> Slice:
         spacing=header.numbers("PixelSpacing"),
         orientation=header.numbers("ImageOrientationPatient"),
         position=header.numbers("ImagePositionPatient"),
+        location=header.number("SliceLocation") or header.number("InStackPositionNumber"),
         trigger_time=header.number("TriggerTime") or header.number("NominalCardiacTriggerDelayTime"),
         temporal_position=_whole(header.number("TemporalPositionIdentifier") or header.number("TemporalPositionIndex")),
         acquired=_order(header),

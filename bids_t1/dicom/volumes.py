@@ -106,6 +106,9 @@ def assemble(
         if not all(has_place(piece) for piece in group):
             failures.append((group[0], "image position or orientation is missing or incomplete, or pixel spacing"))
             continue
+        if _contradict(group):
+            failures.append((group[0], "all slices have one ImagePositionPatient, and several slice locations"))
+            continue
         repeats = _repeats(group)
         if repeats is None:
             failures.append((group[0], "slices are missing: the places were not imaged equally often"))
@@ -146,6 +149,17 @@ def _same_volume(piece: Slice) -> tuple[object, ...]:
     echo = None if piece.echo_time is None else round(piece.echo_time, 4)
     kind = piece.component, piece.product, piece.reconstruction
     return piece.inversion_time, kind, piece.matrix, orientation, echo
+
+
+def _contradict(group: list[Slice]) -> bool:
+    """Tell whether slices are said to lie in one place, and elsewhere in the headers not to."""
+    places = [along_normal(piece) for piece in group]
+    locations = [piece.location for piece in group if piece.location is not None]
+    return max(places) - min(places) < _POSITION_TOLERANCE and _spread(locations) >= _POSITION_TOLERANCE
+
+
+def _spread(numbers: Sequence[float]) -> float:
+    return max(numbers) - min(numbers) if numbers else 0.0
 
 
 def _repeats(group: list[Slice]) -> list[Volume] | None:

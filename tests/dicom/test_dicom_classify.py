@@ -19,6 +19,7 @@ from tests.dicom.scanner_files import (
     TIMES,
     write_enhanced,
     write_set,
+    write_slice,
     write_volume,
 )
 from tests.real_data import real_data
@@ -242,6 +243,42 @@ def test_philips_look_locker_is_refused_by_its_sequence(tmp_path: Path) -> None:
 def test_images_without_a_place_are_refused(tmp_path: Path, missing: str) -> None:
     write_set(tmp_path, SIEMENS | {missing: None})
     assert "position or orientation is missing" in reasons(tmp_path)
+
+
+def test_slices_that_lie_in_one_place_and_elsewhere_are_refused(tmp_path: Path) -> None:
+    for index, time in enumerate(TIMES):
+        for place in range(3):
+            given = {
+                "SeriesInstanceUID": "1.2.5", "SeriesNumber": 1, "InstanceNumber": 3 * index + place,
+                "InversionTime": time, "ImagePositionPatient": [0, 0, 0], "SliceLocation": 3 * place + 1,
+            }  # fmt: skip
+            write_slice(tmp_path / f"{index}_{place}", 100, SIEMENS | given)
+    assert "all slices have one ImagePositionPatient, and several slice locations" in reasons(tmp_path)
+
+
+@pytest.mark.parametrize(("apart", "n_warnings"), [(False, 1), (True, 0)])
+def test_slices_in_one_place_are_repetitions_with_a_doubt_unless_acquired_apart(
+    tmp_path: Path, apart: bool, n_warnings: int
+) -> None:
+    for index, time in enumerate(TIMES):
+        for repetition in range(2):
+            given = {
+                "SeriesInstanceUID": "1.2.5", "SeriesNumber": 1, "InstanceNumber": 2 * index + repetition,
+                "InversionTime": time, "ImagePositionPatient": [0, 0, 0],
+                "AcquisitionTime": f"10{15 * repetition * apart:02d}{index + 11}",
+            }  # fmt: skip
+            write_slice(tmp_path / f"{index}_{repetition}", 100, SIEMENS | given)
+    plan = plan_of(tmp_path)
+    assert {image.run for image in plan.kept} == {1, 2}
+    assert sum("nothing says when each was acquired" in warning for warning in plan.warnings) == n_warnings
+
+
+@pytest.mark.parametrize("sequence", [["SE", "IR"], ["SE"]])
+def test_an_image_whose_inversion_time_is_lost_is_missed_aloud(tmp_path: Path, sequence: list[str]) -> None:
+    write_set(tmp_path, SIEMENS)
+    write_volume(tmp_path, None, SIEMENS | {"ScanningSequence": sequence}, series=9)
+    ((series, reason),) = plan_of(tmp_path).incomplete
+    assert (series.number, reason.split(",")[0]) == (9, "no inversion time")
 
 
 def test_odd_values_do_not_stop_the_reading(tmp_path: Path) -> None:

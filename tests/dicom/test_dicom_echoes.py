@@ -147,7 +147,7 @@ def test_scans_of_another_flip_angle_are_runs_of_their_own(tmp_path: Path) -> No
 
 def test_echoes_of_separate_scans_are_warned_about(tmp_path: Path) -> None:
     for series, time in enumerate((5, 10, 20)):
-        write_volume(tmp_path, None, ECHO | {"EchoTime": time, "AcquisitionTime": f"10{series}000"}, series=series)
+        write_volume(tmp_path, None, ECHO | {"EchoTime": time, "AcquisitionTime": f"10{series}112"}, series=series)
     assert names(tmp_path) == ECHOES
     assert "acquired one after the other; movement between them changes T2*" in " ".join(plan_of(tmp_path).warnings)
 

@@ -20,7 +20,7 @@ from bids_t1.data.errors import NoInputError
 from bids_t1.dicom.convert import convert
 from bids_t1.dicom.files import found_instead
 from bids_t1.dicom.images import read_file
-from tests.dicom.scanner_files import SIEMENS, TIMES, write_enhanced, write_set, write_volume
+from tests.dicom.scanner_files import PHILIPS, PHILIPS_SCALE, SIEMENS, TIMES, write_enhanced, write_set, write_volume
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,6 +98,10 @@ def test_nesting_without_end_is_unreadable(tmp_path: Path) -> None:
         ({"SamplesPerPixel": 3}, "SamplesPerPixel is 3"),
         ({"BitsAllocated": 8}, "96 bytes of pixels; expected 48 with 8 bits allocated for each"),
         ({"Rows": 60000, "Columns": 60000}, "GiB of pixels in one file"),
+        ({"BitsStored": 99}, "BitsStored is 99; expected 1 to 16"),
+        ({"RescaleSlope": 0}, "RescaleSlope is 0"),
+        (PHILIPS | {PHILIPS_SCALE: 0.0}, "(2005,xx0E) is 0"),
+        (PHILIPS | {PHILIPS_SCALE: float("nan")}, "(2005,xx0E) is no finite number"),
     ],
 )
 def test_pixels_in_another_layout_are_left_out_with_a_reason(
@@ -205,3 +209,20 @@ def test_an_empty_group_of_a_frame_is_no_crash(tmp_path: Path) -> None:
     dataset.save_as(path)
     record = run(tmp_path)
     assert len(record.written) == 6
+
+
+def test_a_frame_that_is_not_described_is_told(tmp_path: Path) -> None:
+    frames = [{"time": time, "place": place, "value": 100, "index": 1} for time in TIMES for place in (0, 1)]
+    path = write_enhanced(tmp_path / "one", frames)
+    dataset = dcmread(path)
+    dataset.PerFrameFunctionalGroupsSequence[7] = Dataset()
+    dataset.save_as(path)
+    assert "PerFrameFunctionalGroupsSequence" in read_file(path).odd
+    del dataset.PerFrameFunctionalGroupsSequence
+    dataset.save_as(path)
+    assert "its frames are not described" in (read_file(path).problem or "")
+
+
+def test_a_damaged_gzip_file_beside_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.dcm.gz").write_bytes(gzip.compress(b"\0" * 128 + b"DICM" + bytes(1000))[:-20])
+    assert found_instead(tmp_path, noteworthy=True) == "1 gzip file that cannot be unpacked (copy it again)"
