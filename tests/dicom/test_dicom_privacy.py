@@ -139,9 +139,10 @@ def test_free_text_leaves_by_known_words_only(source: Path, tmp_path: Path, desc
 _KILLED = """
 import sys
 from pathlib import Path
-import bids_t1.dicom.convert as step
+import bids_t1.dicom.dcm2niix as step
+from bids_t1.dicom.convert import convert
 step.dcm2niix_binary = lambda: sys.argv[4]
-step.convert(*map(Path, sys.argv[1:4]), participant="01")
+convert(*map(Path, sys.argv[1:4]), participant="01")
 """
 
 

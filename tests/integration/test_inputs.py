@@ -57,7 +57,8 @@ def test_dicom_in_t1_out(dicom_done: Finished) -> None:
 
 
 def test_every_row_of_the_table_of_outputs_is_written_and_nothing_else(bids_done: Finished) -> None:
-    expected = {f"sub-01_{row.ending}" for row in outputs_of("IRT1")}
+    of_tissue = {"share"}  # where a fast component shows itself: not in the phantom of water
+    expected = {f"sub-01_{row.ending}" for row in outputs_of("IRT1") if row.quantity not in of_tissue}
     written = {path.name.split(".")[0] for path in (bids_done.out_dir / "sub-01" / "anat").iterdir()}
     assert written == expected
 

@@ -71,7 +71,7 @@ def test_the_module_is_the_command(tmp_path: Path) -> None:
         (["--nprocs", "many"], "invalid int value: 'many'"),
         (["--ir-noise", "none"], "invalid choice: 'none'"),
         (["--no-such-option"], "unrecognized arguments: --no-such-option"),
-        (["--bids-filter-file", "none.json"], "none.json: cannot be read as JSON"),
+        (["--bids-filter-file", "none.json"], "none.json: cannot be read (No such file or directory); expected a file"),
         (
             ["--bids-database-dir", "none"],
             "--bids-database-dir is none; expected a folder with a saved index of pybids",
@@ -138,7 +138,7 @@ def test_an_unknown_participant_is_an_error_of_selection(dataset: Path, tmp_path
 def test_an_unknown_session_is_an_error_of_selection(dataset: Path, tmp_path: Path) -> None:
     answer = command.participant(dataset, tmp_path / "out", "--session-label", "z")
     assert answer.code == 18
-    assert "sub-01: has IRT1 images, but none in session z; expected some. Check --session-label." in answer.said
+    assert "session z: not in the dataset, which has a, b." in answer.said
 
 
 def test_participants_and_sessions_are_chosen_with_or_without_their_prefix(dataset: Path, tmp_path: Path) -> None:

@@ -218,11 +218,11 @@ def test_an_efficiency_that_falls_with_r1_is_used_and_recorded(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("[MP2RAGE]\nEchoTrainLength = 4\n", "protocol.toml [MP2RAGE]: EchoTrainLength is no field that is known"),
+        ("[MP2RAGE]\nEchoTrainLength = 4\n", "protocol.toml [MP2RAGE]: 'EchoTrainLength' is no field that is known"),
         ("[MP4RAGE]\n", "protocol.toml: 'MP4RAGE' is no table that is known; expected MP2RAGE"),
         ("[MP2RAGE]\nFlipAngle = 'four'\n", "protocol.toml [MP2RAGE]: FlipAngle is 'four'; expected numbers"),
-        ("[MP2RAGE]\nInversionTime = [700, 2500]\n", "expected seconds, above 0 and below 30"),
-        ("MP2RAGE", "protocol.toml: cannot be read as TOML or JSON"),
+        ("[MP2RAGE]\nInversionTime = [700, 2500]\n", "expected seconds, at least 0.001 and below 30"),
+        ("MP2RAGE", "protocol.toml: cannot be read as TOML"),
     ],
 )
 def test_a_protocol_file_that_makes_no_sense_is_an_error_of_usage(tmp_path: Path, content: str, message: str) -> None:
