@@ -407,7 +407,7 @@ class _Reader:
         share = None
         if any(len(pair or ()) == 1 for pair in numbers) or any(played):
             share = self._share()
-        if self.missing:
+        if self.missing or not self.sidecars:
             return None
         return Shots(
             name=self._holder(0).name,

@@ -156,12 +156,13 @@ def test_two_images_may_differ_anywhere(tmp_path: Path) -> None:
     assert require_different([(file,), (file,)], stack) == ()
 
 
-def test_phase_images_without_a_phase_are_refused(tmp_path: Path) -> None:
+def test_phase_images_without_a_phase_are_left_out_aloud(tmp_path: Path) -> None:
     images = np.abs(complex_images())
     write_run(write_root(tmp_path), parts=("mag", "phase"), images=images)
     (run,) = find(tmp_path, "01").runs
-    with pytest.raises(InvalidInputError, match="a phase of 0 rad in every voxel"):
-        load_series(run, "InversionTime")
+    series = load_series(run, "InversionTime")
+    assert series.kind == "magnitude"
+    assert any("a phase of 0 rad in every voxel" in warning for warning in series.warnings)
 
 
 def test_one_constant_phase_is_a_reference(tmp_path: Path) -> None:

@@ -173,7 +173,7 @@ def test_what_has_no_estimate_is_counted_and_warned_about() -> None:
     status[6:] = VoxelStatus.NO_SIGNAL
     lost = cover(images, status, noise_sd=90)
     assert (lost.n_voxels, lost.without) == (80, {"NO_SIGNAL": 20})
-    assert "25 % of the 80 voxels with signal" in lost.warnings[0]
+    assert "25% of the 80 voxels with signal" in lost.warnings[0]
     status[:7] = VoxelStatus.FITTED
     status[7, 5:] = VoxelStatus.FITTED
     assert cover(images, status, noise_sd=1).warnings == ()

@@ -33,7 +33,12 @@ def test_every_output_is_shown_with_its_unit_and_file() -> None:
 
 def test_every_status_that_can_occur_is_explained() -> None:
     text = Reader(usual_page()).text
-    of_other_sequences = {VoxelStatus.TWO_MODES, VoxelStatus.AT_PRIOR_LIMIT, VoxelStatus.LOW_CONFIDENCE}
+    of_other_sequences = {
+        VoxelStatus.TWO_MODES,
+        VoxelStatus.AT_PRIOR_LIMIT,
+        VoxelStatus.LOW_CONFIDENCE,
+        VoxelStatus.INVERSION_DOUBTFUL,
+    }
     assert all((status.meaning in text) == (status not in of_other_sequences) for status in VoxelStatus)
 
 
