@@ -144,7 +144,6 @@ class Slice:
     acquired: tuple[str, int, int]
     """Acquisition time, acquisition number, instance number: an order, never written out."""
 
-    bits_stored: int
     zero_level: float | None
     uni_scaling: str | None
     phase_unit: float | None
@@ -352,7 +351,6 @@ def _slice(path: Path, header: Header, series: SeriesKey) -> Slice:
         trigger_time=header.number("TriggerTime") or header.number("NominalCardiacTriggerDelayTime"),
         temporal_position=_whole(header.number("TemporalPositionIdentifier") or header.number("TemporalPositionIndex")),
         acquired=_order(header),
-        bits_stored=int(header.number("BitsStored") or 0),
         zero_level=first(vendor.zero_level, header) if component in {"real", "imag"} else None,
         phase_unit=first(vendor.phase_unit, header) if component == "phase" else None,
         uni_scaling=first(vendor.uni_scaling, header) if product == "UNIT1" else None,
