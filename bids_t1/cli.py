@@ -641,7 +641,7 @@ def _summarise(outcomes: Sequence[Outcome], settings: Settings) -> int:
     parts = [f"{n_runs} runs of {len(outcomes) - len(failed)} participants without failure"]
     if failed:
         parts.append(
-            f"{len(failed)} participants with failures: {', '.join(outcome.participant for outcome in failed)}"
+            f"{len(failed)} participants with failures: {', '.join(plain(outcome.participant) for outcome in failed)}"
         )
     if warned := _warned(outcomes):
         parts.append(warned)

@@ -30,6 +30,7 @@ from bids_t1.data.errors import (
     stop,
     stop_if_asked,
 )
+from bids_t1.data.sidecar import plain
 from bids_t1.dicom.files import found_instead
 from bids_t1.dicom.sources import find_sources
 from bids_t1.estimation.chunks import choose_device
@@ -161,7 +162,7 @@ def _say_aside(others: Sequence[str], aside: Sequence[str]) -> None:
 
 
 def _listed(labels: Sequence[str]) -> str:
-    shown = ", ".join(f"sub-{label}" for label in labels[:_SHOWN])
+    shown = ", ".join(f"sub-{plain(label)}" for label in labels[:_SHOWN])
     return shown if len(labels) <= _SHOWN else f"{shown} and {len(labels) - _SHOWN} more"
 
 
@@ -219,7 +220,7 @@ def process_all(work: Sequence[Work], settings: Settings) -> tuple[Outcome, ...]
         for number, outcome in outcomes:
             done[number] = outcome
             if outcome.failures and settings.stop_on_first_crash:
-                LOG.error("stopping at sub-%s, as asked", outcome.participant)
+                LOG.error("stopping at sub-%s, as asked", plain(outcome.participant))
                 break
     return tuple(done[number] for number in sorted(done))
 
@@ -279,5 +280,5 @@ def _unexpected(error: Exception) -> UnexpectedError:
 
 
 def _failed(work: Work, error: BidsT1Error) -> Outcome:
-    LOG.error("sub-%s: %s", work.participant, error)
+    LOG.error("sub-%s: %s", plain(work.participant), error)
     return Outcome(work.participant, 0, (error,), None)

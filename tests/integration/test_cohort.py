@@ -74,6 +74,14 @@ def test_a_label_that_bids_does_not_allow_is_named_as_that(good: Path, tmp_path:
     assert "sub-bad-x: the label is 'bad-x'; expected letters, digits" in answer.said
 
 
+def test_a_line_break_in_a_label_breaks_no_line(good: Path, tmp_path: Path) -> None:
+    (good / "sub-01").rename(good / "sub-a\nb")
+    answer = participant(good, tmp_path / "out")
+    assert answer.code == 16
+    assert "sub-a\nb" not in answer.said
+    assert answer.said.splitlines()[-1].startswith("bids_t1: ")
+
+
 def test_a_participant_with_images_of_other_kinds_is_left_aside_unless_asked_for(good: Path, tmp_path: Path) -> None:
     write_image(good / "sub-02" / "func" / "sub-02_task-rest_bold.nii.gz", SMALL)
     answer = participant(good, tmp_path / "out")
