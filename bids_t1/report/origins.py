@@ -47,8 +47,8 @@ FORMS = {
 
 SHOWN = frozenset({
     "InversionTimes", "FlipAngles", "RepetitionTimePreparation", "RepetitionTimesExcitation", "NumberShotsPerReadout",
-    "InversionEfficiency", "InversionEfficiencySlope", "TimingOrigins", "DataKind", "Scaling", "TransmitField",
-    "TransmitFieldPrior", "T1Prior", "SearchRange", "NoiseSD", "RobustBeta",
+    "InversionEfficiency", "InversionEfficiencySlope", "InversionEfficiencySD", "TimingOrigins", "DataKind",
+    "Scaling", "TransmitField", "TransmitFieldPrior", "T1Prior", "SearchRange", "NoiseSD", "RobustBeta",
 })  # fmt: skip
 """Keys of a record that this table shows."""
 
@@ -123,6 +123,10 @@ def _timing(run: RunResult) -> list[Origin]:
         "NumberShots": ("Excitations before and after the k-space centre", _shots(record.get("NumberShotsPerReadout"))),
         "SlicePartialFourier": ("Slice partial Fourier", ""),
         "InversionEfficiency": ("Inversion efficiency", efficiency(record)),
+        "InversionEfficiencySD": (
+            "SD of the inversion efficiency",
+            _with_unit(record.get("InversionEfficiencySD"), ""),
+        ),
     }
     rows = [_origin(*written[key], known.pop(key, None)) for key in written if written[key][1] or key in known]
     return [*rows, *(_origin(wording.spelt_out(str(key)), "", origin) for key, origin in known.items())]
@@ -169,7 +173,7 @@ def _statistics(run: RunResult) -> list[Origin]:
 
 def _with_unit(value: object, unit: str) -> str:
     numbers = numbers_of(value if isinstance(value, list | tuple) else [value])
-    space = "" if unit == "°" else " "
+    space = "" if unit in {"", "°"} else " "
     return ", ".join(map(wording.number, numbers)) + space + unit if numbers else ""
 
 

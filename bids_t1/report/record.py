@@ -32,6 +32,7 @@ LABELS = {
     "SearchRange": "Search range",
     "NoiseSD": "Noise SD, in units of the images",
     "Coverage": "Estimates where there is signal",
+    "PhaseBetweenReadouts": "Phase between readouts [degrees]",
     "DegreesOfFreedom": "Degrees of freedom",
     "IntervalFactor": "95 % interval, in SDs",
     "LearnedEfficiency": "Learned prior on the efficiency",
@@ -163,7 +164,7 @@ def plain(value: object) -> str:
         case int() | float():
             return wording.number(value)
         case Mapping():
-            return "; ".join(f"{_inner_label(str(key))}: {plain(item)}" for key, item in value.items())
+            return "; ".join(f"{_inner_label(str(key))}: {plain(item)}" for key, item in value.items()) or "none"
         case list() | tuple():
             return ", ".join(plain(item) for item in value)
         case _:

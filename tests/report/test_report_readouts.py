@@ -140,6 +140,13 @@ def test_each_value_is_shown_with_its_origin() -> None:
     assert {label for label, row in rows.items() if row.is_assumed} == {"Inversion efficiency", "Prior of B1+"}
 
 
+def test_the_sd_of_the_efficiency_stands_beside_its_origin() -> None:
+    told = {"InversionEfficiencySD": 0.025, "TimingOrigins": {**ORIGINS, "InversionEfficiencySD": "default"}}
+    rows = {row.label: row for row in list_origins(make_readout_run(record=told))}
+    row = rows["SD of the inversion efficiency"]
+    assert (row.value, row.is_assumed) == ("0.025", True)
+
+
 def test_an_efficiency_that_depends_on_r1_is_written_out_and_cited() -> None:
     run = make_readout_run(record={"InversionEfficiency": 1.0214, "InversionEfficiencySlope": -0.39871})
     written = "1.0214 - 0.39871 s · R1"
