@@ -144,7 +144,7 @@ def _meant(suffix: str, suffixes: Sequence[str]) -> str | None:
 
 
 def _named(stem: str, suffix: str | None) -> BidsName | None:
-    return None if suffix is None else _parsed(f"{stem}_{suffix}.nii.gz")
+    return None if suffix is None else BidsName.parse_if_valid(f"{stem}_{suffix}.nii.gz")
 
 
 def _has_image(one: LeftOut, others: Sequence[LeftOut]) -> bool:
@@ -157,10 +157,10 @@ def _has_image(one: LeftOut, others: Sequence[LeftOut]) -> bool:
 
 def _without_image(images: Sequence[Path], sidecars: Sequence[Path], left_out: Sequence[LeftOut]) -> Iterator[LeftOut]:
     """Yield sidecars that apply to no image, nor to one that is left out already."""
-    names = [name for path in images if (name := _parsed(path.name)) is not None]
+    names = [name for path in images if (name := BidsName.parse_if_valid(path.name)) is not None]
     names += [one.name for one in left_out if one.name is not None]
     for path in sidecars:
-        name = _parsed(path.name)
+        name = BidsName.parse_if_valid(path.name)
         if name is None:
             suffix = path.name.partition(".")[0].rpartition("_")[2]
             yield LeftOut(
@@ -170,13 +170,6 @@ def _without_image(images: Sequence[Path], sidecars: Sequence[Path], left_out: S
             yield LeftOut(
                 path, name, name.suffix, "it describes no image that is here; expected its image. Copy the image again."
             )
-
-
-def _parsed(name: str) -> BidsName | None:
-    try:
-        return BidsName.parse(name)
-    except InvalidInputError:
-        return None
 
 
 def require_own(images: Sequence[Path], folder: Path) -> None:

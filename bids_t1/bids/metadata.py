@@ -57,7 +57,9 @@ class Metadata:
     def _sidecars(self, folder: Path) -> list[tuple[BidsName, Path]]:
         if folder not in self._named:
             found = sorted(path for path in folder.iterdir() if path.suffix == ".json" and path.name[0] != ".")
-            self._named[folder] = [(name, path) for path in found if (name := _parsed(path.name)) is not None]
+            self._named[folder] = [
+                (name, path) for path in found if (name := BidsName.parse_if_valid(path.name)) is not None
+            ]
         return self._named[folder]
 
     def _read(self, path: Path) -> Mapping[str, object]:
@@ -73,11 +75,3 @@ def _closeness(sidecar: BidsName, name: BidsName) -> tuple[int, bool]:
 
 def _own(name: BidsName) -> str:
     return str(name.having({}, extension=".json"))
-
-
-def _parsed(text: str) -> BidsName | None:
-    """Read the name of a sidecar; None for JSON files of other kinds, such as participants.json."""
-    try:
-        return BidsName.parse(text)
-    except InvalidInputError:
-        return None

@@ -98,6 +98,14 @@ class BidsName:
             )
         return cls.build(entities, suffix, dot + extension)
 
+    @classmethod
+    def parse_if_valid(cls, filename: str) -> BidsName | None:
+        """Read a file name; None where it is none of BIDS, as that of ``participants.json``."""
+        try:
+            return cls.parse(filename)
+        except InvalidInputError:
+            return None
+
     def __str__(self) -> str:
         return "_".join([*(f"{key}-{value}" for key, value in self.entities), self.suffix]) + self.extension
 
