@@ -33,6 +33,10 @@ SLOW_FROM = (0.3, 0.5)
 Water and solutions with a T1 as short as this have no macromolecules, and their one component is nearly as fast."""
 
 
+REPETITION_KEYS = ("RepetitionTimePreparation", "RepetitionTimeInversion", "RepetitionTime")
+"""Fields for the delay between two inversions; the first one counts."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FastComponent:
     """The second exponential of tissue: macromolecules, with which free water exchanges magnetisation.
@@ -138,12 +142,14 @@ class InversionRecovery:
         """Read the timing of each image, and say what was assumed.
 
         The repetition time is the delay between two inversions: ``RepetitionTimePreparation`` (BIDS), else
-        ``RepetitionTimeInversion`` (dcm2niix), else ``RepetitionTime``. Where none is given it is taken as infinite.
+        ``RepetitionTimeInversion`` (dcm2niix), else ``RepetitionTime``, else ``RepetitionTimeExcitation`` where it is
+        longer than the inversion times: with one excitation after each inversion, both repeat together. Where no image
+        has any, it is taken as infinite.
 
         Raises
         ------
         InvalidInputError
-            If an inversion time is missing, or the timing is impossible.
+            If an inversion time is missing, a repetition time of some of the images, or the timing is impossible.
         """
         inversion_times = [sidecar.seconds("InversionTime") for sidecar in sidecars]
         missing = [sidecar.name for sidecar, time in zip(sidecars, inversion_times, strict=True) if time is None]
@@ -151,16 +157,11 @@ class InversionRecovery:
             raise InvalidInputError(
                 f"{', '.join(missing)}: InversionTime is missing; expected seconds in every sidecar."
             )
-        repetition_times = [_repetition_time(sidecar) for sidecar in sidecars]
-        unknown = [sidecar.name for sidecar, time in zip(sidecars, repetition_times, strict=True) if math.isinf(time)]
-        notes: tuple[str, ...] = ()
-        if unknown and not ideal:
-            notes = (f"{', '.join(unknown)}: RepetitionTime is missing; taken as infinite.",)
-        model = cls(
-            inversion_times=tuple(time for time in inversion_times if time is not None),
-            repetition_times=tuple(repetition_times),
-            ideal=ideal,
-        )
+        known = tuple(time for time in inversion_times if time is not None)
+        found = _repetition_times(sidecars, known)
+        notes = () if ideal else _missing_repetition_times(sidecars, found)
+        repetition_times = tuple(math.inf if time is None else time for time in found)
+        model = cls(inversion_times=known, repetition_times=repetition_times, ideal=ideal)
         notes += slice_doubts(sidecars, ideal=ideal)
         if ideal:
             return model, notes
@@ -267,9 +268,39 @@ def _over(numerators: Sequence[float], time: Times) -> Times:
     return time.new_tensor(numerators).reshape(-1, *(1 for _ in time.shape)) / time
 
 
-def _repetition_time(sidecar: Sidecar) -> float:
-    for key in ("RepetitionTimePreparation", "RepetitionTimeInversion", "RepetitionTime"):
-        value = sidecar.seconds(key)
-        if value is not None:
-            return value
-    return math.inf
+def _repetition_times(sidecars: Sequence[Sidecar], inversion_times: Sequence[float]) -> tuple[float | None, ...]:
+    """Return the delay between two inversions for each image [s]; None where its sidecar does not tell."""
+    found = tuple(_first(sidecar, REPETITION_KEYS) for sidecar in sidecars)
+    if None not in found:
+        return found
+    excitation = [sidecar.seconds("RepetitionTimeExcitation") for sidecar in sidecars]
+    # Excitations at shorter distances are those of a train: inversions are further apart.
+    if any(time is not None and time <= ti for time, ti in zip(excitation, inversion_times, strict=True)):
+        return found
+    return tuple(other if time is None else time for time, other in zip(found, excitation, strict=True))
+
+
+def _missing_repetition_times(sidecars: Sequence[Sidecar], found: Sequence[float | None]) -> tuple[str, ...]:
+    """Say that none is known; refuse that some are, since nothing beside a known one is infinite.
+
+    Raises
+    ------
+    InvalidInputError
+        If only some are missing.
+    """
+    missing = ", ".join(sidecar.name for sidecar, time in zip(sidecars, found, strict=True) if time is None)
+    if not missing:
+        return ()
+    known = ", ".join(f"{time:g}" for time in found if time is not None)
+    if not known:
+        return (f"{missing}: RepetitionTime is missing; taken as infinite.",)
+    raise InvalidInputError(
+        f"{missing}: RepetitionTime is missing, and other images of the run have {known} s; expected the delay between "
+        "two inversions [s] in the sidecar of every image. Add it there, or where it is the same for all, as "
+        "RepetitionTimePreparation to the table IRT1 of the protocol file."
+    )
+
+
+def _first(sidecar: Sidecar, keys: Sequence[str]) -> float | None:
+    """Return the first of some fields that is there [s]."""
+    return next((value for key in keys if (value := sidecar.seconds(key)) is not None), None)

@@ -111,6 +111,10 @@ def test_a_saturation_forgets_the_repetition() -> None:
         ({"RepetitionTime": 5.0, "RepetitionTimeInversion": 7.0}, 7.0),
         ({"RepetitionTime": 5.0, "RepetitionTimeInversion": 7.0, "RepetitionTimePreparation": 8.0}, 8.0),
         ({"RepetitionTimeExcitation": 0.01}, math.inf),
+        ({"RepetitionTimeExcitation": 2.9}, math.inf),
+        ({"RepetitionTimeExcitation": 6.0}, 6.0),
+        ({"RepetitionTimeExcitation": [6.0]}, 6.0),
+        ({"RepetitionTimeExcitation": 0.01, "RepetitionTime": 5.0}, 5.0),
     ],
 )
 def test_the_repetition_time_is_the_delay_between_inversions(fields: dict[str, object], expected: float) -> None:
@@ -121,10 +125,27 @@ def test_the_repetition_time_is_the_delay_between_inversions(fields: dict[str, o
 
 
 def test_an_unknown_repetition_time_is_said_to_be_taken_as_infinite() -> None:
-    images = [*sidecars(TIMES[:4], RepetitionTime=5.0), *sidecars(TIMES[4:])]
-    _, (note,) = InversionRecovery.from_metadata(images)
-    assert note == "sub-01_inv-1_IRT1.json: RepetitionTime is missing; taken as infinite."
+    names = ", ".join(sidecar.name for sidecar in sidecars())
+    _, (note,) = InversionRecovery.from_metadata(sidecars())
+    assert note == f"{names}: RepetitionTime is missing; taken as infinite."
+    assert InversionRecovery.from_metadata(sidecars(), ideal=True)[1] == ()
+
+
+@pytest.mark.parametrize("others", [{"RepetitionTime": 5.0}, {"RepetitionTimeExcitation": 5.0}])
+def test_no_repetition_time_is_infinite_beside_known_ones(others: dict[str, object]) -> None:
+    images = [*sidecars(TIMES[:4], **others), Sidecar("sub-01_inv-5_IRT1.json", {"InversionTime": 3.0})]
+    with pytest.raises(
+        InvalidInputError, match=r"^sub-01_inv-5_IRT1\.json: RepetitionTime is missing, and other images"
+    ):
+        InversionRecovery.from_metadata(images)
     assert InversionRecovery.from_metadata(images, ideal=True)[1] == ()
+
+
+def test_fields_for_one_repetition_time_may_differ_from_image_to_image() -> None:
+    images = [*sidecars(TIMES[:4], RepetitionTimeExcitation=4.0), *sidecars(TIMES[4:], RepetitionTime=5.0)]
+    found, notes = InversionRecovery.from_metadata(images)
+    assert found.repetition_times == (4.0, 4.0, 4.0, 4.0, 5.0)
+    assert all("RepetitionTime is missing" not in note for note in notes)
 
 
 def test_missing_inversion_times_are_named() -> None:
