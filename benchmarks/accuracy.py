@@ -10,7 +10,7 @@ import torch
 from scipy import stats
 
 from benchmarks.speed import IDEAL, MODELS
-from bids_t1.estimation.engine import EstimationOptions, estimate
+from bids_t1.estimation.curves.engine import EstimationOptions, estimate
 from tests.estimation.scenes import BANDS, MODEL, Scene, bias, coverage, rmse, scene
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ def measure_estimate(n_voxels: int, *, learned: bool) -> dict[str, float]:
     import numpy as np  # noqa: PLC0415 - see above
     import torch  # noqa: PLC0415
 
-    from bids_t1.estimation.engine import EstimationOptions, estimate  # noqa: PLC0415
+    from bids_t1.estimation.curves.engine import EstimationOptions, estimate  # noqa: PLC0415
     from tests.estimation.scenes import MODEL, scene  # noqa: PLC0415
 
     torch.set_num_threads(1)

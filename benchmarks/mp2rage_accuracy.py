@@ -11,7 +11,7 @@ import torch
 
 from benchmarks.mp2rage_scenes import T1_RANGE, estimate, every_voxel, scene
 from bids_t1.data.acquisition import InputForm
-from bids_t1.estimation.posterior import TransmitPrior
+from bids_t1.estimation.posterior.posterior import TransmitPrior
 from tests.estimation.scenes import BANDS, bias, rmse
 
 if TYPE_CHECKING:

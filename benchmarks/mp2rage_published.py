@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from benchmarks.mp2rage_scenes import EFFICIENCY, estimate, every_voxel, protocol, scene
-from bids_t1.estimation.uni import log_density_of_uni
+from bids_t1.estimation.posterior.uni import log_density_of_uni
 from bids_t1.phantom.simulate import rapid_gradient_echo_trains
 from tests.estimation.scenes import BANDS, bias, rmse
 

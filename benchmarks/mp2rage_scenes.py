@@ -10,8 +10,13 @@ from unittest import mock
 
 import numpy as np
 
-from bids_t1.estimation import posterior, posterior_group
-from bids_t1.estimation.posterior import PosteriorOptions, ReadoutImages, TransmitPrior, estimate_posterior
+from bids_t1.estimation.posterior import posterior, posterior_group
+from bids_t1.estimation.posterior.posterior import (
+    PosteriorOptions,
+    ReadoutImages,
+    TransmitPrior,
+    estimate_posterior,
+)
 from bids_t1.phantom import readouts
 from bids_t1.phantom.simulate import rapid_gradient_echo_trains
 from bids_t1.sequences.mp2rage import Mp2rage

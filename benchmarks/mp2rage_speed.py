@@ -54,7 +54,7 @@ def measure_estimation(
     import torch  # noqa: PLC0415
 
     from benchmarks.mp2rage_scenes import KNOWN, estimate, every_voxel, scene  # noqa: PLC0415
-    from bids_t1.estimation.posterior import TransmitPrior  # noqa: PLC0415
+    from bids_t1.estimation.posterior.posterior import TransmitPrior  # noqa: PLC0415
 
     torch.set_num_threads(1)
     few = scene(N_SIMULATED, n_readouts=n_readouts, transmit=transmit)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from scipy.optimize import OptimizeWarning, curve_fit
 
-from bids_t1.estimation.engine import EstimationOptions, estimate
+from bids_t1.estimation.curves.engine import EstimationOptions, estimate
 from bids_t1.sequences.inversion_recovery import InversionRecovery
 from tests.estimation.scenes import INVERSION_TIMES, MODEL, REPETITION_TIME, scene, signal
 

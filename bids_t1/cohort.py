@@ -17,7 +17,7 @@ import torch
 from tqdm import tqdm
 
 from bids_t1.bids import discover
-from bids_t1.bids.transmit_field import check_given_transmit_field
+from bids_t1.bids.transmit.field import check_given_transmit_field
 from bids_t1.calibration.model_file import load_model
 from bids_t1.data.entities import strip_label
 from bids_t1.data.errors import (
@@ -31,7 +31,7 @@ from bids_t1.data.errors import (
     stop_if_asked,
 )
 from bids_t1.data.sidecar import plain
-from bids_t1.dicom.files import found_instead
+from bids_t1.dicom.reading.files import found_instead
 from bids_t1.dicom.sources import find_sources
 from bids_t1.estimation.chunks import choose_device
 from bids_t1.participant import Outcome, Work, process_participant

@@ -10,7 +10,7 @@ from bids_t1.bids.group import participants_with_logs, read_group, write_tables
 from bids_t1.data.entities import is_label
 from bids_t1.data.errors import BidsT1Error, NoInputError
 from bids_t1.learning import learn
-from bids_t1.report.group_page import write_group_page
+from bids_t1.report.pages.group import write_group_page
 
 if TYPE_CHECKING:
     from pathlib import Path

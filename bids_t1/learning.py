@@ -27,7 +27,7 @@ from bids_t1.data.calibration import (
 from bids_t1.data.errors import BidsT1Error
 from bids_t1.estimation.chunks import choose_device
 from bids_t1.places import CHECKPOINTS
-from bids_t1.report.calibration_card import write_card
+from bids_t1.report.pages.calibration_card import write_card
 from bids_t1.runs.calibrated import measured_scan
 from bids_t1.scratch import sweep
 from bids_t1.untrusted import read_json

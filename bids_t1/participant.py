@@ -24,9 +24,9 @@ from bids_t1.data.errors import (
     without_stopping,
 )
 from bids_t1.dicom.convert import convert
-from bids_t1.dicom.record import Conversion
+from bids_t1.dicom.writing.record import Conversion
 from bids_t1.places import require_raw
-from bids_t1.report.page import write_page
+from bids_t1.report.pages.participant import write_page
 from bids_t1.runs import inversion_recovery, mp2rage, multi_echo_gre
 from bids_t1.runs.common import versions
 from bids_t1.spaces import Related, relate

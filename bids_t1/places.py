@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bids_t1 import scratch
 from bids_t1.data.errors import CannotCreateOutputError, InvalidInputError, UsageError
-from bids_t1.dicom.files import is_dicom
+from bids_t1.dicom.reading.files import is_dicom
 from bids_t1.untrusted import read_json
 
 if TYPE_CHECKING:

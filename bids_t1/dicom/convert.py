@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING
 from bids_t1.data.entities import BidsName, strip_label
 from bids_t1.data.errors import CannotCreateOutputError, InvalidInputError
 from bids_t1.data.protocol import Protocol
-from bids_t1.dicom.classify import classify
-from bids_t1.dicom.dataset import describe
-from bids_t1.dicom.dcm2niix import run_dcm2niix
-from bids_t1.dicom.extract import lay_out
-from bids_t1.dicom.identity import check_examinations, require_one_patient
-from bids_t1.dicom.nifti import Nifti
-from bids_t1.dicom.pixels import corrected
-from bids_t1.dicom.placement import require_equal_distances
-from bids_t1.dicom.record import Conversion, source_digest
-from bids_t1.dicom.sidecar import complete
-from bids_t1.dicom.survey import collect_warnings, nothing_usable, series_records, survey
-from bids_t1.dicom.timing import completed, missing
+from bids_t1.dicom.recognising.classify import classify
+from bids_t1.dicom.recognising.one_patient import check_examinations, require_one_patient
+from bids_t1.dicom.writing.dataset import describe
+from bids_t1.dicom.writing.dcm2niix import run_dcm2niix
+from bids_t1.dicom.writing.extract import lay_out
+from bids_t1.dicom.writing.mp2rage_timing import completed, missing
+from bids_t1.dicom.writing.nifti import Nifti
+from bids_t1.dicom.writing.pixels import corrected
+from bids_t1.dicom.writing.placement import require_equal_distances
+from bids_t1.dicom.writing.record import Conversion, source_digest
+from bids_t1.dicom.writing.sidecar import complete
+from bids_t1.dicom.writing.survey import collect_warnings, nothing_usable, series_records, survey
 from bids_t1.scratch import scratch
 from bids_t1.storage import as_json, publishing
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bids_t1.data.sidecar import Sidecar
-    from bids_t1.dicom.plan import Kept, Plan
+    from bids_t1.dicom.recognising.plan import Kept, Plan
 
 LOG = logging.getLogger(__name__)
 

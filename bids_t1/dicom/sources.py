@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bids_t1.data.errors import BidsT1Error, InputOutputError, InvalidInputError
-from bids_t1.dicom.examination import ONE_EXAMINATION, are_series_of_one_examination
-from bids_t1.dicom.files import first_dicom, is_dicom
+from bids_t1.dicom.reading.examination import ONE_EXAMINATION, are_series_of_one_examination
+from bids_t1.dicom.reading.files import first_dicom, is_dicom
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from bids_t1.data.estimate import Estimate, NoiseLevels
     from bids_t1.data.shapes import Labels, Measurements
     from bids_t1.estimation.coverage import Coverage
-    from bids_t1.estimation.engine import NoiseHandling
+    from bids_t1.estimation.curves.engine import NoiseHandling
     from bids_t1.settings import Settings
 
 LOG = logging.getLogger(__name__)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from bids_t1.data.errors import InvalidInputError
-from bids_t1.estimation.evidence import weigh
+from bids_t1.estimation.curves.evidence import weigh
 from bids_t1.runs.common import near_one
 
 if TYPE_CHECKING:
     from bids_t1.data.acquisition import Series
-    from bids_t1.estimation.engine import EstimationOptions
-    from bids_t1.estimation.evidence import Evidence
+    from bids_t1.estimation.curves.engine import EstimationOptions
+    from bids_t1.estimation.curves.evidence import Evidence
     from bids_t1.sequences.inversion_recovery import InversionRecovery
     from bids_t1.settings import FastChoice
 

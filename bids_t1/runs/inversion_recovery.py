@@ -12,9 +12,9 @@ from bids_t1.data.estimate import VoxelStatus, count_statuses
 from bids_t1.data.outputs import outputs_of
 from bids_t1.data.result import RunResult
 from bids_t1.data.vocabulary import known_manufacturer
-from bids_t1.estimation.engine import EstimationOptions, estimate
-from bids_t1.estimation.examples import choose_examples
-from bids_t1.estimation.fitted import residuals_by_time
+from bids_t1.estimation.curves.engine import EstimationOptions, estimate
+from bids_t1.estimation.curves.examples import choose_examples
+from bids_t1.estimation.curves.fitted import residuals_by_time
 from bids_t1.runs.common import (
     computing,
     covered,

@@ -12,14 +12,14 @@ import numpy as np
 import torch
 
 from bids_t1.bids.load_readouts import load_readouts
-from bids_t1.bids.transmit_field import load_given_transmit_field, load_transmit_field
+from bids_t1.bids.transmit.field import load_given_transmit_field, load_transmit_field
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.estimate import VoxelStatus, count_statuses
 from bids_t1.data.outputs import outputs_of
 from bids_t1.data.result import RunResult, SignalCurve
 from bids_t1.data.vocabulary import known_manufacturer
-from bids_t1.estimation.posterior import PosteriorOptions, ReadoutImages, TransmitPrior, estimate_posterior
-from bids_t1.estimation.readout_phase import remove_phase
+from bids_t1.estimation.posterior.posterior import PosteriorOptions, ReadoutImages, TransmitPrior, estimate_posterior
+from bids_t1.estimation.posterior.readout_phase import remove_phase
 from bids_t1.runs.common import computing, covered, if_valid, naming, near_one, require_memory, times, uris, versions
 from bids_t1.sequences.mp2rage_timing import GivenEfficiency, ImageFacts, read_timing
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from bids_t1.data.acquisition import Acquisition, InputForm, ReadoutSeries, TransmitField, TransmitImages
     from bids_t1.data.estimate import PosteriorEstimate
-    from bids_t1.estimation.readout_phase import PhaseTurn
+    from bids_t1.estimation.posterior.readout_phase import PhaseTurn
     from bids_t1.sequences.mp2rage import Mp2rage
     from bids_t1.sequences.mp2rage_timing import Timing
     from bids_t1.settings import Settings

@@ -14,9 +14,9 @@ from bids_t1.data.estimate import count_statuses
 from bids_t1.data.outputs import outputs_of
 from bids_t1.data.result import RunResult
 from bids_t1.data.vocabulary import known_manufacturer
-from bids_t1.estimation.demodulation import demodulate
-from bids_t1.estimation.engine import EstimationOptions, estimate
-from bids_t1.estimation.examples import choose_examples
+from bids_t1.estimation.curves.demodulation import demodulate
+from bids_t1.estimation.curves.engine import EstimationOptions, estimate
+from bids_t1.estimation.curves.examples import choose_examples
 from bids_t1.runs.common import (
     computing,
     covered,

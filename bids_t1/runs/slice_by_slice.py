@@ -9,7 +9,7 @@ import numpy as np
 
 from bids_t1.data.errors import NoSignalError
 from bids_t1.data.estimate import VoxelStatus
-from bids_t1.estimation.engine import estimate
+from bids_t1.estimation.curves.engine import estimate
 from bids_t1.estimation.noise import find_background
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from bids_t1.data.acquisition import Series
     from bids_t1.data.estimate import Estimate
-    from bids_t1.estimation.engine import EstimationOptions
+    from bids_t1.estimation.curves.engine import EstimationOptions
     from bids_t1.sequences.inversion_recovery import InversionRecovery
 
 MAPS = ("time", "time_sd", "amplitude", "ratio", "residual", "relative_error", "share")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bids_t1.bids.discover import find
-from bids_t1.bids.transmit_field import load_given_transmit_field, load_transmit_field
+from bids_t1.bids.transmit.field import load_given_transmit_field, load_transmit_field
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.grid import Grid
 from tests.bids.small_readouts import SHAPE, readouts, write_readouts

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from bids_t1.bids.discover import group_transmit_images
-from bids_t1.bids.transmit_field import load_transmit_field
-from bids_t1.bids.transmit_smoothing import head_of
+from bids_t1.bids.transmit.field import load_transmit_field
+from bids_t1.bids.transmit.smoothing import head_of
 from bids_t1.data.acquisition import RawFile
 from bids_t1.data.entities import BidsName
 from bids_t1.data.errors import InvalidInputError

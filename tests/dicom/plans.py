@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bids_t1.dicom.classify import classify
-from bids_t1.dicom.survey import survey
+from bids_t1.dicom.recognising.classify import classify
+from bids_t1.dicom.writing.survey import survey
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bids_t1.dicom.plan import Plan
+    from bids_t1.dicom.recognising.plan import Plan
 
 
 def plan_of(folder: Path) -> Plan:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bids_t1.data.errors import InvalidInputError
-from bids_t1.dicom.dcm2niix import Made, run_dcm2niix
+from bids_t1.dicom.writing.dcm2niix import Made, run_dcm2niix
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> Made:
     program = tmp_path / "program"
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
-    monkeypatch.setattr("bids_t1.dicom.dcm2niix.dcm2niix_binary", lambda: str(program))
+    monkeypatch.setattr("bids_t1.dicom.writing.dcm2niix.dcm2niix_binary", lambda: str(program))
     for name in ("dicom", "nifti"):
         (tmp_path / name).mkdir()
     never = frozenset({"nightingale"})

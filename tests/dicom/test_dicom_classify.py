@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bids_t1.dicom.classify import classify
-from bids_t1.dicom.images import read_file
-from bids_t1.dicom.survey import survey
+from bids_t1.dicom.reading.slices import read_file
+from bids_t1.dicom.recognising.classify import classify
 from bids_t1.dicom.vendors import STANDARD, VENDORS, Rule
+from bids_t1.dicom.writing.survey import survey
 from tests.dicom.scanner_files import (
     GE,
     GRADIENT_ECHO,
@@ -27,7 +27,7 @@ from tests.real_data import real_data
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bids_t1.dicom.plan import Plan
+    from bids_t1.dicom.recognising.plan import Plan
 
 
 def plan_of(folder: Path) -> Plan:

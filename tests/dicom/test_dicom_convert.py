@@ -17,8 +17,8 @@ from pydicom.uid import RLELossless
 
 from bids_t1.data.errors import CannotCreateOutputError, InputOutputError, InvalidInputError, NoInputError
 from bids_t1.dicom.convert import convert
-from bids_t1.dicom.dcm2niix import dcm2niix_binary
-from bids_t1.dicom.record import Conversion
+from bids_t1.dicom.writing.dcm2niix import dcm2niix_binary
+from bids_t1.dicom.writing.record import Conversion
 from tests import validator
 from tests.dicom.scanner_files import (
     GE,
@@ -191,7 +191,7 @@ def test_an_image_of_another_shape_is_not_published(
     source: Path, raw_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_set(source, SIEMENS)
-    monkeypatch.setattr("bids_t1.dicom.nifti.Nifti.shape", (6, 8, 2, 3))
+    monkeypatch.setattr("bids_t1.dicom.writing.nifti.Nifti.shape", (6, 8, 2, 3))
     with pytest.raises(InvalidInputError, match=r"expected \(8, 6\) and 2 slices"):
         run(source, raw_dir)
     assert leftovers(raw_dir) == []
@@ -278,7 +278,7 @@ def test_a_failing_dcm2niix_leaves_nothing_and_says_why(
     program = tmp_path / "failing"
     program.write_text("#!/bin/sh\necho 'Error: Nightingale cannot be decoded'\nexit 2\n")
     program.chmod(0o755)
-    monkeypatch.setattr("bids_t1.dicom.dcm2niix.dcm2niix_binary", lambda: str(program))
+    monkeypatch.setattr("bids_t1.dicom.writing.dcm2niix.dcm2niix_binary", lambda: str(program))
     with pytest.raises(InvalidInputError, match="series 1: dcm2niix ended with status 2") as failure:
         run(source, raw_dir)
     assert str(failure.value).endswith("It said: Error cannot be decoded")
@@ -289,7 +289,7 @@ def test_a_missing_dcm2niix_is_an_expected_failure(
     source: Path, raw_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_set(source, SIEMENS)
-    monkeypatch.setattr("bids_t1.dicom.dcm2niix.dcm2niix_binary", lambda: "/nowhere/dcm2niix")
+    monkeypatch.setattr("bids_t1.dicom.writing.dcm2niix.dcm2niix_binary", lambda: "/nowhere/dcm2niix")
     with pytest.raises(InputOutputError, match="cannot be started"):
         run(source, raw_dir)
     assert leftovers(raw_dir) == []
@@ -302,8 +302,8 @@ def test_a_dcm2niix_that_hangs_is_stopped(
     program = tmp_path / "hanging"
     program.write_text("#!/bin/sh\nexec sleep 30\n")
     program.chmod(0o755)
-    monkeypatch.setattr("bids_t1.dicom.dcm2niix.dcm2niix_binary", lambda: str(program))
-    monkeypatch.setattr("bids_t1.dicom.dcm2niix._TIMEOUT", 0.2)
+    monkeypatch.setattr("bids_t1.dicom.writing.dcm2niix.dcm2niix_binary", lambda: str(program))
+    monkeypatch.setattr("bids_t1.dicom.writing.dcm2niix._TIMEOUT", 0.2)
     with pytest.raises(InvalidInputError, match="has not ended"):
         run(source, raw_dir)
 
@@ -337,7 +337,7 @@ def test_a_full_disk_is_an_expected_failure(source: Path, raw_dir: Path, monkeyp
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("bids_t1.dicom.nifti.Nifti.save", full)
+    monkeypatch.setattr("bids_t1.dicom.writing.nifti.Nifti.save", full)
     with pytest.raises(InputOutputError, match="No space left"):
         run(source, raw_dir)
     assert leftovers(raw_dir) == []

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bids_t1.dicom.convert import convert
-from bids_t1.dicom.survey import series_records, survey
+from bids_t1.dicom.writing.survey import series_records, survey
 from bids_t1.phantom.__main__ import main as make_phantom
 from tests import validator
 from tests.dicom.plans import names, plan_of, reasons
@@ -31,7 +31,7 @@ from tests.dicom.scanner_files import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bids_t1.dicom.record import Conversion
+    from bids_t1.dicom.writing.record import Conversion
 
 ECHOES = ["echo-1_MEGRE", "echo-2_MEGRE", "echo-3_MEGRE"]
 EPI_FACTOR = (0x2001, "Philips Imaging DD 001", 0x13, "SL")

@@ -14,7 +14,7 @@ from tests.dicom.scanner_files import SECRETS, SIEMENS, TIMES, write_volume
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bids_t1.dicom.record import Conversion
+    from bids_t1.dicom.writing.record import Conversion
 
 OTHER = {"PatientID": "ID0815", "PatientName": "Seacole^Mary", "PatientBirthDate": "18051123"}
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bids_t1.dicom.classify import classify
-from bids_t1.dicom.images import read_file
-from bids_t1.dicom.survey import series_records, survey
+from bids_t1.dicom.reading.slices import read_file
+from bids_t1.dicom.recognising.classify import classify
+from bids_t1.dicom.writing.survey import series_records, survey
 from tests.dicom.plans import names, plan_of, reasons
 from tests.dicom.scanner_files import (
     CSA_SERIES,

@@ -31,7 +31,7 @@ from tests.dicom.scanner_files import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bids_t1.dicom.record import Conversion
+    from bids_t1.dicom.writing.record import Conversion
 
 REQUIRED = (
     "RepetitionTimePreparation",

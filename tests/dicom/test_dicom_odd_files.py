@@ -18,14 +18,14 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
 from bids_t1.data.errors import NoInputError
 from bids_t1.dicom.convert import convert
-from bids_t1.dicom.files import found_instead
-from bids_t1.dicom.images import read_file
+from bids_t1.dicom.reading.files import found_instead
+from bids_t1.dicom.reading.slices import read_file
 from tests.dicom.scanner_files import PHILIPS, PHILIPS_SCALE, SIEMENS, TIMES, write_enhanced, write_set, write_volume
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bids_t1.dicom.record import Conversion
+    from bids_t1.dicom.writing.record import Conversion
 
 ZEROS = b"\0" * 128 + b"DICM" + bytes(2**26)
 

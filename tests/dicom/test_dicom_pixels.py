@@ -14,10 +14,10 @@ from pydicom.uid import RLELossless
 
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.dicom.convert import convert
-from bids_t1.dicom.images import read_file
-from bids_t1.dicom.nifti import Nifti
-from bids_t1.dicom.pixels import corrected
-from bids_t1.dicom.volumes import assemble
+from bids_t1.dicom.reading.slices import read_file
+from bids_t1.dicom.reading.volumes import assemble
+from bids_t1.dicom.writing.nifti import Nifti
+from bids_t1.dicom.writing.pixels import corrected
 from tests.dicom.scanner_files import (
     COLUMNS,
     GE,
@@ -33,8 +33,8 @@ from tests.dicom.scanner_files import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bids_t1.dicom.record import Conversion
-    from bids_t1.dicom.volumes import Volume
+    from bids_t1.dicom.reading.volumes import Volume
+    from bids_t1.dicom.writing.record import Conversion
 
 N_SLICES = 3
 FRAMES = np.arange(ROWS * COLUMNS).reshape(ROWS, COLUMNS)
@@ -171,7 +171,7 @@ def test_slopes_that_vary_in_pixels_that_cannot_be_decoded_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path / "dicom", SIEMENS, {"RescaleSlope": 1}, {"RescaleSlope": 2}, {"RescaleSlope": 1})
-    monkeypatch.setattr("bids_t1.dicom.pixels.Pixels.plane", lambda *_: None)
+    monkeypatch.setattr("bids_t1.dicom.writing.pixels.Pixels.plane", lambda *_: None)
     with pytest.raises(InvalidInputError, match=r"transfer syntax \(Explicit VR Little Endian\) cannot be decoded"):
         run(tmp_path)
 
@@ -179,7 +179,7 @@ def test_slopes_that_vary_in_pixels_that_cannot_be_decoded_are_refused(
 def test_a_doubt_counts_where_pixels_cannot_be_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     volume, nifti = volume_and_image(tmp_path)
     assert corrected(nifti, volume, where="series 1", doubts=("slice order",)) is None
-    monkeypatch.setattr("bids_t1.dicom.pixels.Pixels.plane", lambda *_: None)
+    monkeypatch.setattr("bids_t1.dicom.writing.pixels.Pixels.plane", lambda *_: None)
     assert corrected(nifti, volume, where="series 1") is None
     with pytest.raises(InvalidInputError, match=r"dcm2niix warns \(slice order\), and the transfer syntax"):
         corrected(nifti, volume, where="series 1", doubts=("slice order",))

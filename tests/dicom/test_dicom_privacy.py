@@ -17,10 +17,10 @@ from pydicom import dcmread
 
 from bids_t1.data.errors import NoInputError
 from bids_t1.dicom.convert import convert
-from bids_t1.dicom.extract import lay_out
-from bids_t1.dicom.images import read_file
-from bids_t1.dicom.survey import survey
-from bids_t1.dicom.volumes import assemble
+from bids_t1.dicom.reading.slices import read_file
+from bids_t1.dicom.reading.volumes import assemble
+from bids_t1.dicom.writing.extract import lay_out
+from bids_t1.dicom.writing.survey import survey
 from tests.dicom.identified import TYPED, VENDORS, everywhere, told, told_below
 from tests.dicom.scanner_files import PHILIPS_SCALE, SIEMENS, TIMES, write_enhanced, write_set, write_volume
 
@@ -139,7 +139,7 @@ def test_free_text_leaves_by_known_words_only(source: Path, tmp_path: Path, desc
 _KILLED = """
 import sys
 from pathlib import Path
-import bids_t1.dicom.dcm2niix as step
+import bids_t1.dicom.writing.dcm2niix as step
 from bids_t1.dicom.convert import convert
 step.dcm2niix_binary = lambda: sys.argv[4]
 convert(*map(Path, sys.argv[1:4]), participant="01")

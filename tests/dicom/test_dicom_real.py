@@ -12,10 +12,10 @@ from pydicom import dcmread
 from scipy.optimize import minimize_scalar
 
 from bids_t1.dicom.convert import convert
-from bids_t1.dicom.extract import lay_out
-from bids_t1.dicom.files import open_plain
-from bids_t1.dicom.images import read_file
-from bids_t1.dicom.volumes import assemble
+from bids_t1.dicom.reading.files import open_plain
+from bids_t1.dicom.reading.slices import read_file
+from bids_t1.dicom.reading.volumes import assemble
+from bids_t1.dicom.writing.extract import lay_out
 from tests.real_data import real_data
 
 if TYPE_CHECKING:

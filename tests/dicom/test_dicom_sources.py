@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 from typing import TYPE_CHECKING
 
-from bids_t1.dicom.files import is_dicom
+from bids_t1.dicom.reading.files import is_dicom
 from bids_t1.dicom.sources import Sources, find_sources
 from tests.dicom.scanner_files import SIEMENS, write_volume
 from tests.real_data import real_data
@@ -163,7 +163,7 @@ def test_listing_participants_opens_one_file_each(tmp_path: Path, monkeypatch: p
         opened.append(path)
         return is_dicom(path)
 
-    monkeypatch.setattr("bids_t1.dicom.files.is_dicom", counting)
+    monkeypatch.setattr("bids_t1.dicom.reading.files.is_dicom", counting)
     assert len(find_sources(tmp_path).found) == len(set(opened)) == 3
 
 

@@ -8,7 +8,7 @@ import pytest
 from pydicom import dcmread
 
 from bids_t1.dicom.header import Header
-from bids_t1.dicom.images import read_file
+from bids_t1.dicom.reading.slices import read_file
 from bids_t1.dicom.vendors.siemens_protocol import read_protocol
 from tests.dicom.scanner_files import CSA_SERIES, MP2RAGE, asc_conv, protocol_lines, write_volume
 from tests.real_data import real_data

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from bids_t1.data.estimate import Estimate, VoxelStatus
-from bids_t1.estimation.engine import EstimationOptions, estimate
+from bids_t1.estimation.curves.engine import EstimationOptions, estimate
 from tests.estimation.scenes import BANDS, MODEL, Scene, bias, coverage, rmse, scene
 
 N_VOXELS = 80_000

@@ -11,9 +11,9 @@ from scipy import stats
 
 from bids_t1.data.estimate import VoxelStatus
 from bids_t1.estimation.coverage import cover
-from bids_t1.estimation.engine import EstimationOptions, estimate
+from bids_t1.estimation.curves.engine import EstimationOptions, estimate
 from bids_t1.estimation.noise import differences_without_steps, find_background, noise_of_neighbours
-from bids_t1.estimation.posterior import PosteriorOptions, ReadoutImages, estimate_posterior
+from bids_t1.estimation.posterior.posterior import PosteriorOptions, ReadoutImages, estimate_posterior
 from bids_t1.sequences.inversion_recovery import InversionRecovery
 from bids_t1.sequences.multi_echo_gre import MultiEchoGradientEcho
 from tests.estimation.readout_scenes import FIXED

@@ -14,9 +14,9 @@ from hypothesis.extra import numpy as arrays
 from bids_t1.data.acquisition import InputForm
 from bids_t1.data.errors import BidsT1Error
 from bids_t1.data.estimate import VoxelStatus
-from bids_t1.estimation.demodulation import demodulate
-from bids_t1.estimation.engine import EstimationOptions, estimate
-from bids_t1.estimation.posterior import PosteriorOptions, ReadoutImages, TransmitPrior, estimate_posterior
+from bids_t1.estimation.curves.demodulation import demodulate
+from bids_t1.estimation.curves.engine import EstimationOptions, estimate
+from bids_t1.estimation.posterior.posterior import PosteriorOptions, ReadoutImages, TransmitPrior, estimate_posterior
 from bids_t1.phantom.readouts import MP2RAGE
 from bids_t1.runs.common import near_one
 from bids_t1.sequences.inversion_recovery import InversionRecovery

@@ -13,8 +13,9 @@ from scipy.optimize import curve_fit
 
 from bids_t1.data.errors import InvalidInputError, UsageError
 from bids_t1.data.estimate import VoxelStatus
-from bids_t1.estimation import chunks, polarity
-from bids_t1.estimation.engine import EstimationOptions, estimate
+from bids_t1.estimation import chunks
+from bids_t1.estimation.curves import polarity
+from bids_t1.estimation.curves.engine import EstimationOptions, estimate
 from bids_t1.sequences.inversion_recovery import InversionRecovery
 from tests.estimation.scenes import INVERSION_TIMES, MODEL, REPETITION_TIME, scene, signal
 

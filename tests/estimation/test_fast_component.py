@@ -10,10 +10,10 @@ import torch
 from scipy import stats
 from scipy.optimize import least_squares
 
-from bids_t1.estimation.dictionary import build_dictionaries
-from bids_t1.estimation.engine import EstimationOptions, estimate
-from bids_t1.estimation.evidence import weigh
-from bids_t1.estimation.refinement import Problem, predict, solve
+from bids_t1.estimation.curves.dictionary import build_dictionaries
+from bids_t1.estimation.curves.engine import EstimationOptions, estimate
+from bids_t1.estimation.curves.evidence import weigh
+from bids_t1.estimation.curves.refinement import Problem, predict, solve
 from bids_t1.phantom import two_pools
 from bids_t1.phantom.scan import Protocol
 from bids_t1.sequences.inversion_recovery import LARGEST_SHARE, InversionRecovery

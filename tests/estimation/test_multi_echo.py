@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bids_t1.estimation.demodulation import demodulate
-from bids_t1.estimation.engine import EstimationOptions, estimate
+from bids_t1.estimation.curves.demodulation import demodulate
+from bids_t1.estimation.curves.engine import EstimationOptions, estimate
 from bids_t1.sequences.multi_echo_gre import MultiEchoGradientEcho
 
 TIMES = tuple(0.004 * number for number in range(1, 7))

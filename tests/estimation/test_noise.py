@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bids_t1.estimation.engine import EstimationOptions, estimate
+from bids_t1.estimation.curves.engine import EstimationOptions, estimate
 from bids_t1.estimation.noise import find_background
 from tests.estimation.scenes import MODEL, signal
 

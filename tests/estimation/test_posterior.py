@@ -11,8 +11,14 @@ import torch
 
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.estimate import VoxelStatus
-from bids_t1.estimation import chunks, posterior, posterior_group
-from bids_t1.estimation.posterior import PosteriorOptions, ReadoutImages, TransmitPrior, estimate_posterior
+from bids_t1.estimation import chunks
+from bids_t1.estimation.posterior import posterior, posterior_group
+from bids_t1.estimation.posterior.posterior import (
+    PosteriorOptions,
+    ReadoutImages,
+    TransmitPrior,
+    estimate_posterior,
+)
 from bids_t1.sequences.mp2rage import Mp2rage
 from tests.estimation.readout_scenes import Scene, estimate_scene, make_scene
 from tests.sequences.test_mp2rage import seven_tesla

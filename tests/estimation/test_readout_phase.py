@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bids_t1.estimation.posterior import PosteriorOptions, ReadoutImages, estimate_posterior
-from bids_t1.estimation.readout_phase import remove_phase
+from bids_t1.estimation.posterior.posterior import PosteriorOptions, ReadoutImages, estimate_posterior
+from bids_t1.estimation.posterior.readout_phase import remove_phase
 from tests.estimation.readout_scenes import FIXED, Scene, make_scene
 
 SHAPE = (24, 24, 12)

@@ -9,9 +9,9 @@ import pytest
 import torch
 from scipy import stats
 
-from bids_t1.estimation.demodulation import demodulate
-from bids_t1.estimation.engine import EstimationOptions, NoiseHandling, estimate
-from bids_t1.estimation.posterior import PosteriorOptions, ReadoutImages, TransmitPrior, estimate_posterior
+from bids_t1.estimation.curves.demodulation import demodulate
+from bids_t1.estimation.curves.engine import EstimationOptions, NoiseHandling, estimate
+from bids_t1.estimation.posterior.posterior import PosteriorOptions, ReadoutImages, TransmitPrior, estimate_posterior
 from bids_t1.estimation.scale import unit_of
 from bids_t1.phantom.simulate import inversion_recovery
 from bids_t1.runs.common import near_one

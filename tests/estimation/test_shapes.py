@@ -9,10 +9,10 @@ import torch
 from jaxtyping import jaxtyped
 
 from bids_t1.data import shapes
-from bids_t1.estimation.dictionary import build_dictionaries
-from bids_t1.estimation.polarity import magnitude_candidates, solve_signed, solve_unsigned
-from bids_t1.estimation.refinement import Problem, predict
-from bids_t1.estimation.search import search
+from bids_t1.estimation.curves.dictionary import build_dictionaries
+from bids_t1.estimation.curves.polarity import magnitude_candidates, solve_signed, solve_unsigned
+from bids_t1.estimation.curves.refinement import Problem, predict
+from bids_t1.estimation.curves.search import search
 from bids_t1.sequences.inversion_recovery import InversionRecovery
 from tests.estimation.scenes import INVERSION_TIMES, signal
 

@@ -12,7 +12,7 @@ import torch
 
 from benchmarks.adiabatic_pulses import hyperbolic_secant, invert
 from bids_t1.data.estimate import VoxelStatus
-from bids_t1.estimation.posterior import PosteriorOptions, ReadoutImages, TransmitPrior, estimate_posterior
+from bids_t1.estimation.posterior.posterior import PosteriorOptions, ReadoutImages, TransmitPrior, estimate_posterior
 from bids_t1.sequences.adiabatic import HYPERBOLIC_SECANT, relative_curve
 from tests.estimation.readout_scenes import FIXED
 from tests.sequences.test_mp2rage import seven_tesla, three_tesla
@@ -71,7 +71,9 @@ NOISE = 0.0005
 
 @pytest.fixture(autouse=True)
 def voxels_in_no_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bids_t1.estimation.posterior.looks_like_noise", lambda uni: np.zeros(uni.shape, bool))
+    monkeypatch.setattr(
+        "bids_t1.estimation.posterior.posterior.looks_like_noise", lambda uni: np.zeros(uni.shape, bool)
+    )
 
 
 def coverage(  # noqa: PLR0913 - one argument per quantity of the scene

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy import stats
 
-from bids_t1.estimation.uni import choose_beta, compute_robust_uni, compute_uni, log_density_of_uni
+from bids_t1.estimation.posterior.uni import choose_beta, compute_robust_uni, compute_uni, log_density_of_uni
 from tests.sequences.test_mp2rage import seven_tesla
 
 NOMINAL = torch.tensor(1.0, dtype=torch.float64)

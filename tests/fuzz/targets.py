@@ -18,13 +18,13 @@ from bids_t1.data.acquisition import RawFile
 from bids_t1.data.entities import BidsName
 from bids_t1.data.errors import BidsT1Error
 from bids_t1.data.sidecar import Sidecar
-from bids_t1.dicom.classify import classify
-from bids_t1.dicom.files import is_dicom
 from bids_t1.dicom.header import Header
-from bids_t1.dicom.identity import check_examinations, require_one_patient
-from bids_t1.dicom.images import FileContent, UnreadableError, read_file
-from bids_t1.dicom.survey import Survey, collect_warnings, series_records
+from bids_t1.dicom.reading.files import is_dicom
+from bids_t1.dicom.reading.slices import FileContent, UnreadableError, read_file
+from bids_t1.dicom.recognising.classify import classify
+from bids_t1.dicom.recognising.one_patient import check_examinations, require_one_patient
 from bids_t1.dicom.vendors.siemens_protocol import plays_b1_map, read_protocol
+from bids_t1.dicom.writing.survey import Survey, collect_warnings, series_records
 from bids_t1.sequences.inversion_recovery import InversionRecovery
 from bids_t1.sequences.mp2rage_timing import read_timing
 from bids_t1.sequences.multi_echo_gre import MultiEchoGradientEcho

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from bids_t1.report import agreement_plots, plots, readout_plots, tissue_plots
+from bids_t1.report.figures import agreement_plots, plots, readout_plots
+from bids_t1.report.sections import tissue_plots
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from bids_t1.data.tissue import Agreement, RegionStatistics, Tissue
-    from bids_t1.report.agreement_plots import Ends, Pair
-    from bids_t1.report.literature import Published, ReferenceBand
-    from bids_t1.report.quantity import Quantity
+    from bids_t1.report.figures.agreement_plots import Ends, Pair
+    from bids_t1.report.words.literature import Published, ReferenceBand
+    from bids_t1.report.words.quantity import Quantity
 
 
 @pytest.fixture(autouse=True, scope="session")

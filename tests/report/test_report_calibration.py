@@ -23,11 +23,11 @@ from bids_t1.data.calibration import (
 )
 from bids_t1.data.result import GroupResult, MapSummary, ParticipantSummary
 from bids_t1.data.tissue import Tissue
-from bids_t1.report import calibration_tables
-from bids_t1.report.calibration_card import render_card, write_card
-from bids_t1.report.calibration_plots import rmse_of
-from bids_t1.report.calibration_section import describe_calibration
-from bids_t1.report.group_page import render_group_page, write_group_page
+from bids_t1.report.pages.calibration_card import render_card, write_card
+from bids_t1.report.pages.group import render_group_page, write_group_page
+from bids_t1.report.sections import calibration_tables
+from bids_t1.report.sections.calibration import describe_calibration
+from bids_t1.report.sections.calibration_plots import rmse_of
 from tests.report.reader import Reader
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bids_t1.data.estimate import VoxelStatus
 from bids_t1.data.outputs import OUTPUTS, View
-from bids_t1.report import colours
+from bids_t1.report.figures import colours
 
 
 def test_the_log_like_curve_has_the_published_landmarks() -> None:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from bids_t1.data.tissue import Tissue
-from bids_t1.report import literature, render_page
-from bids_t1.report.agreement_plots import Pair, ends_of
-from bids_t1.report.methods import write_methods
+from bids_t1.report import render_page
+from bids_t1.report.figures.agreement_plots import Pair, ends_of
+from bids_t1.report.voices.methods import write_methods
+from bids_t1.report.words import literature
 from tests.report.readout_results import make_readout_run
 from tests.report.report_results import make_result
 from tests.report.test_report_tissues import read

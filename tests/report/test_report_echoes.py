@@ -9,11 +9,12 @@ import pytest
 
 from bids_t1.data.estimate import VoxelStatus
 from bids_t1.data.outputs import outputs_of
-from bids_t1.report import literature, plots
-from bids_t1.report.methods import write_methods
-from bids_t1.report.quantity import T2_STAR
-from bids_t1.report.record import record_rows
-from bids_t1.report.run_section import describe_run
+from bids_t1.report.figures import plots
+from bids_t1.report.sections.run import describe_run
+from bids_t1.report.voices.methods import write_methods
+from bids_t1.report.words import literature
+from bids_t1.report.words.quantity import T2_STAR
+from bids_t1.report.words.record import record_rows
 from tests.report.echo_results import ECHO_TIMES, make_echo_run
 from tests.report.pages import page_of, readout_run
 from tests.report.report_results import make_result, make_run

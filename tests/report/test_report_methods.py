@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from bids_t1.report import literature
-from bids_t1.report.methods import Methods, write_methods
+from bids_t1.report.voices.methods import Methods, write_methods
+from bids_t1.report.words import literature
 from tests.report.report_results import make_result, make_run
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bids_t1.data.grid import Grid
-from bids_t1.report.orientation import lay_out
+from bids_t1.report.figures.orientation import lay_out
 
 MARKS = {"R": (8, 1, 1), "A": (1, 8, 1), "S": (1, 1, 8)}
 

@@ -12,16 +12,17 @@ import pytest
 from bids_t1.data.estimate import VoxelStatus
 from bids_t1.data.outputs import CALIBRATED, outputs_of
 from bids_t1.data.result import RunResult, SignalCurve
-from bids_t1.report import literature, render_page
-from bids_t1.report.cycle import Cycle
-from bids_t1.report.methods import write_methods
-from bids_t1.report.numbers import summarise_posterior
-from bids_t1.report.origins import list_origins
-from bids_t1.report.readout_plots import draw_cycle
-from bids_t1.report.readouts import describe_readouts
-from bids_t1.report.run_section import describe_run
-from bids_t1.report.signal_curve import plateau_end, read_as, shared_ranges
-from bids_t1.report.transmit import describe_transmit
+from bids_t1.report import render_page
+from bids_t1.report.figures.cycle import Cycle
+from bids_t1.report.figures.readout_plots import draw_cycle
+from bids_t1.report.figures.signal_curve import plateau_end, read_as, shared_ranges
+from bids_t1.report.sections.run import describe_run
+from bids_t1.report.voices.methods import write_methods
+from bids_t1.report.voices.origins import list_origins
+from bids_t1.report.voices.readouts import describe_readouts
+from bids_t1.report.voices.transmit import describe_transmit
+from bids_t1.report.words import literature
+from bids_t1.report.words.numbers import summarise_posterior
 from tests.report.pages import page_of, readout_run
 from tests.report.readout_results import MAP, MONOTONE, ORIGINS, PRIOR, THREE, make_readout_run
 from tests.report.report_results import make_result, make_run

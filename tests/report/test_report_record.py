@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from bids_t1.data.result import Example
-from bids_t1.report import wording
-from bids_t1.report.plots import curve
-from bids_t1.report.record import record_rows
+from bids_t1.report.figures.plots import curve
+from bids_t1.report.words import wording
+from bids_t1.report.words.record import record_rows
 from tests.report.report_results import make_run
 
 

@@ -14,10 +14,11 @@ from PIL import Image
 
 from bids_t1.data.grid import Grid
 from bids_t1.data.tissue import Tissue
-from bids_t1.report import colours, render_page
-from bids_t1.report.mosaic import enlargement
-from bids_t1.report.orientation import lay_out
-from bids_t1.report.overlay import EDGE, draw_tissues, find_edges
+from bids_t1.report import render_page
+from bids_t1.report.figures import colours
+from bids_t1.report.figures.mosaic import enlargement
+from bids_t1.report.figures.orientation import lay_out
+from bids_t1.report.figures.overlay import EDGE, draw_tissues, find_edges
 from bids_t1.tissue.statistics import describe_regions
 from tests.report.pages import usual_page
 from tests.report.reader import Reader

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from bids_t1.report import literature
-from bids_t1.report.methods import write_methods
-from bids_t1.report.readouts import cautions_of
-from bids_t1.report.run_section import describe_run
-from bids_t1.report.transmit import METHODS, describe_transmit
+from bids_t1.report.sections.run import describe_run
+from bids_t1.report.voices.methods import write_methods
+from bids_t1.report.voices.readouts import cautions_of
+from bids_t1.report.voices.transmit import METHODS, describe_transmit
+from bids_t1.report.words import literature
 from tests.report.pages import page_of, readout_run
 from tests.report.readout_results import MAP, make_readout_run
 from tests.report.report_results import make_result

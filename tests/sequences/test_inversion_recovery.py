@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.sidecar import Sidecar
-from bids_t1.estimation.engine import EstimationOptions, estimate
+from bids_t1.estimation.curves.engine import EstimationOptions, estimate
 from bids_t1.phantom.simulate import inversion_recovery
 from bids_t1.sequences.inversion_readout import Readout
 from bids_t1.sequences.inversion_recovery import InversionRecovery

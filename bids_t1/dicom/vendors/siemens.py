@@ -6,8 +6,8 @@ import math
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from bids_t1.dicom import names
 from bids_t1.dicom.header import Private
+from bids_t1.dicom.vendors import names
 from bids_t1.dicom.vendors.rule import Component, Product, Readouts, Rule, TransmitImage, Vendor
 from bids_t1.dicom.vendors.siemens_protocol import plays_b1_map, plays_compressed_sensing, read_protocol
 

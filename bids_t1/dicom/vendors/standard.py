@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from bids_t1.dicom import names
+from bids_t1.dicom.vendors import names
 from bids_t1.dicom.vendors.rule import Component, Product, Rule, Vendor
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""What images of an examination are, and which are converted."""

@@ -1,0 +1,79 @@
+"""One image of each kind per acquisition: other reconstructions and repeated acquisitions told apart."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bids_t1.dicom.reading.volumes import Volume
+    from bids_t1.dicom.recognising.plan import Plan
+
+
+_DISTORTION = frozenset({"ND", "DIS2D", "DIS3D"})
+"""Words for how an image was corrected for the distortion by the gradients: images that differ do not overlap."""
+
+
+def distortion(volume: Volume) -> frozenset[str]:
+    """Return how an image was corrected for the distortion by the gradients."""
+    return _DISTORTION & set(volume.one.reconstruction)
+
+
+def told(volume: Volume) -> str:
+    """Say by what an image differs from the others of its set."""
+    one = volume.one
+    inversion = [] if one.inversion_time is None else [f"inversion time {one.inversion_time * 1000:g} ms"]
+    return ", ".join([*inversion, *([told_echo(volume)] if one.echo_time is not None else [])])
+
+
+def told_inversion(volume: Volume) -> str:
+    """Say by what an image differs from the others where all have one echo time."""
+    return f"inversion time {(volume.one.inversion_time or 0.0) * 1000:g} ms"
+
+
+def told_echo(volume: Volume) -> str:
+    """Say by what an image differs from the others where none has an inversion."""
+    return f"echo time {round((volume.one.echo_time or 0.0) * 1000, 1):g} ms"
+
+
+def one_reconstruction(family: list[Volume], plan: Plan) -> list[Volume]:
+    """Keep one reconstruction of each part where the scanner stored several, such as filtered and not."""
+    kept: list[Volume] = []
+    for part in sorted({volume.one.component for volume in family}):
+        others = [distortion(volume) for volume in family if volume.one.component != part]
+        variants: dict[tuple[str, ...], list[Volume]] = defaultdict(list)
+        for volume in family:
+            if volume.one.component == part:
+                variants[volume.one.reconstruction].append(volume)
+        # the most complete one; among equals the one that overlaps with the other parts, then the first stored
+        ranks = {key: (len(set(map(told, held))), others.count(distortion(held[0]))) for key, held in variants.items()}
+        best = variants[max(ranks, key=lambda key: ranks[key])]
+        kept.extend(best)
+        for volumes in variants.values():
+            if volumes is not best:
+                plan.skip(volumes, other_reconstruction(volumes[0]))
+    return kept
+
+
+def other_reconstruction(volume: Volume) -> str:
+    """Say why an image is left out that shows the same as another one."""
+    return f"another reconstruction ({', '.join(volume.one.reconstruction)}) of the same images"
+
+
+def runs(volumes: list[Volume], plan: Plan, tell: Callable[[Volume], str] = told_inversion) -> list[list[Volume]]:
+    """Split a set into its complete repetitions; of a time repeated alone, the later images are kept.
+
+    `tell` says in words by what an image differs from the others of one repetition.
+    """
+    stacks: dict[tuple[str, str], list[Volume]] = defaultdict(list)
+    for volume in sorted(volumes, key=lambda volume: volume.started):
+        stacks[tell(volume), volume.one.component].append(volume)
+    n_runs = min(len(stack) for stack in stacks.values())
+    for (time, _), stack in stacks.items():
+        surplus = stack[: len(stack) - n_runs]
+        if surplus:
+            plan.skip(surplus, f"{time} was repeated; the later image is used")
+            plan.warn(f"{time} was acquired {len(stack)} times: the last is used")
+    return [[stack[len(stack) - n_runs + run] for stack in stacks.values()] for run in range(n_runs)]

@@ -1,0 +1,1 @@
+"""From volumes to a raw BIDS dataset."""

@@ -1,0 +1,193 @@
+"""The copy of a scanner file that dcm2niix sees: what conversion needs, and nobody's name.
+
+Such copies lie in the work folder while dcm2niix runs, and stay there if the process is killed. So they hold numbers,
+codes and known words only, and what dcm2niix writes and says can hold nothing else. Everything is left out but what is
+listed here.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from pydicom.datadict import dictionary_VR, keyword_for_tag
+from pydicom.dataelem import DataElement
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.multival import MultiValue
+from pydicom.tag import Tag
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from bids_t1.dicom.header import DAMAGE
+from bids_t1.dicom.reading.privacy import CODED, known_text
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+    from pydicom.tag import BaseTag
+
+_ACQUISITION = frozenset({0x0018, 0x0020, 0x0028, 0x5200})
+"""Groups of acquisition, geometry, pixels and frames: of those, numbers, codes and sequences are kept."""
+
+_OTHER_NUMBERS = frozenset({
+    "RealWorldValueMappingSequence", "RealWorldValueIntercept", "RealWorldValueSlope", "SOPClassUID",
+})  # fmt: skip
+"""What conversion needs of other groups."""
+
+_FREE_TEXT = frozenset({
+    "Manufacturer", "ManufacturerModelName", "SoftwareVersions", "SeriesDescription", "ProtocolName", "SequenceName",
+    "PulseSequenceName", "ImageComments", "ReceiveCoilName",
+})  # fmt: skip
+"""Texts of which the known words are kept."""
+
+_PIXELS = 0x7FE0
+_NUMERIC = frozenset({"US", "SS", "UL", "SL", "UV", "SV", "FL", "FD", "AT", "US or SS"})
+_TEXTS = frozenset({"CS", "SH", "LO", "LT", "ST", "UT"})
+
+_CREATORS = re.compile(
+    r"SIEMENS (MR HEADER|MR SDS 01|MR SDI 02)|GEMS_ACQU_01|GEMS_RELA_01|GEMS_IMAG_01|GEMS_PARM_01|"
+    r"PHILIPS (MR )?IMAGING DD 00[1-6]|IMAGE PRIVATE HEADER",
+    re.IGNORECASE,
+)
+"""Private blocks that dcm2niix reads; it looks for their names."""
+
+_PRIVATE = {
+    0x0019: frozenset({0x0A, 0x17, 0x18, 0x1B, 0x28, 0x29, 0x5A, 0xA2, 0xA9}),
+    0x0021: frozenset({0x04, 0x1C, 0x42, 0x4F, 0x53, 0xFE}),
+    0x0027: frozenset({0x60, 0x61, 0x62}),
+    0x0043: frozenset({0x2C, 0x2F, 0x83}),
+    0x0065: frozenset({0x50, 0x58}),
+    0x2001: frozenset({0x08, 0x0A, 0x13, 0x18, 0x22, 0x81}),
+    0x2005: frozenset({0x09, 0x0A, 0x0D, 0x0E, 0x0F, 0x30, 0x63, 0x6F, 0x71, 0x72, 0x73, 0x78, 0x79, 0x7A, 0xA0}),
+}
+"""Numbers and sequences that dcm2niix reads, by group and place in their block (the tags of its nii_dicom.cpp)."""
+
+_PRIVATE_CODES = {
+    0x0021: frozenset({0x5A, 0x5B, 0x5C, 0x75}),
+    0x0051: frozenset({0x0E, 0x0F, 0x11}),
+    0x2001: frozenset({0x0B}),
+    0x2005: frozenset({0x11}),
+}
+"""Codes that it reads, such as that of the image type."""
+
+_NUMBER = re.compile(rb"[-+]?[0-9]{0,7}(?:\.[0-9]*)?(?:[eE][-+]?[0-9]{1,3})?")
+"""A written number; one of eight digits may be a date."""
+
+_LETTERS = re.compile(rb"[\x20-\x7e\0]*")
+_SINGLE_PRECISION = 4
+"""Bytes of a number of unknown VR, that cannot be told from letters."""
+
+
+def strip(dataset: FileDataset, never: frozenset[str], *, number: int, renumber: bool) -> None:
+    """Leave in a data set what conversion needs, and no name; pixels stay as they are.
+
+    Parameters
+    ----------
+    dataset
+        What pydicom read of a file.
+    never
+        Words of the patient's name and number.
+    number
+        Place of the file in its volume, from 1, of which its identifiers are made.
+    renumber
+        Let that place be the instance number too.
+    """
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = _syntax(dataset)
+    meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    meta.MediaStorageSOPInstanceUID = UID(f"2.25.{number}")
+    _strip(dataset, never)
+    dataset.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = "2.25.1000001", "2.25.1000002"
+    if renumber:
+        dataset.InstanceNumber = number
+    dataset.file_meta, dataset.preamble = meta, bytes(128)
+
+
+def _syntax(dataset: FileDataset) -> UID:
+    """Return how to write a data set: as it was, inflated, and as it is where no file header said so."""
+    declared: UID | None = getattr(dataset, "file_meta", FileMetaDataset()).get("TransferSyntaxUID")
+    if declared is not None:
+        return ExplicitVRLittleEndian if declared.is_deflated else declared
+    implicit, little_endian = dataset.original_encoding
+    if implicit:
+        return ImplicitVRLittleEndian
+    return ExplicitVRLittleEndian if little_endian else ExplicitVRBigEndian
+
+
+def _strip(dataset: Dataset, never: frozenset[str]) -> None:
+    """Strip a data set and the sequences in it."""
+    for tag in sorted(dataset.keys(), reverse=True):  # elements of private blocks before what names the blocks
+        try:
+            stays = tag.group == _PIXELS or _stays(dataset, tag, never)
+        except DAMAGE:  # what breaks its own VR says nothing
+            stays = False
+        if not stays:
+            del dataset[tag]
+
+
+def _stays(dataset: Dataset, tag: BaseTag, never: frozenset[str]) -> bool:
+    """Tell whether an attribute is kept, and strip what is in it."""
+    if tag.is_private_creator:
+        return _CREATORS.fullmatch(_bytes(dataset, tag).decode("ascii", "replace").strip(" \0")) is not None
+    numbers, coded = (_private_kind if tag.is_private else _public_kind)(dataset, tag)
+    keyword, vr = keyword_for_tag(tag), _vr(dataset, tag)
+    if numbers and vr == "SQ":
+        for item in dataset[tag].value:
+            _strip(item, never)
+        return True
+    if coded or keyword in _FREE_TEXT:
+        return _keep_known(dataset, tag, "ImageType" if coded else keyword, never)
+    return numbers and (keyword == "SOPClassUID" or _is_number(dataset, tag, vr))
+
+
+def _public_kind(dataset: Dataset, tag: BaseTag) -> tuple[bool, bool]:
+    """Tell whether an attribute of the standard is a number or sequence that is needed, and whether a code."""
+    keyword, wanted = keyword_for_tag(tag), tag.group in _ACQUISITION
+    coded = _vr(dataset, tag) == "CS"
+    return not coded and (wanted or keyword in _OTHER_NUMBERS), coded and (wanted or keyword in CODED)
+
+
+def _private_kind(dataset: Dataset, tag: BaseTag) -> tuple[bool, bool]:
+    """Tell the same of a private attribute; one whose block is named must be of a known block."""
+    creator = Tag(tag.group, tag.element >> 8)
+    if creator in dataset and not _stays(dataset, creator, frozenset()):
+        return False, False
+    place = tag.element & 0xFF
+    return place in _PRIVATE.get(tag.group, ()), place in _PRIVATE_CODES.get(tag.group, ())
+
+
+def _vr(dataset: Dataset, tag: BaseTag) -> str:
+    """Return the VR of an attribute, of the dictionary where the file does not tell."""
+    told = dataset.get_item(tag).VR
+    if told not in {None, "UN"}:
+        return str(told)
+    return "UN" if tag.is_private else dictionary_VR(tag)
+
+
+def _bytes(dataset: Dataset, tag: BaseTag) -> bytes:
+    """Return a value as it stands in the file, or as it would be written."""
+    value = dataset.get_item(tag).value
+    if isinstance(value, bytes):
+        return value
+    values = value if isinstance(value, MultiValue) else [] if value is None else [value]
+    return "\\".join(map(str, values)).encode("ascii", "replace")
+
+
+def _is_number(dataset: Dataset, tag: BaseTag, vr: str) -> bool:
+    """Tell whether a value is a number, or several."""
+    if vr in _NUMERIC:
+        return True
+    value = _bytes(dataset, tag).strip(b" \0")
+    if all(_NUMBER.fullmatch(part.strip()) for part in value.split(b"\\")):
+        return True
+    return vr in {"UN", "OB"} and (len(value) <= _SINGLE_PRECISION or _LETTERS.fullmatch(value) is None)
+
+
+def _keep_known(dataset: Dataset, tag: BaseTag, field: str, never: frozenset[str]) -> bool:
+    """Keep the known words of a text, and tell whether there are any."""
+    element = dataset[tag]
+    value = element.value.decode("ascii", "replace") if isinstance(element.value, bytes) else element.value
+    values = value if isinstance(value, MultiValue) else [value]
+    known = [text for one in values if (text := known_text(field, str(one), never))]
+    vr = element.VR if element.VR in _TEXTS else "LO"
+    dataset[tag] = DataElement(tag, vr, known)
+    return bool(known)

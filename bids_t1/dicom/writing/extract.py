@@ -1,0 +1,84 @@
+"""One volume's files laid out alone, so that dcm2niix sees nothing else, and no name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydicom import dcmread
+from pydicom.encaps import encapsulate, generate_frames
+from pydicom.sequence import Sequence
+
+from bids_t1.dicom.header import frame_count
+from bids_t1.dicom.reading.files import open_plain
+from bids_t1.dicom.reading.slices import quiet
+from bids_t1.dicom.writing.deidentified import strip
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pydicom.dataset import Dataset, FileDataset
+
+    from bids_t1.dicom.reading.volumes import Volume
+
+
+def lay_out(volume: Volume, folder: Path, never: frozenset[str]) -> None:
+    """Copy the slices of a volume into an empty folder, unpacked and without what identifies a person.
+
+    Names are numbers, because those of the source may hold a person's name and dcm2niix repeats them.
+
+    Parameters
+    ----------
+    volume
+        What to convert.
+    folder
+        Where to.
+    never
+        Words of the patient's name and number.
+    """
+    frames: dict[Path, list[int]] = {}
+    for piece in volume.slices:
+        frames.setdefault(piece.path, []).extend([] if piece.frame is None else [piece.frame])
+    renumber = len({piece.acquired[2] for piece in volume.slices} - {0}) < len(frames)
+    with quiet():
+        for number, (path, wanted) in enumerate(frames.items(), start=1):
+            with open_plain(path) as file:
+                dataset = dcmread(file, force=True)
+            if wanted:
+                cut_frames(dataset, in_order(wanted))
+            strip(dataset, never, number=number, renumber=renumber)
+            dataset.save_as(folder / f"{number:06d}.dcm", enforce_file_format=True, overwrite=False)
+
+
+def in_order(frames: list[int]) -> list[int]:
+    """Return frames, given in their order in space, as dcm2niix finds their places: as in the file where that is it.
+
+    Frames that lie in space in another order than in the file are put elsewhere by it.
+    """
+    rising = sorted(frames)
+    return rising if frames in (rising, rising[::-1]) else frames
+
+
+def cut_frames(dataset: FileDataset, wanted: list[int]) -> None:
+    """Leave in an enhanced file some of its frames.
+
+    dcm2niix stacks frames of different parts and inversion times (rordenlab/dcm2niix#1033), so each volume
+    gets a file of its own.
+    """
+    n_frames = frame_count(dataset) or 0
+    if wanted == list(range(n_frames)):
+        return
+    dataset.PixelData = _pixels(dataset, wanted, n_frames)
+    groups = dataset.PerFrameFunctionalGroupsSequence
+    dataset.PerFrameFunctionalGroupsSequence = Sequence([groups[index] for index in wanted])
+    dataset.NumberOfFrames = len(wanted)
+    for keyword in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths"):
+        if keyword in dataset:
+            delattr(dataset, keyword)
+
+
+def _pixels(dataset: Dataset, wanted: list[int], n_frames: int) -> bytes:
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        frames = list(generate_frames(dataset.PixelData, number_of_frames=n_frames))
+        return encapsulate([frames[index] for index in wanted])
+    size = int(dataset.Rows * dataset.Columns * dataset.get("SamplesPerPixel", 1) * dataset.BitsAllocated // 8)
+    return b"".join(dataset.PixelData[index * size : (index + 1) * size] for index in wanted)

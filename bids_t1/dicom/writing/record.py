@@ -1,0 +1,86 @@
+"""What a conversion did: kept as JSON beside the raw data, and compared before converting again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bids_t1.data.result import SeriesNote
+from bids_t1.dicom.reading.files import walk
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bids_t1.data.sidecar import Sidecar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversion:
+    """The record of converting one participant (or session); it holds no name and no date."""
+
+    digest: str
+    """Fingerprint of the source folder and of the conversion rules."""
+
+    written: tuple[str, ...]
+    """Files written, relative to the raw dataset."""
+
+    series: tuple[SeriesNote, ...]
+    warnings: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return values that the json module can write."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Conversion:
+        """Read what `to_json` wrote."""
+        return cls(
+            digest=record["digest"],
+            written=tuple(record["written"]),
+            series=tuple(SeriesNote(**entry) for entry in record["series"]),
+            warnings=tuple(record["warnings"]),
+        )
+
+    def holds_for(self, digest: str, raw_dir: Path) -> bool:
+        """Tell whether this record describes the same source and all its files are still there."""
+        return self.digest == digest and all((raw_dir / name).is_file() for name in self.written)
+
+
+def source_digest(folder: Path, *, participant: str, session: str | None, table: Sidecar | None = None) -> str:
+    """Fingerprint a source folder from names, sizes and modification times, without opening any file.
+
+    The table of the protocol file that completes the sidecars is part of it.
+    """
+    said = None if table is None else json.dumps(dict(table.fields), sort_keys=True, default=str)
+    digest = hashlib.sha256(f"{_rules()}|{participant}|{session}|{said}".encode())
+    for path in walk(folder):
+        try:
+            status = path.stat()
+        except OSError:  # a link to content that is not there
+            continue
+        digest.update(
+            f"|{path.relative_to(folder)}|{status.st_size}|{status.st_mtime_ns}".encode(errors="surrogateescape")
+        )
+    return digest.hexdigest()
+
+
+def _rules() -> str:
+    """Fingerprint how DICOM files are converted: by the code of this step, pydicom and dcm2niix.
+
+    The code counts as it is written, so that old results are never reused after a change.
+    """
+    digest = hashlib.sha256(f"{_version('pydicom')}|{_version('dcm2niix')}".encode())
+    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # a program on the PATH
+        return ""

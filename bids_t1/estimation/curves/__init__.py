@@ -1,0 +1,1 @@
+"""Curves over one relaxation time: variable projection. Read `engine` first."""

@@ -1,0 +1,452 @@
+"""The estimation engine: what is decided once per image, then every chunk of voxels. Read `estimate` first."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from scipy import stats
+
+from bids_t1.data.errors import InvalidInputError, NoSignalError
+from bids_t1.data.estimate import Estimate, LearnedRatio, NoiseLevels, VoxelStatus
+from bids_t1.estimation.chunks import choose_device, for_each_chunk
+from bids_t1.estimation.curves.dictionary import Dictionary, build_dictionaries
+from bids_t1.estimation.curves.polarity import Solution, real_part, solve_signed, solve_unsigned
+from bids_t1.estimation.curves.ratio_prior import learn_ratio_prior
+from bids_t1.estimation.curves.refinement import TINY, Problem
+from bids_t1.estimation.curves.rician import refine_rician
+from bids_t1.estimation.noise import (
+    FALSE_BACKGROUND,
+    Background,
+    find_background,
+    noise_of_neighbours,
+    remove_noise_floor,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bids_t1.data.acquisition import Kind
+    from bids_t1.data.shapes import Measurements, Signals, VoxelMask, Voxels
+    from bids_t1.data.signal_model import SignalModel
+    from bids_t1.estimation.curves.prior import RatioPrior
+    from bids_t1.estimation.curves.refinement import Fit
+
+SAMPLE = 8_192
+"""Voxels from which the noise and the ratio prior are learned."""
+
+MIN_SAMPLE = 50
+"""Voxels below which no ratio prior is learned."""
+
+UNDECIDED = 0.05
+"""Posterior probability of the second choice of signs from which a voxel is flagged."""
+
+MIN_SIGNAL_TO_NOISE = 3.0
+"""Root mean square of the fit over the residual below which a voxel carries no estimate."""
+
+PLAUSIBLE_SIGNAL_TO_NOISE = 20.0
+"""Taken where neither background nor residuals tell the noise, to ask whether a choice of signs is one."""
+
+LUCK = 0.01
+"""Share of voxels whose residuals are smaller by chance than the smallest that a Rician fit is believed to have."""
+
+MAX_BACKGROUND = 1.2
+"""Background noise over typical residual up to which the two agree."""
+
+AT_LIMIT = 1e-3
+"""Relative distance to a limit of the search range, or of the ratio, that counts as being at it."""
+
+NoiseHandling = Literal["floor", "gaussian", "rician"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EstimationOptions:
+    """The choices of one estimation."""
+
+    time_range: tuple[float, float] = (0.02, 6.0)
+    """Search range of the relaxation time [s]."""
+
+    learn_ratio: bool = False
+    """Whether a prior on the coefficient ratio is learned from the image and used."""
+
+    noise: NoiseHandling = "floor"
+    """What is done about the noise of magnitudes: its mean share taken off, nothing, or the Rician likelihood."""
+
+    restore_polarity: bool = False
+    """Whether the signs of real and complex data are set aside and chosen as for magnitudes."""
+
+    background: Background | None = None
+    """Noise of the whole image, where a part of it is estimated; None: found in what is estimated."""
+
+    device: str = "auto"
+    """auto, cpu or cuda."""
+
+    n_threads: int = 1
+    """Chunks computed side by side on a CPU; with more than one, set PyTorch's own threads to one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """Everything that is decided once, before the voxels."""
+
+    model: SignalModel
+    options: EstimationOptions
+    kind: Kind
+    device: torch.device
+    dictionaries: tuple[Dictionary, ...]
+    noise: NoiseLevels
+    degrees_of_freedom: int
+    prior: RatioPrior | None = None
+    n_learned_from: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Maps:
+    """The maps of some voxels while they are being filled."""
+
+    time: torch.Tensor
+    time_sd: torch.Tensor
+    amplitude: torch.Tensor
+    ratio: torch.Tensor
+    residual: torch.Tensor
+    relative_error: torch.Tensor
+    share: torch.Tensor
+    status: torch.Tensor
+
+
+def estimate(
+    model: SignalModel,
+    measurements: Measurements,
+    kind: Kind,
+    options: EstimationOptions,
+    *,
+    progress: Callable[[int], object] | None = None,
+) -> Estimate:
+    """Fit a signal model to every voxel.
+
+    Parameters
+    ----------
+    model
+        The sequence.
+    measurements
+        (measurement, *voxels), in the order of the model; magnitudes need rising inversion times.
+    kind
+        What the numbers are: magnitudes, signed real data, or complex data.
+    options
+        Choices of the estimation.
+    progress
+        Called with the number of voxels just done.
+
+    Raises
+    ------
+    InvalidInputError
+        If the measurements do not match the model, or no voxel has signal.
+    UsageError
+        If a device is asked for that is not there.
+    """
+    if len(measurements) != model.n_measurements:
+        raise InvalidInputError(f"{len(measurements)} images for a model of {model.n_measurements} measurements.")
+    plan = _prepare(model, measurements, kind, options)
+    flat = measurements.reshape(len(measurements), -1)
+    n_voxels = flat.shape[1]
+    values = {name: torch.full((n_voxels,), torch.nan) for name in _Maps.__slots__ if name != "status"}
+    maps = _Maps(**values, status=torch.zeros(n_voxels, dtype=torch.uint8))
+    for_each_chunk(
+        n_voxels,
+        lambda chunk: _estimate_chunk(plan, flat, maps, chunk),
+        n_threads=options.n_threads if plan.device.type == "cpu" else 1,
+        progress=progress,
+    )
+    shape = measurements.shape[1:]
+    learned = None
+    if plan.prior is not None:
+        learned = LearnedRatio(
+            times=plan.prior.knots,
+            means=plan.prior.means,
+            sd=plan.prior.sd,
+            n_voxels=plan.n_learned_from,
+        )
+    return Estimate(
+        **{name: getattr(maps, name).numpy().reshape(shape) for name in _Maps.__slots__},
+        degrees_of_freedom=plan.degrees_of_freedom,
+        noise=plan.noise,
+        learned_ratio=learned,
+        device=str(plan.device),
+    )
+
+
+def _prepare(model: SignalModel, measurements: Measurements, kind: Kind, options: EstimationOptions) -> _Plan:
+    """Learn the noise, and the ratio prior where asked, from a regular sample of the voxels."""
+    plan, solution = _begin(model, measurements, kind, options)
+    if options.learn_ratio and model.n_coefficients > 1:
+        plan = _learn_ratio(plan, solution)
+    return plan
+
+
+def _begin(
+    model: SignalModel, measurements: Measurements, kind: Kind, options: EstimationOptions
+) -> tuple[_Plan, Solution]:
+    """Fit a regular sample of the voxels and learn the noise: of the background, where residuals bear it out."""
+    background = options.background
+    if background is None and kind == "magnitude":
+        background = find_background(measurements)
+    plan = _plan_with(model, kind, options, background)
+    flat = measurements.reshape(len(measurements), -1)
+    sample = _sample(plan, flat)
+    plan, solution = _with_residual(plan, sample)
+    if (
+        background is not None
+        and plan.degrees_of_freedom > 0
+        and background.sd > FALSE_BACKGROUND * plan.noise.residual
+    ):
+        background, plan = None, _plan_with(model, kind, options, None)
+        sample = _sample(plan, flat)
+        plan, solution = _with_residual(plan, sample)
+    if background is None:
+        return _without_air(plan, measurements, sample) if kind == "magnitude" else (plan, solution)
+    # Residuals hold the noise and more: a background above them is not the noise of the signal.
+    if background.is_known and background.sd < MAX_BACKGROUND * plan.noise.residual:
+        plan, solution = _with_residual(replace(plan, noise=replace(plan.noise, is_known=True)), sample)
+    return plan, solution
+
+
+def _without_air(plan: _Plan, measurements: Measurements, sample: torch.Tensor) -> tuple[_Plan, Solution]:
+    """Take the noise of magnitudes from the residuals, or from neighbours where there are none, or they show less.
+
+    Residuals hold what the model does not describe, neighbours hold structure: the smaller one is nearer the noise.
+    """
+    residual = plan.noise.residual if plan.degrees_of_freedom > 0 else math.inf
+    neighbours = noise_of_neighbours(measurements)
+    assumed = min(residual, math.inf if neighbours is None else neighbours)
+    if not math.isfinite(assumed):
+        return _with_residual(plan, sample)
+    origin = plan.noise.origin if assumed == residual else "differences between neighbouring voxels"
+    return _with_residual(replace(plan, noise=replace(plan.noise, assumed=assumed, origin=origin)), sample)
+
+
+def _plan_with(model: SignalModel, kind: Kind, options: EstimationOptions, background: Background | None) -> _Plan:
+    """Return what is decided before the first fit."""
+    device = choose_device(options.device)
+    return _Plan(
+        model=model,
+        options=options,
+        kind=kind,
+        device=device,
+        dictionaries=build_dictionaries(model, options.time_range, None, device),
+        noise=NoiseLevels(
+            background=None if background is None else background.sd,
+            is_known=False,
+            coils=1.0 if background is None else background.coils,
+            residual=0.0,
+            origin="residuals of the fit" if background is None else "background of the magnitudes",
+        ),
+        degrees_of_freedom=model.n_measurements - model.n_coefficients - 1 - (model.companion is not None),
+    )
+
+
+def fit_sample(
+    model: SignalModel, measurements: Measurements, kind: Kind, options: EstimationOptions
+) -> tuple[Solution, NoiseLevels]:
+    """Fit a regular sample of the voxels, without what is learned from their fits.
+
+    Parameters
+    ----------
+    measurements
+        (measurement, *voxels).
+
+    Raises
+    ------
+    InvalidInputError
+        If no voxel has signal.
+    """
+    plan, solution = _begin(model, measurements, kind, options)
+    return solution, plan.noise
+
+
+def _sample(plan: _Plan, flat: Measurements) -> torch.Tensor:
+    """Take voxels with signal at regular distances; of a large image, among every few voxels first."""
+    for step in (max(1, flat.shape[1] // (8 * SAMPLE)), 1):
+        images = _load(plan, flat[:, ::step])
+        with_signal = torch.nonzero(_initial_status(plan, images) == VoxelStatus.FITTED).squeeze(1)
+        if len(with_signal):
+            return images[:, with_signal[:: max(1, len(with_signal) // SAMPLE)]]
+    raise NoSignalError("no voxel has a finite signal above the noise; expected images of a head or phantom.")
+
+
+def _with_residual(plan: _Plan, sample: torch.Tensor) -> tuple[_Plan, Solution]:
+    """Fit a sample of voxels and enter their typical residual, robust against those the model does not describe."""
+    solution = _solve(plan, _signals(plan, sample))
+    energy = solution.signals.square().sum(0)
+    typical = _explains_signal(plan, solution.fit, energy) & ~_outside_range(plan, solution.fit.time)
+    if bool(typical.any()):
+        solution = solution.select(typical)
+    expected = stats.chi2(max(1, plan.degrees_of_freedom)).ppf(0.5)
+    residual = float(torch.sqrt(solution.fit.cost.median() / expected))
+    return replace(plan, noise=replace(plan.noise, residual=residual)), solution
+
+
+def _learn_ratio(plan: _Plan, solution: Solution) -> _Plan:
+    """Learn the ratio prior from voxels whose residual is ordinary."""
+    limit = plan.noise.residual**2 * stats.chi2(max(1, plan.degrees_of_freedom)).ppf(0.99)
+    sample = solution.select(solution.fit.cost < limit)
+    n_voxels = len(sample.fit.time)
+    if n_voxels < MIN_SAMPLE:
+        raise InvalidInputError(
+            f"{n_voxels} voxels are clean enough to learn the inversion efficiency from; expected at least "
+            f"{MIN_SAMPLE}. Use --ir-efficiency free."
+        )
+    prior = learn_ratio_prior(plan.model, sample, plan.noise.residual, plan.options.time_range)
+    return replace(
+        plan,
+        prior=prior,
+        n_learned_from=n_voxels,
+        dictionaries=build_dictionaries(plan.model, plan.options.time_range, prior, plan.device),
+        degrees_of_freedom=plan.degrees_of_freedom + 1,
+    )
+
+
+def _load(plan: _Plan, images: Measurements) -> torch.Tensor:
+    """Copy measurements of some voxels to the device, in single precision."""
+    precision = torch.complex64 if np.iscomplexobj(images) else torch.float32
+    writable = images if images.flags.writeable else images.copy()
+    return torch.from_numpy(writable).to(plan.device, precision).contiguous()
+
+
+def _initial_status(plan: _Plan, images: torch.Tensor) -> torch.Tensor:
+    """Say which voxels are worth fitting, from their measurements alone."""
+    energy = (images * images.conj()).real.sum(0) if images.is_complex() else (images * images).sum(0)
+    threshold = _floor(plan) ** 2 * stats.chi2.ppf(1 - 1e-4, 2 * len(images) * plan.noise.coils)
+    status = (energy > threshold).to(torch.uint8) * int(VoxelStatus.FITTED)
+    return torch.where(torch.isfinite(energy), status, int(VoxelStatus.NOT_FINITE))
+
+
+def _floor(plan: _Plan) -> float:
+    """Return the noise that a voxel must exceed: that of the background, else what is taken for it once it is known."""
+    return plan.noise.background or plan.noise.assumed or 0.0
+
+
+def _signals(plan: _Plan, images: torch.Tensor) -> Signals:
+    """Turn measurements into magnitudes, or signed real numbers."""
+    signals = real_part(images) if images.is_complex() else images
+    if plan.kind != "magnitude":
+        return signals.abs() if plan.options.restore_polarity else signals
+    noise = plan.noise
+    if _handling(plan) == "floor" and noise.one_channel is not None:
+        return remove_noise_floor(signals, noise.one_channel, noise.coils)
+    return signals.abs()
+
+
+def _solve(plan: _Plan, signals: Signals) -> Solution:
+    unsigned = (plan.kind == "magnitude" or plan.options.restore_polarity) and plan.model.changes_sign
+    problem = Problem(model=plan.model, dictionaries=plan.dictionaries, prior=plan.prior, noise_sd=_noise_sd(plan))
+    solution = solve_unsigned(problem, signals) if unsigned else solve_signed(problem, signals)
+    if plan.kind == "magnitude" and _handling(plan) == "rician" and plan.noise.residual > 0:
+        problem = replace(problem, noise_sd=_rician_sd(plan.noise))
+        fit = refine_rician(problem, plan.options.time_range, signals, solution.fit)
+        return replace(solution, fit=fit)
+    return solution
+
+
+def _noise_sd(plan: _Plan) -> float:
+    """Return the typical noise: that of the residuals, or where a fit leaves none, of background or neighbours."""
+    return plan.noise.residual if plan.degrees_of_freedom > 0 else _floor(plan)
+
+
+def _handling(plan: _Plan) -> NoiseHandling:
+    """Return what is done about the noise: a sum of squares over coils has no Rician likelihood, but a floor."""
+    several = plan.noise.is_known and plan.noise.coils > 1
+    return "floor" if several and plan.options.noise == "rician" else plan.options.noise
+
+
+def _rician_sd(noise: NoiseLevels) -> float:
+    return noise.background if noise.is_known and noise.background is not None else noise.residual
+
+
+def _explains_signal(plan: _Plan, fit: Fit, energy: Voxels) -> VoxelMask:
+    """Whether what the fit explains of the signal's energy stands clear of what it leaves."""
+    explained = energy - fit.cost
+    variance = fit.cost / max(1, plan.degrees_of_freedom)
+    return explained / plan.model.n_measurements > MIN_SIGNAL_TO_NOISE**2 * variance
+
+
+def _outside_range(plan: _Plan, time: Voxels) -> VoxelMask:
+    low, high = plan.options.time_range
+    return (time <= low * (1 + AT_LIMIT)) | (time >= high * (1 - AT_LIMIT))
+
+
+def _estimate_chunk(plan: _Plan, flat: Measurements, maps: _Maps, chunk: slice) -> None:
+    """Fill the maps of one chunk of voxels."""
+    images = _load(plan, flat[:, chunk])
+    initial = _initial_status(plan, images)
+    maps.status[chunk] = initial.cpu()
+    kept = torch.nonzero(initial == VoxelStatus.FITTED).squeeze(1)
+    if not len(kept):
+        return
+    all_kept = len(kept) == len(initial)
+    solution = _solve(plan, _signals(plan, images if all_kept else images[:, kept]))
+    fit, signals = solution.fit, solution.signals
+    time_sd, second_probability = _uncertainty(plan, solution)
+    energy = signals.square().sum(0)
+    status = _final_status(plan, fit, energy, second_probability)
+    values = {
+        "time": fit.time,
+        "time_sd": time_sd,
+        "amplitude": fit.amplitude,
+        "ratio": fit.ratio,
+        "residual": torch.sqrt(fit.cost / max(1, plan.degrees_of_freedom)),
+        "relative_error": torch.sqrt(fit.cost / energy),
+        "share": fit.share,
+    }
+    has_estimate = status <= max(VoxelStatus.FITTED, VoxelStatus.POLARITY_UNDECIDED, VoxelStatus.RATIO_AT_BOUND)
+    where = chunk if all_kept else chunk.start + kept.cpu()
+    for name, value in values.items():
+        getattr(maps, name)[where] = torch.where(has_estimate, value, torch.nan).cpu()
+    maps.status[where] = status.cpu()
+
+
+def _uncertainty(plan: _Plan, solution: Solution) -> tuple[Voxels, Voxels]:
+    """Return the SD of the relaxation time [s], both choices of sign included, and the second one's probability.
+
+    Each choice has its Cramer-Rao bound at the voxel's own residual; where there are no residuals, at the noise of
+    the background. The choices are weighed by the likelihood of their costs, at the image's typical residual or the
+    voxel's own where that is larger: a voxel the model describes badly is not sure of its signs.
+    """
+    fit, second_fit, second_of = solution.fit, solution.second_fit, solution.second_of
+    if plan.degrees_of_freedom > 0:
+        variance = fit.cost / plan.degrees_of_freedom
+    else:
+        variance = torch.full_like(fit.cost, (_floor(plan) or torch.nan) ** 2)
+    if plan.kind == "magnitude" and plan.options.noise == "rician":
+        least = stats.chi2(max(1, plan.degrees_of_freedom)).ppf(LUCK) / max(1, plan.degrees_of_freedom)
+        variance = variance.clamp_min(least * _rician_sd(plan.noise) ** 2)
+    time_variance = fit.time.square() * variance / fit.information
+    first_time, first_cost = fit.time[second_of], fit.cost[second_of]
+    unexplained = (first_cost / max(1, plan.degrees_of_freedom)).clamp_min_(max(_noise_sd(plan) ** 2, TINY))
+    if plan.degrees_of_freedom == 0 and not _floor(plan):
+        energy = solution.signals[:, second_of].square().mean(0)
+        unexplained = torch.maximum(unexplained, energy / PLAUSIBLE_SIGNAL_TO_NOISE**2)
+    second = torch.sigmoid((first_cost - second_fit.cost) / (2 * unexplained))
+    second_variance = second_fit.time.square() * variance[second_of] / second_fit.information
+    mixed = (1 - second) * time_variance[second_of] + second * second_variance
+    time_variance[second_of] = mixed + second * (1 - second) * (first_time - second_fit.time).square()
+    probability = torch.zeros_like(fit.time).index_put_((second_of,), second)
+    return time_variance.sqrt_(), probability
+
+
+def _final_status(plan: _Plan, fit: Fit, energy: Voxels, second_probability: Voxels) -> torch.Tensor:
+    """Give each fitted voxel the most serious thing there is to say about it."""
+    low, high = plan.options.time_range
+    status = torch.full_like(fit.time, VoxelStatus.FITTED, dtype=torch.uint8)
+    if plan.model.n_coefficients > 1:
+        lowest, highest = plan.model.ratio_bounds
+        at_bound = (fit.ratio <= lowest + AT_LIMIT) | (fit.ratio >= highest - AT_LIMIT)
+        status.masked_fill_(at_bound, VoxelStatus.RATIO_AT_BOUND)
+    status.masked_fill_(second_probability > UNDECIDED, VoxelStatus.POLARITY_UNDECIDED)
+    status.masked_fill_(~_explains_signal(plan, fit, energy), VoxelStatus.SIGNAL_TOO_LOW)
+    outside = _outside_range(plan, fit.time)
+    middle = (low * high) ** 0.5
+    status.masked_fill_(outside & (fit.time < middle), VoxelStatus.BELOW_RANGE)
+    return status.masked_fill_(outside & (fit.time > middle), VoxelStatus.ABOVE_RANGE)

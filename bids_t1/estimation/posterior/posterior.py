@@ -1,0 +1,328 @@
+"""The posterior of T1 from several readouts after one inversion. Read `estimate_posterior` first."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from bids_t1.data.errors import InvalidInputError
+from bids_t1.data.estimate import NoiseSD, PosteriorEstimate, VoxelStatus
+from bids_t1.estimation.chunks import choose_device, for_each_chunk
+from bids_t1.estimation.posterior.amplitude_prior import learn_amplitude_prior
+from bids_t1.estimation.posterior.likelihood import ProductLikelihood, UniLikelihood
+from bids_t1.estimation.posterior.lookup import LookUp
+from bids_t1.estimation.posterior.posterior_group import (
+    N_TABULATED,
+    PLANE_STEP,
+    Field,
+    Plan,
+    ReadoutImages,
+    estimate_group,
+    groups_of,
+    integrate,
+    load,
+    log_amplitudes_of,
+    log_density_of,
+    of_group,
+    statistics_of,
+    uni_of_all,
+)
+from bids_t1.estimation.posterior.readout_noise import (
+    looks_like_noise,
+    noise_of_complex,
+    noise_of_magnitudes,
+    noise_of_uni,
+)
+from bids_t1.estimation.posterior.readout_table import N_NODES, build_table
+from bids_t1.estimation.posterior.uni import choose_beta
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from bids_t1.data.acquisition import InputForm
+    from bids_t1.data.shapes import Map
+    from bids_t1.data.signal_model import ReadoutModel
+    from bids_t1.estimation.posterior.readout_table import ReadoutTable
+
+__all__ = ["PosteriorOptions", "ReadoutImages", "TransmitPrior", "estimate_posterior"]
+
+SCAN_STRIDE = 4
+"""Every so many nodes are looked at for the highest density, before exponents are taken."""
+
+CHUNKS_TOGETHER = 4
+"""Voxels are put into groups of one transmit field: the more there are at a time, the larger the groups."""
+
+PRIOR_STEP = 0.06
+"""Distance of the transmit fields that are integrated over."""
+
+PRIOR_NODES = 256
+"""Relaxation times where the transmit field is integrated over its prior, which widens every posterior."""
+
+TRANSMIT_RANGE = (0.2, 2.0)
+"""Transmit fields that a map may have; others count as unknown."""
+
+SAMPLE = 8_192
+"""Voxels from which the distribution of M0 is learned."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransmitPrior:
+    """A normal distribution of the transmit field, cut off at its range."""
+
+    mean: float = 1.0
+    sd: float = 0.3
+    """0: the transmit field is taken as `mean`."""
+
+    range: tuple[float, float] = (0.4, 1.6)
+
+    def planes(self) -> tuple[Tensor, Tensor]:
+        """Return transmit fields and the logarithms of their probabilities."""
+        if self.sd == 0:
+            return torch.tensor([self.mean], dtype=torch.float64), torch.zeros(1)
+        low, high = self.range
+        fields = torch.linspace(low, high, round((high - low) / PRIOR_STEP) + 1, dtype=torch.float64)
+        return fields, torch.log_softmax(-((fields - self.mean) / self.sd).square() / 2, dim=0).float()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PosteriorOptions:
+    """The choices of one estimation."""
+
+    time_range: tuple[float, float] = (0.02, 6.0)
+    """Range of the prior of the relaxation time, uniform in between [s]."""
+
+    transmit_prior: TransmitPrior = TransmitPrior()
+    """Used in voxels whose transmit field is not known."""
+
+    transmit_sd: float = 0.0
+    """SD of the transmit field where it is known."""
+
+    lowest_transmit: float = 0.0
+    """Transmit field below which an inversion is doubtful."""
+
+    noise_sd: float | None = None
+    """Noise of one channel in units of the images (of M0, for UNI alone); None: estimated from the data."""
+
+    device: str = "auto"
+    """auto, cpu or cuda."""
+
+    n_threads: int = 1
+    """Chunks computed side by side on a CPU; with more than one, set PyTorch's own threads to one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Maps:
+    """The maps of all voxels while they are being filled."""
+
+    time: Tensor
+    mean: Tensor
+    time_sd: Tensor
+    lower: Tensor
+    upper: Tensor
+    point: Tensor
+    confidence: Tensor
+    uni: Tensor
+    robust_uni: Tensor
+    amplitude: Tensor
+    transmit: Tensor
+    two_modes: Tensor
+    status: Tensor
+
+
+def estimate_posterior(
+    model: ReadoutModel,
+    images: ReadoutImages,
+    options: PosteriorOptions,
+    *,
+    progress: Callable[[int], object] | None = None,
+) -> PosteriorEstimate:
+    """Compute the posterior of the relaxation time in every voxel.
+
+    The likelihood is that of all readouts with the complex amplitude integrated out, where their products are known
+    (complex images; UNI and magnitudes; magnitudes, over both signs), else that of UNI in closed form. The transmit
+    field is that of the map, or integrated over its prior. Signals: Marques et al. 2010,
+    doi 10.1016/j.neuroimage.2009.10.002.
+
+    Parameters
+    ----------
+    model
+        The sequence.
+    images
+        What there is of the run.
+    options
+        Choices of the estimation.
+    progress
+        Called with the number of voxels just done.
+
+    Raises
+    ------
+    InvalidInputError
+        If the images do not match the model, or hold no signal.
+    UsageError
+        If a device is asked for that is not there.
+    """
+    plan = _prepare(model, images, options)
+    n_voxels = math.prod(images.shape)
+    of_float = [name for name in _Maps.__slots__ if name not in {"two_modes", "status"}]
+    maps = _Maps(
+        **{name: torch.full((n_voxels,), torch.nan) for name in of_float},
+        two_modes=torch.zeros(n_voxels, dtype=torch.uint8),
+        status=torch.zeros(n_voxels, dtype=torch.uint8),
+    )
+    for_each_chunk(
+        n_voxels,
+        lambda chunk: _fill(plan, maps, chunk),
+        n_threads=options.n_threads if plan.device.type == "cpu" else 1,
+        size=CHUNKS_TOGETHER,
+        progress=progress,
+    )
+    arrays = {name: getattr(maps, name).numpy().reshape(images.shape) for name in _Maps.__slots__}
+    has_amplitude = images.readouts is not None
+    has_energy = has_amplitude and images.form != "UNIT1 and last magnitude"
+    return PosteriorEstimate(
+        **arrays
+        | {
+            "amplitude": arrays["amplitude"] if has_amplitude else None,
+            "uni": arrays["uni"] if images.uni is None else images.uni.astype(np.float32),
+            "robust_uni": arrays["robust_uni"] if has_energy else None,
+            "transmit": None if plan.known is None else arrays["transmit"],
+        },
+        noise=plan.noise,
+        robust_beta=choose_beta(plan.noise.value) if has_energy else None,
+        device=str(plan.device),
+    )
+
+
+def _prepare(model: ReadoutModel, images: ReadoutImages, options: PosteriorOptions) -> Plan:
+    """Build the tables and learn the noise."""
+    _require_images(model, images)
+    if images.form == "UNIT1" and images.uni is not None:
+        images = replace(images, uni=np.where(looks_like_noise(images.uni), np.float32(np.nan), images.uni))
+    device = choose_device(options.device)
+    fields, log_prior = options.transmit_prior.planes()
+    n_nodes = N_NODES if len(fields) == 1 else PRIOR_NODES
+    over_prior = build_table(model, options.time_range, fields, n_nodes=n_nodes, device=device)
+    noise = _noise(images, over_prior, options)
+    if not (math.isfinite(noise.value) and noise.value > 0):
+        raise InvalidInputError(
+            f"the noise, from the {noise.origin}, is {noise.value:g}; expected more than 0, as images of a scanner "
+            "have. Look for copies among the images and for phase images of zeros, or give the noise with --noise-sd."
+        )
+    reference = int((fields - options.transmit_prior.mean).abs().argmin())
+    unknown = replace(_field(over_prior, images.form, reference), log_prior=log_prior.to(device), reference=reference)
+    if len(fields) > 1:
+        unknown = replace(unknown, coarse=unknown.likelihood.every(SCAN_STRIDE), spread=over_prior.spread)
+    if images.form == "UNIT1":
+        unknown = replace(unknown, tabulated=_tabulate(unknown, noise.value))
+    known = None
+    of_map = None if images.transmit is None else _planes_of_map(images.transmit)
+    if of_map is not None:
+        table = build_table(model, options.time_range, of_map, transmit_sd=options.transmit_sd, device=device)
+        known = _field(table, images.form)
+    plan = Plan(
+        images=images,
+        device=device,
+        noise=noise,
+        known=known,
+        unknown=unknown,
+        lowest_transmit=options.lowest_transmit,
+    )
+    return _with_amplitude_prior(plan) if images.form == "magnitudes" else plan
+
+
+def _with_amplitude_prior(plan: Plan) -> Plan:
+    """Learn the distribution of M0 from a regular sample of the voxels, of those on the larger of the tables."""
+    n_voxels = math.prod(plan.images.shape)
+    voxels = load(plan, slice(0, n_voxels, max(1, n_voxels // SAMPLE)))
+    kept = torch.nonzero(voxels.status == VoxelStatus.FITTED).squeeze(1)
+    groups = list(groups_of(plan, voxels, kept))
+    known = [group for group in groups if group.field is plan.known]
+    unknown = [group for group in groups if group.field is plan.unknown]
+    chosen = max(known, unknown, key=lambda some: sum(len(group.voxels) for group in some))
+    if not chosen:
+        return plan
+    measured = [of_group(voxels, group) for group in chosen]
+    densities = [
+        log_density_of(group, statistics_of(plan, *one), None) for group, one in zip(chosen, measured, strict=True)
+    ]
+    amplitudes = [log_amplitudes_of(group, readouts) for group, (readouts, _) in zip(chosen, measured, strict=True)]
+    widths = chosen[0].field.likelihood.table.widths
+    prior = learn_amplitude_prior(torch.cat(densities), widths, torch.cat(amplitudes))
+    return replace(
+        plan,
+        known=None if plan.known is None else replace(plan.known, amplitude_prior=prior),
+        unknown=replace(plan.unknown, amplitude_prior=prior),
+    )
+
+
+def _tabulate(field: Field, noise_sd: float) -> Tensor:
+    """Compute the posterior at values of UNI that lie closer than any noise."""
+    device = field.likelihood.table.times.device
+    uni = torch.linspace(-0.5, 0.5, N_TABULATED, device=device)
+    statistics = torch.stack([uni, torch.full_like(uni, 1 / noise_sd)], dim=1)
+    return integrate(field, (statistics,))
+
+
+def _require_images(model: ReadoutModel, images: ReadoutImages) -> None:
+    expected = {"UNIT1": 0, "UNIT1 and last magnitude": 1}.get(images.form, model.n_readouts)
+    found = 0 if images.readouts is None else len(images.readouts)
+    if found != expected or (images.form.startswith("UNIT1") and images.uni is None):
+        raise InvalidInputError(
+            f"{found} readouts for a model of {model.n_readouts} in the form {images.form!r}; expected {expected}."
+        )
+
+
+def _field(table: ReadoutTable, form: InputForm, reference: int | None = None) -> Field:
+    if form in {"UNIT1", "UNIT1 and last magnitude"}:
+        table = table.of_pair()
+    likelihood = (
+        UniLikelihood(table)
+        if form == "UNIT1"
+        else ProductLikelihood.build(table, reference, free_of_scale=form == "magnitudes")
+    )
+    return Field(likelihood=likelihood, look_up=LookUp.build(table), pair=table.of_pair())
+
+
+def _planes_of_map(transmit: Map) -> Tensor | None:
+    """Return transmit fields that enclose those of a map; None where it has no usable value."""
+    low, high = TRANSMIT_RANGE
+    usable = transmit[(transmit >= low) & (transmit <= high)]
+    if not usable.size:
+        return None
+    first = math.floor(float(usable.min()) / PLANE_STEP)
+    last = max(math.ceil(float(usable.max()) / PLANE_STEP), first + 1)
+    return torch.arange(first, last + 1, dtype=torch.float64) * PLANE_STEP
+
+
+def _noise(images: ReadoutImages, table: ReadoutTable, options: PosteriorOptions) -> NoiseSD:
+    """Return the noise given, or that of the data."""
+    if options.noise_sd is not None:
+        return NoiseSD(value=options.noise_sd, origin="option --noise-sd")
+    if images.readouts is None:
+        if images.uni is None:
+            raise InvalidInputError("there are neither readouts nor UNIT1.")
+        return noise_of_uni(images.uni, table, None)
+    if images.form == "complex":
+        return noise_of_complex(images.readouts)
+    return noise_of_magnitudes(images.readouts, images.uni, table)
+
+
+def _fill(plan: Plan, maps: _Maps, chunk: slice) -> None:
+    """Fill the maps of one chunk of voxels."""
+    voxels = load(plan, chunk)
+    maps.status[chunk] = voxels.status.cpu()
+    for name, value in uni_of_all(plan, voxels).items():
+        getattr(maps, name)[chunk] = value.cpu()
+    kept = torch.nonzero(voxels.status == VoxelStatus.FITTED).squeeze(1)
+    for group in groups_of(plan, voxels, kept):
+        values = estimate_group(plan, voxels, group)
+        where = chunk.start + group.voxels.cpu()
+        for name, value in values.items():
+            target = getattr(maps, name)
+            target[where] = value.to(target.dtype).cpu()

@@ -1,0 +1,224 @@
+"""The noise of readouts, from what the images themselves show of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import stats
+from scipy.ndimage import uniform_filter
+
+from bids_t1.data.errors import InvalidInputError
+from bids_t1.data.estimate import NoiseSD
+from bids_t1.estimation.noise import (
+    FALSE_BACKGROUND,
+    MEDIAN_OF_NORMAL,
+    differences_without_steps,
+    find_background,
+    second_difference,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from bids_t1.data.shapes import Map, Measurements, VoxelFlags
+    from bids_t1.estimation.noise import Background
+    from bids_t1.estimation.posterior.readout_table import ReadoutTable
+
+SAMPLE = 50_000
+"""Voxels from which the noise is estimated."""
+
+FEWEST = 50
+"""Voxels below which nothing is estimated."""
+
+BRIGHT = 0.2
+"""Share of the highest energies from which a voxel holds signal."""
+
+TISSUE_DIFFERENCE = 0.15
+"""Second differences of S below this are tissue: S of pure noise is uniform, with an SD of 0.29."""
+
+NOISE_DIFFERENCE = 0.16
+"""Second difference of S, on average over the axes, from which a voxel is rough."""
+
+
+def noise_of_complex(readouts: Measurements) -> NoiseSD:
+    """Estimate the noise of complex readouts (readout, *voxels): from the background, else from the residuals.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is neither a background nor signal.
+    """
+    background = find_background(readouts)
+    if background is not None and background.is_rician:
+        return NoiseSD(value=background.sd, origin="background of the images")
+    flat = readouts.reshape(len(readouts), -1)
+    flat = flat[:, :: max(1, flat.shape[1] // SAMPLE)]
+    return NoiseSD(value=_residual_noise(flat), origin="phase differences between the readouts, in voxels with signal")
+
+
+def _residual_noise(flat: Measurements) -> float:
+    """Return the noise that no real signals with one common phase explain, whatever the relaxation time.
+
+    The products Re(conj(g_j) g_k) of n readouts are a matrix whose largest eigenvalue is what such signals explain;
+    the others hold n - 1 degrees of freedom of noise.
+    """
+    flat = flat[:, np.isfinite(flat).all(0)].astype(np.complex128)
+    energy = np.square(np.abs(flat)).sum(0)
+    bright = flat[:, energy > BRIGHT * np.quantile(energy, 0.98)] if energy.size else flat
+    if bright.shape[1] < FEWEST:
+        raise InvalidInputError(
+            f"{bright.shape[1]} voxels have signal; expected images of a head or phantom, or --noise-sd."
+        )
+    matrices = np.einsum("jv,kv->vjk", bright.conj(), bright).real
+    left = np.linalg.eigvalsh(matrices)[:, :-1].sum(1)
+    return float(np.sqrt(max(np.median(left), 0.0) / stats.chi2(len(flat) - 1).ppf(0.5)))
+
+
+def noise_of_magnitudes(magnitudes: Measurements, uni: Map | None, table: ReadoutTable) -> NoiseSD:
+    """Estimate the noise of one channel from the background, or from neighbours where they differ far less.
+
+    Parameters
+    ----------
+    magnitudes
+        (readout, *voxels); of one readout alone, with `uni`.
+    uni
+        S, (*voxels), where there is one.
+    table
+        Signals, at the nominal transmit field or the one nearest to it.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is neither air nor signal.
+    """
+    background = find_background(magnitudes)
+    try:
+        neighbours = noise_of_ratios(magnitudes) if uni is None else noise_of_uni(uni, table, _norm(magnitudes, uni))
+    except InvalidInputError:
+        if background is None:
+            raise
+        return _of(background)
+    if background is None or background.sd > FALSE_BACKGROUND * neighbours.value:
+        return replace(neighbours, origin=f"{neighbours.origin}, as no air was found")
+    return _of(background)
+
+
+def _of(background: Background) -> NoiseSD:
+    return NoiseSD(value=background.sd, origin="background of the magnitudes")
+
+
+def _norm(magnitudes: Measurements, uni: Map) -> Map:
+    """Return the norm of the first two readouts; of the last alone, the share of the other follows from S."""
+    energy = np.square(magnitudes[:2]).sum(0)
+    if len(magnitudes) == 1:
+        energy = energy / (0.5 + np.sqrt(np.clip(0.25 - np.square(uni), 0, None)))
+    norm: Map = np.sqrt(energy)
+    return norm
+
+
+def noise_of_ratios(magnitudes: Measurements) -> NoiseSD:
+    """Estimate the noise from second differences of the ratio of two magnitudes between neighbours.
+
+    The ratio holds neither coil nor M0. As an angle, atan2(m1, m2), it has the SD of the noise over the norm of both.
+
+    Parameters
+    ----------
+    magnitudes
+        (readout, *voxels); the first two are used.
+
+    Raises
+    ------
+    InvalidInputError
+        If too few voxels have signal.
+    """
+    first, second = (np.where(image > 0, image, np.nan).astype(np.float64) for image in magnitudes[:2])
+    norm = np.hypot(first, second)
+    angle = np.where(_is_bright(norm), np.arctan2(first, second), np.nan)
+    kept = differences_without_steps(angle, 1 / norm)
+    if len(kept) < FEWEST:
+        raise InvalidInputError(
+            f"there is no air to take the noise from, and {len(kept)} voxels have neighbours with signal; "
+            "expected images of a head or phantom. Give the noise with --noise-sd."
+        )
+    origin = "second differences of the ratio of the magnitudes between neighbouring voxels"
+    return NoiseSD(value=_sd_without_outliers(kept), origin=origin)
+
+
+def _is_bright(norm: Map) -> VoxelFlags:
+    """Say where there is signal, whatever the noise."""
+    known = norm[np.isfinite(norm)]
+    flags: VoxelFlags = norm > (math.sqrt(BRIGHT) * np.quantile(known, 0.98) if known.size else 0.0)
+    return flags
+
+
+def _sd_without_outliers(differences: NDArray[np.float64]) -> float:
+    """Return the SD of normal numbers among which anatomy and flow are outliers."""
+    value = float(np.median(np.abs(differences)) / MEDIAN_OF_NORMAL)
+    for _ in range(20):
+        inside = np.abs(differences) < 3 * value
+        value = float(np.sqrt(np.mean(np.square(differences[inside])) / 0.9733))
+    return value
+
+
+def noise_of_uni(uni: Map, table: ReadoutTable, amplitude: Map | None) -> NoiseSD:
+    """Estimate the noise from second differences of S between neighbours, which anatomy hardly has.
+
+    The SD of S is sqrt(1 - 4 S^2) times the noise over the norm of the readouts.
+
+    Parameters
+    ----------
+    uni
+        S, (x, y, z); NaN where there is none.
+    table
+        Signals, at the nominal transmit field or the one nearest to it.
+    amplitude
+        Norm of the readouts, in units of the images; None: the noise is returned relative to M0.
+
+    Raises
+    ------
+    InvalidInputError
+        If too few voxels look like tissue.
+    """
+    norm = _norm_at(uni, table) if amplitude is None else amplitude
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sensitivity = np.sqrt(np.clip(1 - 4 * np.square(uni), 0.02, None)) / norm
+    kept = differences_without_steps(
+        uni if amplitude is None else np.where(_is_bright(norm), uni, np.nan), sensitivity, TISSUE_DIFFERENCE
+    )
+    if len(kept) < FEWEST:
+        raise InvalidInputError(
+            f"{len(kept)} voxels of UNIT1 look like tissue; expected a head or phantom. Give the noise with --noise-sd."
+        )
+    value = _sd_without_outliers(kept)
+    unit = "M0, taken as the same everywhere" if amplitude is None else "the images"
+    return NoiseSD(value=value, origin=f"second differences of UNIT1 between neighbouring voxels, in units of {unit}")
+
+
+def looks_like_noise(uni: Map) -> VoxelFlags:
+    """Tell the background of an image of UNI alone: neighbours differ there as independent uniform numbers do.
+
+    The second difference of S is 0.23 in noise, on average over the axes. A voxel is background where most of the
+    5 x 5 x 5 voxels around are so rough: edges of tissues are rough too, but thin.
+    """
+    total, count = np.zeros(uni.shape, np.float32), np.zeros(uni.shape, np.float32)
+    for axis in (axis for axis in range(uni.ndim) if uni.shape[axis] > 2):  # noqa: PLR2004
+        inner = tuple(slice(1, -1) if other == axis else slice(None) for other in range(uni.ndim))
+        differences = np.abs(np.moveaxis(second_difference(np.moveaxis(uni, axis, 0)), 0, axis))
+        known = np.isfinite(differences)
+        total[inner] += np.where(known, differences, 0)
+        count[inner] += known
+    rough = (total > NOISE_DIFFERENCE * count).astype(np.float32)
+    flags: VoxelFlags = uniform_filter(rough, size=5, mode="nearest") > 0.5  # noqa: PLR2004 - most of them
+    return flags
+
+
+def _norm_at(uni: Map, table: ReadoutTable) -> Map:
+    """Return the norm of the readouts relative to M0 that S stands for, over the relaxation times of tissue."""
+    plane = int(np.argmin(np.abs(table.transmit.cpu().numpy() - 1)))
+    values, norms = table.uni[plane].cpu().numpy(), table.norms[plane].cpu().numpy()
+    order = np.argsort(values)
+    found: Map = np.interp(uni, values[order], norms[order])
+    return found

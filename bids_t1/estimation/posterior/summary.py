@@ -1,0 +1,189 @@
+"""From log densities on the nodes of a table to the numbers that describe a posterior."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from bids_t1.data.shapes import Posteriors, VoxelMask, Voxels
+    from bids_t1.estimation.posterior.readout_table import ReadoutTable
+
+QUANTILES = (0.025, 0.975)
+Z = 1.959964
+"""Half width of a 95 % interval of a normal distribution, in SDs."""
+
+STRIDE = 4
+"""Every so many nodes are looked at for modes: their width is that of the sequence's curve, not of the noise."""
+
+CANDIDATE = 6.0
+"""Log density below the maximum down to which another maximum is looked at."""
+
+VALLEY = 0.7
+"""Drop of log density between two modes from which they are separate: to half of the lower one."""
+
+SMALLEST_MODE = 0.05
+"""Probability of the smaller mode from which there are two."""
+
+LOWEST_MODE = -4.6
+"""Log density of the lower mode from which there are two, however narrow it is: 1 % of the higher one."""
+
+NEGLIGIBLE = -60.0
+"""Log density below the maximum that counts as this: what exp makes of much less is slow to compute with."""
+
+TINY = 1e-7
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Summary:
+    """What is kept of some voxels' posteriors."""
+
+    time: Voxels
+    """Maximum [s]."""
+
+    node: Voxels
+    """Its place among the nodes of the table, with fraction."""
+
+    mean: Voxels
+    time_sd: Voxels
+    lower: Voxels
+    upper: Voxels
+    two_modes: VoxelMask
+    at_limit: VoxelMask
+    """Whether the maximum is the first or last node."""
+
+
+def summarise(
+    log_density: Posteriors, table: ReadoutTable, precisely: Callable[[Tensor], Tensor] | None = None
+) -> Summary:
+    """Describe posteriors given as log density of the relaxation time at each node; the input is overwritten.
+
+    Where a posterior is narrower than the nodes it is normal, and its curvature at the maximum describes it.
+
+    Parameters
+    ----------
+    log_density
+        In single precision, (voxel, node).
+    table
+        The nodes.
+    precisely
+        Returns the log density at nodes (voxel, node) in double precision: the differences of three neighbours tell
+        where between nodes the maximum lies, and drown in the rounding of large numbers.
+    """
+    last = log_density.shape[1] - 1
+    highest, peak = log_density.max(dim=1)
+    at_limit = (peak == 0) | (peak == last)
+    inner = peak.clamp(1, last - 1)
+    neighbours = torch.stack([inner - 1, inner, inner + 1], dim=1)
+    around = (log_density.gather(1, neighbours) if precisely is None else precisely(neighbours)).unbind(1)
+    curvature = (2 * around[1] - around[0] - around[2]).clamp_min(TINY)
+    shift = ((around[2] - around[0]) / (2 * curvature)).clamp(-0.5, 0.5)
+    node = torch.where(at_limit, peak.to(shift.dtype), inner + shift)
+    curvature = curvature.float()
+    log_density.sub_(highest[:, None])
+    modes = _Modes.of(log_density)
+    weights = log_density.clamp_min_(NEGLIGIBLE).exp_().mul_(table.widths)
+    cumulative = weights.cumsum(1)
+    total = cumulative[:, -1]
+    mean, mean_square = (weights @ power / total for power in (table.times, table.times.square()))
+    time_sd = (mean_square - mean.square()).clamp_min(0.0).sqrt()
+    lower, upper = (_quantile(table, weights, cumulative, probability) for probability in QUANTILES)
+    two_modes = modes.both_matter(cumulative)
+    time = at_node(table.times.double(), node).float()
+    node = node.float()
+    narrow = (curvature > 1) & ~two_modes & ~at_limit
+    reach = Z / curvature.sqrt()
+    low, high = at_node(table.times, node - reach), at_node(table.times, node + reach)
+    return Summary(
+        time=time,
+        node=node,
+        mean=torch.where(narrow, time, mean),
+        time_sd=torch.where(narrow, (high - low) / (2 * Z), time_sd),
+        lower=torch.where(narrow, low, lower),
+        upper=torch.where(narrow, high, upper),
+        two_modes=two_modes,
+        at_limit=at_limit,
+    )
+
+
+def at_node(values: Tensor, node: Voxels) -> Voxels:
+    """Interpolate values of the nodes at places between them, through the three nearest."""
+    middle = node.round().long().clamp(1, len(values) - 2)
+    shift = node - middle
+    before, here, after = (values[middle + step] for step in (-1, 0, 1))
+    return here + shift * (after - before) / 2 + shift.square() * (after + before - 2 * here) / 2
+
+
+def _quantile(table: ReadoutTable, weights: Tensor, cumulative: Tensor, probability: float) -> Voxels:
+    """Interpolate the relaxation time below which lies a share of the posterior.
+
+    Between nodes the normal score of the distribution function is taken as linear, which is exact for a normal one;
+    at the ends of the range, which may cut a posterior off, the function itself. The function at a node is the
+    trapezoidal sum up to it, with the first correction of Euler and Maclaurin.
+    """
+    last = weights.shape[1] - 1
+    total = cumulative[:, -1:]
+    wanted = total * probability
+    centre = torch.searchsorted(cumulative, wanted).clamp(1, last - 1)
+    nodes = torch.cat([centre - 1, centre, centre + 1], dim=1)
+    here = weights.gather(1, nodes)
+    slope = (weights.gather(1, (nodes + 1).clamp(max=last)) - weights.gather(1, (nodes - 1).clamp(min=0))) / 24
+    inside = (nodes > 0) & (nodes < last)
+    reached = cumulative.gather(1, nodes) - torch.where(inside, here / 2 + slope, torch.where(nodes > 0, 0.0, here))
+    scores = torch.special.ndtri((reached / total).clamp(TINY, 1 - TINY))
+    target = float(torch.special.ndtri(torch.tensor(probability, dtype=torch.float64)))
+    second_half = (scores[:, 1] < target).long()[:, None]
+    left, right = scores.gather(1, second_half).squeeze(1), scores.gather(1, second_half + 1).squeeze(1)
+    share = (target - left) / (right - left).clamp_min(TINY)
+    at_end = ((centre == 1) & (second_half == 0) | (centre == last - 1) & (second_half == 1)).squeeze(1)
+    from_left, from_right = (reached.gather(1, second_half + step) - wanted for step in (0, 1))
+    linear = (-from_left / (from_right - from_left).clamp_min(TINY)).squeeze(1)
+    share = torch.where(at_end, linear, share).clamp(0.0, 1.0)
+    return at_node(table.times, nodes.gather(1, second_half).squeeze(1) + share)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Modes:
+    """Voxels whose density has a second maximum worth looking at."""
+
+    voxels: Tensor
+    """Their indices."""
+
+    valley: Tensor
+    """Node of the lowest density between the two highest maxima."""
+
+    is_high: VoxelMask
+    """Whether the lower maximum is not much lower."""
+
+    n_voxels: int
+
+    @classmethod
+    def of(cls, log_density: Posteriors) -> _Modes:
+        """Find the two highest maxima and the valley between them; the highest density is zero."""
+        coarse = log_density[:, ::STRIDE]
+        rises = coarse[:, 1:] > coarse[:, :-1]
+        edge = torch.ones_like(rises[:, :1])
+        is_mode = torch.cat([edge, rises], 1) & ~torch.cat([rises, ~edge], 1) & (coarse > -CANDIDATE)
+        voxels = torch.nonzero(is_mode.sum(1) > 1).squeeze(1)
+        coarse, is_mode = coarse[voxels], is_mode[voxels]
+        heights, places = torch.where(is_mode, coarse, -torch.inf).topk(2, dim=1)
+        low, high = places.min(1).values[:, None], places.max(1).values[:, None]
+        position = torch.arange(coarse.shape[1], device=coarse.device)[None]
+        between = torch.where((position >= low) & (position <= high), coarse, torch.inf)
+        depth, valley = between.min(dim=1)
+        deep = heights[:, 1] - depth > VALLEY
+        return cls(voxels[deep], valley[deep] * STRIDE, heights[deep, 1] > LOWEST_MODE, len(log_density))
+
+    def both_matter(self, cumulative: Tensor) -> VoxelMask:
+        """Tell for every voxel whether it has two modes of some density or probability."""
+        found = torch.zeros(self.n_voxels, dtype=torch.bool, device=cumulative.device)
+        of_modes = cumulative[self.voxels]
+        below = of_modes.gather(1, self.valley[:, None]).squeeze(1) / of_modes[:, -1]
+        found[self.voxels] = self.is_high | (torch.minimum(below, 1 - below) > SMALLEST_MODE)
+        return found

@@ -1,0 +1,54 @@
+"""How plots look, and how they become part of the page: SVG that follows the reader's dark or light theme."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+from bids_t1.report.figures.mosaic import data_uri
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Places are set by hand: matplotlib's constrained layout differs in the last digits from run to run, because its
+# solver keeps the unknowns in the order of their addresses, and the names of clipping paths follow these digits.
+WIDTH = 10.5
+"""Of all plots, as wide as the page [inch]."""
+
+# Mid-tones that stand out from white and from black: the page does not know which it will be.
+BLUE, ORANGE, GREEN, PURPLE, LINES = "#3d7ab8", "#d5731e", "#4c9a6a", "#a06aa8", "#8a9099"
+TEXT = "#30353b"
+
+SETTINGS: dict[Any, Any] = {
+    "svg.hashsalt": "bids_t1",
+    "svg.fonttype": "none",
+    "font.size": 9.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": LINES,
+    "xtick.color": LINES,
+    "ytick.color": LINES,
+    "xtick.labelcolor": TEXT,
+    "ytick.labelcolor": TEXT,
+    "axes.labelcolor": TEXT,
+    "text.color": TEXT,
+    "axes.titlesize": 9.0,
+    "axes.unicode_minus": True,
+}
+
+_THEME = (
+    "<style>"
+    "text{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif!important}"
+    "@media screen and (prefers-color-scheme:dark){text{fill:#d5d9de!important}}</style>"
+)
+
+
+def svg(figure: Figure) -> str:
+    """Return a figure as a data URI, the same bytes for the same figure."""
+    buffer = io.StringIO()
+    metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    figure.savefig(buffer, format="svg", transparent=True, metadata=metadata)
+    drawing = buffer.getvalue()
+    start = drawing.index("<svg")
+    inside = drawing.index(">", start) + 1
+    return data_uri("image/svg+xml", (drawing[start:inside] + _THEME + drawing[inside:]).encode())

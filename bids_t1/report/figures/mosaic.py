@@ -1,0 +1,216 @@
+"""Maps as pictures: one small PNG per slice, a colour bar, and words for those who cannot see them.
+
+The pictures hold voxels and nothing else. Letters, positions and numbers are text of the page, which can be
+read aloud, copied, enlarged and printed, and follows the reader's dark or light theme.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from bids_t1.data.estimate import VoxelStatus
+from bids_t1.report.figures import colours
+from bids_t1.report.words import wording
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from bids_t1.data.outputs import Output
+    from bids_t1.report.figures.orientation import Layout
+
+CRISP = 400
+"""Pixels along the longer side that pictures are enlarged to, by whole factors: voxels stay squares."""
+
+N_TICKS = 6
+
+MARK = colours.MISSING - 1
+"""Palette index of marked voxels; the lightest grey gives way to it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tile:
+    """One slice."""
+
+    source: str
+    """PNG as a data URI."""
+
+    width: int
+    height: int
+    """Size in pixels whose ratio is that of the millimetres."""
+
+    position: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColourBar:
+    """What the colours mean."""
+
+    source: str
+    label: str
+    no_value: str
+    """Colour of voxels without a value, as #rrggbb."""
+
+    ticks: tuple[tuple[float, str], ...]
+    """Place along the bar in percent, and the value there."""
+
+    beyond: str
+    """How many voxels lie beyond the ends; empty where none do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegendEntry:
+    """What one colour means, where there is no scale."""
+
+    colour: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapFigure:
+    """A map of one quantity."""
+
+    label: str
+    description: str
+    file: str
+    tiles: tuple[Tile, ...]
+    bar: ColourBar | None
+    alt: str
+    legend: tuple[LegendEntry, ...] = ()
+
+
+def draw_map(output: Output, values: NDArray[np.floating], layout: Layout, file: str) -> MapFigure:
+    """Draw a map in the colours of its row in the outputs table."""
+    limits = colours.limits_of(output.view, values)
+    table = colours.colour_table(output.view, limits)
+    finite = values[np.isfinite(values)]
+    median = wording.number(float(np.median(finite)), 3) if finite.size else "none, no voxel has a value"
+    name, _, unit = output.view.label.partition(" [")
+    return MapFigure(
+        label=output.view.label,
+        description=wording.typeset(output.description),
+        file=file,
+        tiles=_tiles(colours.indices(values, limits), table, layout),
+        bar=ColourBar(
+            source=_png(np.arange(colours.N_COLOURS, dtype=np.uint8)[None], table),
+            label=output.view.label,
+            no_value=colours.hexadecimal(table[colours.MISSING]),
+            ticks=_ticks(limits),
+            beyond=_beyond(finite, limits),
+        ),
+        alt=f"{name}, {layout.plane.name} slice; median {median} {unit.rstrip(']')}".rstrip(),
+    )
+
+
+def draw_marks(
+    output: Output, marked: NDArray[np.bool_], background: NDArray[np.uint8], layout: Layout, file: str
+) -> MapFigure:
+    """Draw marked voxels over a picture in shades of grey (palette indices), on the slices that hold most of them."""
+    codes = np.where(
+        marked, MARK, np.where(background == colours.MISSING, colours.MISSING, background - (background == MARK))
+    )
+    table = colours.colour_table(replace(output.view, colour_map="grey"), (0.0, 1.0))
+    table[MARK] = colours.STATUS_COLOURS[VoxelStatus.TWO_MODES]
+    count = int(marked.sum())
+    meaning = f"{output.view.label}: {wording.grouped(count)} {'voxel' if count == 1 else 'voxels'}"
+    return MapFigure(
+        label=output.view.label,
+        description=wording.typeset(output.description),
+        file=file,
+        tiles=_tiles(codes.astype(np.uint8), table, layout),
+        bar=None,
+        alt=f"{meaning} in the whole image, marked over an {layout.plane.name} slice",
+        legend=(
+            LegendEntry(colour=colours.hexadecimal(table[MARK]), meaning=meaning),
+            LegendEntry(colour=colours.hexadecimal(table[colours.MISSING]), meaning="no value"),
+        ),
+    )
+
+
+def draw_status(output: Output, status: NDArray[np.integer], layout: Layout, file: str) -> MapFigure:
+    """Draw the map of why voxels have, or have not, an estimate."""
+    return MapFigure(
+        label=output.view.label,
+        description=wording.typeset(output.description),
+        file=file,
+        tiles=_tiles(status.astype(np.uint8), colours.status_table(), layout),
+        bar=None,
+        alt=f"Status of each voxel, {layout.plane.name} slice; the table beside it gives the numbers",
+    )
+
+
+def data_uri(kind: str, content: bytes) -> str:
+    """Return content that stands in the page itself, so that the page can be mailed as one file."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _tiles(codes: NDArray[np.uint8], table: NDArray[np.uint8], layout: Layout) -> tuple[Tile, ...]:
+    pictures = (layout.picture(codes, index).astype(np.uint8) for index in layout.slices)
+    return tuple(
+        tile(picture, table, layout.pixel_size, position)
+        for picture, position in zip(pictures, layout.positions, strict=True)
+    )
+
+
+def tile(picture: NDArray[np.uint8], table: NDArray[np.uint8], pixel_size: tuple[float, float], position: str) -> Tile:
+    """Return one slice of palette indices; `pixel_size` gives its proportions."""
+    rows, columns = picture.shape
+    width, height = columns * pixel_size[0], rows * pixel_size[1]
+    scale = CRISP / max(width, height)
+    return Tile(
+        source=_png(enlarged(picture), table),
+        width=max(1, round(width * scale)),
+        height=max(1, round(height * scale)),
+        position=position,
+    )
+
+
+def enlargement(shape: tuple[int, ...]) -> int:
+    """Return the whole factor by which a picture is enlarged."""
+    return max(1, round(CRISP / max(shape)))
+
+
+def enlarged(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a picture whose voxels are squares of several pixels."""
+    factor = enlargement(picture.shape)
+    return picture.repeat(factor, 0).repeat(factor, 1)
+
+
+def _png(picture: NDArray[np.uint8], table: NDArray[np.uint8]) -> str:
+    """Return a picture of palette indices: a third of the size of one in full colour."""
+    rows, columns = picture.shape
+    image = Image.frombytes("P", (columns, rows), np.ascontiguousarray(picture).tobytes())
+    image.putpalette(table.tobytes())
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", optimize=True)
+    return data_uri("image/png", buffer.getvalue())
+
+
+def _ticks(limits: tuple[float, float]) -> tuple[tuple[float, str], ...]:
+    """Return round values along a colour bar, its ends included."""
+    lower, upper = limits
+    step = _round_step((upper - lower) / N_TICKS)
+    inner = np.arange(math.ceil(lower / step), math.floor(upper / step + 1e-9) + 1) * step
+    return tuple((round(100 * (float(v) - lower) / (upper - lower), 3), f"{round(float(v), 9):g}") for v in inner)
+
+
+def _round_step(smallest: float) -> float:
+    unit = 10.0 ** math.floor(math.log10(smallest))
+    return next(factor * unit for factor in (1.0, 2.0, 2.5, 5.0, 10.0) if smallest <= factor * unit * (1 + 1e-9))
+
+
+def _beyond(finite: NDArray[np.floating], limits: tuple[float, float]) -> str:
+    """Say how many values the ends of the colour bar hide."""
+    below, above = int((finite < limits[0]).sum()), int((finite > limits[1]).sum())
+    parts = [
+        f"{wording.percent(count, finite.size)} of values {side} {limit:g}"
+        for count, side, limit in ((below, "below", limits[0]), (above, "above", limits[1]))
+        if count
+    ]
+    return f"{wording.listed(parts)}, in the colour of the end" if parts else ""

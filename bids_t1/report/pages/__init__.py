@@ -1,0 +1,1 @@
+"""Whole pages: of a participant, of all participants, of a calibration model."""

@@ -1,0 +1,109 @@
+"""One HTML page per participant, with everything in it. Read `render_page` first.
+
+Pictures are embedded as data URIs, not files beside the page: a page that is mailed or moved still shows
+everything, and no picture can end up beside another participant's text. The page loads nothing and runs
+nothing, so it opens offline and in strict viewers, and the same result gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from bids_t1.data.errors import CannotCreateOutputError
+from bids_t1.report.figures.agreement_plots import SOLID
+from bids_t1.report.figures.overlay import legend
+from bids_t1.report.sections import regions
+from bids_t1.report.sections.comparison import describe_comparison
+from bids_t1.report.sections.run import TITLES, describe_run
+from bids_t1.report.sections.tissues import describe_tissues
+from bids_t1.report.voices.methods import write_methods
+from bids_t1.report.words import wording
+from bids_t1.report.words.quantity import QUANTITIES, T1
+from bids_t1.storage import write_whole
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from jinja2 import Template
+
+    from bids_t1.data.result import ParticipantResult
+    from bids_t1.report.sections.comparison import ComparisonSection
+    from bids_t1.report.sections.tissues import TissueSection
+
+
+def write_page(result: ParticipantResult, out_dir: Path) -> Path:
+    """Write the page of one participant, whole or not at all, and return its path.
+
+    Raises
+    ------
+    CannotCreateOutputError
+        If there is no folder to write to.
+    InputOutputError
+        If the page cannot be written.
+    """
+    page = out_dir / f"sub-{result.participant}.html"
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotCreateOutputError(
+            f"{out_dir}: cannot be written ({error.strerror}). Check the output folder."
+        ) from error
+    write_whole(page, render_page(result))
+    return page
+
+
+def render_page(result: ParticipantResult) -> str:
+    """Return the page of one participant as HTML."""
+    sections = [describe_run(run, number) for number, run in enumerate(result.runs, 1)]
+    quantities = [quantity for quantity in QUANTITIES if quantity in {section.quantity for section in sections}]
+    tissues = describe_tissues(result)
+    comparisons = [describe_comparison(one, result, number) for number, one in enumerate(result.comparisons, 1)]
+    together: list[TissueSection | ComparisonSection] = [*([tissues] if tissues else []), *comparisons]
+    every = [*together, *sections]
+    cautioned = [section for section in every if section.cautions]
+    sessions = dict.fromkeys(run.name.get("ses") for run in result.runs)
+    return template("page.html.j2").render(
+        result=result,
+        sessions=[session for session in sessions if session is not None],
+        runs=sections,
+        tissues=tissues,
+        comparisons=comparisons,
+        together=together,
+        tissue_legend=legend(SOLID),
+        headlines=regions.headlines(result.regions),
+        headline_tissues=[tissue.meaning for tissue in regions.HEADLINE],
+        quantities=quantities,
+        measured=wording.listed([quantity.name for quantity in quantities]) or T1.name,
+        methods=write_methods(result) if result.runs else None,
+        methods_of=_methods_of(result),
+        cautioned=cautioned,
+        n_cautions=sum(len(section.cautions) for section in cautioned),
+        n_warnings=len(result.warnings) + sum(len(section.warnings) for section in every),
+    )
+
+
+@cache
+def template(name: str) -> Template:
+    """Return a page without its contents; compiling it takes as long as filling it."""
+    # Series descriptions and messages come from outside: everything is escaped.
+    environment = Environment(
+        loader=PackageLoader("bids_t1.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["counted"] = wording.counted
+    environment.filters["typeset"] = wording.typeset
+    environment.filters["without_folders"] = wording.without_folders
+    return environment.get_template(name)
+
+
+def _methods_of(result: ParticipantResult) -> str:
+    """Return the sequences of the runs, for the head of the page."""
+    names = dict.fromkeys(TITLES.get(run.sequence, run.sequence) for run in result.runs)
+    names = dict.fromkeys(name if name.isupper() else name.lower() for name in names)
+    return f", from {wording.listed(list(names))}" if names else ""

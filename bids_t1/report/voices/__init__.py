@@ -1,0 +1,1 @@
+"""What the page says of each sequence: cautions, methods, where values come from."""

@@ -1,0 +1,152 @@
+"""The methods section of MP2RAGE and MP3RAGE runs, written from what was really done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bids_t1.report.figures.cycle import Cycle, numbers_of
+from bids_t1.report.voices import transmit
+from bids_t1.report.voices.origins import efficiency, prior_of, voxels_without_map
+from bids_t1.report.words import literature, wording
+
+if TYPE_CHECKING:
+    from bids_t1.data.result import RunResult
+    from bids_t1.report.words.literature import References
+
+SEQUENCES = frozenset({"MP2RAGE", "MP3RAGE"})
+
+LIKELIHOODS = {
+    "complex": "The likelihood was that of the complex images of all readouts with Gaussian noise; the complex "
+    "amplitude of the voxel, with a flat prior, was integrated out in closed form.",
+    "UNIT1 and magnitudes": "The likelihood was that of complex readouts with Gaussian noise, whose products are known "
+    "from UNI and the magnitudes; the complex amplitude of the voxel, with a flat prior, was integrated out in closed "
+    "form.",
+    "UNIT1 and last magnitude": "The likelihood was that of readouts with Gaussian noise, reconstructed from UNI and "
+    "the last magnitude: the readouts were taken as in phase or in opposition, and both ratios of theirs that UNI "
+    "allows entered; the complex amplitude of the voxel, with a flat prior, was integrated out in closed form.",
+    "UNIT1": "The likelihood was the exact probability density of UNI under Gaussian noise in the complex readouts, in "
+    "closed form; for want of magnitudes, the ratio of M0 to the noise was taken as the same in every voxel.",
+    "magnitudes": "The likelihood was that of readouts with Gaussian noise, summed over the signs that magnitudes have "
+    "lost; the amplitude of the voxel had a prior of its logarithm that was learned from the image by expectation and "
+    "maximisation.",
+}
+"""What was compared with the model, by form of the input."""
+
+
+def paragraphs_of(run: RunResult, references: References) -> tuple[str, ...]:
+    """Return acquisition, signal model, estimation and uncertainty of a run; empty ones where nothing is known."""
+    return (_acquisition(run), _model(run, references), _estimation(run, references), _summaries(run, references))
+
+
+def _acquisition(run: RunResult) -> str:
+    cycle = Cycle.from_record(run.record)
+    field_strength, echo_time = run.record.get("MagneticFieldStrength"), run.record.get("EchoTime")
+    place = f" at {wording.number(field_strength)} T" if isinstance(field_strength, int | float) else ""
+    parts = [] if cycle is None else _timing(cycle)
+    if isinstance(echo_time, int | float):
+        parts.append(f"an echo time of {wording.number(1000 * echo_time)} ms")
+    parts.append(f"voxels of {' x '.join(wording.number(size, 3) for size in run.grid.voxel_sizes)} mm")
+    return f"{run.sequence} images{place} had {wording.listed(parts)}."
+
+
+def _timing(cycle: Cycle) -> list[str]:
+    trains = cycle.trains
+    spacings = dict.fromkeys(wording.number(1000 * train.excitation_time) for train in trains)
+    counts = dict.fromkeys(f"{wording.number(t.before)} + {wording.number(t.after)}" for t in trains)
+    angles = ", ".join(f"{train.flip_angle:g}°" for train in trains)
+    return [
+        f"a cycle of {wording.number(cycle.duration)} s",
+        f"inversion times of {wording.times(train.inversion_time for train in trains)}",
+        f"flip angles of {angles}",
+        f"{', '.join(counts)} excitations before and after the k-space centre, {', '.join(spacings)} ms apart",
+    ]
+
+
+def _model(run: RunResult, references: References) -> str:
+    text = (
+        "The signal of each readout was that of the steady state of inversion, delays and gradient-echo trains "
+        f"{references.cite(literature.MARQUES)}, generalised to any number of readouts, with an inversion "
+        "efficiency of "
+    )
+    if not (value := efficiency(run.record)):
+        return ""
+    if not run.record.get("InversionEfficiencySlope"):
+        return f"{text}{value}."
+    return (
+        f"{text}{value}, because magnetisation transfer makes the apparent efficiency depend on R1 = 1/T1 "
+        f"{references.cite(literature.OLSSON)}."
+    )
+
+
+def _estimation(run: RunResult, references: References) -> str:
+    limits = numbers_of(run.record.get("SearchRange"))
+    where = f" between {wording.number(limits[0])} and {wording.number(limits[-1])} s" if limits else ""
+    shape = run.record.get("T1Prior")
+    prior = f"T1 had a {shape} prior{where}." if isinstance(shape, str) else ""
+    likelihood = LIKELIHOODS.get(str(run.record.get("DataKind")), "")
+    return " ".join(filter(None, (likelihood, _noise(run), prior, _inversion(run), _transmit(run, references))))
+
+
+def _inversion(run: RunResult) -> str:
+    sd = run.record.get("InversionEfficiencySD")
+    if not isinstance(sd, int | float) or not sd:
+        return ""
+    return f"The inversion efficiency was integrated over a normal prior with an SD of {sd:g}."
+
+
+def _noise(run: RunResult) -> str:
+    match run.record.get("NoiseSD"):
+        case {"Origin": str(origin)}:
+            given = origin.startswith("option")
+            return "The noise SD was given." if given else f"The noise SD was taken from the {origin}."
+        case _:
+            return ""
+
+
+def _transmit(run: RunResult, references: References) -> str:
+    prior, n_without = prior_of(run), voxels_without_map(run)
+    measured = "" if n_without is None else _measured(run, references)
+    if prior is None or n_without == 0:
+        return measured
+    mean, sd, limits = prior
+    within = f", cut off at {limits[0]:g} and {limits[-1]:g}" if limits else ""
+    how = (
+        f"was integrated over a normal prior, {wording.plus_minus(mean, sd)} of nominal{within}"
+        if sd
+        else f"was taken as {mean:g} of nominal"
+    )
+    if measured:
+        return f"{measured} Where the map has no value, B1+ {how}."
+    return f"No map of the transmit field B1+ was used: it {how}."
+
+
+def _measured(run: RunResult, references: References) -> str:
+    """Say how B1+ was measured and where it was continued."""
+    method, extrapolated = transmit.method_of(run), transmit.extrapolated_share(run)
+    text = (
+        f"The transmit field B1+ was measured with {method.name} {references.cite(*method.works)}."
+        if method
+        else "The transmit field B1+ was that of a measured map."
+    )
+    if extrapolated and extrapolated[0]:
+        text += (
+            f" In {wording.percent(*extrapolated)} of the fitted voxels it was not measured but continued from their "
+            "neighbourhood."
+        )
+    return text
+
+
+def _summaries(run: RunResult, references: References) -> str:
+    text = (
+        "T1 is the maximum of the posterior; its mean, its standard deviation and its central 95 % credible interval "
+        "were computed as well. Voxels whose posterior has two separate modes are marked. Confidence is the likelihood "
+        f"of UNI over itself plus that of a uniform UNI {references.cite(literature.SAUNDERS)}."
+    )
+    if "robust_uni" in run.maps:
+        beta = run.record.get("RobustBeta")
+        chosen = f" with β = {wording.number(beta)}, chosen from the noise" if isinstance(beta, int | float) else ""
+        text += (
+            f" Robust UNI suppresses the noise of the background{chosen} {references.cite(literature.OBRIEN)}; "
+            "it has no part in T1."
+        )
+    return text

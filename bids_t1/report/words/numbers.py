@@ -1,0 +1,173 @@
+"""The numbers of a run that fit on one line each, and what they mean."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bids_t1.data.estimate import VoxelStatus
+from bids_t1.report.words import wording
+from bids_t1.report.words.quantity import quantity_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from bids_t1.data.result import RunResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Number:
+    """One number with its name and remarks."""
+
+    label: str
+    value: str
+    remarks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """The numbers of a run, and the note below them."""
+
+    numbers: tuple[Number, ...]
+    note: str
+
+
+def trusted(run: RunResult) -> NDArray[np.bool_]:
+    """Tell voxels that count in medians and histogram: those with a value and without low confidence."""
+    times = run.maps.get("time", np.full(run.grid.shape, np.nan))
+    status = run.maps.get("status", np.zeros(run.grid.shape, np.uint8))
+    counts: NDArray[np.bool_] = np.isfinite(times) & (status != VoxelStatus.LOW_CONFIDENCE)
+    return counts
+
+
+BENDS = {
+    "IRT1": "motion, partial volume, magnetisation transfer",
+    "MEGRE": "differences of the magnetic field across the voxel, motion, partial volume, several pools of water",
+}
+"""What makes the curve another one than that of the model, by sequence."""
+
+DEPHASING = (
+    " T2* is that of the voxel as it was imaged: where the field changes across it, near the sinuses and the ear "
+    "canals and most along its longest edge, spins lose their common phase, and T2* is shorter than that of the "
+    "tissue. Nothing was corrected for this."
+)
+
+
+def summarise(run: RunResult) -> Summary:
+    """Return the numbers of a run that was fitted curve by curve."""
+    name = quantity_of(run.sequence).name
+    factor, degrees = (run.record.get(key) for key in ("IntervalFactor", "DegreesOfFreedom"))
+    interval = f"{factor:.2f}" if isinstance(factor, int | float) else ""
+    freedom = wording.counted(degrees, "degree") if isinstance(degrees, int) else "known degrees"
+    of_interval = (
+        f" The SD is that of one voxel's {name}, from the scatter of its own measurements about the curve. A 95 % "
+        f"interval is {name} ± {interval} SD: Student's t with {freedom} of freedom, because that scatter is itself "
+        "known from few measurements. It covers the scatter about the curve, not what bends or shifts the curve as a "
+        f"whole: {BENDS.get(run.sequence, BENDS['IRT1'])}."
+        if interval
+        else ""
+    )
+    limit = DEPHASING if run.sequence == "MEGRE" else ""
+    return Summary(
+        numbers=(
+            _median_time(run, f"Median {name} of fitted voxels"),
+            Number(
+                label=f"Median SD of {name}",
+                value=_median(run, "time_sd"),
+                remarks=(f"95 % interval: ± {interval} SD" if interval else "of a single voxel",),
+            ),
+            _share_with_estimate(run, "Voxels fitted"),
+        ),
+        note="These numbers are of every fitted voxel, fluid and tissue outside the brain included: no brain mask was "
+        f"applied.{limit}{of_interval}",
+    )
+
+
+def summarise_posterior(run: RunResult) -> Summary:
+    """Return the numbers of a run whose posterior of T1 was computed."""
+    n_estimates = _n_estimates(run)
+    low, at_limit, two_modes = (
+        run.status_counts.get(status.name, 0)
+        for status in (VoxelStatus.LOW_CONFIDENCE, VoxelStatus.AT_PRIOR_LIMIT, VoxelStatus.TWO_MODES)
+    )
+    if "two_modes" in run.maps:  # the status tells low confidence first
+        two_modes = int((run.maps["two_modes"] > 0).sum())
+    return Summary(
+        numbers=(
+            _median_time(run, "Median T1"),
+            Number(label="Median SD of T1", value=_median(run, "time_sd"), remarks=(_width(run),)),
+            _share_with_estimate(run, "Voxels with an estimate"),
+            _share("Two T1 fit the data", two_modes, n_estimates, "marked in a map below"),
+            _share("Most probable T1 at a limit", at_limit, n_estimates, "of the range that was searched"),
+            _share("Low confidence", low, n_estimates, "left out of medians and histogram"),
+        ),
+        note="No brain mask was applied: fluid and tissue outside the brain are included. The 95 % interval is a "
+        "credible interval: given the data, the noise and the priors, T1 lies between the maps of its lower and its "
+        "upper limit with a probability of 95 %. It need not be symmetric about T1, nor a multiple of the SD. "
+        f"{_covered(run)} It does not cover a wrong timing, {_uncovered(run)}motion, partial volume and magnetisation "
+        "transfer.",
+    )
+
+
+def _covered(run: RunResult) -> str:
+    covered = ["the noise of the images"]
+    if sd := run.record.get("InversionEfficiencySD"):
+        covered.append(f"an inversion efficiency with an SD of {sd}")
+    prior = run.record.get("TransmitFieldPrior")
+    if isinstance(prior, dict) and prior.get("SD"):
+        where = " where it was not measured" if "TransmitField" in run.record else ""
+        covered.append(f"the unknown B1+{where}")
+    return f"It covers {wording.listed(covered)}."
+
+
+def _uncovered(run: RunResult) -> str:
+    return "" if run.record.get("InversionEfficiencySD") else "a wrong inversion efficiency, "
+
+
+def _median_time(run: RunResult, label: str) -> Number:
+    quantity = quantity_of(run.sequence)
+    times = run.maps["time"][trusted(run)] if "time" in run.maps else np.empty(0)
+    lower, median, upper = map(float, np.percentile(times, (25, 50, 75)) if times.size else (np.nan,) * 3)
+    quartiles = f"{quantity.written(lower, unit=False)} to {quantity.written(upper)}" if times.size else "not available"
+    return Number(label=label, value=quantity.written(median), remarks=(f"middle half {quartiles}",))
+
+
+def _median(run: RunResult, quantity: str) -> str:
+    values = run.maps.get(quantity, np.full(run.grid.shape, np.nan))[trusted(run)]
+    values = values[np.isfinite(values)]
+    return quantity_of(run.sequence).written(float(np.median(values)) if values.size else math.nan)
+
+
+def _width(run: RunResult) -> str:
+    if not {"lower", "upper"} <= set(run.maps):
+        return "of a single voxel"
+    width = (run.maps["upper"] - run.maps["lower"])[trusted(run)]
+    width = width[np.isfinite(width)]
+    written = quantity_of(run.sequence).written(float(np.median(width))) if width.size else ""
+    return f"median width of the 95 % interval {written}" if written else ""
+
+
+def _n_estimates(run: RunResult) -> int:
+    return sum(run.status_counts.get(status.name, 0) for status in VoxelStatus if status.has_estimate)
+
+
+def _share_with_estimate(run: RunResult, label: str) -> Number:
+    n_estimates = _n_estimates(run)
+    n_signal = sum(run.status_counts.values()) - run.status_counts.get(VoxelStatus.NO_SIGNAL.name, 0)
+    n_undecided = run.status_counts.get(VoxelStatus.POLARITY_UNDECIDED.name, 0)
+    remarks = [f"{wording.grouped(n_estimates)} of {wording.grouped(n_signal)} voxels not taken as background"]
+    if n_undecided:
+        remarks.append(f"{wording.percent(n_undecided, n_estimates)} of them with two choices of sign")
+    return Number(label=label, value=wording.percent(n_estimates, n_signal), remarks=tuple(remarks))
+
+
+def _share(label: str, count: int, n_estimates: int, remark: str) -> Number:
+    voxels = f"{wording.grouped(count)} voxels" if count != 1 else "1 voxel"
+    return Number(
+        label=label,
+        value=wording.percent(count, n_estimates),
+        remarks=(f"{voxels}, {remark}",) if count else ("no voxel",),
+    )
