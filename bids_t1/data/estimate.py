@@ -27,6 +27,7 @@ class VoxelStatus(IntEnum):
     AT_PRIOR_LIMIT = 9
     LOW_CONFIDENCE = 10
     INVERSION_DOUBTFUL = 11
+    SHARE_AT_BOUND = 12
 
     @property
     def has_estimate(self) -> bool:
@@ -39,6 +40,7 @@ class VoxelStatus(IntEnum):
             VoxelStatus.AT_PRIOR_LIMIT,
             VoxelStatus.LOW_CONFIDENCE,
             VoxelStatus.INVERSION_DOUBTFUL,
+            VoxelStatus.SHARE_AT_BOUND,
         }
 
     @property
@@ -57,6 +59,7 @@ class VoxelStatus(IntEnum):
             VoxelStatus.AT_PRIOR_LIMIT: "fitted, with the most probable T1 at a limit of the prior",
             VoxelStatus.LOW_CONFIDENCE: "fitted, but the data are no likelier than under noise alone",
             VoxelStatus.INVERSION_DOUBTFUL: "fitted, but inversion doubtful: B1+ is below what the pulse needs",
+            VoxelStatus.SHARE_AT_BOUND: "fitted, with the pool size ratio at a bound of its range",
         }[self]
 
 
@@ -128,7 +131,7 @@ class Estimate:
     """Norm of the residuals over the norm of the measurements."""
 
     share: Map
-    """Coefficient of the companion over the last one; zero where the model has none."""
+    """Coefficient of the companion over the last one, or share of the second pool; zero where the model has none."""
 
     status: Labels
     """A `VoxelStatus` per voxel."""
@@ -139,6 +142,8 @@ class Estimate:
     noise: NoiseLevels
     learned_ratio: LearnedRatio | None = None
     device: str = "cpu"
+    share_sd: Map | None = None
+    """Standard deviation of the share of a second pool; None where the model has none."""
 
     @property
     def rate(self) -> Map:

@@ -25,6 +25,9 @@ Times = Float[Tensor, "*time"]
 Columns = Float[Tensor, "coefficient measurement *time"]
 """Columns of B, one per linear coefficient, at each value of the nonlinear unknown."""
 
+SurfaceSlopes = Float[Tensor, "unknown coefficient measurement *time"]
+"""Derivatives of the columns of B with respect to each of two nonlinear unknowns."""
+
 TimeColumns = Float[Tensor, "measurement *time"]
 """One column of B at each value of the nonlinear unknown."""
 

@@ -55,6 +55,7 @@ PLAUSIBLE: Mapping[str, Plausible] = {
     "RepetitionTime": TIME,
     "RepetitionTimePreparation": TIME,
     "RepetitionTimeInversion": TIME,
+    "RecoveryTime": TIME,
     "RepetitionTimeExcitation": Plausible(5e-4, LONGEST_TIME),
     "EchoTime": Plausible(5e-5, 1.0),
     "MixingTime": TIME,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from bids_t1.data.shapes import Columns, Readouts, TimeColumns, Times
+    from bids_t1.data.shapes import Columns, Readouts, SurfaceSlopes, TimeColumns, Times
 
 
 class Companion(Protocol):
@@ -56,6 +56,48 @@ class SignalModel(Protocol):
 
     def columns(self, time: Times) -> tuple[Columns, Columns]:
         """Return B and its derivative with respect to log T, at each T of `time` [s]."""
+        ...
+
+
+@runtime_checkable
+class SurfaceModel(Protocol):
+    """A signal that is linear in two coefficients and nonlinear in a time and in the share of a second pool.
+
+    The noise-free signal is ``y = sum_k c_k B_k(T, F)``, with T the relaxation time and F the share.
+    """
+
+    @property
+    def n_measurements(self) -> int:
+        """Number of measurements, the length of one column of B."""
+        ...
+
+    @property
+    def n_coefficients(self) -> int:
+        """Number of linear coefficients: two."""
+        ...
+
+    @property
+    def ratio_bounds(self) -> tuple[float, float]:
+        """Range of the second coefficient over the first."""
+        ...
+
+    @property
+    def usual_ratios(self) -> tuple[float, ...]:
+        """Ratios that are common, from which a fit may start."""
+        ...
+
+    @property
+    def share_bounds(self) -> tuple[float, float]:
+        """Range of the share; equal where it is no unknown."""
+        ...
+
+    @property
+    def changes_sign(self) -> bool:
+        """Whether the signal may be negative, so that magnitudes have lost something."""
+        ...
+
+    def surface(self, time: Times, share: Times) -> tuple[Columns, SurfaceSlopes]:
+        """Return B, and its derivatives with respect to log T and to the share, at each T [s] and F."""
         ...
 
 

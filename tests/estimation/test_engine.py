@@ -20,6 +20,7 @@ from bids_t1.sequences.inversion_recovery import InversionRecovery
 from tests.estimation.scenes import INVERSION_TIMES, MODEL, REPETITION_TIME, scene, signal
 
 if TYPE_CHECKING:
+    from bids_t1.data.acquisition import Kind
     from bids_t1.data.shapes import Columns, Times
 
 OPTIONS = EstimationOptions()
@@ -158,9 +159,25 @@ def test_voxels_that_cannot_be_fitted_say_why() -> None:
 def test_no_degrees_of_freedom_means_no_error_bar_rather_than_a_wrong_one() -> None:
     three = InversionRecovery(inversion_times=(0.1, 0.8, 3.0), repetition_times=(12.0,) * 3)
     clean = 1 - 1.9 * np.exp(-np.array(three.inversion_times)[:, None] / truth(1000))
-    found = estimate(three, clean.astype(np.float32), "real", OPTIONS)
+    found = estimate(three, clean.astype(np.float32)[:, :100], "real", OPTIONS)
     assert found.degrees_of_freedom == 0
     assert np.isnan(found.time_sd).all()
+
+
+@pytest.mark.parametrize("kind", ["real", "complex"])
+def test_without_degrees_of_freedom_the_error_bar_is_that_of_the_noise_between_neighbours(kind: Kind) -> None:
+    three, rng = (
+        InversionRecovery(inversion_times=(0.1, 0.8, 3.0), repetition_times=(12.0,) * 3),
+        np.random.default_rng(3),
+    )
+    times = np.array(three.inversion_times)[:, None, None]
+    t1 = np.linspace(0.8, 1.6, 60)[:, None] * np.ones(60)
+    images = (1 - 1.9 * np.exp(-times / t1)).astype(np.float32) + rng.normal(0, 0.01, (3, 60, 60)).astype(np.float32)
+    if kind == "complex":
+        images = (images + 1j * rng.normal(0, 0.01, images.shape)).astype(np.complex64)
+    found = estimate(three, images, kind, OPTIONS)
+    score = (found.time - t1) / found.time_sd
+    assert np.std(score) == pytest.approx(1, abs=0.15)
 
 
 @dataclass(frozen=True)

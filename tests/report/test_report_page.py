@@ -38,6 +38,7 @@ def test_every_status_that_can_occur_is_explained() -> None:
         VoxelStatus.AT_PRIOR_LIMIT,
         VoxelStatus.LOW_CONFIDENCE,
         VoxelStatus.INVERSION_DOUBTFUL,
+        VoxelStatus.SHARE_AT_BOUND,
     }
     assert all((status.meaning in text) == (status not in of_other_sequences) for status in VoxelStatus)
 

@@ -1,1 +1,1 @@
-"""Curves over one relaxation time: variable projection. Read `engine` first."""
+"""Curves over one relaxation time, and a second pool: variable projection. Read `engine` first."""

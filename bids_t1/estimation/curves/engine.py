@@ -12,12 +12,14 @@ from scipy import stats
 
 from bids_t1.data.errors import InvalidInputError, NoSignalError
 from bids_t1.data.estimate import Estimate, LearnedRatio, NoiseLevels, VoxelStatus
+from bids_t1.data.signal_model import SurfaceModel
 from bids_t1.estimation.chunks import choose_device, for_each_chunk
 from bids_t1.estimation.curves.dictionary import Dictionary, build_dictionaries
 from bids_t1.estimation.curves.polarity import Solution, real_part, solve_signed, solve_unsigned
 from bids_t1.estimation.curves.ratio_prior import learn_ratio_prior
 from bids_t1.estimation.curves.refinement import TINY, Problem
 from bids_t1.estimation.curves.rician import refine_rician
+from bids_t1.estimation.curves.surface import SurfaceAtoms, SurfaceFit, SurfaceProblem, solve_surface
 from bids_t1.estimation.noise import (
     FALSE_BACKGROUND,
     Background,
@@ -92,11 +94,14 @@ class EstimationOptions:
 class _Plan:
     """Everything that is decided once, before the voxels."""
 
-    model: SignalModel
+    model: SignalModel | SurfaceModel
     options: EstimationOptions
     kind: Kind
     device: torch.device
     dictionaries: tuple[Dictionary, ...]
+    atoms: tuple[SurfaceAtoms, ...]
+    """In place of dictionaries, where there is a second pool: one."""
+
     noise: NoiseLevels
     degrees_of_freedom: int
     prior: RatioPrior | None = None
@@ -114,11 +119,14 @@ class _Maps:
     residual: torch.Tensor
     relative_error: torch.Tensor
     share: torch.Tensor
+    share_sd: torch.Tensor
+    """Nothing but NaN where there is no second pool."""
+
     status: torch.Tensor
 
 
 def estimate(
-    model: SignalModel,
+    model: SignalModel | SurfaceModel,
     measurements: Measurements,
     kind: Kind,
     options: EstimationOptions,
@@ -169,8 +177,11 @@ def estimate(
             sd=plan.prior.sd,
             n_voxels=plan.n_learned_from,
         )
+    arrays = {name: getattr(maps, name).numpy().reshape(shape) for name in _Maps.__slots__}
+    share_sd = arrays.pop("share_sd")
     return Estimate(
-        **{name: getattr(maps, name).numpy().reshape(shape) for name in _Maps.__slots__},
+        **arrays,
+        share_sd=share_sd if isinstance(model, SurfaceModel) and _has_share(model) else None,
         degrees_of_freedom=plan.degrees_of_freedom,
         noise=plan.noise,
         learned_ratio=learned,
@@ -178,22 +189,27 @@ def estimate(
     )
 
 
-def _prepare(model: SignalModel, measurements: Measurements, kind: Kind, options: EstimationOptions) -> _Plan:
+def _prepare(
+    model: SignalModel | SurfaceModel, measurements: Measurements, kind: Kind, options: EstimationOptions
+) -> _Plan:
     """Learn the noise, and the ratio prior where asked, from a regular sample of the voxels."""
     plan, solution = _begin(model, measurements, kind, options)
-    if options.learn_ratio and model.n_coefficients > 1:
-        plan = _learn_ratio(plan, solution)
+    if options.learn_ratio and model.n_coefficients > 1 and not isinstance(model, SurfaceModel):
+        plan = _learn_ratio(plan, model, solution)
     return plan
 
 
 def _begin(
-    model: SignalModel, measurements: Measurements, kind: Kind, options: EstimationOptions
+    model: SignalModel | SurfaceModel, measurements: Measurements, kind: Kind, options: EstimationOptions
 ) -> tuple[_Plan, Solution]:
     """Fit a regular sample of the voxels and learn the noise: of the background, where residuals bear it out."""
     background = options.background
-    if background is None and kind == "magnitude":
-        background = find_background(measurements)
     plan = _plan_with(model, kind, options, background)
+    # Signed data need another noise than that of the residuals only where a fit leaves none.
+    needs_noise = kind == "magnitude" or plan.degrees_of_freedom == 0
+    if background is None and needs_noise and kind != "real":
+        background = find_background(measurements)
+        plan = _plan_with(model, kind, options, background)
     flat = measurements.reshape(len(measurements), -1)
     sample = _sample(plan, flat)
     plan, solution = _with_residual(plan, sample)
@@ -206,7 +222,7 @@ def _begin(
         sample = _sample(plan, flat)
         plan, solution = _with_residual(plan, sample)
     if background is None:
-        return _without_air(plan, measurements, sample) if kind == "magnitude" else (plan, solution)
+        return _without_air(plan, measurements, sample) if needs_noise else (plan, solution)
     # Residuals hold the noise and more: a background above them is not the noise of the signal.
     if background.is_known and background.sd < MAX_BACKGROUND * plan.noise.residual:
         plan, solution = _with_residual(replace(plan, noise=replace(plan.noise, is_known=True)), sample)
@@ -214,12 +230,12 @@ def _begin(
 
 
 def _without_air(plan: _Plan, measurements: Measurements, sample: torch.Tensor) -> tuple[_Plan, Solution]:
-    """Take the noise of magnitudes from the residuals, or from neighbours where there are none, or they show less.
+    """Take the noise of one channel from the residuals, or from neighbours where there are none, or they show less.
 
     Residuals hold what the model does not describe, neighbours hold structure: the smaller one is nearer the noise.
     """
     residual = plan.noise.residual if plan.degrees_of_freedom > 0 else math.inf
-    neighbours = noise_of_neighbours(measurements)
+    neighbours = noise_of_neighbours(measurements if plan.kind == "magnitude" else np.abs(measurements))
     assumed = min(residual, math.inf if neighbours is None else neighbours)
     if not math.isfinite(assumed):
         return _with_residual(plan, sample)
@@ -227,7 +243,9 @@ def _without_air(plan: _Plan, measurements: Measurements, sample: torch.Tensor) 
     return _with_residual(replace(plan, noise=replace(plan.noise, assumed=assumed, origin=origin)), sample)
 
 
-def _plan_with(model: SignalModel, kind: Kind, options: EstimationOptions, background: Background | None) -> _Plan:
+def _plan_with(
+    model: SignalModel | SurfaceModel, kind: Kind, options: EstimationOptions, background: Background | None
+) -> _Plan:
     """Return what is decided before the first fit."""
     device = choose_device(options.device)
     return _Plan(
@@ -235,7 +253,10 @@ def _plan_with(model: SignalModel, kind: Kind, options: EstimationOptions, backg
         options=options,
         kind=kind,
         device=device,
-        dictionaries=build_dictionaries(model, options.time_range, None, device),
+        dictionaries=()
+        if isinstance(model, SurfaceModel)
+        else build_dictionaries(model, options.time_range, None, device),
+        atoms=(SurfaceAtoms.build(model, options.time_range, device),) if isinstance(model, SurfaceModel) else (),
         noise=NoiseLevels(
             background=None if background is None else background.sd,
             is_known=False,
@@ -243,8 +264,15 @@ def _plan_with(model: SignalModel, kind: Kind, options: EstimationOptions, backg
             residual=0.0,
             origin="residuals of the fit" if background is None else "background of the magnitudes",
         ),
-        degrees_of_freedom=model.n_measurements - model.n_coefficients - 1 - (model.companion is not None),
+        degrees_of_freedom=model.n_measurements - model.n_coefficients - 1 - _has_share(model),
     )
+
+
+def _has_share(model: SignalModel | SurfaceModel) -> bool:
+    """Tell whether the share of a second component or pool is an unknown."""
+    if isinstance(model, SurfaceModel):
+        return model.share_bounds[0] < model.share_bounds[1]
+    return model.companion is not None
 
 
 def fit_sample(
@@ -288,7 +316,7 @@ def _with_residual(plan: _Plan, sample: torch.Tensor) -> tuple[_Plan, Solution]:
     return replace(plan, noise=replace(plan.noise, residual=residual)), solution
 
 
-def _learn_ratio(plan: _Plan, solution: Solution) -> _Plan:
+def _learn_ratio(plan: _Plan, model: SignalModel, solution: Solution) -> _Plan:
     """Learn the ratio prior from voxels whose residual is ordinary."""
     limit = plan.noise.residual**2 * stats.chi2(max(1, plan.degrees_of_freedom)).ppf(0.99)
     sample = solution.select(solution.fit.cost < limit)
@@ -298,12 +326,12 @@ def _learn_ratio(plan: _Plan, solution: Solution) -> _Plan:
             f"{n_voxels} voxels are clean enough to learn the inversion efficiency from; expected at least "
             f"{MIN_SAMPLE}. Use --ir-efficiency free."
         )
-    prior = learn_ratio_prior(plan.model, sample, plan.noise.residual, plan.options.time_range)
+    prior = learn_ratio_prior(model, sample, plan.noise.residual, plan.options.time_range)
     return replace(
         plan,
         prior=prior,
         n_learned_from=n_voxels,
-        dictionaries=build_dictionaries(plan.model, plan.options.time_range, prior, plan.device),
+        dictionaries=build_dictionaries(model, plan.options.time_range, prior, plan.device),
         degrees_of_freedom=plan.degrees_of_freedom + 1,
     )
 
@@ -341,6 +369,10 @@ def _signals(plan: _Plan, images: torch.Tensor) -> Signals:
 
 def _solve(plan: _Plan, signals: Signals) -> Solution:
     unsigned = (plan.kind == "magnitude" or plan.options.restore_polarity) and plan.model.changes_sign
+    if isinstance(plan.model, SurfaceModel):
+        (atoms,) = plan.atoms
+        surface = SurfaceProblem(model=plan.model, atoms=atoms, noise_sd=_noise_sd(plan))
+        return solve_surface(surface, signals, unsigned=unsigned)
     problem = Problem(model=plan.model, dictionaries=plan.dictionaries, prior=plan.prior, noise_sd=_noise_sd(plan))
     solution = solve_unsigned(problem, signals) if unsigned else solve_signed(problem, signals)
     if plan.kind == "magnitude" and _handling(plan) == "rician" and plan.noise.residual > 0:
@@ -388,7 +420,7 @@ def _estimate_chunk(plan: _Plan, flat: Measurements, maps: _Maps, chunk: slice) 
     all_kept = len(kept) == len(initial)
     solution = _solve(plan, _signals(plan, images if all_kept else images[:, kept]))
     fit, signals = solution.fit, solution.signals
-    time_sd, second_probability = _uncertainty(plan, solution)
+    time_sd, share_sd, second_probability = _uncertainty(plan, solution)
     energy = signals.square().sum(0)
     status = _final_status(plan, fit, energy, second_probability)
     values = {
@@ -399,16 +431,17 @@ def _estimate_chunk(plan: _Plan, flat: Measurements, maps: _Maps, chunk: slice) 
         "residual": torch.sqrt(fit.cost / max(1, plan.degrees_of_freedom)),
         "relative_error": torch.sqrt(fit.cost / energy),
         "share": fit.share,
+        "share_sd": share_sd,
     }
-    has_estimate = status <= max(VoxelStatus.FITTED, VoxelStatus.POLARITY_UNDECIDED, VoxelStatus.RATIO_AT_BOUND)
+    has_estimate = torch.isin(status, status.new_tensor([kind for kind in VoxelStatus if kind.has_estimate]))
     where = chunk if all_kept else chunk.start + kept.cpu()
     for name, value in values.items():
         getattr(maps, name)[where] = torch.where(has_estimate, value, torch.nan).cpu()
     maps.status[where] = status.cpu()
 
 
-def _uncertainty(plan: _Plan, solution: Solution) -> tuple[Voxels, Voxels]:
-    """Return the SD of the relaxation time [s], both choices of sign included, and the second one's probability.
+def _uncertainty(plan: _Plan, solution: Solution) -> tuple[Voxels, Voxels, Voxels]:
+    """Return the SDs of relaxation time [s] and share, and the probability of the second choice of signs.
 
     Each choice has its Cramer-Rao bound at the voxel's own residual; where there are no residuals, at the noise of
     the background. The choices are weighed by the likelihood of their costs, at the image's typical residual or the
@@ -422,18 +455,28 @@ def _uncertainty(plan: _Plan, solution: Solution) -> tuple[Voxels, Voxels]:
     if plan.kind == "magnitude" and plan.options.noise == "rician":
         least = stats.chi2(max(1, plan.degrees_of_freedom)).ppf(LUCK) / max(1, plan.degrees_of_freedom)
         variance = variance.clamp_min(least * _rician_sd(plan.noise) ** 2)
-    time_variance = fit.time.square() * variance / fit.information
-    first_time, first_cost = fit.time[second_of], fit.cost[second_of]
+    first_cost = fit.cost[second_of]
     unexplained = (first_cost / max(1, plan.degrees_of_freedom)).clamp_min_(max(_noise_sd(plan) ** 2, TINY))
     if plan.degrees_of_freedom == 0 and not _floor(plan):
         energy = solution.signals[:, second_of].square().mean(0)
         unexplained = torch.maximum(unexplained, energy / PLAUSIBLE_SIGNAL_TO_NOISE**2)
     second = torch.sigmoid((first_cost - second_fit.cost) / (2 * unexplained))
-    second_variance = second_fit.time.square() * variance[second_of] / second_fit.information
-    mixed = (1 - second) * time_variance[second_of] + second * second_variance
-    time_variance[second_of] = mixed + second * (1 - second) * (first_time - second_fit.time).square()
     probability = torch.zeros_like(fit.time).index_put_((second_of,), second)
-    return time_variance.sqrt_(), probability
+
+    def sd_of(value: Voxels, own: Voxels, other: Voxels, of_other: Voxels) -> Voxels:
+        mixed = (1 - second) * own[second_of] + second * of_other
+        own[second_of] = mixed + second * (1 - second) * (value[second_of] - other).square()
+        return own.sqrt_()
+
+    def time_variance(of: Fit, noise: Voxels) -> Voxels:
+        return of.time.square() * noise / of.information
+
+    second_noise = variance[second_of]
+    time_sd = sd_of(fit.time, time_variance(fit, variance), second_fit.time, time_variance(second_fit, second_noise))
+    if not (isinstance(fit, SurfaceFit) and isinstance(second_fit, SurfaceFit)):
+        return time_sd, torch.full_like(time_sd, torch.nan), probability
+    of_share, of_second = variance / fit.share_information, second_noise / second_fit.share_information
+    return time_sd, sd_of(fit.share, of_share, second_fit.share, of_second), probability
 
 
 def _final_status(plan: _Plan, fit: Fit, energy: Voxels, second_probability: Voxels) -> torch.Tensor:
@@ -444,6 +487,10 @@ def _final_status(plan: _Plan, fit: Fit, energy: Voxels, second_probability: Vox
         lowest, highest = plan.model.ratio_bounds
         at_bound = (fit.ratio <= lowest + AT_LIMIT) | (fit.ratio >= highest - AT_LIMIT)
         status.masked_fill_(at_bound, VoxelStatus.RATIO_AT_BOUND)
+    if isinstance(plan.model, SurfaceModel) and _has_share(plan.model):
+        least, most = plan.model.share_bounds
+        at_bound = (fit.share <= least) | (fit.share >= most)
+        status.masked_fill_(at_bound, VoxelStatus.SHARE_AT_BOUND)
     status.masked_fill_(second_probability > UNDECIDED, VoxelStatus.POLARITY_UNDECIDED)
     status.masked_fill_(~_explains_signal(plan, fit, energy), VoxelStatus.SIGNAL_TOO_LOW)
     outside = _outside_range(plan, fit.time)

@@ -7,7 +7,7 @@ doi 10.1007/BF01932995.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import torch
 
@@ -58,9 +58,9 @@ class Fit:
     share: Voxels
     """Coefficient of the companion over the last one; zero without one."""
 
-    def select(self, kept: VoxelMask | VoxelIndex) -> Fit:
+    def select(self, kept: VoxelMask | VoxelIndex) -> Self:
         """Return some of the voxels."""
-        return Fit(**{field.name: getattr(self, field.name)[kept] for field in fields(self)})
+        return type(self)(**{field.name: getattr(self, field.name)[kept] for field in fields(self)})
 
     def put(self, where: VoxelIndex, part: Fit) -> None:
         """Replace some of the voxels."""

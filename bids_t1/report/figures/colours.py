@@ -54,6 +54,7 @@ STATUS_COLOURS = {
     VoxelStatus.AT_PRIOR_LIMIT: (86, 180, 233),
     VoxelStatus.LOW_CONFIDENCE: (158, 120, 72),
     VoxelStatus.INVERSION_DOUBTFUL: (112, 72, 160),
+    VoxelStatus.SHARE_AT_BOUND: (68, 170, 153),
 }
 
 TISSUE_COLOURS = {

@@ -53,10 +53,14 @@ OF_POSTERIORS = frozenset(
 )
 """Statuses that only fits of inversion-recovery curves, only fits of curves, and only posteriors of MP2RAGE give."""
 
+OF_POOLS = frozenset({VoxelStatus.SHARE_AT_BOUND})
+"""Statuses that only fits of two pools give."""
+
 IMPOSSIBLE = {
-    "IRT1": OF_POSTERIORS,
-    "MEGRE": OF_POSTERIORS | OF_INVERSIONS,
-    **dict.fromkeys(readouts.TITLES, OF_CURVES),
+    "IRT1": OF_POSTERIORS | OF_POOLS,
+    "SIR": OF_POSTERIORS,
+    "MEGRE": OF_POSTERIORS | OF_INVERSIONS | OF_POOLS,
+    **dict.fromkeys(readouts.TITLES, OF_CURVES | OF_POOLS),
 }
 """Statuses that the runs of a sequence cannot have."""
 
