@@ -33,7 +33,7 @@ SHAPE = (48, 48, 2)
 
 def clean(model: SelectiveInversionRecovery, t1: float, share: float, sf: float) -> np.ndarray:
     columns, _ = model.surface(torch.tensor(t1, dtype=torch.float64), torch.tensor(share, dtype=torch.float64))
-    return np.asarray((columns[0] + sf * columns[1]).numpy())
+    return np.array([float(value) for value in columns[0] + sf * columns[1]])
 
 
 def images(model: SelectiveInversionRecovery, kind: Kind, snr: float, seed: int = 0) -> np.ndarray:
@@ -44,8 +44,8 @@ def images(model: SelectiveInversionRecovery, kind: Kind, snr: float, seed: int 
         stack[:, index, 8:-8, 8:-8] = clean(model, *tissue)[:, None, None, None]
     stack += rng.normal(0, 1 / snr, stack.shape) + 1j * rng.normal(0, 1 / snr, stack.shape)
     if kind == "complex":
-        return (stack * np.exp(0.7j)).astype(np.complex64)
-    return (np.abs(stack) if kind == "magnitude" else stack.real).astype(np.float32)
+        return np.asarray(stack * np.exp(0.7j), np.complex64)
+    return np.asarray(np.abs(stack) if kind == "magnitude" else stack.real, np.float32)
 
 
 def of_tissue(values: np.ndarray, index: int) -> np.ndarray:
