@@ -67,6 +67,9 @@ PRIOR_NODES = 256
 TRANSMIT_RANGE = (0.2, 2.0)
 """Transmit fields that a map may have; others count as unknown."""
 
+SUMMED_SDS = 3.0
+"""Transmit fields further from that of the map are not summed over."""
+
 SAMPLE = 8_192
 """Voxels from which the distribution of M0 is learned."""
 
@@ -102,6 +105,13 @@ class PosteriorOptions:
 
     transmit_sd: float = 0.0
     """SD of the transmit field where it is known."""
+
+    sums_transmit: bool = False
+    """Whether to sum over the transmit fields that its SD allows, one by one.
+
+    Else the direction of the signals is taken to turn in proportion to them, which is many times faster, and enough
+    where the transmit field changes T1 by less than its own SD, as in MP2RAGE; with variable flip angles it is twice
+    that."""
 
     lowest_transmit: float = 0.0
     """Transmit field below which an inversion is doubtful."""
@@ -221,10 +231,14 @@ def _prepare(model: ReadoutModel, images: ReadoutImages, options: PosteriorOptio
     if images.form == "UNIT1":
         unknown = replace(unknown, tabulated=_tabulate(unknown, noise.value))
     known = None
-    of_map = None if images.transmit is None else _planes_of_map(images.transmit)
+    summed = SUMMED_SDS * options.transmit_sd if options.sums_transmit else 0.0
+    of_map = None if images.transmit is None else _planes_of_map(images.transmit, summed)
     if of_map is not None:
-        table = build_table(model, options.time_range, of_map, transmit_sd=options.transmit_sd, device=device)
-        known = _field(table, images.form)
+        turned_by = 0.0 if summed else options.transmit_sd
+        table = build_table(model, options.time_range, of_map, transmit_sd=turned_by, device=device)
+        known = _field(table, images.form, int((of_map - 1).abs().argmin()) if summed else None)
+        if summed:
+            known = replace(known, log_shifts=_log_shifts(options.transmit_sd).to(device), spread=table.spread)
     plan = Plan(
         images=images,
         device=device,
@@ -289,15 +303,23 @@ def _field(table: ReadoutTable, form: InputForm, reference: int | None = None) -
     return Field(likelihood=likelihood, look_up=LookUp.build(table), pair=table.of_pair())
 
 
-def _planes_of_map(transmit: Map) -> Tensor | None:
-    """Return transmit fields that enclose those of a map; None where it has no usable value."""
+def _log_shifts(sd: float) -> Tensor:
+    """Return log probabilities of transmit fields that are so many planes off, from the weakest to the strongest."""
+    most = math.ceil(SUMMED_SDS * sd / PLANE_STEP)
+    shifts = torch.arange(-most, most + 1) * PLANE_STEP
+    return torch.log_softmax(-(shifts / sd).square() / 2, dim=0)
+
+
+def _planes_of_map(transmit: Map, margin: float) -> Tensor | None:
+    """Return transmit fields that enclose those of a map and a margin; None where it has no usable value."""
     low, high = TRANSMIT_RANGE
     usable = transmit[(transmit >= low) & (transmit <= high)]
     if not usable.size:
         return None
     first = math.floor(float(usable.min()) / PLANE_STEP)
     last = max(math.ceil(float(usable.max()) / PLANE_STEP), first + 1)
-    return torch.arange(first, last + 1, dtype=torch.float64) * PLANE_STEP
+    beyond = math.ceil(margin / PLANE_STEP)
+    return torch.arange(max(1, first - beyond), last + beyond + 1, dtype=torch.float64) * PLANE_STEP
 
 
 def _noise(images: ReadoutImages, table: ReadoutTable, options: PosteriorOptions) -> NoiseSD:

@@ -89,6 +89,9 @@ class Field:
     log_prior: Tensor | None = None
     """Of each plane; None: the transmit field of each voxel is known."""
 
+    log_shifts: Tensor | None = None
+    """Log probabilities of fields some planes weaker to as many planes stronger; None: each is exactly as known."""
+
     reference: int = 0
     """Plane nearest to the mean of the prior."""
 
@@ -227,9 +230,23 @@ def log_density_of(group: Group, statistics: Alternatives, readouts: Tensor | No
         place = ((statistics[0][:, 0] + 0.5) * (N_TABULATED - 1)).clamp(0, N_TABULATED - 1)
         row = place.long().clamp(max=N_TABULATED - 2)
         return torch.lerp(field.tabulated[row], field.tabulated[row + 1], (place - row)[:, None])
+    if field.log_shifts is not None:
+        return _integrate_around(field, field.log_shifts, statistics, group.planes)
     if field.log_prior is None:
         return field.likelihood.at(statistics, group.planes)
     return integrate(field, statistics)
+
+
+def _integrate_around(field: Field, log_shifts: Tensor, statistics: Alternatives, planes: Between) -> Posteriors:
+    """Integrate the likelihood over transmit fields around those of the voxels, with the noise widened likewise."""
+    softened = field.likelihood.soften(statistics, field.spread)
+    last, most = len(field.likelihood.table.transmit) - 1, len(log_shifts) // 2
+    total: Posteriors | None = None
+    for shift, log_probability in enumerate(log_shifts.tolist(), -most):
+        lower, upper = (min(max(plane + shift, 0), last) for plane in (planes.lower, planes.upper))
+        one = field.likelihood.at(softened, Between(lower, upper, planes.share)).add_(log_probability)
+        total = one if total is None else torch.logaddexp(total, one)
+    return softened[0] if total is None else total
 
 
 def integrate(field: Field, statistics: Alternatives) -> Posteriors:
@@ -266,7 +283,7 @@ def estimate_group(plan: Plan, voxels: Loaded, group: Group) -> dict[str, Tensor
     readouts, uni = of_group(voxels, group)
     statistics = statistics_of(plan, readouts, uni)
     field = group.field
-    is_known = field.log_prior is None and field.amplitude_prior is None
+    is_known = field.log_prior is None and field.log_shifts is None and field.amplitude_prior is None
     summary = summarise(
         log_density_of(group, statistics, readouts),
         field.likelihood.table,
