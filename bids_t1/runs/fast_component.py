@@ -77,8 +77,7 @@ def treat(
     InvalidInputError
         If the choice needs more inversion times than there are.
     """
-    high = field is not None and field >= HIGH_FIELD
-    fast, limit = RELAXATION_TIMES[high], GONE_AFTER[high]
+    fast, limit = fast_component_at(field)
     if choice == "auto":
         decision = _decide(model, series, fast, limit, options)
     else:
@@ -95,6 +94,21 @@ def treat(
         case "none":
             record = {"Treatment": "none", **record}
     return Treatment(model=model, series=series, record=record, warnings=decision.warnings)
+
+
+def fast_component_at(field: float | None) -> tuple[float, float]:
+    """Return the relaxation time of the fast component, and when it has gone [s], in a field [T]; None: not known."""
+    high = field is not None and field >= HIGH_FIELD
+    return RELAXATION_TIMES[high], GONE_AFTER[high]
+
+
+def treat_suspect(
+    model: InversionRecovery, series: Series, choice: FastChoice, field: float | None, options: EstimationOptions
+) -> Treatment:
+    """Decide about a run whose images do not agree with each other: what they leave tells of no component."""
+    treatment = treat(model, series, "none" if choice == "auto" else choice, field, options)
+    reason = "images do not agree with each other, so that their residuals tell of no component"
+    return replace(treatment, record=treatment.record | ({"Reason": reason} if choice == "auto" else {}))
 
 
 def treat_slices(

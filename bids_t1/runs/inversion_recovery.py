@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from bids_t1.data.vocabulary import known_manufacturer
 from bids_t1.estimation.curves.engine import EstimationOptions, estimate
 from bids_t1.estimation.curves.examples import choose_examples
 from bids_t1.estimation.curves.fitted import residuals_by_time
+from bids_t1.estimation.curves.held_companion import HeldCompanion
 from bids_t1.runs.common import (
     computing,
     covered,
@@ -28,18 +30,21 @@ from bids_t1.runs.common import (
     uris,
     versions,
 )
-from bids_t1.runs.fast_component import treat, treat_slices
+from bids_t1.runs.fast_component import fast_component_at, treat, treat_slices, treat_suspect
+from bids_t1.runs.image_agreement import Question, compare, without_offset
 from bids_t1.runs.slice_by_slice import estimate_slices, group_slices, only
 from bids_t1.sequences.inversion_recovery import InversionRecovery
 from bids_t1.sequences.slice_timing import slice_delays
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import numpy as np
 
     from bids_t1.data.acquisition import Acquisition, Series
     from bids_t1.data.estimate import Estimate
+    from bids_t1.data.signal_model import SignalModel
     from bids_t1.sequences.inversion_readout import Readout
     from bids_t1.settings import Settings
 
@@ -51,6 +56,15 @@ ALGORITHMS = {
     "likelihood, penalised least squares by variable projection",
     "ideal": "inversion recovery M0 (1 - 2 exp(-TI/T1)), dictionary start, least squares by variable projection",
 }
+
+SINGLE_FIT = 2
+"""Images that only an ideal inversion can be fitted to."""
+
+FEW_IMAGES = 4
+"""Images that leave no residuals beside a fast component."""
+
+USUAL_SHARES = (0.05, 0.1, 0.15)
+"""Of the fast component, where each voxel cannot have its own."""
 
 MANY_UNDECIDED = 0.3
 """Share of voxels with undecided signs from which the page warns."""
@@ -76,10 +90,14 @@ def process(acquisition: Acquisition, raw: Path, settings: Settings) -> RunResul
     field = if_valid(series.sidecars[0].number, "MagneticFieldStrength")
     with naming(acquisition):
         delays = slice_delays(told, series.grid.shape)
+        agreement = without_offset(series)
         if delays is None:
-            treatment = treat(model, series, settings.fast_component, field, options)
+            agreement = agreement.and_then(compare(question_of(model, field), agreement.series, options))
+            model, series = model.select(agreement.kept), agreement.series
+            decide = treat_suspect if agreement.is_suspect else treat
+            treatment = decide(model, series, settings.fast_component, field, options)
         else:
-            treatment = treat_slices(model, series, settings.fast_component, field, options)
+            treatment = treat_slices(model, agreement.series, settings.fast_component, field, options)
     model, series = treatment.model, treatment.series
     shape = series.grid.shape
     LOG.info(
@@ -106,11 +124,43 @@ def process(acquisition: Acquisition, raw: Path, settings: Settings) -> RunResul
         maps=_maps(model, fitted),
         record=_record(series, model, fitted, raw, settings)
         | ({} if delays is None else {"AddedToInversionTimes": delays[1].T.tolist()})
+        | ({"ImageAgreement": agreement.record} if agreement.record else {})
         | {"FastComponent": treatment.record, "Residuals": _residuals(*shown)}
         | coverage.record,
         status_counts=counts,
         examples=choose_examples(shown[0], shown[1], shown[0].inversion_times, shown[2]),
-        warnings=(*series.warnings, *notes, *treatment.warnings, *_doubts(counts), *coverage.warnings),
+        warnings=(
+            *series.warnings,
+            *notes,
+            *agreement.warnings,
+            *treatment.warnings,
+            *(() if agreement.is_suspect else _doubts(counts)),
+            *coverage.warnings,
+        ),
+    )
+
+
+def question_of(model: InversionRecovery, field: float | None) -> Question:
+    """Say how the images are compared: efficiency free, and with a fast component where they can show one."""
+    n_images = model.n_measurements
+    free = replace(model, ideal=False) if n_images > SINGLE_FIT else model
+    fast, limit = fast_component_at(field)
+    rivals: tuple[SignalModel, ...] = ()
+    if any(time < limit for time in model.inversion_times):
+        beside = free.fast_component(fast)
+        held = (HeldCompanion(model=free, beside=beside, share=share) for share in USUAL_SHARES)
+        rivals = (replace(free, fast=fast),) if n_images > FEW_IMAGES else tuple(held)
+
+    def at_times(images: Sequence[int], times: Sequence[float]) -> InversionRecovery:
+        return replace(free.select(images), inversion_times=tuple(times))
+
+    return Question(
+        time="InversionTime",
+        times=model.inversion_times,
+        at_times=at_times,
+        rivals=rivals,
+        accusable=tuple(range(n_images)),
+        is_strict=n_images <= FEW_IMAGES,
     )
 
 

@@ -30,6 +30,7 @@ from bids_t1.runs.common import (
     uris,
     versions,
 )
+from bids_t1.runs.image_agreement import Question, compare
 from bids_t1.sequences.multi_echo_gre import MultiEchoGradientEcho
 
 if TYPE_CHECKING:
@@ -59,6 +60,9 @@ def process(acquisition: Acquisition, raw: Path, settings: Settings) -> RunResul
         device=settings.device,
         n_threads=settings.n_threads,
     )
+    with naming(acquisition):
+        agreement = compare(question_of_echoes(model), series, options)
+    model, series = model.select(agreement.kept), agreement.series
     shape = series.grid.shape
     LOG.info("%s: %d echoes, %s voxels, %s data", acquisition.name, model.n_measurements, times(shape), loaded.kind)
     with computing(acquisition, shape, settings) as progress, near_one(series.measurements) as unit:
@@ -73,10 +77,22 @@ def process(acquisition: Acquisition, raw: Path, settings: Settings) -> RunResul
         maps={row.quantity: getattr(fitted, row.quantity) for row in outputs_of("MEGRE")},
         record=_record(series, model, fitted, settings)
         | {"Sources": uris(series.sources, raw, settings)}
+        | ({"ImageAgreement": agreement.record} if agreement.record else {})
         | coverage.record,
         status_counts=counts,
         examples=choose_examples(model, series, model.echo_times, fitted),
-        warnings=(*series.warnings, *notes, *coverage.warnings),
+        warnings=(*series.warnings, *notes, *agreement.warnings, *coverage.warnings),
+    )
+
+
+def question_of_echoes(model: MultiEchoGradientEcho) -> Question:
+    """Say how echoes are compared: strictly, as decays in uneven fields are no exponentials."""
+    return Question(
+        time="EchoTime",
+        times=model.echo_times,
+        at_times=lambda echoes, times: replace(model.select(echoes), echo_times=tuple(times)),
+        accusable=tuple(range(model.n_measurements)),
+        is_strict=True,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -52,6 +52,10 @@ class MultiEchoGradientEcho:
             If one is missing or impossible.
         """
         return cls(echo_times=tuple(sidecar.seconds("EchoTime") or math.nan for sidecar in sidecars))
+
+    def select(self, images: Sequence[int]) -> MultiEchoGradientEcho:
+        """Return the experiment of some of the images, by their numbers from zero."""
+        return replace(self, echo_times=tuple(self.echo_times[image] for image in images))
 
     @property
     def n_measurements(self) -> int:

@@ -52,6 +52,9 @@ MIN_SIGNAL_TO_NOISE = 3.0
 PLAUSIBLE_SIGNAL_TO_NOISE = 20.0
 """Taken where neither background nor residuals tell the noise, to ask whether a choice of signs is one."""
 
+BRIGHT = 0.1
+"""Energy over that of the brightest voxels from which on a voxel is worth a hypothesis."""
+
 LUCK = 0.01
 """Share of voxels whose residuals are smaller by chance than the smallest that a Rician fit is believed to have."""
 
@@ -292,6 +295,63 @@ def fit_sample(
     """
     plan, solution = _begin(model, measurements, kind, options)
     return solution, plan.noise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Bench:
+    """Bright voxels of an image, to fit again and again under other hypotheses."""
+
+    images: torch.Tensor
+    """Measurements of the voxels, (measurement, voxel)."""
+
+    plan: _Plan
+
+    @property
+    def noise_sd(self) -> float:
+        """Noise of one channel, seen outside the head or between neighbours; zero where neither shows it."""
+        return _floor(self.plan)
+
+    @property
+    def sees_noise(self) -> bool:
+        """Whether noise is seen outside the head; structure counts as noise between neighbours."""
+        return self.plan.noise.background is not None
+
+    @property
+    def signals(self) -> Signals:
+        """Magnitudes or signed measurements."""
+        return _signals(self.plan, self.images)
+
+    def fit(self, model: SignalModel, signals: Signals, *, unsigned: bool) -> Fit:
+        """Fit another model to signals, with the signs they have or free ones."""
+        kind: Kind = "magnitude" if unsigned else "real"
+        options = replace(self.plan.options, restore_polarity=False)
+        plan = replace(_plan_with(model, kind, options, None), noise=self.plan.noise)
+        return _solve(plan, signals).fit
+
+
+def set_up_bench(
+    model: SignalModel, measurements: Measurements, kind: Kind, options: EstimationOptions, n_voxels: int
+) -> Bench:
+    """Choose voxels as bright as tissue, at regular distances.
+
+    Parameters
+    ----------
+    measurements
+        (measurement, *voxels).
+
+    Raises
+    ------
+    InvalidInputError
+        If no voxel has signal.
+    """
+    options = replace(options, learn_ratio=False, noise="floor" if options.noise == "rician" else options.noise)
+    plan, _ = _begin(model, measurements, kind, options)
+    sample = _sample(plan, measurements.reshape(len(measurements), -1))
+    energy = sample.abs().square().sum(0)
+    bright = torch.nonzero(energy > BRIGHT * energy.quantile(0.95)).squeeze(1)
+    if kind != "magnitude":
+        plan = replace(plan, noise=replace(plan.noise, assumed=noise_of_neighbours(np.abs(measurements))))
+    return Bench(images=sample[:, bright[:: max(1, len(bright) // n_voxels)]], plan=plan)
 
 
 def _sample(plan: _Plan, flat: Measurements) -> torch.Tensor:

@@ -26,6 +26,7 @@ LABELS = {
     "DataKind": "Kind of data",
     "PolarityRestored": "Signs restored by the fit",
     "EfficiencyModel": "Inversion efficiency",
+    "ImageAgreement": "Agreement of the images",
     "FastComponent": "Fast component of tissue",
     "NoiseHandling": "Noise of magnitudes",
     "Background": "Background of magnitudes",
@@ -71,6 +72,15 @@ INNER_LABELS = {
     "LogLikelihoodRatio": "log likelihood ratio",
     "SDWithout": "its SD without a fast component",
     "PooledShare": "pooled share of the slow component",
+    "Left": "left by the fit, over the signal",
+    "Noise": "noise over the signal",
+    "Suspicion": "likely fault",
+    "Of": "of the images of time [s]",
+    "Values": "gain, or time [s]",
+    "LeftWithout": "left without it",
+    "ContradictedSigns": "voxels that stored signs do not fit",
+    "LeftWithSigns": "left by the fit with stored signs",
+    "LeftWithoutSigns": "left with signs of the fit",
 }
 """Names inside of nested values."""
 

@@ -1,0 +1,258 @@
+"""Whether the images of a run belong together: what is odd is told with its cause, and undone where it can be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bids_t1.estimation.curves.engine import set_up_bench
+from bids_t1.estimation.curves.misfit import N_VOXELS, Hypotheses, weigh_signs
+from bids_t1.estimation.offset import find_offset
+from bids_t1.runs.common import near_one
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from bids_t1.data.acquisition import Series
+    from bids_t1.data.signal_model import SignalModel
+    from bids_t1.estimation.curves.engine import Bench, EstimationOptions
+    from bids_t1.estimation.curves.misfit import Misfit, Suspicion
+
+MANY = 0.1
+"""Share of voxels that contradict the stored signs from which on these are set aside."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """How images of a sequence are compared."""
+
+    time: str
+    """What tells images apart, in words: inversion time."""
+
+    times: tuple[float, ...]
+    """Of the images [s]."""
+
+    at_times: Callable[[Sequence[int], Sequence[float]], SignalModel]
+    """Gives the model of some images, by their numbers, at other times [s]."""
+
+    rivals: tuple[SignalModel, ...] = ()
+    """Richer models of all images, whose better fit is no fault of an image."""
+
+    accusable: tuple[int, ...]
+    """Numbers of the images that may be at fault: those that no richer model would explain."""
+
+    is_strict: bool
+    """Whether tissue itself may leave what looks like a fault of one image."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """What came of the comparison."""
+
+    series: Series
+    """The images, with what was undone."""
+
+    kept: tuple[int, ...]
+    """Numbers of the images that are still among them."""
+
+    is_suspect: bool = False
+    """Whether something is wrong with the images that are left, so that what they ask for means nothing."""
+
+    warnings: tuple[str, ...] = ()
+    record: Mapping[str, object] = field(default_factory=dict)
+
+    @classmethod
+    def as_it_is(cls, series: Series) -> Agreement:
+        """Return all images unchanged."""
+        return cls(series=series, kept=tuple(range(len(series.measurements))))
+
+    def and_then(self, later: Agreement) -> Agreement:
+        """Return both, the second of which went on with what the first one left."""
+        return replace(later, warnings=(*self.warnings, *later.warnings), record={**self.record, **later.record})
+
+
+def without_offset(series: Series) -> Agreement:
+    """Take off what signed images hold outside the head in place of zero."""
+    offset = None if series.kind == "magnitude" else find_offset(series.measurements)
+    if offset is None:
+        return Agreement.as_it_is(series)
+    value = offset if series.kind == "complex" else offset.real
+    warning = (
+        f"The {series.kind} images hold {value:g} where there is no signal, at the border of the view: they were "
+        "stored with an offset that their headers do not tell. It is taken off."
+    )
+    measurements = series.measurements - series.measurements.dtype.type(value)
+    told = [offset.real, offset.imag] if series.kind == "complex" else offset.real
+    return replace(
+        Agreement.as_it_is(series),
+        series=replace(series, measurements=measurements),
+        warnings=(warning,),
+        record={"OffsetTakenOff": told},
+    )
+
+
+def compare(question: Question, series: Series, options: EstimationOptions) -> Agreement:
+    """Compare the images of a run with each other by what a common fit leaves.
+
+    Raises
+    ------
+    InvalidInputError
+        If no voxel has signal.
+    """
+    if series.kind != "magnitude":
+        signs = _compare_signs(question, series, options)
+        if signs is not None:
+            return signs.and_then(compare(question, signs.series, options))
+    misfit = _find(question, series, options)
+    suspicion = misfit.suspicion
+    record = _told(misfit, question)
+    whole = Agreement.as_it_is(series)
+    if suspicion is None:
+        warnings = (_unexplained(misfit),) if misfit.is_too_much else ()
+        return replace(whole, warnings=warnings, record=record, is_suspect=misfit.is_too_much)
+    if _can_leave_out(suspicion, misfit, question):
+        (image,) = suspicion.images
+        outcome = "It is left out."
+        return Agreement(
+            series=_without(series, image),
+            kept=tuple(number for number in whole.kept if number != image),
+            warnings=(f"{_accusation(suspicion, misfit, question)} {outcome}",),
+            record={**record, "LeftOut": [question.times[image]]},
+        )
+    outcome = "The results are wrong as long as that is so."
+    if not misfit.is_explained:
+        outcome = f"As that leaves {suspicion.left:.1%}, more must be wrong. {outcome}"
+    return replace(
+        whole,
+        is_suspect=True,
+        warnings=(f"{_accusation(suspicion, misfit, question)} {outcome}",),
+        record=record,
+    )
+
+
+def _compare_signs(question: Question, series: Series, options: EstimationOptions) -> Agreement | None:
+    """Set signs aside that no relaxation time explains; None where they hold, or a wrong time explains them."""
+    if options.restore_polarity:
+        return None
+    model = question.at_times(range(len(question.times)), question.times)
+    with near_one(series.measurements):
+        bench = set_up_bench(model, series.measurements, series.kind, options, N_VOXELS)
+        signs = weigh_signs(bench, model)
+        if signs.contradicted < MANY:
+            return None
+        misfit = _weigh(bench, question, unsigned=False)
+    suspicion = misfit.suspicion
+    if suspicion is not None and suspicion.cause in {"exchanged", "time"} and misfit.is_explained:
+        return None
+    cause = (
+        "Their phase differs from image to image, as in scans that were reconstructed one by one."
+        if series.kind == "complex"
+        else "An image may be turned by 180 degrees, or hold magnitudes."
+    )
+    warning = (
+        f"Signs as stored fit no recovery in {signs.contradicted:.0%} of the bright voxels: the fit leaves "
+        f"{signs.left:.1%} of the signal, and {signs.left_without:.1%} with signs of its own. {cause} Magnitudes are "
+        "fitted instead, and their signs restored by the fit."
+    )
+    record = {
+        "ContradictedSigns": round(signs.contradicted, 3),
+        "LeftWithSigns": round(signs.left, 4),
+        "LeftWithoutSigns": round(signs.left_without, 4),
+    }
+    magnitudes = replace(series, measurements=np.abs(series.measurements), kind="magnitude")
+    return replace(Agreement.as_it_is(magnitudes), warnings=(warning,), record=record)
+
+
+def _find(question: Question, series: Series, options: EstimationOptions) -> Misfit:
+    model = question.at_times(range(len(question.times)), question.times)
+    with near_one(series.measurements):
+        bench = set_up_bench(model, series.measurements, series.kind, options, N_VOXELS)
+        return _weigh(bench, question, unsigned=series.kind == "magnitude" or options.restore_polarity)
+
+
+def _weigh(bench: Bench, question: Question, *, unsigned: bool) -> Misfit:
+    hypotheses = Hypotheses(
+        bench=bench,
+        times=question.times,
+        at_times=question.at_times,
+        rivals=question.rivals,
+        unsigned=unsigned,
+        is_strict=question.is_strict,
+    )
+    return hypotheses.find(question.accusable)
+
+
+def _can_leave_out(suspicion: Suspicion, misfit: Misfit, question: Question) -> bool:
+    """Whether one image alone is at fault, and the others agree and still check each other."""
+    model = question.at_times(range(len(question.times)), question.times)
+    n_left = len(question.times) - 1 - model.n_coefficients - 1
+    return len(suspicion.images) == 1 and misfit.is_settled and n_left > 0
+
+
+def _without(series: Series, image: int) -> Series:
+    kept = [number for number in range(len(series.measurements)) if number != image]
+    return replace(
+        series,
+        measurements=np.ascontiguousarray(series.measurements[kept]),
+        sidecars=tuple(series.sidecars[number] for number in kept),
+    )
+
+
+def _accusation(suspicion: Suspicion, misfit: Misfit, question: Question) -> str:
+    """Name the likely cause with its evidence."""
+    times = [f"{question.times[image]:g} s" for image in suspicion.images]
+    noise = f", noise {misfit.noise:.1%}" if misfit.noise else ""
+    evidence = f"the fit leaves {misfit.left:.1%} of the signal, and {suspicion.left:.1%}"
+    match suspicion.cause, suspicion.values:
+        case "gain", (gain,):
+            return (
+                f"The image of {question.time} {times[0]} is as if it were {gain:.2f} times as bright as the others: "
+                f"{evidence} without that gain{noise}. Receiver gain or display scaling (slopes of DICOM headers) may "
+                "differ between scans."
+            )
+        case "time", (time,):
+            return (
+                f"The image of {question.time} {times[0]} is as if measured at {time:.3g} s: {evidence} with that "
+                f"time{noise}. Its sidecar may hold another number than the scanner used."
+            )
+        case "exchanged", _:
+            return (
+                f"The images of {question.time} {times[0]} and {times[1]} are as if exchanged: {evidence} the other "
+                f"way round{noise}. Correct the sidecars or the names of the images."
+            )
+        case "gains", gains:
+            listed = ", ".join(f"{gain / gains[-1]:.2f}" for gain in gains)
+            return (
+                f"The images are as if each had a gain of its own, about {listed} in the order of {question.time}: "
+                f"{evidence} without these{noise}. Display scaling (slopes of DICOM headers), receiver gain, or the "
+                "real part of images of unlike phase make that. Convert them with their scaling, or scan again with "
+                "one gain."
+            )
+        case _:
+            return (
+                f"The image of {question.time} {times[0]} does not follow from the others by any gain or "
+                f"time: {evidence} without it{noise}. It may hold noise, another scan, or a head that moved."
+            )
+
+
+def _unexplained(misfit: Misfit) -> str:
+    noise = f", {misfit.least / misfit.noise:.0f} times the noise" if misfit.noise else ""
+    return (
+        f"The fit leaves {misfit.least:.1%} of the signal unexplained{noise}, and no single image, gain or time "
+        "explains that. Motion between images, signs or scaling of several images, or a sequence other than told may "
+        "be behind it. See the residuals by time, and do not trust the results before."
+    )
+
+
+def _told(misfit: Misfit, question: Question) -> dict[str, object]:
+    record: dict[str, object] = {"Left": round(misfit.left, 4), "Noise": round(misfit.noise, 4)}
+    if misfit.suspicion is not None:
+        record |= {
+            "Suspicion": misfit.suspicion.cause,
+            "Of": [question.times[image] for image in misfit.suspicion.images],
+            "Values": [round(value, 4) for value in misfit.suspicion.values],
+            "LeftWithout": round(misfit.suspicion.left, 4),
+        }
+    return record
