@@ -35,7 +35,10 @@ CLEAR = 1.3
 """Factor by which a hypothesis must lower the residuals to be believed."""
 
 CLEAR_IF_STRICT = 2.0
-"""The same where what tissue does cannot be told from a fault, and for many faults at once."""
+"""The same where what tissue does cannot be told from a fault."""
+
+CLEAR_OF_MANY = 1.5
+"""The same for a gain of each image, beyond what one cause explains."""
 
 TOO_MUCH = 0.03
 """Residuals over the signal from which on something is wrong, whatever it is; brains have 0.026 at most."""
@@ -112,7 +115,7 @@ class Misfit:
     @property
     def is_settled(self) -> bool:
         """Whether the suspicion, if true, leaves only noise, or a small part of what there was."""
-        return self.suspicion is not None and self.suspicion.left <= max(QUIET * self.noise, self.left / 3)
+        return self.suspicion is not None and self.suspicion.left <= max(QUIET * self.noise, self.left / 6)
 
     @property
     def is_too_much(self) -> bool:
@@ -163,9 +166,9 @@ class Hypotheses:
         best = trial.best(accusable, n_left)
         believed = best is not None and _outdoes(best, bar, clear)
         misfit = replace(misfit, least=bar, suspicion=best if believed else None)
-        if misfit.is_too_much and not misfit.is_explained:
+        if misfit.is_too_much and not misfit.is_settled:
             several = trial.gains()
-            if _outdoes(several, bar if best is None else min(bar, best.left), CLEAR_IF_STRICT):
+            if _outdoes(several, bar if best is None else min(bar, best.left), CLEAR_OF_MANY):
                 misfit = replace(misfit, suspicion=several)
         return misfit
 
