@@ -54,8 +54,8 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = Parser(
         prog="bids_t1",
-        description="Measure T1 from multi-TI inversion recovery and from MP2RAGE or MP3RAGE, and T2* from multi-echo "
-        "gradient echo: DICOM or BIDS in, BIDS derivatives and a page out.",
+        description="Measure T1 from multi-TI and selective inversion recovery and from MP2RAGE or MP3RAGE, and T2* "
+        "from multi-echo gradient echo: DICOM or BIDS in, BIDS derivatives and a page out.",
         epilog="Exit codes: 0 all done, 1 some participant failed, 16 input invalid, 18 labels or filters select "
         "nothing, 64 usage, 66 no input, 73 cannot create output, 74 input/output error, "
         "75 stopped from outside, 130 interrupted.",
@@ -150,6 +150,7 @@ def _add_estimation(group: argparse._ArgumentGroup) -> None:
         default="data",
         help="signs of real and complex images: as they are, or restored as for magnitudes (default: %(default)s)",
     )
+    _add_pools(group)
     _add_mp2rage(group)
     group.add_argument(
         "--t1-range",
@@ -181,6 +182,36 @@ def _add_estimation(group: argparse._ArgumentGroup) -> None:
         choices=("auto", "cpu", "cuda"),
         default="auto",
         help="where to compute (default: %(default)s)",
+    )
+
+
+def _add_pools(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--sir-pools",
+        "--sir_pools",
+        type=int,
+        choices=(1, 2),
+        default=2,
+        help="pools of selective inversion recovery: free water and macromolecules, or free water alone (default: "
+        "%(default)s)",
+    )
+    group.add_argument(
+        "--sir-exchange-rate",
+        "--sir_exchange_rate",
+        type=float,
+        default=12.5,
+        metavar="RATE",
+        help="rate of exchange from macromolecules to free water in selective inversion recovery, which is not fitted "
+        "[1/s] (default: %(default)s)",
+    )
+    group.add_argument(
+        "--sir-saturation",
+        "--sir_saturation",
+        type=float,
+        default=0.83,
+        metavar="SHARE",
+        help="share of the macromolecular magnetisation that the inversion pulse of selective inversion recovery "
+        "leaves, which is not fitted (default: %(default)s)",
     )
 
 
@@ -418,6 +449,9 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         fast_component=arguments.ir_fast_component,
         noise=arguments.ir_noise,
         restore_polarity=arguments.ir_polarity == "restore",
+        pools=arguments.sir_pools,
+        exchange_rate=arguments.sir_exchange_rate,
+        saturation=arguments.sir_saturation,
         protocol=read_protocol(arguments.protocol),
         inversion_efficiency=_pair(arguments.inversion_efficiency),
         inversion_efficiency_prior=(
@@ -462,6 +496,10 @@ def _check_numbers(arguments: argparse.Namespace) -> None:
         value = getattr(arguments, name)
         if value is not None and value < least:
             raise UsageError(f"{_option(name)} is {value}; expected {least} or more.")
+    if not 0.1 <= arguments.sir_exchange_rate <= 1000:  # noqa: PLR2004 - what exchange in tissue is
+        raise UsageError(f"--sir-exchange-rate is {arguments.sir_exchange_rate:g}; expected 0.1 to 1000 per second.")
+    if not -1 <= arguments.sir_saturation <= 1:
+        raise UsageError(f"--sir-saturation is {arguments.sir_saturation:g}; expected a share from -1 to 1.")
     if arguments.random_seed > LARGEST_SEED:
         raise UsageError(f"--random-seed is {arguments.random_seed}; expected {LARGEST_SEED} or less.")
 

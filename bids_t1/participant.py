@@ -27,7 +27,7 @@ from bids_t1.dicom.convert import convert
 from bids_t1.dicom.writing.record import Conversion
 from bids_t1.places import require_raw
 from bids_t1.report.pages.participant import write_page
-from bids_t1.runs import inversion_recovery, mp2rage, multi_echo_gre
+from bids_t1.runs import inversion_recovery, mp2rage, multi_echo_gre, selective_inversion_recovery
 from bids_t1.runs.common import versions
 from bids_t1.spaces import Related, relate
 from bids_t1.storage import as_json, publish, publish_file, staging, writing
@@ -400,6 +400,9 @@ def _process_run(
 ) -> RunResult:
     """Estimate the maps of one run with what knows its sequence."""
     if acquisition.sequence == "IRT1":
+        selective = selective_inversion_recovery.declared(acquisition, settings.protocol)
+        if selective is not None:
+            return selective_inversion_recovery.process(selective, raw, settings)
         return inversion_recovery.process(acquisition, raw, settings)
     if acquisition.sequence == "MEGRE":
         return multi_echo_gre.process(acquisition, raw, settings)

@@ -31,6 +31,15 @@ class Settings:
 
     noise: Literal["floor", "gaussian", "rician"]
     restore_polarity: bool
+    pools: Literal[1, 2]
+    """Of selective inversion recovery: free water alone, or with macromolecules."""
+
+    exchange_rate: float
+    """From macromolecules to free water in selective inversion recovery [1/s]."""
+
+    saturation: float
+    """Share of the macromolecular magnetisation that its inversion leaves."""
+
     protocol: Protocol
     """What sidecars lack."""
 

@@ -47,7 +47,7 @@ class Header:
 
     grid: Grid
     n_bytes: int
-    """What its voxels take, as stored."""
+    """What its voxels take, as stored; of several volumes, as they are read."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,8 +74,28 @@ def open_image(path: Path) -> nib.spatialimages.SpatialImage:
     return image
 
 
-def read_header(path: Path) -> Header:
+def count_volumes(path: Path) -> int:
+    """Return how many volumes a file holds along its fourth axis; one where it has none.
+
+    Raises
+    ------
+    InvalidInputError
+        If it cannot be read.
+    """
+    require_content(path, path.name)
+    shape = _reading(path, lambda: open_image(path)).shape
+    return int(math.prod(shape[3:]))
+
+
+def read_header(path: Path, *, several: bool = False) -> Header:
     """Read where the voxels of an image lie and what they take, and none of them.
+
+    Parameters
+    ----------
+    path
+        The image.
+    several
+        Whether it may hold several volumes.
 
     Raises
     ------
@@ -83,7 +103,7 @@ def read_header(path: Path) -> Header:
         If it cannot be read, is cut short, holds complex numbers or several volumes, or its affine places no voxels.
     """
     require_content(path, path.name)
-    return _header(path, _reading(path, lambda: open_image(path)))
+    return _header(path, _reading(path, lambda: open_image(path)), several=several)
 
 
 def read_volume(path: Path, most_voxels: int | None = None) -> Volume:
@@ -103,18 +123,39 @@ def read_volume(path: Path, most_voxels: int | None = None) -> Volume:
     InputOutputError
         If it does not fit into memory.
     """
+    (volume,) = _read(path, most_voxels, several=False)
+    return volume
+
+
+def read_volumes(path: Path) -> tuple[Volume, ...]:
+    """Read all volumes of an image; see `read_volume`.
+
+    Raises
+    ------
+    InvalidInputError
+        If it cannot be read, is damaged, or `read_header` refuses it.
+    InputOutputError
+        If it does not fit into memory.
+    """
+    return _read(path, None, several=True)
+
+
+def _read(path: Path, most_voxels: int | None, *, several: bool) -> tuple[Volume, ...]:
     require_content(path, path.name)
     image = _reading(path, lambda: open_image(path))
-    header = _header(path, image)
+    header = _header(path, image, several=several)
     if most_voxels is not None:
         require_few_voxels(path.name, header.grid.shape, most_voxels)
-    data = _reading(path, lambda: _voxels(path, image))
-    return Volume(
-        values=data.reshape(header.grid.shape),
-        grid=header.grid,
-        holds_integers=image.get_data_dtype().kind in "iu" and getattr(image.dataobj, "slope", 1.0) == 1.0,
-        scale=getattr(image.dataobj, "slope", 1.0),
-        offset=getattr(image.dataobj, "inter", 0.0),
+    data = _reading(path, lambda: _voxels(path, image)).reshape(*header.grid.shape, -1)
+    return tuple(
+        Volume(
+            values=data[..., index],
+            grid=header.grid,
+            holds_integers=image.get_data_dtype().kind in "iu" and getattr(image.dataobj, "slope", 1.0) == 1.0,
+            scale=getattr(image.dataobj, "slope", 1.0),
+            offset=getattr(image.dataobj, "inter", 0.0),
+        )
+        for index in range(data.shape[-1])
     )
 
 
@@ -133,7 +174,7 @@ def require_few_voxels(name: str, shape: Sequence[int], most: int) -> None:
         )
 
 
-def _header(path: Path, image: nib.spatialimages.SpatialImage) -> Header:
+def _header(path: Path, image: nib.spatialimages.SpatialImage, *, several: bool = False) -> Header:
     dtype = image.get_data_dtype()
     if dtype.kind not in "iuf":
         raise InvalidInputError(
@@ -143,17 +184,18 @@ def _header(path: Path, image: nib.spatialimages.SpatialImage) -> Header:
     shape = tuple(int(length) for length in image.shape)
     if not shape or min(shape) < 1:
         raise InvalidInputError(f"{path.name}: has shape {shape}; expected voxels. Copy or convert it again.")
-    if math.prod(shape[3:]) != 1:
+    if math.prod(shape[3:]) != 1 and not several:
         raise InvalidInputError(
-            f"{path.name}: has shape {shape}; expected one volume per file. "
-            "Split it, and give each volume of an inversion series its own InversionTime."
+            f"{path.name}: has shape {shape}; expected one volume per file. Split it, and give each volume of an "
+            "inversion series its own InversionTime; or write InversionTime as a list, one number per volume."
         )
     n_bytes = math.prod(shape) * dtype.itemsize
     if isinstance(image, nib.Nifti1Image):
         proxy: Any = image.dataobj
         _require_length(path, proxy.offset + n_bytes)
     i, j, k = (*shape, 1, 1, 1)[:3]
-    return Header(Grid((i, j, k), _affine(path, image)), n_bytes)
+    # Volumes of one file are scaled together, in double precision.
+    return Header(Grid((i, j, k), _affine(path, image)), 8 * math.prod(shape) if several else n_bytes)
 
 
 def _require_length(path: Path, expected: int) -> None:

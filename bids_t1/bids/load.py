@@ -8,8 +8,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from bids_t1.bids.parts import PartReader
+from bids_t1.bids.volumes import complete_each, unfold
 from bids_t1.data.acquisition import Series
 from bids_t1.data.errors import InvalidInputError
+from bids_t1.sequences.selective_inversion_recovery import RECOVERY_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -32,6 +34,8 @@ def load_series(
     varying: str,
     protocol: Protocol | None = None,
     admit: Callable[[int], object] = lambda _: None,
+    *,
+    beside: str | None = None,
 ) -> Series:
     """Open the images of one run, ordered by a rising time.
 
@@ -49,25 +53,31 @@ def load_series(
         What a user says where sidecars are silent.
     admit
         Called with the bytes that the images take, from their headers; it raises an error where that is too much.
+    beside
+        A second time, which tells images apart whose first one is the same.
 
     Raises
     ------
     InvalidInputError
         If images are missing, unreadable, of different grids, or their times missing or equal.
     """
+    table = None if protocol is None else protocol.of(acquisition.sequence)
+    acquisition = complete_each(unfold(acquisition, varying, table), table)
     _require_numbers(acquisition, {"InversionTime": "inv", "EchoTime": "echo"}[varying])
+    keys = (varying,) if beside is None else (varying, beside)
     by_part: dict[str, list[RawFile]] = {}
     for file in acquisition.files:
         by_part.setdefault(file.name.get("part") or "", []).append(file)
     failures: dict[str, InvalidInputError] = {}
     for kind, parts in _choices(acquisition, by_part):
         try:
-            ordered = [_by_time(by_part[part], varying) for part in parts]
+            ordered = [_by_time(by_part[part], keys) for part in parts]
             _require_same_number(acquisition, parts, ordered)
         except InvalidInputError as error:
             failures.setdefault(str(error), error)
             continue
-        _require_same_times(acquisition, parts, ordered, varying)
+        for key in keys:
+            _require_same_times(acquisition, parts, ordered, key)
         try:
             series = _load(acquisition, kind, ordered, protocol, admit)
         except InvalidInputError as error:
@@ -95,7 +105,7 @@ def _load(
         kind=kind,
         grid=grid,
         sidecars=tuple(file.sidecar for file in ordered[0]),
-        sources=tuple(file.path for files in ordered for file in files),
+        sources=tuple(dict.fromkeys(file.path for files in ordered for file in files)),
         warnings=(*acquisition.warnings, *warnings, *reader.doubts),
     )
 
@@ -114,7 +124,7 @@ def _told(acquisition: Acquisition, kind: Kind, failures: Mapping[str, InvalidIn
 
 def _require_numbers(acquisition: Acquisition, key: str) -> None:
     """Refuse images whose names do not tell them apart: each of them would be a run of its own."""
-    without = [str(file.name) for file in acquisition.files if file.name.get(key) is None]
+    without = [str(file.name) for file in acquisition.files if file.name.get(key) is None and file.volume is None]
     if without:
         raise InvalidInputError(
             f"{', '.join(without)}: the name lacks {key}-; expected {key}-1, {key}-2 and so on in the images of a run, "
@@ -138,22 +148,45 @@ def _choices(acquisition: Acquisition, by_part: Mapping[str, object]) -> list[tu
     return [(PARTS[parts], tuple(sorted(parts, key=("", "mag", "phase", "real", "imag").index))) for parts in usable]
 
 
-def _by_time(files: Sequence[RawFile], varying: str) -> list[RawFile]:
-    times = [(file.sidecar.seconds(varying), file) for file in files]
-    missing = [file.sidecar.name for time, file in times if time is None]
-    if missing:
-        raise InvalidInputError(
-            f"{', '.join(missing)}: {varying} is missing; expected seconds in the sidecar of every image, or in "
-            "one it inherits from. It is never guessed."
-        )
-    ordered = sorted(((time, file) for time, file in times if time is not None), key=lambda pair: pair[0])
-    for (time, file), (next_time, next_file) in pairwise(ordered):
-        if math.isclose(time, next_time, abs_tol=1e-6):
+def _by_time(files: Sequence[RawFile], keys: Sequence[str]) -> list[RawFile]:
+    """Order images by a time, and by a second one where the first is the same."""
+    times = [(tuple(file.sidecar.seconds(key) for key in keys), file) for file in files]
+    for key in keys:
+        missing = [file.sidecar.name for file in files if file.sidecar.seconds(key) is None]
+        if missing:
             raise InvalidInputError(
-                f"{file.name} and {next_file.name}: both have {varying} {time:g} s; expected different ones. "
-                "Tell repeated acquisitions apart with run-, or exclude one with --bids-filter-file."
+                f"{', '.join(missing)}: {key} is missing; expected seconds in the sidecar of every image, or in "
+                f"one it inherits from{_elsewhere(key)}. It is never guessed."
+            )
+    ordered = sorted(times, key=lambda pair: tuple(time or 0.0 for time in pair[0]))
+    for (found, file), (following, next_file) in pairwise(ordered):
+        if all(
+            math.isclose(time or 0.0, other or 0.0, abs_tol=1e-6) for time, other in zip(found, following, strict=True)
+        ):
+            told = " and ".join(f"{key} {time:g} s" for key, time in zip(keys, found, strict=True))
+            raise InvalidInputError(
+                f"{_told_apart(file)} and {_told_apart(next_file)}: both have {told}; expected different ones. "
+                f"Tell repeated acquisitions apart with run-, or exclude one with --bids-filter-file.{_delays(keys)}"
             )
     return [file for _, file in ordered]
+
+
+def _told_apart(file: RawFile) -> str:
+    return str(file.name) if file.volume is None else file.sidecar.name
+
+
+def _elsewhere(key: str) -> str:
+    return ", or in the table SIR of the protocol file" if key == RECOVERY_KEY else ""
+
+
+def _delays(keys: Sequence[str]) -> str:
+    """Say what a selective inversion recovery lacks, which plays one inversion time after several delays."""
+    if tuple(keys) != ("InversionTime",):
+        return ""
+    return (
+        f" Of a selective inversion recovery, write {RECOVERY_KEY} [s], the delay from the end of a readout to the "
+        "inversion that follows, into every sidecar, or into the table SIR of the protocol file."
+    )
 
 
 def _require_same_number(acquisition: Acquisition, parts: Sequence[str], ordered: Sequence[list[RawFile]]) -> None:
@@ -163,11 +196,11 @@ def _require_same_number(acquisition: Acquisition, parts: Sequence[str], ordered
 
 
 def _require_same_times(
-    acquisition: Acquisition, parts: Sequence[str], ordered: Sequence[list[RawFile]], varying: str
+    acquisition: Acquisition, parts: Sequence[str], ordered: Sequence[list[RawFile]], key: str
 ) -> None:
-    times = [tuple(file.sidecar.seconds(varying) for file in files) for files in ordered]
+    times = [tuple(file.sidecar.seconds(key) for file in files) for files in ordered]
     if len(set(times)) > 1:
         found = "; ".join(
             f"part-{part}: {', '.join(map(str, found))} s" for part, found in zip(parts, times, strict=True)
         )
-        raise InvalidInputError(f"{acquisition.name}: the parts have different {varying} ({found}); expected the same.")
+        raise InvalidInputError(f"{acquisition.name}: the parts have different {key} ({found}); expected the same.")

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bids_t1.bids.images import MOST_VOXELS_BESIDE, common_grid, read_header, read_volume, require_few_voxels
+from bids_t1.bids.images import (
+    MOST_VOXELS_BESIDE,
+    common_grid,
+    read_header,
+    read_volume,
+    read_volumes,
+    require_few_voxels,
+)
 from bids_t1.bids.phase import phase_in_radians
 from bids_t1.bids.soundness import require_different, require_phases, require_sound
 
@@ -39,6 +46,9 @@ class PartReader:
     doubts: tuple[str, ...] = ()
     """Warnings of what is odd in the images."""
 
+    _volumes: dict[Path, tuple[Volume, ...]] = field(default_factory=dict)
+    """Of files that hold several."""
+
     def open(
         self, files: Sequence[RawFile], admit: Callable[[int], object] | None = None
     ) -> tuple[Grid, tuple[str, ...]]:
@@ -51,21 +61,24 @@ class PartReader:
         files
             Every image that will be read.
         admit
-            Called with the bytes that they take in single precision, one of them as it is stored beside; it raises an
-            error where that is too much. None: images beside a run, which must not be larger than `MOST_VOXELS_BESIDE`.
+            Called with the bytes that they take in single precision, one of them as it is stored beside, or a file of
+            several volumes as it is read; it raises an error where that is too much. None: images beside a
+            run, which must not be larger than `MOST_VOXELS_BESIDE`.
 
         Raises
         ------
         InvalidInputError
             If a header cannot be read, or an image lies on another grid.
         """
-        headers = [(file, read_header(file.path)) for file in files]
+        headers = [(file, read_header(file.path, several=file.volume is not None)) for file in files]
         grid, warnings = common_grid([(file, header.grid) for file, header in headers])
         if admit is None:
             require_few_voxels(files[0].path.name, grid.shape, MOST_VOXELS_BESIDE)
         else:
-            admit(4 * len(files) * math.prod(grid.shape) + max(header.n_bytes for _, header in headers))
-        self.sources += tuple(file.path for file in files)
+            stored = {file.path: header.n_bytes for file, header in headers if file.volume is not None}
+            alone = max((header.n_bytes for file, header in headers if file.volume is None), default=0)
+            admit(4 * len(files) * math.prod(grid.shape) + alone + sum(stored.values()))
+        self.sources += tuple(dict.fromkeys(file.path for file in files))
         return grid, warnings
 
     def stack(self, images: Sequence[Sequence[RawFile]]) -> np.ndarray:
@@ -109,6 +122,12 @@ class PartReader:
         return combined
 
     def _sound(self, file: RawFile) -> Volume:
-        volume = read_volume(file.path)
+        volume = read_volume(file.path) if file.volume is None else self._of_several(file.path)[file.volume]
         self.doubts += require_sound(file, volume)
         return volume
+
+    def _of_several(self, path: Path) -> tuple[Volume, ...]:
+        """Return the volumes of a file; what was read stays, as the next image most often is in the same file."""
+        if path not in self._volumes:
+            self._volumes[path] = read_volumes(path)
+        return self._volumes[path]

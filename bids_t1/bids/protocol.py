@@ -12,6 +12,7 @@ from bids_t1.data.sidecar import PLAUSIBLE, Sidecar, brief
 from bids_t1.sequences.adiabatic import PULSES
 from bids_t1.sequences.inversion_readout import GRADIENT_ECHO, READOUT_KEY, SPIN_ECHO
 from bids_t1.sequences.mp2rage_shots import PLAYED
+from bids_t1.sequences.selective_inversion_recovery import RECOVERY_KEY
 from bids_t1.sequences.slice_timing import INVERSION_KEY, NON_SELECTIVE, SELECTIVE
 from bids_t1.untrusted import parse_json, parse_toml, read_text
 
@@ -65,9 +66,15 @@ _NUMBERS: Mapping[str, Mapping[str, _Field]] = {
     },
     "IRT1": {
         "PhaseScaling": _PHASE_SCALING,
+        "InversionTime": _plausible("InversionTime"),
         "EchoTrainLength": _Field(lambda value: value >= 1 and value == round(value), "a whole number from 1", 1),
         "EchoSpacing": _Field(lambda value: 0 < value < 0.1, "seconds, above 0 and below 0.1", 1),  # noqa: PLR2004
         "FlipAngle": _Field(lambda value: 0 < value <= 180, "degrees, above 0, at most 180", 1),  # noqa: PLR2004
+    },
+    "SIR": {
+        "PhaseScaling": _PHASE_SCALING,
+        "InversionTime": _plausible("InversionTime"),
+        RECOVERY_KEY: _plausible(RECOVERY_KEY),
     },
     "MEGRE": {"PhaseScaling": _PHASE_SCALING},
     "TB1TFL": {"FlipAngle": _plausible("FlipAngle", 1)},

@@ -27,6 +27,8 @@ class RawFile:
     path: Path
     name: BidsName
     sidecar: Sidecar
+    volume: int | None = None
+    """Which one of a file of several, from zero; None: the file holds one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,8 @@ class Acquisition:
     files: tuple[RawFile, ...]
 
     sequence: str = "IRT1"
-    """IRT1; MP2RAGE for any number of readouts, with the UNIT1 images that belong to them or stand alone; or MEGRE."""
+    """IRT1, which is SIR where delays are told; MP2RAGE for any number of readouts, with the UNIT1 images that belong
+    to them or stand alone; or MEGRE."""
 
     warnings: tuple[str, ...] = ()
     """Images that its files let expect and that are not among them."""

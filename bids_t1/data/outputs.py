@@ -26,7 +26,7 @@ class Output:
     """One row: a quantity of an `Estimate` and the file it becomes."""
 
     sequence: str
-    """IRT1, MEGRE, MP2RAGE, or MP3RAGE for three and more readouts; `ANATOMY` for brain and tissues."""
+    """IRT1, SIR, MEGRE, MP2RAGE, or MP3RAGE for three and more readouts; `ANATOMY` for brain and tissues."""
 
     quantity: str
     """Attribute of `Estimate` or `PosteriorEstimate`; key of the maps of a result."""
@@ -270,6 +270,85 @@ def _of_readouts(sequence: str) -> tuple[Output, ...]:
     )
 
 
+POOL_RATIO_VIEW = View(colour_map="viridis", limits=(0.0, 0.25), label="pool size ratio")
+
+SELECTIVE_INVERSION_RECOVERY = (
+    Output(
+        sequence="SIR",
+        quantity="time",
+        desc="SIR",
+        suffix="T1map",
+        units="s",
+        description="Longitudinal relaxation time of free water, 1/R1f: without exchange, where two pools are fitted.",
+        view=T1_VIEW,
+    ),
+    Output(
+        sequence="SIR",
+        quantity="time_sd",
+        desc="SIRsd",
+        suffix="T1map",
+        units="s",
+        description="Standard deviation of T1 from the residuals, or from the noise where there are none; covers both "
+        "choices of sign where two are likely.",
+        view=SD_VIEW,
+    ),
+    Output(
+        sequence="SIR",
+        quantity="rate",
+        desc="SIR",
+        suffix="R1map",
+        units="1/s",
+        description="Longitudinal relaxation rate of free water, R1f.",
+        view=R1_VIEW,
+    ),
+    Output(
+        sequence="SIR",
+        quantity="share",
+        desc="SIR",
+        suffix="poolratiomap",
+        units="1",
+        description="Pool size ratio: protons of macromolecules over those of free water.",
+        view=POOL_RATIO_VIEW,
+        in_bids=False,
+    ),
+    Output(
+        sequence="SIR",
+        quantity="share_sd",
+        desc="SIRsd",
+        suffix="poolratiomap",
+        units="1",
+        description="Standard deviation of the pool size ratio.",
+        view=replace(POOL_RATIO_VIEW, limits=(0.0, 0.1), label="SD of the pool size ratio"),
+        in_bids=False,
+    ),
+    Output(
+        sequence="SIR",
+        quantity="amplitude",
+        desc="SIR",
+        suffix="M0map",
+        units="arbitrary",
+        description="Equilibrium magnetisation of free water, with coil sensitivity and T2 decay, in units of the "
+        "images.",
+        view=M0_VIEW,
+    ),
+    Output(
+        sequence="SIR",
+        quantity="ratio",
+        desc="SIR",
+        suffix="efficiencymap",
+        units="1",
+        description="What the inversion makes of the magnetisation of free water, Sf: -1 for an ideal inversion.",
+        view=View(colour_map="viridis", limits=(-1.1, -0.5), label="inversion, Sf"),
+        in_bids=False,
+    ),
+    *(
+        replace(row, sequence="SIR", desc=str(row.desc).replace("IRT1", "SIR"), description=described)
+        for row in INVERSION_RECOVERY
+        for described in (row.description.replace("IRT1", "SIR"),)
+        if row.quantity in {"residual", "relative_error", "status"}
+    ),
+)
+
 MULTI_ECHO = (
     Output(
         sequence="MEGRE",
@@ -365,7 +444,14 @@ BRAIN_AND_TISSUES = (
     ),
 )
 
-OUTPUTS = (*INVERSION_RECOVERY, *_of_readouts("MP2RAGE"), *_of_readouts("MP3RAGE"), *MULTI_ECHO, *BRAIN_AND_TISSUES)
+OUTPUTS = (
+    *INVERSION_RECOVERY,
+    *SELECTIVE_INVERSION_RECOVERY,
+    *_of_readouts("MP2RAGE"),
+    *_of_readouts("MP3RAGE"),
+    *MULTI_ECHO,
+    *BRAIN_AND_TISSUES,
+)
 
 CALIBRATED = ("calibrated", "calibrated_sd", "outside_training")
 """Quantities that a calibration adds to those of a run."""

@@ -126,7 +126,8 @@ class InversionRecovery:
             if not tr > ti:
                 raise InvalidInputError(
                     f"RepetitionTime {tr:g} s is not longer than InversionTime {ti:g} s; "
-                    "expected the delay between two inversions. Correct the sidecar."
+                    "expected the delay between two inversions. Correct the sidecar. Of a selective inversion "
+                    "recovery, RecoveryTime takes its place: the delay from the end of a readout to the inversion."
                 )
         n_unknowns = self.n_coefficients + 1 + (self.fast is not None)
         if len(set(self.inversion_times)) < n_unknowns:

@@ -20,10 +20,10 @@ RECOVERY_KEY = "RecoveryTime"
 """Field of the delay from the end of a readout to the next inversion; not of BIDS."""
 
 EXCHANGE_RATE = 12.5
-"""From macromolecules to free water [1/s], the usual assumption (Dortch et al. 2018, doi 10.1002/mrm.26907)."""
+"""From macromolecules to free water [1/s] (Cronin et al. 2020, doi 10.1016/j.mri.2020.01.014)."""
 
 SATURATION = 0.83
-"""Share of the macromolecular magnetisation that the inversion pulse leaves, of a 1 ms pulse (the same)."""
+"""Share of the macromolecular magnetisation that the inversion pulse leaves, of a pulse of 1 ms (the same)."""
 
 LARGEST_POOL_RATIO = 0.5
 """White matter has 0.1 to 0.2, and no tissue twice as much."""
@@ -33,8 +33,8 @@ LARGEST_POOL_RATIO = 0.5
 class SelectiveInversionRecovery:
     """Readout - recovery TD - inversion - TI - readout, with magnetisation exchanged between two pools.
 
-    The train of the readout leaves nothing of either pool (Gochberg and Gore 2007, doi 10.1002/mrm.21143), so that
-    each image stands for itself. With R1 the same in both pools, F the macromolecular over the free pool and k the
+    The train of the readout leaves nothing of either pool (Dortch et al. 2011, doi 10.1002/mrm.22928), so that each
+    image stands for itself. With R1 the same in both pools, F the macromolecular over the free pool and k the
     rate from the macromolecules to free water, rates are R1 and R1 + k (1 + F). With e = exp(-R1 TI),
     g = exp(-k (1 + F) TI) and D = 1 - exp(-R1 TD) the signal is
 

@@ -17,7 +17,7 @@ IDS = [row.ending for row in OUTPUTS]
 def test_every_quantity_is_one_of_the_estimate(row: Output) -> None:
     if row.sequence == ANATOMY:
         return  # brain and tissues are no estimate of a relaxation time
-    kind = Estimate if row.sequence in {"IRT1", "MEGRE"} else PosteriorEstimate
+    kind = Estimate if row.sequence in {"IRT1", "SIR", "MEGRE"} else PosteriorEstimate
     derived = {"rate", "transmit_extrapolated", "calibrated", "calibrated_sd", "outside_training"}
     known = {field.name for field in dataclasses.fields(kind)} | derived
     assert row.quantity in known

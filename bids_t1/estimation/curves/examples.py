@@ -12,14 +12,14 @@ from bids_t1.estimation.curves.fitted import fitted_signals, measured_signals
 
 if TYPE_CHECKING:
     from bids_t1.data.acquisition import Series
-    from bids_t1.data.signal_model import SignalModel
+    from bids_t1.data.signal_model import SignalModel, SurfaceModel
 
 QUANTILES = (0.1, 0.35, 0.65, 0.9)
 """Positions of the examples among the fitted relaxation times."""
 
 
 def choose_examples(
-    model: SignalModel, series: Series, times: tuple[float, ...], estimate: Estimate
+    model: SignalModel | SurfaceModel, series: Series, times: tuple[float, ...], estimate: Estimate
 ) -> tuple[Example, ...]:
     """Pick fitted voxels from short to long relaxation times, and give magnitudes the signs of their fits.
 
@@ -43,7 +43,9 @@ def choose_examples(
     return tuple(sorted(found, key=lambda example: example.estimate))
 
 
-def _example(model: SignalModel, series: Series, times: tuple[float, ...], estimate: Estimate, voxel: int) -> Example:
+def _example(
+    model: SignalModel | SurfaceModel, series: Series, times: tuple[float, ...], estimate: Estimate, voxel: int
+) -> Example:
     index = np.array([voxel])
     fitted = fitted_signals(model, estimate, index)
     measured = measured_signals(series, fitted, index)

@@ -9,6 +9,7 @@ import torch
 
 from bids_t1.data.estimate import Estimate, VoxelStatus
 from bids_t1.data.result import ResidualsByTime
+from bids_t1.data.signal_model import SurfaceModel
 from bids_t1.estimation.curves.polarity import real_part
 
 if TYPE_CHECKING:
@@ -27,13 +28,18 @@ MIN_VOXELS = 30
 """Fewer in a group give no median worth showing."""
 
 
-def fitted_signals(model: SignalModel, estimate: Estimate, voxels: NDArray[np.integer]) -> NDArray[np.float64]:
+def fitted_signals(
+    model: SignalModel | SurfaceModel, estimate: Estimate, voxels: NDArray[np.integer]
+) -> NDArray[np.float64]:
     """Return the signals of the fit, (measurement, voxel), at some flat voxel indices."""
 
     def values(of: NDArray[np.floating]) -> torch.Tensor:
         return torch.from_numpy(of.reshape(-1)[voxels].astype(np.float64))
 
     time, last = values(estimate.time), values(estimate.amplitude)
+    if isinstance(model, SurfaceModel):
+        (first, second), _ = model.surface(time, values(estimate.share))
+        return np.asarray((last * (first + values(estimate.ratio) * second)).numpy())
     columns, _ = model.columns(time)
     coefficients = [last]
     if model.n_coefficients > 1:

@@ -23,7 +23,7 @@ FEW = 100
 MUCH_NOT_FITTED = 0.1
 """Share of the voxels of a tissue without an estimate from which the page cautions."""
 
-NAMES = {"IRT1": "Inversion recovery", **readouts.TITLES}
+NAMES = {"IRT1": "Inversion recovery", "SIR": "Selective inversion recovery", **readouts.TITLES}
 SIDES = {Hemisphere.LEFT: "left", Hemisphere.RIGHT: "right"}
 HEADLINE = (Tissue.WHITE_MATTER, Tissue.GREY_MATTER, Tissue.SUBCORTICAL_GREY_MATTER)
 NO_NUMBER = "\N{EN DASH}"

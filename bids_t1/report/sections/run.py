@@ -39,7 +39,12 @@ MAIN, STATUS = "time", "status"
 MARKED = ("two_modes", calibrated.OUTSIDE)
 """Masks that are drawn over a map."""
 
-TITLES = {"IRT1": "Inversion recovery", "MEGRE": "Multi-echo gradient echo", **readouts.TITLES}
+TITLES = {
+    "IRT1": "Inversion recovery",
+    "SIR": "Selective inversion recovery",
+    "MEGRE": "Multi-echo gradient echo",
+    **readouts.TITLES,
+}
 
 OF_INVERSIONS = frozenset({VoxelStatus.POLARITY_UNDECIDED, VoxelStatus.RATIO_AT_BOUND})
 OF_CURVES = OF_INVERSIONS | {VoxelStatus.BELOW_RANGE, VoxelStatus.ABOVE_RANGE}

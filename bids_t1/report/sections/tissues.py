@@ -94,7 +94,9 @@ def describe_tissues(result: ParticipantResult) -> TissueSection | None:
 def field_strength_of(result: ParticipantResult) -> object:
     """Return the field strength of all T1 maps [T]; None where they differ or it is not known."""
     found = {
-        run.record.get("MagneticFieldStrength") for run in result.runs if run.sequence in {"IRT1", *readouts.TITLES}
+        run.record.get("MagneticFieldStrength")
+        for run in result.runs
+        if run.sequence in {"IRT1", "SIR", *readouts.TITLES}
     }
     return found.pop() if len(found) == 1 else None
 

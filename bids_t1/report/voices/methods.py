@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bids_t1.data.outputs import outputs_of
 from bids_t1.report.figures import colours
-from bids_t1.report.voices import echo_methods, readout_methods, tissue_methods
+from bids_t1.report.voices import echo_methods, readout_methods, selective_inversion_recovery, tissue_methods
 from bids_t1.report.voices.fit_methods import noise_of_magnitudes
 from bids_t1.report.words import literature, wording
 from bids_t1.report.words.literature import References
@@ -67,6 +67,8 @@ def _paragraphs_of(run: RunResult, references: References) -> tuple[str, ...]:
         return readout_methods.paragraphs_of(run, references)
     if run.sequence in echo_methods.SEQUENCES:
         return echo_methods.paragraphs_of(run, references)
+    if run.sequence in selective_inversion_recovery.SEQUENCES:
+        return selective_inversion_recovery.paragraphs_of(run, references)
     return (_acquisition(run), _model(run, references), _fit(run, references), _uncertainty(run))
 
 

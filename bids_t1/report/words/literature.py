@@ -33,6 +33,18 @@ RIOUX = Work(
     "Magnetic Resonance in Medicine 75:2265-2277 (2016)",
     "10.1002/mrm.25729",
 )
+DORTCH = Work(
+    "Dortch RD, Li K, Gochberg DF, Welch EB, Dula AN, Tamhane AA, Gore JC, Smith SA",
+    "Quantitative magnetization transfer imaging of human brain at 3T using selective inversion recovery",
+    "Magnetic Resonance in Medicine 66:1346-1352 (2011)",
+    "10.1002/mrm.22928",
+)
+CRONIN = Work(
+    "Cronin MJ, Xu J, Bagnato F, Gochberg DF, Gore JC, Dortch RD",
+    "Rapid whole-brain quantitative magnetization transfer imaging using 3D selective inversion recovery sequences",
+    "Magnetic Resonance Imaging 68:66-74 (2020)",
+    "10.1016/j.mri.2020.01.014",
+)
 CONSTANTINIDES = Work(
     "Constantinides CD, Atalar E, McVeigh ER",
     "Signal-to-noise measurements in magnitude images from NMR phased arrays",

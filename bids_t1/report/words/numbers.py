@@ -45,6 +45,7 @@ def trusted(run: RunResult) -> NDArray[np.bool_]:
 
 BENDS = {
     "IRT1": "motion, partial volume, magnetisation transfer",
+    "SIR": "motion, partial volume, a rate of exchange or a saturation other than assumed",
     "MEGRE": "differences of the magnetic field across the voxel, motion, partial volume, several pools of water",
 }
 """What makes the curve another one than that of the model, by sequence."""
@@ -62,14 +63,19 @@ def summarise(run: RunResult) -> Summary:
     factor, degrees = (run.record.get(key) for key in ("IntervalFactor", "DegreesOfFreedom"))
     interval = f"{factor:.2f}" if isinstance(factor, int | float) else ""
     freedom = wording.counted(degrees, "degree") if isinstance(degrees, int) else "known degrees"
-    of_interval = (
+    of_scatter = (
         f" The SD is that of one voxel's {name}, from the scatter of its own measurements about the curve. A 95 % "
         f"interval is {name} ± {interval} SD: Student's t with {freedom} of freedom, because that scatter is itself "
         "known from few measurements. It covers the scatter about the curve, not what bends or shifts the curve as a "
-        f"whole: {BENDS.get(run.sequence, BENDS['IRT1'])}."
-        if interval
-        else ""
+        "whole"
     )
+    of_noise = (
+        f" The SD is that of one voxel's {name}, from the noise of the images, because as many unknowns as images "
+        f"leave no scatter about the fit. A 95 % interval is {name} ± {interval} SD. It covers the noise, not what the "
+        "model leaves out"
+    )
+    bends = BENDS.get(run.sequence, BENDS["IRT1"])
+    of_interval = f"{of_noise if degrees == 0 else of_scatter}: {bends}." if interval else ""
     limit = DEPHASING if run.sequence == "MEGRE" else ""
     return Summary(
         numbers=(

@@ -17,6 +17,7 @@ LABELS = {
     "InversionTimes": "Inversion times TI",
     "AddedToInversionTimes": "Added to TI in each slice [s]",
     "RepetitionTimes": "Repetition times TR",
+    "RecoveryTimes": "Recovery times TD",
     "EchoTimes": "Echo times TE",
     "RepetitionTime": "Repetition time TR",
     "FlipAngle": "Flip angle",
@@ -28,6 +29,10 @@ LABELS = {
     "EfficiencyModel": "Inversion efficiency",
     "ImageAgreement": "Agreement of the images",
     "FastComponent": "Fast component of tissue",
+    "Pools": "Pools",
+    "ExchangeRate": "Exchange from macromolecules to free water, taken as [1/s]",
+    "MacromolecularSaturation": "What the inversion leaves of the macromolecules, taken as",
+    "PoolRatioRange": "Range of the pool size ratio",
     "NoiseHandling": "Noise of magnitudes",
     "Background": "Background of magnitudes",
     "SearchRange": "Search range",
@@ -88,7 +93,7 @@ MEANINGS_OF_ECHOES = {"complex": "complex: real part after the phase, linear in 
 """What kinds of data mean where they are something else for multi-echo images."""
 
 _OF_THE_SCAN = frozenset({
-    "InversionTimes", "RepetitionTimes", "EchoTimes", "RepetitionTime", "FlipAngle", "EchoTime",
+    "InversionTimes", "RepetitionTimes", "RecoveryTimes", "EchoTimes", "RepetitionTime", "FlipAngle", "EchoTime",
     "MagneticFieldStrength", "Manufacturer",
 })  # fmt: skip
 _SHOWN_ELSEWHERE = frozenset({"Description", "Units", "SkullStripped", "EstimationSoftware", "Residuals"})
@@ -145,7 +150,7 @@ def _value(key: str, value: object) -> str:
         return "\n".join(map(str, value))
     if isinstance(value, str) and (key, value) in MEANINGS:
         return MEANINGS[key, value]
-    if key == "InversionTimes" and times_of({key: value}, key):
+    if key in {"InversionTimes", "RecoveryTimes"} and times_of({key: value}, key):
         return wording.times(times_of({key: value}, key))
     if key == "RepetitionTimes":
         return repetition_times(times_of({key: value}, key))
