@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bids_t1.data.entities import BidsName
 from bids_t1.data.errors import InvalidInputError
-from bids_t1.data.sidecar import plain
+from bids_t1.data.sidecar import brief, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 EXTENSIONS = (".nii", ".nii.gz")
 
-_LIKE_AN_IMAGE = re.compile(r"\.(nii|json|img|hdr|mg[hz]|nrrd|mha|mnc)\b", re.IGNORECASE)
+_LIKE_AN_IMAGE = re.compile(r"\.(nii|json|img|hdr|mg[hz]|nrrd|mha|mnc)\b|.*\.nii(\.gz)?$", re.IGNORECASE)
 """Extensions of images and sidecars, whatever follows; tables and pictures of quality control are no images."""
 
 _TRANSMIT = re.compile(r"TB1[0-9A-Za-z]+", re.IGNORECASE)
@@ -120,7 +120,9 @@ def _parts(name: str, suffixes: Sequence[str]) -> tuple[str, str, str] | None:
         return None
     if suffix.lower() in known or _TRANSMIT.fullmatch(suffix):
         return before, suffix, dot + extension
-    return None
+    # As file managers call copies, and other converters their images.
+    goes_on = re.fullmatch(rf"(.+?)_({'|'.join(known)})[^0-9a-z].*", stem, re.IGNORECASE)
+    return None if goes_on is None else (goes_on[1], goes_on[2], dot + extension)
 
 
 def _reason(path: Path, suffix: str, suffixes: Sequence[str], *, lies_right: bool) -> str | None:
@@ -132,6 +134,12 @@ def _reason(path: Path, suffix: str, suffixes: Sequence[str], *, lies_right: boo
             return f"its suffix is _{suffix}; expected _{meant}, in upper and lower case as BIDS writes it. Rename it."
         known = ", ".join(one for one in suffixes if _TRANSMIT.fullmatch(one))
         return f"it measures the transmit field in a way that is not known here; expected {known}."
+    more = path.name.partition(".")[0].rpartition(f"_{suffix}")[2]
+    if more:
+        return (
+            f"its name goes on behind _{suffix} with {brief(more)}; expected nothing there. Is it a copy? Remove it, "
+            "or rename it, with a run- of its own where it was measured again."
+        )
     if extension not in (*EXTENSIONS, ".json"):
         return f"it ends in {plain(extension)}; expected .nii.gz or .nii. Complete, convert or rename it."
     if not lies_right:

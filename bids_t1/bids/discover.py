@@ -7,7 +7,7 @@ import re
 import warnings
 from collections import Counter
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING
 
 from bids_t1.bids.contents import EXTENSIONS, Contents, look, require_own
@@ -249,11 +249,21 @@ def _missed(run: Acquisition, images: Sequence[Path], left_out: Sequence[LeftOut
 
 
 def _gaps(run: BidsName, key: str, names: Sequence[BidsName], told: Container[str | None]) -> Iterator[str]:
-    numbers = sorted({int(label) for name in names if (label := name.get(key)) is not None and label.isdecimal()})
-    missing = [number for number in range(1, max(numbers, default=0)) if number not in numbers]
-    if not missing or len(missing) > len(numbers) or all(str(number) in told for number in missing):
+    """Tell of numbers that are left out, where they count: numbers without 1 and far apart may be times."""
+    labels = {label for name in names if (label := name.get(key)) is not None}
+    words = sorted(label for label in labels if not label.isdecimal())
+    if words:
+        of_them = ", ".join(f"{key}-{word}" for word in words)
+        yield f"{run}: has {of_them}; expected a number in its place, as BIDS asks. Used all the same: rename it."
         return
-    there, lost = (", ".join(f"{key}-{number}" for number in some) for some in (numbers, missing))
+    numbers = sorted({int(label) for label in labels})
+    gaps = [(one + 1, next_one - 1) for one, next_one in pairwise([0, *numbers]) if next_one > one + 1]
+    if 1 not in numbers and sum(last - first + 1 for first, last in gaps) > len(numbers):
+        return
+    if all(str(number) in told for first, last in gaps for number in range(first, last + 1)):
+        return
+    there = ", ".join(f"{key}-{number}" for number in numbers)
+    lost = ", ".join(f"{key}-{first}" + (f" to {key}-{last}" if last > first else "") for first, last in gaps)
     yield f"{run}: has {there} and lacks {lost}; measured from what is there. Are there more images? Copy them."
 
 

@@ -49,6 +49,9 @@ class Header:
     n_bytes: int
     """What its voxels take, as stored; of several volumes, as they are read."""
 
+    is_placed: bool = True
+    """Whether it says where the head lies: without, left and right are those that nibabel takes."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Volume:
@@ -190,12 +193,13 @@ def _header(path: Path, image: nib.spatialimages.SpatialImage, *, several: bool 
             "inversion series its own InversionTime; or write InversionTime as a list, one number per volume."
         )
     n_bytes = math.prod(shape) * dtype.itemsize
+    is_placed = not isinstance(image, nib.Nifti1Pair) or _reading(path, lambda: _require_sense(path, image))
     if isinstance(image, nib.Nifti1Image):
         proxy: Any = image.dataobj
         _require_length(path, proxy.offset + n_bytes)
     i, j, k = (*shape, 1, 1, 1)[:3]
     # Volumes of one file are scaled together, in double precision.
-    return Header(Grid((i, j, k), _affine(path, image)), 8 * math.prod(shape) if several else n_bytes)
+    return Header(Grid((i, j, k), _affine(path, image)), 8 * math.prod(shape) if several else n_bytes, is_placed)
 
 
 def _require_length(path: Path, expected: int) -> None:
@@ -207,6 +211,28 @@ def _require_length(path: Path, expected: int) -> None:
             f"{path.name}: has {size} bytes, and its header declares {expected}; expected a complete file, whose "
             "header has the shape and type of its voxels. Copy or convert it again."
         )
+
+
+def _require_sense(path: Path, image: nib.Nifti1Pair) -> bool:
+    """Refuse numbers of a header that nibabel replaces by others; return whether it says where the head lies.
+
+    A distance of zero becomes 1 mm, and an infinite factor 1: neither is what was measured.
+    """
+    with image.file_map.get("header", image.file_map["image"]).get_prepare_fileobj() as file:
+        stored = type(image.header).from_fileobj(file, check=False)
+    placed = int(stored["sform_code"]) > 0
+    edges = np.asarray(stored["pixdim"][1:4], np.float64)
+    if not placed and not edges.all():
+        raise InvalidInputError(
+            f"{path.name}: its voxels measure {' x '.join(f'{edge:.4g}' for edge in edges)} (pixdim), and no affine "
+            "says otherwise (sform_code 0); expected their size. Correct the header."
+        )
+    if np.isinf(stored["scl_slope"]):
+        raise InvalidInputError(
+            f"{path.name}: the factor of its voxels is {stored['scl_slope']} (scl_slope); expected a number. Correct "
+            "the header."
+        )
+    return placed or int(stored["qform_code"]) > 0
 
 
 def _affine(path: Path, image: nib.spatialimages.SpatialImage) -> np.ndarray:

@@ -68,9 +68,11 @@ def load_series(
     by_part: dict[str, list[RawFile]] = {}
     for file in acquisition.files:
         by_part.setdefault(file.name.get("part") or "", []).append(file)
+    _join_magnitudes(by_part, {"InversionTime": "inv", "EchoTime": "echo"}[varying])
     failures: dict[str, InvalidInputError] = {}
     for kind, parts in _choices(acquisition, by_part):
         try:
+            _require_most(acquisition, parts, by_part)
             ordered = [_by_time(by_part[part], keys) for part in parts]
             _require_same_number(acquisition, parts, ordered)
         except InvalidInputError as error:
@@ -146,6 +148,23 @@ def _choices(acquisition: Acquisition, by_part: Mapping[str, object]) -> list[tu
     if "imag" in by_part or "phase" in by_part:
         usable = [parts for parts in usable if PARTS[parts] != "real"] or usable
     return [(PARTS[parts], tuple(sorted(parts, key=("", "mag", "phase", "real", "imag").index))) for parts in usable]
+
+
+def _join_magnitudes(by_part: dict[str, list[RawFile]], key: str) -> None:
+    """Take images with and without part-mag as one set, where their names say that no image is there twice."""
+    plain, named = by_part.get("", []), by_part.get("mag", [])
+    if plain and named and not {file.name.get(key) for file in plain} & {file.name.get(key) for file in named}:
+        by_part["mag"] = [*by_part.pop(""), *named]
+
+
+def _require_most(acquisition: Acquisition, parts: Sequence[str], by_part: Mapping[str, Sequence[RawFile]]) -> None:
+    """Refuse parts that few images have: the others of the run would be left out."""
+    n, most = min(len(by_part[part]) for part in parts), max(map(len, by_part.values()))
+    if 2 * n < most:
+        raise InvalidInputError(
+            f"{acquisition.name}: has {' and '.join(f'part-{part}' for part in parts if part) or 'no part-'} of {n} of "
+            f"{most} images; expected it of all. Add the missing."
+        )
 
 
 def _by_time(files: Sequence[RawFile], keys: Sequence[str]) -> list[RawFile]:

@@ -79,7 +79,8 @@ class PartReader:
             alone = max((header.n_bytes for file, header in headers if file.volume is None), default=0)
             admit(4 * len(files) * math.prod(grid.shape) + alone + sum(stored.values()))
         self.sources += tuple(dict.fromkeys(file.path for file in files))
-        return grid, warnings
+        lost = [str(file.name) for file, header in headers if not header.is_placed]
+        return grid, (*warnings, *_unplaced(list(dict.fromkeys(lost))))
 
     def stack(self, images: Sequence[Sequence[RawFile]]) -> np.ndarray:
         """Return all images of a run, (measurement, x, y, z), each from one file or two; see `read`."""
@@ -131,3 +132,14 @@ class PartReader:
         if path not in self._volumes:
             self._volumes[path] = read_volumes(path)
         return self._volumes[path]
+
+
+def _unplaced(names: Sequence[str]) -> tuple[str, ...]:
+    if not names:
+        return ()
+    others = f" and {len(names) - 1} more" if names[1:] else ""
+    told = (
+        f"{names[0]}{others}: the header says nothing of orientation (qform_code and sform_code 0). Axes are taken as "
+        "nibabel does, the first one from right to left: sides may be mistaken. Correct the header."
+    )
+    return (told,)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +16,20 @@ from tests.small_bids import TIMES, sidecar, write_json, write_root, write_run
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+
+def copied(ending: str) -> Callable[[Path], object]:
+    return lambda image: shutil.copy(image, image.with_name(image.name.replace("_IRT1.nii.gz", ending)))
+
+
+def numbered(label: str) -> Callable[[Path], object]:
+    """Give an image another number, with its sidecar."""
+
+    def rename(image: Path) -> None:
+        for path in (sidecar(image), image):
+            path.rename(path.with_name(path.name.replace("inv-3", f"inv-{label}")))
+
+    return rename
 
 
 def called(ending: str) -> Callable[[Path], object]:
@@ -43,12 +59,26 @@ def both(image: Path) -> None:
         (folder, "sub-01_inv-3_IRT1.nii.gz: left out, it is a folder"),
         (os.unlink, "sub-01_inv-3_IRT1.json: left out, it describes no image that is here"),
         (both, "sub-01_IRT1: has inv-1, inv-2, inv-4, inv-5 and lacks inv-3"),
+        (numbered("30"), "sub-01_IRT1: has inv-1, inv-2, inv-4, inv-5, inv-30 and lacks inv-3, inv-6 to inv-29;"),
+        (numbered("three"), "sub-01_IRT1: has inv-three; expected a number in its place"),
+        (copied("_IRT1 (1).nii.gz"), "sub-01_inv-3_IRT1 (1).nii.gz: left out, its name goes on behind _IRT1"),
+        (copied("_IRT1__dup-01.nii.gz"), "sub-01_inv-3_IRT1__dup-01.nii.gz: left out, its name goes on behind _IRT1"),
+        (copied("_IRT1.1.nii.gz"), "sub-01_inv-3_IRT1.1.nii.gz: left out, it ends in .1.nii.gz; expected .nii.gz"),
     ],
 )
 def test_an_image_that_is_left_out_is_told(tmp_path: Path, spoil: Callable[[Path], object], told: str) -> None:
     spoil(write_run(write_root(tmp_path))[2])
     (run,) = discover.find(tmp_path, "01").runs
     assert any(warning.startswith(told) for warning in run.warnings), run.warnings
+
+
+def test_numbers_that_do_not_begin_with_one_and_are_far_apart_may_be_times(tmp_path: Path) -> None:
+    for image, time in zip(write_run(write_root(tmp_path)), TIMES, strict=True):
+        for path in (sidecar(image), image):
+            path.rename(path.with_name(re.sub(r"inv-\d", f"inv-{1000 * time:.0f}", path.name)))
+    (run,) = discover.find(tmp_path, "01").runs
+    assert len(run.files) == len(TIMES)
+    assert run.warnings == ()
 
 
 def test_a_whole_run_with_inherited_metadata_and_a_choice_by_filter_has_nothing_to_tell(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 VALUES = np.random.default_rng(3).normal(1000, 200, SHAPE).astype(np.float32)
 DATA = nib.Nifti1Image(VALUES, AFFINE).to_bytes()
 HEADER = 352
-DIMS, DATATYPE, VOX_OFFSET, UNITS = 40, 70, 108, 123
+DIMS, DATATYPE, EDGES, VOX_OFFSET, SLOPE, UNITS, CODES = 40, 70, 80, 108, 112, 123, 252
 """Where these stand in a header of NIfTI-1 [bytes]."""
 
 WHOLE = gzip.compress(DATA)
@@ -278,3 +278,40 @@ def test_a_name_is_told_of_a_file_that_is_no_image(tmp_path: Path) -> None:
     (tmp_path / "image.nii.gz").write_bytes(b"no image")
     with pytest.raises(InvalidInputError, match=r"^image\.nii\.gz: cannot be read as NIfTI"):
         read_header(tmp_path / "image.nii.gz")
+
+
+def unplaced(*edges: float) -> bytes:
+    """Write distances of voxels beside no orientation at all."""
+    data = bytearray(patched(EDGES, "3f", *edges))
+    struct.pack_into("<2h", data, CODES, 0, 0)
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (patched(SLOPE, "f", np.inf), r"^a\.nii: the factor of its voxels is inf"),
+        (patched(SLOPE, "f", -np.inf), r"^a\.nii: the factor of its voxels is -inf"),
+        (unplaced(2, 2, 0), r"^a\.nii: its voxels measure 2 x 2 x 0 .pixdim."),
+        (unplaced(0, 0, 0), r"^a\.nii: its voxels measure 0 x 0 x 0 .pixdim."),
+    ],
+)
+def test_numbers_of_a_header_that_would_be_replaced_are_refused(tmp_path: Path, content: bytes, told: str) -> None:
+    (tmp_path / "a.nii").write_bytes(content)
+    with pytest.raises(InvalidInputError, match=told):
+        read_header(tmp_path / "a.nii")
+
+
+def test_sizes_of_zero_beside_an_affine_are_no_matter(tmp_path: Path) -> None:
+    (tmp_path / "a.nii").write_bytes(patched(EDGES, "3f", 0, 0, 0))
+    np.testing.assert_array_equal(read_header(tmp_path / "a.nii").grid.affine, AFFINE)
+
+
+def test_images_that_do_not_say_where_the_head_lies_are_read_with_a_warning(tmp_path: Path) -> None:
+    for path in write_run(write_root(tmp_path)):
+        data = bytearray(gzip.decompress(path.read_bytes()))
+        struct.pack_into("<2h", data, CODES, 0, 0)
+        path.write_bytes(gzip.compress(data))
+    (run,) = find(tmp_path, "01").runs
+    (warning,) = load_series(run, "InversionTime").warnings
+    assert "inv-1_IRT1.nii.gz and 4 more: the header says nothing of orientation" in warning

@@ -122,6 +122,25 @@ def leaves_magnitudes(dataset: Path, message: str) -> None:
     np.testing.assert_allclose(series.measurements, np.abs(complex_images()), rtol=1e-6)
 
 
+def test_magnitudes_with_and_without_their_part_are_one_run(tmp_path: Path) -> None:
+    image = write(write_root(tmp_path))[2]
+    for path in (image, sidecar(image)):
+        path.rename(path.with_name(path.name.replace("_IRT1", "_part-mag_IRT1")))
+    series = load(tmp_path)
+    np.testing.assert_allclose(series.measurements, np.abs(complex_images()), rtol=1e-6)
+    assert series.warnings == ()
+
+
+def test_a_part_that_few_images_have_is_told_and_not_taken_for_the_run(tmp_path: Path) -> None:
+    image = write(write_root(tmp_path))[2]
+    for path in (image, sidecar(image)):
+        path.rename(path.with_name(path.name.replace("_IRT1", "_part-real_IRT1")))
+    series = load(tmp_path)
+    assert len(series.measurements) == len(TIMES) - 1
+    assert "inv-3 has part-real that others lack" in " ".join(series.warnings)
+    assert "has part-real of 1 of 4 images" in " ".join(series.warnings)
+
+
 def test_phase_that_is_not_in_radians_whatever_it_says_is_not_used(tmp_path: Path) -> None:
     images = write(write_root(tmp_path), parts=("mag", "phase"))
     write_image(images[1], np.full(SHAPE, 4095, np.int16))

@@ -114,6 +114,9 @@ class Case:
     """Options of the command; ``{aside}``, ``{bids_dir}`` and ``{out_dir}`` become paths."""
 
     level: str = "participant"
+    lost: float = 0.01
+    """Share of the fitted voxels that may be others: more where the change itself takes voxels away."""
+
     finished: bool = False
     """Whether out_dir holds the finished results of both participants before."""
 

@@ -272,12 +272,12 @@ def saturated(share: float) -> Voxels:
     return change
 
 
-def zeros_outside(place: Place) -> None:
-    """Set the background of every image to zero, as skull stripping does."""
+def zeros_outside(place: Place, value: float = 0) -> None:
+    """Set the background of every image to zero, as skull stripping does, or to another value."""
     images = [nib.Nifti1Image.from_bytes(gzip.decompress(path.read_bytes())) for path in place.images]
     brightest = np.max([_voxels(image) for image in images], axis=0)
     for path, image in zip(place.images, images, strict=True):
-        data = np.where(brightest > brightest.max() / 5, _voxels(image), 0)
+        data = np.where(brightest > brightest.max() / 5, _voxels(image), value)
         nib.save(nib.Nifti1Image(data.astype(np.float32), image.affine), path)
 
 
@@ -303,9 +303,11 @@ def all_renamed(change: Callable[[str], str]) -> Change:
     """Rename every file of the participant."""
 
     def rename(place: Place) -> None:
-        for path in sorted(place.bad.rglob("*")):
-            if path.is_file():
-                path.rename(path.with_name(change(path.name)))
+        files = [path for path in sorted(place.bad.rglob("*")) if path.is_file()]
+        for path in files:
+            path.rename(path.with_name(f"{change(path.name)}.new"))
+        for path in files:
+            path.with_name(f"{change(path.name)}.new").rename(path.with_name(change(path.name)))
 
     return rename
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import os
+import re
 import shutil
 import zipfile
 from typing import TYPE_CHECKING
@@ -88,7 +89,7 @@ LEFT_OUT = (
     Case("ir", "left out", "image and sidecar gone", both_gone, TOLD, INV_3),
     Case("ir", "left out", "sidecar gone", lambda place: place.sidecar.unlink(), TOLD, INV_3 + ".*InversionTime"),
     Case("ir", "left out", "only part-phase of it", renamed("_IRT1", "_part-phase_IRT1"), TOLD, INV_3),
-    Case("ir", "left out", "only part-mag of it", renamed("_IRT1", "_part-mag_IRT1"), TOLD, INV_3),
+    Case("ir", "left out", "only part-mag of it", renamed("_IRT1", "_part-mag_IRT1"), FINE),
     Case("ir", "left out", "only part-real of it", renamed("_IRT1", "_part-real_IRT1"), TOLD, INV_3),
     Case("ir", "left out", "its name lacks inv", renamed("_inv-3", ""), TOLD, "IRT1"),
     Case("ir", "left out", "run-2 of it only", renamed("_inv-3", "_run-2_inv-3"), TOLD, INV_3 + "|run-2"),
@@ -100,6 +101,12 @@ LEFT_OUT = (
     Case("ir", "left out", ".nii and .nii.gz of it", _image_and(_both_endings), TOLD, "inv-3"),
     Case("ir", "left out", "an unknown entity", renamed("_inv-3", "_foo-1_inv-3"), TOLD, "sub-02_foo-1_inv-3"),
     Case("ir", "left out", "a copy beside it, as file managers name it", _image_and(_copy(" (1).nii.gz")), TOLD, r"\(1\)"),
+    *(
+        Case("ir", "left out", f"a copy beside it, {ending}", _image_and(_copy(ending)), TOLD, re.escape(ending))
+        for ending in (" - Copy.nii.gz", "__dup-01.nii.gz", "_ph.nii.gz", ".1.nii.gz", "(2).nii")
+    ),
+    Case("ir", "left out", "a copy before it, as file managers name it",
+         _image_and(lambda path: shutil.copy2(path, path.with_name(f"Copy of {path.name}"))), TOLD, "Copy of"),
     Case("ir", "left out", "a hidden copy beside it", _image_and(lambda path: shutil.copy2(path, path.with_name(f"._{path.name}"))),
          FINE),
     Case("ir", "left out", "a copy in another folder of the participant",
@@ -183,7 +190,7 @@ LABELS = (
     Case("ir", "label", "no label", _called("sub-"), FAILED, "label"),
     Case("ir", "label", "not UTF-8", _folder_called(b"sub-\xff\xfe"), FAILED, "label"),
     Case("ir", "label", "images of another label in its folder", _folder_called("sub-03"), FAILED, "sub-02"),
-    Case("ir", "label", "a copy that was not renamed", _another("sub-03", files=False), FAILED, "sub-03"),
+    Case("ir", "label", "a copy that was not renamed", _another("sub-03", files=False), FINE, "sub-03", code=1),
     Case("ir", "label", "a link to the other participant", _replaced_by(link_to("sub-01")), FAILED, "sub-01"),
     Case("ir", "label", "labels that differ in case", each(_another("sub-AB"), _another("sub-ab")), FINE, "sub-ab.*sub-AB|sub-AB.*sub-ab"),
     Case("ir", "label", "a link to its folder elsewhere",
@@ -279,7 +286,7 @@ def _many(n: int) -> Callable[[Place], object]:
 SOURCEDATA = (
     Case("ir", "sourcedata", "DICOM inside and outside of a session", _conflict, FINE),
     Case("ir", "sourcedata", "two folders of one label", _sources("sub-02", "sub-0_2"), FINE),
-    Case("ir", "sourcedata", "a folder without a letter", _sources("sub-___"), FINE),
+    Case("ir", "sourcedata", "a folder without a letter", _sources("sub-___"), FINE, "no letter", code=1),
     Case("ir", "sourcedata", "a pipe", _source_thing(f"{BAD}/pipe", pipe), FINE),
     Case("ir", "sourcedata", "a link to nothing", _source_thing(f"{BAD}/link", link_to("none")), FINE),
     Case("ir", "sourcedata", "a link to itself", _source_thing(f"{BAD}", to_itself), FINE),
