@@ -8,9 +8,22 @@ TORCH ?= torch==2.13.0+cpu
 TORCH_INDEX_URL ?= https://download.pytorch.org/whl/cpu
 TORCH_INDEX := $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL))
 
-.PHONY: example test container-test lint audit lock corpus fuzz clean
+# The viewer of maps within the page, from npm; without npm the page has its pictures.
+NIIVUE_VERSION := 0.69.0
+NIIVUE_SHA256 := 47b896b77ec4a5be3ef1949c33ad393b6f45629921f326c279000bcf51bdb4af
+VIEWER := bids_t1/report/viewer/niivue.umd.js
 
-example: $(VENV)/.installed
+.PHONY: viewer example test container-test lint audit lock corpus fuzz clean
+
+viewer: $(VIEWER)
+
+$(VIEWER):
+	mkdir -p build/viewer $(@D)
+	cd build/viewer && npm pack --silent @niivue/niivue@$(NIIVUE_VERSION) && tar -xzf niivue-niivue-$(NIIVUE_VERSION).tgz
+	echo "$(NIIVUE_SHA256)  build/viewer/package/dist/$(@F)" | sha256sum --check --quiet
+	cp build/viewer/package/dist/$(@F) $@
+
+example: $(VENV)/.installed $(if $(shell command -v npm),$(VIEWER))
 	rm -rf $(EXAMPLE)
 	$(BIN)/bids_t1_phantom $(EXAMPLE)/dicom --format dicom --resolution 3 --sequences IRT1 MP2RAGE
 	$(BIN)/bids_t1 $(EXAMPLE)/dicom $(EXAMPLE)/derivatives participant --protocol $(EXAMPLE)/dicom_truth/protocol.toml

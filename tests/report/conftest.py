@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bids_t1.report.figures import agreement_plots, plots, readout_plots
-from bids_t1.report.sections import tissue_plots
+from bids_t1.report.sections import tissue_plots, viewer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from bids_t1.report.figures.agreement_plots import Ends, Pair
     from bids_t1.report.words.literature import Published, ReferenceBand
     from bids_t1.report.words.quantity import Quantity
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _pages_are_those_without_the_viewer() -> Iterator[None]:
+    """Whether its library is installed must not decide about tests; test_report_viewer.py brings it in."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(viewer, "_library", lambda: None)
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,8 +1,9 @@
 """One HTML page per participant, with everything in it. Read `render_page` first.
 
 Pictures are embedded as data URIs, not files beside the page: a page that is mailed or moved still shows
-everything, and no picture can end up beside another participant's text. The page loads nothing and runs
-nothing, so it opens offline and in strict viewers, and the same result gives the same bytes.
+everything, and no picture can end up beside another participant's text. The page loads nothing, so that it opens
+offline, and the same result gives the same bytes. Its one script shows maps in three planes where a browser lets it;
+all else is there without.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from bids_t1.report.sections import regions
 from bids_t1.report.sections.comparison import describe_comparison
 from bids_t1.report.sections.run import TITLES, describe_run
 from bids_t1.report.sections.tissues import describe_tissues
+from bids_t1.report.sections.viewer import describe_viewer
 from bids_t1.report.voices.methods import write_methods
 from bids_t1.report.words import wording
 from bids_t1.report.words.quantity import QUANTITIES, T1
@@ -70,6 +72,7 @@ def render_page(result: ParticipantResult) -> str:
         sessions=[session for session in sessions if session is not None],
         runs=sections,
         tissues=tissues,
+        viewer=describe_viewer(result),
         comparisons=comparisons,
         together=together,
         tissue_legend=legend(SOLID),

@@ -1,0 +1,169 @@
+"""Maps to look at in three planes, within the page: NiiVue where it is installed, nothing where it is not.
+
+The library enters the installation by ``make viewer``, which fetches it from npm in a fixed version and checks its
+checksum; it is not part of the sources. Without it, without JavaScript or without WebGL 2 the page has its pictures.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import math
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING
+
+import nibabel as nib
+import numpy as np
+
+from bids_t1.data.estimate import VoxelStatus
+from bids_t1.data.grid import Grid
+from bids_t1.data.outputs import outputs_of
+from bids_t1.report.figures import colours
+from bids_t1.report.sections.run import MAIN, STATUS, title_of
+from bids_t1.report.words.quantity import quantity_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from bids_t1.data.outputs import Output
+    from bids_t1.data.result import ParticipantResult, RunResult
+
+LIBRARY = "niivue.umd.js"
+
+SHOWN = (MAIN, "time_sd", "amplitude", "ratio", "share", "transmit", "uni", "confidence", STATUS)
+"""Quantities that are worth a look in three planes, in their order."""
+
+MOST_VOXELS = 2_500_000
+"""Of all volumes of a page together: with more of them, voxels are left out at even distances."""
+
+LARGEST = 32_767
+"""Of a stored number; 0 is no value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Viewer:
+    """What the template needs."""
+
+    library: str
+    """The script, fit for a page."""
+
+    facts: str
+    """JSON: runs, and of each its volumes with colours, window and unit."""
+
+    volumes: tuple[str, ...]
+    """NIfTI files, compressed and in base64, in the order of `facts`."""
+
+    thinned: int
+    """One voxel in so many along each axis is shown."""
+
+
+def describe_viewer(result: ParticipantResult) -> Viewer | None:
+    """Prepare the maps of all runs; None without runs, or where the library is not installed."""
+    library = _library()
+    wanted = {run.name: _rows(run) for run in result.runs}
+    cropped = {run.name: _box(run) for run in result.runs if MAIN in run.maps}
+    if library is None or not cropped:
+        return None
+    runs = [run for run in result.runs if run.name in cropped]
+    n_voxels = sum(math.prod(_lengths(cropped[run.name])) * len(wanted[run.name]) for run in runs)
+    thinned = max(1, math.ceil((n_voxels / MOST_VOXELS) ** (1 / 3)))
+    facts, volumes = [], []
+    for run in runs:
+        grid, box = _part(run.grid, cropped[run.name], thinned)
+        entries = []
+        for row in wanted[run.name]:
+            shown, values = quantity_of(run.sequence).shown(row, run.maps[row.quantity][box])
+            entries.append(_facts(shown, values))
+            volumes.append(_nifti(values, grid, _step(values)))
+        facts.append({"title": title_of(run), "volumes": entries})
+    # Within a script element nothing may look like the end of one.
+    text = json.dumps(facts, separators=(",", ":")).replace("<", "\\u003c")
+    return Viewer(library=library, facts=text, volumes=tuple(volumes), thinned=thinned)
+
+
+@cache
+def _library() -> str | None:
+    """Return NiiVue's script; None where it was not installed."""
+    file = resources.files("bids_t1.report") / "viewer" / LIBRARY
+    return (
+        file.read_text(encoding="utf-8").replace("</script", "<\\/script").replace("<!--", "<\\!--")
+        if file.is_file()
+        else None
+    )
+
+
+def _rows(run: RunResult) -> list[Output]:
+    rows = {row.quantity: row for row in outputs_of(run.sequence)}
+    return [rows[quantity] for quantity in SHOWN if quantity in rows and quantity in run.maps]
+
+
+def _box(run: RunResult) -> tuple[slice, slice, slice]:
+    """Return the box of all voxels with a value."""
+    fitted = np.isfinite(run.maps[MAIN])
+    if not fitted.any():
+        return (slice(0, 1), slice(0, 1), slice(0, 1))
+    ends = [np.flatnonzero(fitted.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
+    first, second, third = (slice(int(where[0]), int(where[-1]) + 1) for where in ends)
+    return first, second, third
+
+
+def _lengths(box: tuple[slice, slice, slice]) -> list[int]:
+    return [part.stop - part.start for part in box]
+
+
+def _part(grid: Grid, box: tuple[slice, slice, slice], thinned: int) -> tuple[Grid, tuple[slice, slice, slice]]:
+    """Return every so many voxels of a box, and the grid that they lie on; an axis of few voxels keeps them all."""
+    steps = [thinned if length > thinned * thinned else 1 for length in _lengths(box)]
+    first, second, third = (slice(part.start, part.stop, step) for part, step in zip(box, steps, strict=True))
+    affine = grid.affine.copy()
+    affine[:3, 3] += grid.affine[:3, :3] @ [part.start for part in box]
+    affine[:3, :3] = grid.affine[:3, :3] * steps
+    shape = [len(range(part.start, part.stop, step)) for part, step in zip(box, steps, strict=True)]
+    return Grid((shape[0], shape[1], shape[2]), affine), (first, second, third)
+
+
+def _step(values: NDArray[np.floating]) -> float:
+    """Return what one stored number more means."""
+    finite = np.abs(values[np.isfinite(values)])
+    largest = float(np.percentile(finite, 99.99)) if finite.size else 0.0
+    if values.dtype.kind in "ub" or largest == 0:
+        return 1.0
+    return 10.0 ** math.ceil(math.log10(largest / LARGEST))
+
+
+def _facts(row: Output, values: NDArray[np.floating]) -> Mapping[str, object]:
+    """Say how a volume is named and coloured."""
+    if row.quantity == STATUS:
+        table = colours.status_table()
+        codes = [code.value for code in VoxelStatus]
+        return {
+            "label": "status",
+            "quantity": row.quantity,
+            "window": [0, 255],
+            "colours": table.tolist(),
+            "meanings": {str(code): VoxelStatus(code).meaning for code in codes},
+        }
+    limits = colours.limits_of(row.view, values)
+    table = colours.colour_table(row.view, limits)[: colours.N_COLOURS]
+    table[0] = 0  # also the colour of no value
+    return {
+        "label": row.view.label,
+        "quantity": row.quantity,
+        "window": [round(float(limit), 6) for limit in limits],
+        "colours": table.tolist(),
+        "step": _step(values),
+    }
+
+
+def _nifti(values: NDArray[np.floating], grid: Grid, step: float) -> str:
+    """Write a volume of whole numbers as NIfTI, compressed, in base64; always the same bytes for the same values."""
+    with np.errstate(invalid="ignore"):
+        stored = np.clip(np.rint(np.nan_to_num(values / step)), -LARGEST, LARGEST).astype(np.int16)
+    image = nib.Nifti1Image(stored, grid.affine)
+    image.header.set_slope_inter(step, 0)
+    return base64.b64encode(gzip.compress(image.to_bytes(), 6, mtime=0)).decode("ascii")

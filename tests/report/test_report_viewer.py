@@ -1,0 +1,134 @@
+"""The viewer within the page: it shows the maps, loads nothing, and without its library nothing else is missing."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from importlib import resources
+from typing import TYPE_CHECKING
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from bids_t1.report import render_page
+from bids_t1.report.sections import viewer
+from tests.report.reader import Reader
+from tests.report.report_results import make_result, make_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CHROMIUM = shutil.which("chromium")
+LIBRARY = resources.files("bids_t1.report") / "viewer" / viewer.LIBRARY
+
+PROBE = """
+<script>
+const seen = [];
+addEventListener("error", (event) => seen.push(String(event.message)));
+addEventListener("unhandledrejection", (event) => seen.push(String(event.reason)));
+const wait = (time) => new Promise((done) => setTimeout(done, time));
+(async () => {
+  const box = document.getElementById("viewer"), value = document.getElementById("viewer-value");
+  for (let i = 0; i < 400 && !box.dataset.ready; i++) await wait(50);
+  const canvas = document.getElementById("viewer-canvas"), place = canvas.getBoundingClientRect();
+  const [x, y] = [place.left + 0.15 * place.width, place.top + 0.4 * place.height];
+  const at = { bubbles: true, clientX: x, clientY: y, buttons: 1 };
+  const first = value.textContent;
+  for (const kind of ["mousedown", "mouseup"]) canvas.dispatchEvent(new MouseEvent(kind, at));
+  await wait(300);
+  const clicked = value.textContent;
+  canvas.dispatchEvent(new KeyboardEvent("keydown", { key: "PageUp", bubbles: true }));
+  await wait(300);
+  const loaded = performance.getEntriesByType("resource").map((entry) => entry.name);
+  const requests = loaded.filter((name) => !name.startsWith("data:"));
+  document.body.dataset.probe = JSON.stringify({ first, clicked, moved: value.textContent, seen, requests });
+})();
+</script>
+"""
+
+
+@pytest.fixture
+def with_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(viewer, "_library", lambda: "var niivue = 1;")
+
+
+def test_without_the_library_the_page_runs_nothing() -> None:
+    assert not Reader(render_page(make_result())).all("script")
+
+
+@pytest.mark.usefixtures("with_library")
+def test_the_volumes_are_the_maps_where_they_lie() -> None:
+    run = make_run()
+    described = viewer.describe_viewer(make_result(runs=(run,)))
+    assert described is not None
+    (facts,) = json.loads(described.facts)
+    assert [volume["quantity"] for volume in facts["volumes"]][:2] == ["time", "time_sd"]
+    image = nib.Nifti1Image.from_bytes(_unzipped(described.volumes[0]))
+    fitted = np.argwhere(np.isfinite(run.maps["time"]))
+    for voxel in fitted[:: len(fitted) // 7]:
+        place = run.grid.affine @ [*voxel, 1]
+        index = np.rint(np.linalg.solve(image.affine, place)[:3]).astype(int)
+        assert image.get_fdata()[tuple(index)] == pytest.approx(float(run.maps["time"][tuple(voxel)]), abs=1e-3)
+
+
+@pytest.mark.usefixtures("with_library")
+def test_large_maps_are_thinned_and_the_page_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(viewer, "MOST_VOXELS", 2000)
+    result = make_result(runs=(make_run(),))
+    described = viewer.describe_viewer(result)
+    assert described is not None
+    assert described.thinned > 1
+    assert f"one voxel in {described.thinned} along each axis" in render_page(result)
+
+
+@pytest.mark.usefixtures("with_library")
+def test_the_same_result_gives_the_same_bytes() -> None:
+    assert render_page(make_result()) == render_page(make_result())
+
+
+@pytest.mark.usefixtures("with_library")
+def test_a_name_cannot_end_the_script_it_stands_in() -> None:
+    run = make_run()
+    hostile = replace(run, sequence=run.sequence, name=run.name.having({"acq": "x"}))
+    described = viewer.describe_viewer(make_result(runs=(hostile,)))
+    assert described is not None
+    assert "<" not in described.facts
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+@pytest.mark.skipif(not LIBRARY.is_file(), reason="the viewer is not installed: make viewer")
+def test_a_browser_without_network_answers_a_click_and_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = LIBRARY.read_text(encoding="utf-8").replace("</script", "<\\/script")
+    monkeypatch.setattr(viewer, "_library", lambda: text)
+    before, _, after = render_page(make_result()).rpartition("</body>")
+    (tmp_path / "page.html").write_text(f"{before}{PROBE}</body>{after}", encoding="utf-8")
+    answer = subprocess.run(
+        [
+            *(str(CHROMIUM), "--headless", "--no-sandbox", "--disable-quic", "--no-first-run", "--disable-sync"),
+            *("--disable-background-networking", "--disable-component-update", "--host-resolver-rules=MAP * ~NOTFOUND"),
+            *("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"),
+            *(f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=30000", "--dump-dom"),
+            (tmp_path / "page.html").as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    ).stdout
+    probe = re.search(r'data-probe="([^"]*)"', answer)
+    assert probe is not None, answer[-300:]
+    found = json.loads(probe[1].replace("&quot;", '"').replace("&amp;", "&"))
+    assert found["seen"] == []
+    assert found["requests"] == []
+    assert len({found["first"], found["clicked"], found["moved"]}) > 1
+    assert re.search(r"T1 \d\.\d+ s", found["first"] + found["clicked"] + found["moved"])
+
+
+def _unzipped(volume: str) -> bytes:
+    return gzip.decompress(base64.b64decode(volume))
