@@ -26,6 +26,7 @@ RUN python3 -m venv /opt/build \
 FROM wheels AS package
 COPY pyproject.toml README.md LICENSE ./
 COPY bids_t1 bids_t1
+COPY bids_t1_phantom bids_t1_phantom
 RUN /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /package .
 
 FROM python AS installed

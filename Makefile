@@ -43,7 +43,7 @@ lint: $(VENV)/.installed-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/codespell
-	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive bids_t1 containers
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive bids_t1 bids_t1_phantom containers
 
 # Known vulnerabilities of what the containers install; says so where the advisories cannot be reached.
 audit: $(VENV)/.installed-test

@@ -23,8 +23,8 @@ from bids_t1.calibration.network import N_SLICES, RADIUS, PatchResNet, place
 from bids_t1.calibration.training import reproducibly
 from bids_t1.data.calibration import PRESETS, CalibrationOptions, MeasuredScan, PairedScan, ReferenceScan
 from bids_t1.data.grid import Grid
-from bids_t1.phantom.anatomy import Atlas, Tissue, load_atlas
-from bids_t1.phantom.head import Head, HeadOptions, make_head
+from bids_t1_phantom.head.anatomy import Atlas, Tissue, load_atlas
+from bids_t1_phantom.head.head import Head, HeadOptions, make_head
 from tests.calibration.cohorts import MEASURED_RECORD
 
 if TYPE_CHECKING:

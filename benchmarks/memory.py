@@ -87,7 +87,7 @@ def main() -> None:
         if dataset is None:
             dataset = Path(folder, "phantom")
             words = [str(dataset), "--resolution", arguments.resolution]
-            subprocess.run([sys.executable, "-m", "bids_t1.phantom", *words], check=True, stdout=subprocess.DEVNULL)
+            subprocess.run([sys.executable, "-m", "bids_t1_phantom", *words], check=True, stdout=subprocess.DEVNULL)
         for case in CASES:
             found = run_child(case, arguments, dataset)
             used = (found["peak"] - found["baseline"]) / found["input"]

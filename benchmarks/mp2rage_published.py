@@ -19,7 +19,7 @@ import torch
 
 from benchmarks.mp2rage_scenes import EFFICIENCY, estimate, every_voxel, protocol, scene
 from bids_t1.estimation.posterior.uni import log_density_of_uni
-from bids_t1.phantom.simulate import rapid_gradient_echo_trains
+from bids_t1_phantom.physics.simulate import rapid_gradient_echo_trains
 from tests.estimation.scenes import BANDS, bias, rmse
 
 if TYPE_CHECKING:

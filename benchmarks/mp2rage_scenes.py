@@ -17,9 +17,9 @@ from bids_t1.estimation.posterior.posterior import (
     TransmitPrior,
     estimate_posterior,
 )
-from bids_t1.phantom import readouts
-from bids_t1.phantom.simulate import rapid_gradient_echo_trains
 from bids_t1.sequences.mp2rage import Mp2rage
+from bids_t1_phantom.physics import trains as readouts
+from bids_t1_phantom.physics.simulate import rapid_gradient_echo_trains
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

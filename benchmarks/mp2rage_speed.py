@@ -91,7 +91,7 @@ def make_dataset(folder: Path) -> Path:
 
     small, large = folder / "small", folder / "large"
     words = [str(small), "--sequences", "MP2RAGE", "--resolution", "2"]
-    subprocess.run([sys.executable, "-m", "bids_t1.phantom", *words], check=True)
+    subprocess.run([sys.executable, "-m", "bids_t1_phantom", *words], check=True)
     (large / "sub-01").mkdir(parents=True)
     shutil.copy(small / "dataset_description.json", large)
     images = {path: nib.Nifti1Image.from_filename(path) for path in small.glob("sub-01/*/*.nii.gz")}

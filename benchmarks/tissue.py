@@ -15,9 +15,9 @@ from scipy import ndimage
 
 from bids_t1.data.grid import Grid
 from bids_t1.data.tissue import TISSUES
-from bids_t1.phantom.__main__ import main as phantom
 from bids_t1.tissue.segment import Given, segment
 from bids_t1.tissue.templates import load_template
+from bids_t1_phantom.cli import main as phantom
 from tests import command
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pydicom import dcmread
 
 from bids_t1.cli import main
-from bids_t1.phantom.__main__ import main as make_phantom
+from bids_t1_phantom.cli import main as make_phantom
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

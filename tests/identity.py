@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -37,6 +37,9 @@ class Case:
     options: str = ""
     group: str | None = None
     """Options of the level group, where it is run too."""
+
+    estimated: bool = True
+    """Whether the command is run at all."""
 
 
 CASES = (
@@ -68,6 +71,60 @@ CASES = (
     Case("nist-philips", real="nist_ir/philips_1p5t", options="--ir-efficiency learned"),
 )
 
+_ALL = f"{_TINY} --sequences IRT1 MP2RAGE MP3RAGE MEGRE"
+_DICOM = f"{_ALL} --format dicom"
+PHANTOMS = (
+    *(
+        Case(f"phantom-{vendor}-{part}", f"{_DICOM} --vendor {vendor} --part {part} --megre-part {echoes}{more}")
+        for vendor in ("siemens", "philips", "ge")
+        for part, echoes, more in (
+            ("mag", "mag", ""),
+            ("real", "polar", " --one-series"),
+            ("complex", "complex", " --echo-series each --layout sourcedata --mp2rage-noise 0"),
+            ("polar", "polar", " --layout flat --misalignment 4 3 --slice-partial-fourier 0.75"),
+        )
+    ),
+    *(
+        Case(
+            f"phantom-enhanced-{vendor}-{part}",
+            f"{_TINY} --format dicom --enhanced --vendor {vendor} --part {part}{more}",
+        )
+        for vendor in ("siemens", "philips")
+        for part, more in (("mag", " --one-series"), ("real", ""), ("complex", " --one-series"), ("polar", ""))
+    ),
+    Case("phantom-dicom-tfl", f"{_DICOM} --b1-map tfl --bias mt"),
+    Case("phantom-dicom-afi", f"{_TINY} --sequences MEGRE --format dicom --b1-map afi --one-series"),
+    *(
+        Case(f"phantom-form-{form}", f"{_ALL} --mp2rage-form {form} --uni-scale {scale} --b1-map {b1} --part {part}")
+        for form, scale, b1, part in (
+            ("all", "signed", "thousand", "mag"),
+            ("uni-last", "unit", "angle", "polar"),
+            ("complex", "4095", "sa2rage", "complex"),
+            ("uni", "unit", "epi", "real"),
+            ("all", "4095", "dam", "mag"),
+            ("uni-mag", "4095", "tfl", "mag"),
+            ("mag", "4095", "afi", "mag"),
+        )
+    ),
+    Case(
+        "phantom-echoes", f"{_TINY} --sequences MP2RAGE --mp2rage-echoes 0.003 0.012 0.02 --mp2rage-form all --snr inf"
+    ),
+    Case(
+        "phantom-megre",
+        f"{_TINY} --sequences MEGRE --megre-part complex --megre-snr inf --echo-times 0.005 0.07 --bias mt",
+    ),
+    Case(
+        "phantom-slab",
+        f"{_TINY} --sequences IRT1 MEGRE --ir-slices 2 --ir-slice-thickness 16 --misalignment 3 2 --snr inf",
+    ),
+    Case(
+        "phantom-leaves",
+        f"{_TINY} --sequences IRT1 MP2RAGE --bias mt --inversion-leaves 0.6 0.9 --b1-shift 5 --participants 2",
+    ),
+    Case("phantom-flat", f"{_TINY} --b1-map ratio --b1-range 1 1 --inversion-times 0.1 1 2 --repetition-times 3 4 5"),
+)
+"""What the phantom can write, compared with ``--phantom`` only: nothing is estimated from it."""
+
 
 def main() -> int:
     """Run the cases in both checkouts and tell what differs."""
@@ -75,13 +132,15 @@ def main() -> int:
     parser.add_argument("before", type=Path)
     parser.add_argument("after", type=Path)
     parser.add_argument("--only", nargs="+", help="names of cases")
+    parser.add_argument("--phantom", action="store_true", help="compare what the phantom can write only")
     parser.add_argument("--pages", action="store_true", help="compare pages too")
     parser.add_argument(
         "--keep", type=Path, help="folder to keep what is made; cases made there before are not repeated"
     )
     parser.add_argument("-j", "--jobs", type=int, default=2)
     arguments = parser.parse_args()
-    chosen = [case for case in CASES if not arguments.only or case.name in arguments.only]
+    cases = [replace(case, estimated=False) for case in PHANTOMS] if arguments.phantom else CASES
+    chosen = [case for case in cases if not arguments.only or case.name in arguments.only]
     with tempfile.TemporaryDirectory() as scratch:
         root = arguments.keep or Path(scratch)
         job = partial(_differences, arguments.before.resolve(), arguments.after.resolve(), root.resolve())
@@ -117,7 +176,8 @@ def _made(checkout: Path, root: Path, case: Case) -> Path:
         _run(checkout, "-m", phantom, str(data), *case.phantom.split())
     elif not _link_real(case.real, data):
         return folder
-    _run(checkout, "-m", "bids_t1", str(data), str(out), "participant", "--device", "cpu", *case.options.split())
+    if case.estimated:
+        _run(checkout, "-m", "bids_t1", str(data), str(out), "participant", "--device", "cpu", *case.options.split())
     if case.group is not None:
         _run(checkout, "-m", "bids_t1", str(data), str(out), "group", "--device", "cpu", *case.group.split())
     done.touch()

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import nibabel as nib
 import numpy as np
 
-from bids_t1.phantom.readouts import MP2RAGE
-from bids_t1.phantom.simulate import inversion_recovery, rapid_gradient_echo_trains
+from bids_t1_phantom.physics.simulate import inversion_recovery, rapid_gradient_echo_trains
+from bids_t1_phantom.physics.trains import MP2RAGE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

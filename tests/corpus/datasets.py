@@ -8,9 +8,9 @@ from functools import cache
 from io import StringIO
 from typing import TYPE_CHECKING
 
-from bids_t1.phantom import dataset
-from bids_t1.phantom.__main__ import main as make_phantom
-from bids_t1.phantom.anatomy import load_atlas
+from bids_t1_phantom import dataset
+from bids_t1_phantom.cli import main as make_phantom
+from bids_t1_phantom.head.anatomy import load_atlas
 from tests.corpus.case import Case, Place
 from tests.corpus.forks import Fork
 

@@ -11,7 +11,7 @@ import pytest
 
 from bids_t1.dicom.convert import convert
 from bids_t1.dicom.writing.survey import series_records, survey
-from bids_t1.phantom.__main__ import main as make_phantom
+from bids_t1_phantom.cli import main as make_phantom
 from tests import validator
 from tests.dicom.plans import names, plan_of, reasons
 from tests.dicom.scanner_files import (

@@ -12,7 +12,7 @@ import pytest
 from bids_t1.data.protocol import Protocol
 from bids_t1.data.sidecar import Sidecar
 from bids_t1.dicom.convert import convert
-from bids_t1.phantom.__main__ import main as make_phantom
+from bids_t1_phantom.cli import main as make_phantom
 from tests import validator
 from tests.dicom.scanner_files import (
     CSA_SERIES,

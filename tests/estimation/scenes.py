@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bids_t1.phantom import simulate
 from bids_t1.sequences.inversion_recovery import InversionRecovery
+from bids_t1_phantom.physics import simulate
 
 if TYPE_CHECKING:
     from bids_t1.data.estimate import Estimate

@@ -17,11 +17,11 @@ from bids_t1.data.estimate import VoxelStatus
 from bids_t1.estimation.curves.demodulation import demodulate
 from bids_t1.estimation.curves.engine import EstimationOptions, estimate
 from bids_t1.estimation.posterior.posterior import PosteriorOptions, ReadoutImages, TransmitPrior, estimate_posterior
-from bids_t1.phantom.readouts import MP2RAGE
 from bids_t1.runs.common import near_one
 from bids_t1.sequences.inversion_recovery import InversionRecovery
 from bids_t1.sequences.mp2rage import Mp2rage
 from bids_t1.sequences.multi_echo_gre import MultiEchoGradientEcho
+from bids_t1_phantom.physics.trains import MP2RAGE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

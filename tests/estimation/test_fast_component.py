@@ -14,9 +14,9 @@ from bids_t1.estimation.curves.dictionary import build_dictionaries
 from bids_t1.estimation.curves.engine import EstimationOptions, estimate
 from bids_t1.estimation.curves.evidence import weigh
 from bids_t1.estimation.curves.refinement import Problem, predict, solve
-from bids_t1.phantom import two_pools
-from bids_t1.phantom.scan import Protocol
 from bids_t1.sequences.inversion_recovery import LARGEST_SHARE, InversionRecovery
+from bids_t1_phantom.physics import two_pools
+from bids_t1_phantom.physics.protocols import Protocol
 
 if TYPE_CHECKING:
     from bids_t1.data.estimate import Estimate

@@ -13,10 +13,10 @@ from bids_t1.estimation.curves.demodulation import demodulate
 from bids_t1.estimation.curves.engine import EstimationOptions, NoiseHandling, estimate
 from bids_t1.estimation.posterior.posterior import PosteriorOptions, ReadoutImages, TransmitPrior, estimate_posterior
 from bids_t1.estimation.scale import unit_of
-from bids_t1.phantom.simulate import inversion_recovery
 from bids_t1.runs.common import near_one
 from bids_t1.sequences.inversion_recovery import InversionRecovery
 from bids_t1.sequences.multi_echo_gre import MultiEchoGradientEcho
+from bids_t1_phantom.physics.simulate import inversion_recovery
 from tests.estimation.test_degenerate import READOUTS
 from tests.small_bids import READOUT_NOISE_SD, READOUT_T1, complex_readouts
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bids_t1.phantom import dataset
-from bids_t1.phantom.anatomy import load_atlas
+from bids_t1_phantom import dataset
+from bids_t1_phantom.head.anatomy import load_atlas
 from tests.command import Finished, participant, phantom
 
 if TYPE_CHECKING:

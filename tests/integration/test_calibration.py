@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bids_t1.data.calibration import SMALL
-from bids_t1.phantom.__main__ import main as make_phantom
+from bids_t1_phantom.cli import main as make_phantom
 from tests import command, validator
 from tests.small_bids import open_image
 

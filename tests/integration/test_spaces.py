@@ -13,7 +13,7 @@ import pytest
 import SimpleITK
 
 from bids_t1.data.tissue import Tissue
-from bids_t1.phantom.__main__ import main as make_phantom
+from bids_t1_phantom.cli import main as make_phantom
 from tests import command, validator
 from tests.small_bids import open_image
 

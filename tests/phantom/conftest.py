@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from bids_t1.phantom import dataset
-from bids_t1.phantom.__main__ import main
-from bids_t1.phantom.anatomy import Atlas, load_atlas
+from bids_t1_phantom import dataset
+from bids_t1_phantom.cli import main
+from bids_t1_phantom.head.anatomy import Atlas, load_atlas
 
 COARSE = ["--resolution", "6"]
 

@@ -13,11 +13,17 @@ import pytest
 from numpy.typing import NDArray
 
 from bids_t1.data.errors import UsageError
-from bids_t1.phantom.__main__ import main
-from bids_t1.phantom.anatomy import Atlas, Tissue
-from bids_t1.phantom.echo_scan import DEFAULT_ECHO_TIMES, EchoProtocol, EchoScan, acquire_echoes, true_amplitude
-from bids_t1.phantom.gradient_echo import spoiled_pulses
-from bids_t1.phantom.head import Head, HeadOptions, make_head
+from bids_t1_phantom.cli import main
+from bids_t1_phantom.head.anatomy import Atlas, Tissue
+from bids_t1_phantom.head.head import Head, HeadOptions, make_head
+from bids_t1_phantom.physics.gradient_echo import spoiled_pulses
+from bids_t1_phantom.sequences.multi_echo_gre import (
+    DEFAULT_ECHO_TIMES,
+    EchoProtocol,
+    EchoScan,
+    acquire_echoes,
+    true_amplitude,
+)
 from tests import validator
 
 TINY = ["--resolution", "10", "--slices", "2"]

@@ -12,14 +12,15 @@ import pytest
 from numpy.typing import NDArray
 
 from bids_t1.data.errors import InvalidInputError
-from bids_t1.phantom.__main__ import main
-from bids_t1.phantom.anatomy import Atlas
-from bids_t1.phantom.field_protocols import PROTOCOLS
-from bids_t1.phantom.field_scan import FieldOptions, acquire_field, coarse_grid
-from bids_t1.phantom.field_writer import UNITS
-from bids_t1.phantom.head import WHITE_MATTER_M0, Head, HeadOptions, field_of, make_head
-from bids_t1.phantom.refocused_echoes import spin_and_stimulated_echo
-from bids_t1.phantom.transmit import TransmitOptions
+from bids_t1_phantom.cli import main
+from bids_t1_phantom.head.anatomy import Atlas
+from bids_t1_phantom.head.head import Head, HeadOptions, field_of, make_head
+from bids_t1_phantom.head.transmit import TransmitOptions
+from bids_t1_phantom.physics.protocols import WHITE_MATTER_M0
+from bids_t1_phantom.physics.refocused_echoes import spin_and_stimulated_echo
+from bids_t1_phantom.sequences.field_protocols import PROTOCOLS
+from bids_t1_phantom.sequences.transmit_field import FieldOptions, acquire_field, coarse_grid
+from bids_t1_phantom.writers.field_writer import UNITS
 from tests import validator
 
 TINY = ["--resolution", "10", "--slices", "2", "--sequences", "MEGRE", "--echo-times", "0.01"]

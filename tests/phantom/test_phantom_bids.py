@@ -10,8 +10,8 @@ import nibabel
 import numpy as np
 import pytest
 
-from bids_t1.phantom import dataset
-from bids_t1.phantom.__main__ import main
+from bids_t1_phantom import dataset
+from bids_t1_phantom.cli import main
 from tests import validator
 
 TINY = ["--resolution", "10", "--slices", "2", "--inversion-times", "0.1", "1.0"]
@@ -124,6 +124,6 @@ def test_unknown_options_leave_with_the_code_for_usage() -> None:
 
 
 def test_help_loads_nothing_heavy() -> None:
-    code = "import sys, bids_t1.phantom.__main__ as m\ntry: m.main(['--help'])\nexcept SystemExit: pass\n"
+    code = "import sys, bids_t1_phantom.cli as m\ntry: m.main(['--help'])\nexcept SystemExit: pass\n"
     code += "sys.exit(bool({'numpy', 'nibabel', 'pydicom', 'scipy', 'nilearn'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0

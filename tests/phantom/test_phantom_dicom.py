@@ -11,10 +11,11 @@ import pydicom
 import pytest
 from numpy.typing import NDArray
 
-from bids_t1.phantom.__main__ import main
-from bids_t1.phantom.anatomy import Atlas
-from bids_t1.phantom.head import HeadOptions, make_head
-from bids_t1.phantom.scan import Protocol, Scan, acquire
+from bids_t1_phantom.cli import main
+from bids_t1_phantom.head.anatomy import Atlas
+from bids_t1_phantom.head.head import HeadOptions, make_head
+from bids_t1_phantom.physics.protocols import Protocol
+from bids_t1_phantom.sequences.inversion_recovery import Scan, acquire
 
 TIMES = (0.1, 0.5, 2.0)
 OPTIONS = HeadOptions(resolution=8.0, slices=4)

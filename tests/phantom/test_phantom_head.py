@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from bids_t1.data.errors import InvalidInputError
-from bids_t1.phantom.anatomy import Atlas, Tissue
-from bids_t1.phantom.head import T1, WHITE_MATTER_M0, Head, HeadOptions, make_grid, make_head
-from bids_t1.phantom.scan import Protocol, acquire
+from bids_t1_phantom.head.anatomy import Atlas, Tissue
+from bids_t1_phantom.head.head import T1, Head, HeadOptions, make_grid, make_head
+from bids_t1_phantom.physics.protocols import WHITE_MATTER_M0, Protocol
+from bids_t1_phantom.sequences.inversion_recovery import acquire
 
 OPTIONS = HeadOptions(resolution=5.0)
 

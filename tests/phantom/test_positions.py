@@ -11,11 +11,12 @@ import SimpleITK
 from numpy.typing import NDArray
 
 from bids_t1.data.errors import InvalidInputError
-from bids_t1.phantom.__main__ import main
-from bids_t1.phantom.anatomy import Atlas, Tissue
-from bids_t1.phantom.head import Head, HeadOptions, make_grid, make_head, sub_slices
-from bids_t1.phantom.pose import CENTRE, Misalignment, Pose
-from bids_t1.phantom.scan import Protocol, acquire
+from bids_t1_phantom.cli import main
+from bids_t1_phantom.head.anatomy import Atlas, Tissue
+from bids_t1_phantom.head.head import Head, HeadOptions, make_grid, make_head, sub_slices
+from bids_t1_phantom.head.pose import CENTRE, Misalignment, Pose
+from bids_t1_phantom.physics.protocols import Protocol
+from bids_t1_phantom.sequences.inversion_recovery import acquire
 from tests import validator
 
 TRANSFORM = "sub-01_from-MP2RAGE_to-IRT1_mode-image_xfm"

@@ -9,12 +9,12 @@ import pytest
 from numpy.typing import NDArray
 
 from bids_t1.data.errors import InvalidInputError
-from bids_t1.phantom.__main__ import main
-from bids_t1.phantom.anatomy import Atlas
-from bids_t1.phantom.head import HeadOptions, make_head
-from bids_t1.phantom.readout_scan import acquire_readouts, default_sequence
-from bids_t1.phantom.readouts import MULTI_ECHO_MP2RAGE, ReadoutProtocol
-from bids_t1.phantom.simulate import rapid_gradient_echo_trains
+from bids_t1_phantom.cli import main
+from bids_t1_phantom.head.anatomy import Atlas
+from bids_t1_phantom.head.head import HeadOptions, make_head
+from bids_t1_phantom.physics.simulate import rapid_gradient_echo_trains
+from bids_t1_phantom.physics.trains import MULTI_ECHO_MP2RAGE, ReadoutProtocol
+from bids_t1_phantom.sequences.mp2rage import acquire_readouts, default_sequence
 from tests import validator
 
 ECHOES = (0.003, 0.0115, 0.020, 0.0285)

@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bids_t1.phantom.__main__ import main
-from bids_t1.phantom.anatomy import Atlas
-from bids_t1.phantom.head import WHITE_MATTER_M0, HeadOptions, make_head
-from bids_t1.phantom.readout_scan import ReadoutScan, acquire_readouts, default_sequence
-from bids_t1.phantom.readout_writer import FORMS
-from bids_t1.phantom.readouts import MP2RAGE
-from bids_t1.phantom.simulate import rapid_gradient_echo_trains
-from bids_t1.phantom.transmit import TransmitOptions
+from bids_t1_phantom.cli import main
+from bids_t1_phantom.head.anatomy import Atlas
+from bids_t1_phantom.head.head import HeadOptions, make_head
+from bids_t1_phantom.head.transmit import TransmitOptions
+from bids_t1_phantom.physics.protocols import WHITE_MATTER_M0
+from bids_t1_phantom.physics.simulate import rapid_gradient_echo_trains
+from bids_t1_phantom.physics.trains import MP2RAGE
+from bids_t1_phantom.sequences.mp2rage import ReadoutScan, acquire_readouts, default_sequence
+from bids_t1_phantom.writers.readout_writer import FORMS
 from tests import validator
 
 TINY = ["--resolution", "10", "--slices", "2"]

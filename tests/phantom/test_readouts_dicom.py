@@ -13,10 +13,10 @@ import pydicom
 import pytest
 from numpy.typing import NDArray
 
-from bids_t1.phantom.__main__ import main
-from bids_t1.phantom.anatomy import Atlas
-from bids_t1.phantom.head import HeadOptions, make_head
-from bids_t1.phantom.readout_scan import ReadoutScan, acquire_readouts, default_sequence
+from bids_t1_phantom.cli import main
+from bids_t1_phantom.head.anatomy import Atlas
+from bids_t1_phantom.head.head import HeadOptions, make_head
+from bids_t1_phantom.sequences.mp2rage import ReadoutScan, acquire_readouts, default_sequence
 
 with warnings.catch_warnings():
     # nibabel says on import that its reader is experimental.

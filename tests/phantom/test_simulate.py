@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bids_t1.data.errors import InvalidInputError
-from bids_t1.phantom.simulate import inversion_recovery
+from bids_t1_phantom.physics.simulate import inversion_recovery
 
 T1 = np.array([0.1, 0.35, 0.84, 1.6, 4.0])
 TIMES = (0.05, 0.2, 0.7, 1.5, 3.0)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from bids_t1.data.errors import InvalidInputError, UsageError
-from bids_t1.phantom.readouts import MP2RAGE, MP3RAGE, ReadoutProtocol
-from bids_t1.phantom.simulate import inversion_recovery, rapid_gradient_echo_trains
+from bids_t1_phantom.physics.simulate import inversion_recovery, rapid_gradient_echo_trains
+from bids_t1_phantom.physics.trains import MP2RAGE, MP3RAGE, ReadoutProtocol
 
 T1 = np.array([0.1, 0.35, 0.84, 1.6, 4.0])
 REFERENCE_T1 = np.array([0.8, 1.0, 1.2, 1.45, 1.9, 3.0, 4.0])

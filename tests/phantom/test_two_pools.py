@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 from scipy.optimize import curve_fit
 
-from bids_t1.phantom import simulate, two_pools
-from bids_t1.phantom.__main__ import main
-from bids_t1.phantom.anatomy import Atlas, Tissue
-from bids_t1.phantom.head import BOUND_FRACTION, Head, HeadOptions, make_head
-from bids_t1.phantom.readouts import MP2RAGE, ReadoutProtocol
-from bids_t1.phantom.scan import DEFAULT_INVERSION_TIMES, Protocol
-from bids_t1.phantom.two_pools import EXCITATION_SATURATION, INVERSION_LEAVES, SPIN_ECHO_SATURATION, Pools
+from bids_t1_phantom.cli import main
+from bids_t1_phantom.head.anatomy import Atlas, Tissue
+from bids_t1_phantom.head.head import BOUND_FRACTION, Head, HeadOptions, make_head
+from bids_t1_phantom.physics import simulate, two_pools
+from bids_t1_phantom.physics.protocols import DEFAULT_INVERSION_TIMES, INVERSION_LEAVES, Protocol
+from bids_t1_phantom.physics.trains import MP2RAGE, ReadoutProtocol
+from bids_t1_phantom.physics.two_pools import EXCITATION_SATURATION, SPIN_ECHO_SATURATION, Pools
 from tests import validator
 
 T1 = np.array([0.35, 0.84, 1.2, 1.6, 4.0])

@@ -9,8 +9,8 @@ import numpy as np
 
 from bids_t1.data.alignment import HeadImage
 from bids_t1.data.grid import Grid
-from bids_t1.phantom import head as phantom
-from bids_t1.phantom.anatomy import Atlas, Tissue, classify, load_atlas
+from bids_t1_phantom.head import head as phantom
+from bids_t1_phantom.head.anatomy import Atlas, Tissue, classify, load_atlas
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

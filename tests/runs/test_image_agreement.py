@@ -15,12 +15,12 @@ from bids_t1.data.entities import BidsName
 from bids_t1.data.grid import Grid
 from bids_t1.data.sidecar import Sidecar
 from bids_t1.estimation.curves.engine import EstimationOptions, estimate
-from bids_t1.phantom.simulate import inversion_recovery
 from bids_t1.runs.image_agreement import Agreement, compare, without_offset
 from bids_t1.runs.inversion_recovery import question_of
 from bids_t1.runs.multi_echo_gre import question_of_echoes
 from bids_t1.sequences.inversion_recovery import InversionRecovery
 from bids_t1.sequences.multi_echo_gre import MultiEchoGradientEcho
+from bids_t1_phantom.physics.simulate import inversion_recovery
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.sidecar import Sidecar
 from bids_t1.estimation.curves.engine import EstimationOptions, estimate
-from bids_t1.phantom.simulate import inversion_recovery
 from bids_t1.sequences.inversion_readout import Readout
 from bids_t1.sequences.inversion_recovery import InversionRecovery
+from bids_t1_phantom.physics.simulate import inversion_recovery
 
 TIMES = (0.05, 0.2, 0.7, 1.5, 3.0)
 T1 = torch.tensor([0.05, 0.3, 0.9, 1.5, 4.0], dtype=torch.float64)

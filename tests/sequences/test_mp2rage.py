@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from bids_t1.data.errors import InvalidInputError
-from bids_t1.phantom.readouts import ReadoutProtocol
-from bids_t1.phantom.simulate import rapid_gradient_echo_trains
 from bids_t1.sequences.mp2rage import Mp2rage
+from bids_t1_phantom.physics.simulate import rapid_gradient_echo_trains
+from bids_t1_phantom.physics.trains import ReadoutProtocol
 
 T1 = torch.tensor([0.05, 0.3, 0.8, 1.0, 1.45, 1.9, 3.0, 4.5], dtype=torch.float64)
 NOMINAL = torch.tensor(1.0, dtype=torch.float64)

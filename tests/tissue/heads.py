@@ -10,8 +10,8 @@ import numpy as np
 
 from bids_t1.data.grid import Grid
 from bids_t1.data.tissue import Tissue
-from bids_t1.phantom.anatomy import Atlas, load_atlas
-from bids_t1.phantom.head import HeadOptions, make_head
+from bids_t1_phantom.head.anatomy import Atlas, load_atlas
+from bids_t1_phantom.head.head import HeadOptions, make_head
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

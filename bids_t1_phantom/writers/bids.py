@@ -9,10 +9,10 @@ import nibabel
 import numpy as np
 
 from bids_t1.data.entities import BidsName
-from bids_t1.phantom.anatomy import Tissue
-from bids_t1.phantom.echo_scan import true_amplitude
-from bids_t1.phantom.pose import CENTRE
 from bids_t1.storage import as_json
+from bids_t1_phantom.head.anatomy import Tissue
+from bids_t1_phantom.head.pose import CENTRE
+from bids_t1_phantom.sequences.multi_echo_gre import true_amplitude
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from bids_t1.phantom.echo_scan import EchoProtocol, EchoScan
-    from bids_t1.phantom.head import Grid, Head
-    from bids_t1.phantom.pose import Pose
-    from bids_t1.phantom.scan import Protocol, Scan
+    from bids_t1_phantom.head.head import Grid, Head
+    from bids_t1_phantom.head.pose import Pose
+    from bids_t1_phantom.physics.protocols import Protocol
+    from bids_t1_phantom.sequences.inversion_recovery import Scan
+    from bids_t1_phantom.sequences.multi_echo_gre import EchoProtocol, EchoScan
 
 BIDS_VERSION = "1.10.0"
 

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from bids_t1.phantom.dicom_series import Series, series_number, slices, to_rows
-from bids_t1.phantom.headers import SeriesName, position
-from bids_t1.phantom.vendors import GE, LETTERS, Frame, Philips, Siemens, Stored, Vendor
+from bids_t1_phantom.writers.dicom_series import Series, series_number, slices, to_rows
+from bids_t1_phantom.writers.headers import SeriesName, position
+from bids_t1_phantom.writers.vendors import GE, LETTERS, Frame, Philips, Siemens, Stored, Vendor
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-    from bids_t1.phantom.dicom_writer import DicomOptions
-    from bids_t1.phantom.echo_scan import EchoScan
+    from bids_t1_phantom.sequences.multi_echo_gre import EchoScan
+    from bids_t1_phantom.writers.dicom_series import DicomOptions
 
 _NAME = "gre_me_T2star"
 

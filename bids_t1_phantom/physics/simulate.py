@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from bids_t1.phantom.readouts import ReadoutProtocol
+    from bids_t1_phantom.physics.trains import ReadoutProtocol
 
 _MAX_REPETITIONS = 2000
 _STEADY = 1e-12

@@ -12,8 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bids_t1.data.errors import CannotCreateOutputError, InputOutputError, UsageError
-from bids_t1.phantom.anatomy import load_atlas
-from bids_t1.phantom.bids_writer import (
+from bids_t1_phantom.head.anatomy import load_atlas
+from bids_t1_phantom.head.head import HeadOptions, field_of, make_head, sub_slices
+from bids_t1_phantom.head.pose import Misalignment, Pose
+from bids_t1_phantom.head.transmit import TransmitOptions
+from bids_t1_phantom.physics.protocols import DEFAULT_INVERSION_TIMES, INVERSION_LEAVES, Protocol
+from bids_t1_phantom.sequences.inversion_recovery import Scan, acquire
+from bids_t1_phantom.sequences.mp2rage import ReadoutScan, acquire_readouts, default_sequence
+from bids_t1_phantom.sequences.multi_echo_gre import DEFAULT_ECHO_TIMES, EchoProtocol, EchoScan, acquire_echoes
+from bids_t1_phantom.sequences.transmit_field import FieldOptions, FieldScan, acquire_field
+from bids_t1_phantom.writers.bids import (
     PARTS,
     Readme,
     TruthOptions,
@@ -24,18 +32,11 @@ from bids_t1.phantom.bids_writer import (
     write_truth,
     write_truth_root,
 )
-from bids_t1.phantom.dicom_writer import DicomOptions, write_dicom
-from bids_t1.phantom.echo_scan import DEFAULT_ECHO_TIMES, EchoProtocol, EchoScan, acquire_echoes
-from bids_t1.phantom.echo_writer import ECHO_PARTS, write_echoes
-from bids_t1.phantom.field_scan import FieldOptions, FieldScan, acquire_field
-from bids_t1.phantom.field_writer import UNITS, write_b1_map, write_measurement
-from bids_t1.phantom.head import HeadOptions, field_of, make_head, sub_slices
-from bids_t1.phantom.pose import Misalignment, Pose
-from bids_t1.phantom.readout_scan import ReadoutScan, acquire_readouts, default_sequence
-from bids_t1.phantom.readout_writer import ReadoutOptions, protocol_name, write_protocol, write_readouts
-from bids_t1.phantom.scan import DEFAULT_INVERSION_TIMES, Protocol, Scan, acquire
-from bids_t1.phantom.transmit import TransmitOptions
-from bids_t1.phantom.two_pools import INVERSION_LEAVES
+from bids_t1_phantom.writers.dicom import write_dicom
+from bids_t1_phantom.writers.dicom_series import DicomOptions
+from bids_t1_phantom.writers.echo_writer import ECHO_PARTS, write_echoes
+from bids_t1_phantom.writers.field_writer import UNITS, write_b1_map, write_measurement
+from bids_t1_phantom.writers.readout_writer import ReadoutOptions, protocol_name, write_protocol, write_readouts
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -43,10 +44,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from bids_t1.phantom.anatomy import Atlas
-    from bids_t1.phantom.field_scan import TransmitField
-    from bids_t1.phantom.head import Head
-    from bids_t1.phantom.readout_scan import ReadoutSequence
+    from bids_t1_phantom.head.anatomy import Atlas
+    from bids_t1_phantom.head.head import Head
+    from bids_t1_phantom.sequences.mp2rage import ReadoutSequence
+    from bids_t1_phantom.sequences.transmit_field import TransmitField
 
     AnyScan = Scan | ReadoutScan | EchoScan | FieldScan
 

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bids_t1.data.errors import UsageError
-from bids_t1.phantom.anatomy import Tissue
-from bids_t1.phantom.field_protocols import PROTOCOLS, FieldProtocol
-from bids_t1.phantom.head import WHITE_MATTER_M0, Grid
-from bids_t1.phantom.scan import Images, receive
+from bids_t1_phantom.head.anatomy import Tissue
+from bids_t1_phantom.head.head import Grid
+from bids_t1_phantom.physics.protocols import WHITE_MATTER_M0
+from bids_t1_phantom.sequences.field_protocols import PROTOCOLS, FieldProtocol
+from bids_t1_phantom.sequences.inversion_recovery import Images, receive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from bids_t1.phantom.head import Head
+    from bids_t1_phantom.head.head import Head
 
     TransmitField = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 

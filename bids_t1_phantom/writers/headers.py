@@ -11,8 +11,8 @@ from pydicom.uid import UID, generate_uid
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-    from bids_t1.phantom.head import Grid
-    from bids_t1.phantom.vendors import Frame, Vendor
+    from bids_t1_phantom.head.head import Grid
+    from bids_t1_phantom.writers.vendors import Frame, Vendor
 
 PATIENT_NAME = "PHANTOM^PRIVACY"
 """An obviously fictitious name, so that a test can search outputs for it."""

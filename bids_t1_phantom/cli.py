@@ -343,7 +343,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Make a dataset; return the exit code."""
     arguments = build_parser().parse_args(argv)
     try:
-        from bids_t1.phantom.dataset import Request, make_dataset  # noqa: PLC0415 -- --help must stay quick
+        from bids_t1_phantom.dataset import Request, make_dataset  # noqa: PLC0415 -- --help must stay quick
 
         make_dataset(Request.from_arguments(arguments))
     except BidsT1Error as error:

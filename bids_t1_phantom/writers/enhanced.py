@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from pydicom import Dataset
 from pydicom.tag import Tag
 
-from bids_t1.phantom.vendors import COMPONENTS, LARGEST_DOUBLE, LETTERS
+from bids_t1_phantom.writers.vendors import COMPONENTS, LARGEST_DOUBLE, LETTERS
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
 
-    from bids_t1.phantom.vendors import Frame, Vendor
+    from bids_t1_phantom.writers.vendors import Frame, Vendor
 
 _PARTS = ("mag", "phase", "real", "signed", "imag")
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bids_t1.phantom.gradient_echo import spoiled_pulses
-from bids_t1.phantom.refocused_echoes import spin_and_stimulated_echo
+from bids_t1_phantom.physics.gradient_echo import spoiled_pulses
+from bids_t1_phantom.physics.refocused_echoes import spin_and_stimulated_echo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bids_t1.data.errors import UsageError
-from bids_t1.phantom import two_pools
-from bids_t1.phantom.echo_scan import refuse_echo_times
-from bids_t1.phantom.gradient_echo import echoes
-from bids_t1.phantom.head import WHITE_MATTER_M0
-from bids_t1.phantom.readouts import MP2RAGE, MP3RAGE, MULTI_ECHO_MP2RAGE, ReadoutProtocol
-from bids_t1.phantom.scan import Images, receive
-from bids_t1.phantom.simulate import rapid_gradient_echo_trains
+from bids_t1_phantom.physics import two_pools
+from bids_t1_phantom.physics.gradient_echo import echoes
+from bids_t1_phantom.physics.protocols import INVERSION_LEAVES, WHITE_MATTER_M0
+from bids_t1_phantom.physics.simulate import rapid_gradient_echo_trains
+from bids_t1_phantom.physics.trains import MP2RAGE, MP3RAGE, MULTI_ECHO_MP2RAGE, ReadoutProtocol
+from bids_t1_phantom.sequences.inversion_recovery import Images, receive
+from bids_t1_phantom.sequences.multi_echo_gre import refuse_echo_times
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from bids_t1.phantom.head import Head
+    from bids_t1_phantom.head.head import Head
 
 _STREAMS = {"MP2RAGE": 2, "MP3RAGE": 3}
 """Random numbers of each sequence: its noise does not depend on what else is scanned."""
@@ -45,7 +45,7 @@ class ReadoutSequence:
     label: str | None = None
     """Label of the ``acq`` entity, where sequences must be told apart."""
 
-    inversion_leaves: float = two_pools.INVERSION_LEAVES
+    inversion_leaves: float = INVERSION_LEAVES
     """Share of bound protons' magnetisation after the inversion, where there are any."""
 
     def __post_init__(self) -> None:
@@ -82,7 +82,7 @@ def default_sequence(  # noqa: PLR0913 -- one argument per option of the sequenc
     slice_partial_fourier: float = 1.0,
     echo_times: tuple[float, ...] = (),
     label: str | None = None,
-    inversion_leaves: float = two_pools.INVERSION_LEAVES,
+    inversion_leaves: float = INVERSION_LEAVES,
 ) -> ReadoutSequence:
     """Return MP2RAGE or MP3RAGE as the phantom plays it; None: the efficiency that goes with the protocol.
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import EnhancedMRImageStorage, ExplicitVRLittleEndian, MRImageStorage
 
-from bids_t1.data.errors import UsageError
-from bids_t1.phantom.dicom_series import Series, series_number, slices, to_rows
-from bids_t1.phantom.echo_dicom import plan_echoes
-from bids_t1.phantom.echo_scan import EchoScan
-from bids_t1.phantom.enhanced import add_functional_groups
-from bids_t1.phantom.field_dicom import plan_field
-from bids_t1.phantom.field_scan import FieldScan
-from bids_t1.phantom.headers import (
+from bids_t1_phantom.sequences.mp2rage import ReadoutScan
+from bids_t1_phantom.sequences.multi_echo_gre import EchoScan
+from bids_t1_phantom.sequences.transmit_field import FieldScan
+from bids_t1_phantom.writers.dicom_series import DicomOptions, Series, series_number, slices, to_rows
+from bids_t1_phantom.writers.echo_dicom import plan_echoes
+from bids_t1_phantom.writers.enhanced import add_functional_groups
+from bids_t1_phantom.writers.field_dicom import plan_field
+from bids_t1_phantom.writers.headers import (
     Identity,
     SeriesName,
     orientation,
@@ -27,46 +26,15 @@ from bids_t1.phantom.headers import (
     stamp_pixels,
     stamp_series,
 )
-from bids_t1.phantom.readout_scan import ReadoutScan
-from bids_t1.phantom.readout_vendors import readout_vendor, repetition_time, stored_part
-from bids_t1.phantom.vendors import VENDORS, Frame
+from bids_t1_phantom.writers.readout_vendors import readout_vendor, repetition_time, stored_part
+from bids_t1_phantom.writers.vendors import VENDORS, Frame
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from bids_t1.phantom.scan import Scan
-    from bids_t1.phantom.vendors import Stored, Vendor
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DicomOptions:
-    """How scanner files are written."""
-
-    vendor: str = "siemens"
-    """siemens, philips or ge."""
-
-    enhanced: bool = False
-    """Multi-frame files."""
-
-    one_series: bool = False
-    """All inversion times in one series, instead of a series each."""
-
-    echo_part: str = "mag"
-    """Of the multi-echo gradient echo: mag, polar or complex."""
-
-    echo_series: str = "one"
-    """Series of the multi-echo gradient echo: one for all echoes, or each its own."""
-
-    nested: bool = True
-    """A folder per series; False puts all files into one."""
-
-    def __post_init__(self) -> None:
-        """Refuse what no scanner writes."""
-        if self.vendor not in VENDORS:
-            raise UsageError(f"vendor {self.vendor!r}; expected one of {', '.join(VENDORS)}.")
-        if self.enhanced and self.vendor == "ge":
-            raise UsageError("GE scanners write no enhanced files here; expected siemens or philips, or no --enhanced.")
+    from bids_t1_phantom.sequences.inversion_recovery import Scan
+    from bids_t1_phantom.writers.vendors import Stored, Vendor
 
 
 def write_dicom(  # noqa: PLR0913 -- the last three are keywords

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from bids_t1.phantom.dicom_series import Series, series_number, slices, to_rows
-from bids_t1.phantom.field_protocols import MAGNETIC_FIELD_STRENGTH
-from bids_t1.phantom.headers import SeriesName, position
-from bids_t1.phantom.siemens_protocol import as_text, series_header
-from bids_t1.phantom.vendors import Frame, Siemens, Stored
+from bids_t1_phantom.sequences.field_protocols import MAGNETIC_FIELD_STRENGTH
+from bids_t1_phantom.writers.dicom_series import Series, series_number, slices, to_rows
+from bids_t1_phantom.writers.headers import SeriesName, position
+from bids_t1_phantom.writers.siemens_protocol import as_text, series_header
+from bids_t1_phantom.writers.vendors import Frame, Siemens, Stored
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-    from bids_t1.phantom.field_scan import FieldScan
-    from bids_t1.phantom.vendors import Vendor
+    from bids_t1_phantom.sequences.transmit_field import FieldScan
+    from bids_t1_phantom.writers.vendors import Vendor
 
 _BRIGHTEST = 4000.0
 """Stored value of the brightest voxel of an ordinary image."""

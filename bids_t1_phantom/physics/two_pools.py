@@ -23,12 +23,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bids_t1.data.errors import InvalidInputError
+from bids_t1_phantom.physics.protocols import INVERSION_LEAVES
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from bids_t1.phantom.readouts import ReadoutProtocol
-    from bids_t1.phantom.scan import Protocol
+    from bids_t1_phantom.physics.protocols import Protocol
+    from bids_t1_phantom.physics.trains import ReadoutProtocol
 
 _MAX_REPETITIONS = 2000
 _STEADY = 1e-10
@@ -36,13 +37,6 @@ _STEADY = 1e-10
 
 _BLOCK = 4096
 """Voxels stepped together: few enough that their magnetisation stays in the processor's cache."""
-
-INVERSION_LEAVES = 0.83
-"""Of b after an inversion, unless told otherwise: that of a pulse of 1 ms, Dortch et al. 2011, doi 10.1002/mrm.22928.
-
-The fast component of white matter then is 12.5 % of what an inversion turns, and MP2RAGE reads 0.86 of its T1, as
-paired data have it. Rioux et al. 2016, doi 10.1002/mrm.25729, found 9 % and 0.90, which 0.35 would give.
-"""
 
 SPIN_ECHO_SATURATION = float(-np.log(INVERSION_LEAVES)) / np.pi**2
 """W over the squared angle of excitation and refocusing of spin echoes, pulses of 1 ms [1/rad^2]."""

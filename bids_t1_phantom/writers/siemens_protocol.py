@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bids_t1.phantom.readout_scan import ReadoutSequence
+    from bids_t1_phantom.sequences.mp2rage import ReadoutSequence
 
 _PARTIAL_FOURIER = {0.5: 0x1, 0.625: 0x2, 0.75: 0x4, 0.875: 0x8, 1.0: 0x10}
 _OFF = 0x10

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from bids_t1.phantom.siemens_protocol import protocol_text, series_header
-from bids_t1.phantom.vendors import GE, LARGEST_DOUBLE, LETTERS, Philips, Siemens, Stored, Vendor, integers
+from bids_t1_phantom.writers.siemens_protocol import protocol_text, series_header
+from bids_t1_phantom.writers.vendors import GE, LARGEST_DOUBLE, LETTERS, Philips, Siemens, Stored, Vendor, integers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pydicom import Dataset
 
-    from bids_t1.phantom.readout_scan import ReadoutScan, ReadoutSequence
-    from bids_t1.phantom.vendors import Frame
+    from bids_t1_phantom.sequences.mp2rage import ReadoutScan, ReadoutSequence
+    from bids_t1_phantom.writers.vendors import Frame
 
 _BRIGHTEST = 4000.0
 """Stored value of the brightest voxel of a vendor that scales all images alike."""

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bids_t1.data.errors import UsageError
-from bids_t1.phantom.anatomy import Tissue
-from bids_t1.phantom.gradient_echo import echoes, spoiled_pulses
-from bids_t1.phantom.head import T1, WHITE_MATTER_M0
-from bids_t1.phantom.scan import Images, receive
+from bids_t1_phantom.head.anatomy import Tissue
+from bids_t1_phantom.head.head import T1
+from bids_t1_phantom.physics.gradient_echo import echoes, spoiled_pulses
+from bids_t1_phantom.physics.protocols import WHITE_MATTER_M0
+from bids_t1_phantom.sequences.inversion_recovery import Images, receive
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from bids_t1.phantom.head import Head
+    from bids_t1_phantom.head.head import Head
 
 DEFAULT_ECHO_TIMES = (0.004, 0.008, 0.012, 0.016, 0.020, 0.024)
 """Six echoes, evenly spaced [s]."""

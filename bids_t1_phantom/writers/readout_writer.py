@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bids_t1.data.entities import BidsName
-from bids_t1.phantom.bids_writer import write_image
+from bids_t1_phantom.writers.bids import write_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from bids_t1.phantom.readout_scan import ReadoutScan, ReadoutSequence
+    from bids_t1_phantom.sequences.mp2rage import ReadoutScan, ReadoutSequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

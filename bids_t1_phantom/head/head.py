@@ -14,18 +14,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bids_t1.data.errors import InvalidInputError
-from bids_t1.phantom.anatomy import Atlas, Tissue, classify
-from bids_t1.phantom.pose import Pose
-from bids_t1.phantom.transmit import TransmitOptions, transmit_field
-from bids_t1.phantom.two_pools import Pools
+from bids_t1_phantom.head.anatomy import Atlas, Tissue, classify
+from bids_t1_phantom.head.pose import Pose
+from bids_t1_phantom.head.transmit import TransmitOptions, transmit_field
+from bids_t1_phantom.physics.protocols import WHITE_MATTER_M0
+from bids_t1_phantom.physics.two_pools import Pools
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
-
-WHITE_MATTER_M0 = 1000.0
-"""M0 of average white matter [arbitrary]: the signal that SNR is relative to."""
 
 FIELD_OF_VIEW = (184.0, 240.0, 190.0)
 """Extent of the images, left-right, posterior-anterior, foot-head [mm]."""

@@ -6,13 +6,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from bids_t1.data.entities import BidsName
-from bids_t1.phantom.bids_writer import write_parts
+from bids_t1_phantom.writers.bids import write_parts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from bids_t1.phantom.echo_scan import EchoProtocol, EchoScan
+    from bids_t1_phantom.sequences.multi_echo_gre import EchoProtocol, EchoScan
 
 ECHO_PARTS: Mapping[str, Mapping[str | None, str]] = MappingProxyType(
     {

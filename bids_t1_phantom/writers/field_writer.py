@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bids_t1.data.entities import BidsName
-from bids_t1.phantom.bids_writer import write_image
-from bids_t1.phantom.field_protocols import MAGNETIC_FIELD_STRENGTH
-from bids_t1.phantom.field_scan import coarse_grid, in_air
+from bids_t1_phantom.sequences.field_protocols import MAGNETIC_FIELD_STRENGTH
+from bids_t1_phantom.sequences.transmit_field import coarse_grid, in_air
+from bids_t1_phantom.writers.bids import write_image
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from bids_t1.phantom.field_scan import FieldOptions, FieldScan, TransmitField
-    from bids_t1.phantom.head import Head
+    from bids_t1_phantom.head.head import Head
+    from bids_t1_phantom.sequences.transmit_field import FieldOptions, FieldScan, TransmitField
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

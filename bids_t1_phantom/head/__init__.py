@@ -1,0 +1,1 @@
+"""The object: tissues, relaxation, place and transmit field."""

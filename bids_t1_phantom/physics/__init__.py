@@ -1,0 +1,1 @@
+"""What magnetisation does: pulses, waiting and echoes, stepped one by one."""

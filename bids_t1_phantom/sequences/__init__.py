@@ -1,0 +1,1 @@
+"""What is scanned: one file per sequence."""

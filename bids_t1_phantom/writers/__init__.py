@@ -1,0 +1,1 @@
+"""What is written: BIDS, the files of scanners, and the truth."""
