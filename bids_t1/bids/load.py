@@ -62,7 +62,7 @@ def load_series(
         If images are missing, unreadable, of different grids, or their times missing or equal.
     """
     table = None if protocol is None else protocol.of(acquisition.sequence)
-    acquisition = complete_each(unfold(acquisition, varying, table), table)
+    acquisition = complete_each(unfold(acquisition, varying, table), varying, table)
     _require_numbers(acquisition, {"InversionTime": "inv", "EchoTime": "echo"}[varying])
     keys = (varying,) if beside is None else (varying, beside)
     by_part: dict[str, list[RawFile]] = {}

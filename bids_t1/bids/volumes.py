@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from bids_t1.data.acquisition import Acquisition, RawFile
 
+SAME_TIME = 0.0005
+"""Times closer than this are the same: headers and protocols round them [s]."""
+
 ALL_OF = {"InversionTimes": "InversionTime"}
 """Fields that hold what another one does, for all images."""
 
@@ -43,10 +46,11 @@ def unfold(acquisition: Acquisition, varying: str, table: Sidecar | None = None)
     return replace(acquisition, files=tuple(files))
 
 
-def complete_each(acquisition: Acquisition, table: Sidecar | None) -> Acquisition:
+def complete_each(acquisition: Acquisition, varying: str, table: Sidecar | None) -> Acquisition:
     """Return a run whose sidecars have the times of a table of the protocol file that they lack.
 
-    A list holds one time per image, in the order of inv-, and of the volumes of a file.
+    A list holds one time per image, in the order of inv-, and of the volumes of a file; where both sidecars and table
+    have the time that tells images apart, that order counts among equal ones only.
 
     Raises
     ------
@@ -61,7 +65,7 @@ def complete_each(acquisition: Acquisition, table: Sidecar | None) -> Acquisitio
     told = {id(file): file for file in acquisition.files}
     for files in by_part.values():
         ordered = sorted(files, key=lambda file: (file.name.index("inv") or 0, file.volume or 0))
-        told |= {id(file): one for file, one in zip(ordered, _completed(ordered, table), strict=True)}
+        told |= {id(file): one for file, one in zip(ordered, _completed(ordered, table, varying), strict=True)}
     return replace(acquisition, files=tuple(told[id(file)] for file in acquisition.files))
 
 
@@ -94,7 +98,8 @@ def _volumes(file: RawFile, varying: str, listed: Sequence[float]) -> list[RawFi
     ]
 
 
-def _completed(files: Sequence[RawFile], table: Sidecar) -> list[RawFile]:
+def _completed(files: Sequence[RawFile], table: Sidecar, varying: str) -> list[RawFile]:
+    places = _places(files, table, varying)
     for key in (key for key in table.fields if key in PLAUSIBLE):
         values = table.numbers(key) or ()
         if len(values) not in {1, len(files)}:
@@ -106,9 +111,31 @@ def _completed(files: Sequence[RawFile], table: Sidecar) -> list[RawFile]:
             replace(file, sidecar=replace(file.sidecar, fields={key: value, **known}))
             if (known := _known(file.sidecar))
             else file
-            for file, value in zip(files, values * len(files) if len(values) == 1 else values, strict=True)
+            for file, place in zip(files, places, strict=True)
+            for value in (values[0] if len(values) == 1 else values[place],)
         ]
     return list(files)
+
+
+def _places(files: Sequence[RawFile], table: Sidecar, varying: str) -> list[int]:
+    """Return where in the lists of a table each image stands: by its own time, and by order among equal ones."""
+    listed = table.numbers(varying) or ()
+    own = [_known(file.sidecar).get(varying) for file in files]
+    completes = any(key in PLAUSIBLE and key != varying for key in table.fields)
+    if not completes or len(listed) != len(files) or not all(isinstance(time, int | float) for time in own):
+        return list(range(len(files)))
+    free = list(range(len(listed)))
+    places = []
+    for time, file in zip(own, files, strict=True):
+        place = next((place for place in free if abs(listed[place] - float(str(time))) < SAME_TIME), None)
+        if place is None:
+            raise InvalidInputError(
+                f"{file.sidecar.name}: {varying} is {time}, which {table.name} does not list ({listed}); expected the "
+                "times of the images in both. Correct one of them."
+            )
+        free.remove(place)
+        places.append(place)
+    return places
 
 
 def _known(sidecar: Sidecar) -> Mapping[str, object]:

@@ -70,7 +70,8 @@ def convert(  # noqa: PLR0913 - three folders, three words about whose they are,
     previous
         Record of an earlier conversion of the same participant and session.
     protocol
-        What the user says where the headers are silent; its table MP2RAGE completes the sidecars.
+        What the user says where the headers are silent; its table MP2RAGE completes the sidecars, and SIR
+        tells which images of equal inversion times are no repetitions.
 
     Raises
     ------
@@ -90,11 +91,14 @@ def convert(  # noqa: PLR0913 - three folders, three words about whose they are,
         "ses": None if session is None else strip_label("ses", session),
     }
     table = protocol.of("MP2RAGE")
-    digest = source_digest(source_folder, participant=labels["sub"] or "", session=labels["ses"], table=table)
+    told = [one for one in (table, protocol.of("SIR")) if one is not None]
+    digest = source_digest(source_folder, participant=labels["sub"] or "", session=labels["ses"], tables=told)
     if previous is not None and previous.holds_for(digest, raw_dir):
         return previous
     found = survey(source_folder)
-    plan = classify([piece for content in found.contents for piece in content.slices])
+    selective = protocol.of("SIR")
+    delayed = () if selective is None else selective.numbers("InversionTime") or ()
+    plan = classify([piece for content in found.contents for piece in content.slices], delayed)
     series = series_records(found, plan)
     if all(image.datatype == "fmap" for image in plan.kept):
         raise nothing_usable(series)

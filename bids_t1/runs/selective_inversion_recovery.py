@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from scipy import stats
 
 from bids_t1.bids.load import load_series
-from bids_t1.bids.volumes import complete_each, unfold
+from bids_t1.bids.volumes import SAME_TIME, complete_each, unfold
 from bids_t1.data.estimate import count_statuses
 from bids_t1.data.outputs import outputs_of
 from bids_t1.data.result import RunResult
@@ -60,9 +60,6 @@ ONE_POOL = (
     "a fifth with inversion times of a few ms."
 )
 
-SAME_TIME = 1e-6
-"""Difference of times that are the same [s]."""
-
 
 def declared(acquisition: Acquisition, protocol: Protocol) -> Acquisition | None:
     """Return a run of inversion recovery as a selective one, where sidecars or protocol file tell recovery times.
@@ -73,7 +70,7 @@ def declared(acquisition: Acquisition, protocol: Protocol) -> Acquisition | None
     run = unfold(acquisition, "InversionTime", table)
     told = any(_has_delay(file.sidecar) for file in run.files)
     if told or (table is not None and RECOVERY_KEY in table.fields and _fits(run, table)):
-        return replace(complete_each(run, table), sequence=SEQUENCE)
+        return replace(complete_each(run, "InversionTime", table), sequence=SEQUENCE)
     return None
 
 

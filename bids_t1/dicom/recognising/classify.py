@@ -20,7 +20,7 @@ from bids_t1.dicom.recognising.refusals import (
     without_inversion_time,
     wrong_unit,
 )
-from bids_t1.dicom.recognising.repetitions import one_reconstruction, runs
+from bids_t1.dicom.recognising.repetitions import is_selective, one_reconstruction, ranks, runs
 from bids_t1.dicom.recognising.transmit_fields import take_transmit_fields
 
 if TYPE_CHECKING:
@@ -32,13 +32,21 @@ FEWEST_TIMES = 3
 """T1, the equilibrium signal and the inversion efficiency are three unknowns."""
 
 
-def classify(slices: Sequence[Slice]) -> Plan:
+def classify(slices: Sequence[Slice], delayed: Sequence[float] = ()) -> Plan:
     """Find the sets of each method among all slices of one participant's session.
 
     An inversion-recovery set is at least three distinct inversion times in images of the same geometry and
     sequence, in one or several series, each image with its own inversion; of an MP2RAGE set, all images follow
     one inversion. A multi-echo set is at least three echo times of gradient echoes without inversion. Names only
     refuse, or support what nothing in the headers speaks against; times are always those of the header.
+
+    Parameters
+    ----------
+    slices
+        All that there are.
+    delayed
+        Inversion times of a selective inversion recovery that the user declares, one per image [s]: a set with these
+        is one, whose images of equal inversion times are no repetitions.
     """
     plan = Plan()
     by_series: dict[SeriesKey, list[Slice]] = defaultdict(list)
@@ -56,10 +64,10 @@ def classify(slices: Sequence[Slice]) -> Plan:
     sets: list[list[Volume]] = []
     all_times = times_of(volumes)
     for family in _families(volumes):
-        sets.extend(_accepted(family, all_times, plan))
+        sets.extend(_accepted(family, all_times, delayed, plan))
     _miss_cut(volumes, sets, plan)
     _miss_timeless(rest, sets, plan)
-    _name(sets, plan)
+    _name(sets, delayed, plan)
     _doubt_places(plan)
     return plan
 
@@ -107,8 +115,12 @@ def _families(volumes: list[Volume]) -> list[list[Volume]]:
     return families
 
 
-def _accepted(family: list[Volume], all_times: Sequence[float], plan: Plan) -> list[list[Volume]]:
+def _accepted(
+    family: list[Volume], all_times: Sequence[float], delayed: Sequence[float], plan: Plan
+) -> list[list[Volume]]:
     """Return the family, as none or one set, after every refusal."""
+    if is_selective(family, delayed):
+        return [family]
     times = times_of(family)
     if len(times) < FEWEST_TIMES:
         elsewhere = len(all_times) >= FEWEST_TIMES
@@ -166,23 +178,25 @@ def _doubt_places(plan: Plan) -> None:
         )
 
 
-def _name(sets: list[list[Volume]], plan: Plan) -> None:
+def _name(sets: list[list[Volume]], delayed: Sequence[float], plan: Plan) -> None:
     """Give each volume its inversion rank, its run where there are several, and its part."""
-    acquisitions = [run for volumes in sets for run in runs(volumes, plan)]
+    acquisitions = [
+        run for volumes in sets for run in ([volumes] if is_selective(volumes, delayed) else runs(volumes, plan))
+    ]
     if len(sets) > 1:
         plan.warn(
             f"{len(sets)} inversion-recovery sets of different geometry or sequence: written as runs 1 to "
             f"{len(acquisitions)}"
         )
     for number, volumes in enumerate(acquisitions, start=1):
-        ranks = {time: rank for rank, time in enumerate(times_of(volumes), start=1)}
+        selective = is_selective(volumes, delayed)
         only_magnitude = {volume.one.component for volume in volumes} == {"mag"}
         plan.kept.extend(
             Kept(
                 volume,
-                inversion=ranks[volume.one.inversion_time or 0.0],
+                inversion=rank,
                 run=number if len(acquisitions) > 1 else None,
                 part=None if only_magnitude else volume.one.component,
             )
-            for volume in volumes
+            for volume, rank in ranks(volumes, by_image=selective)
         )

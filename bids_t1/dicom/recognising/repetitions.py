@@ -6,11 +6,14 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from bids_t1.dicom.reading.volumes import Volume
     from bids_t1.dicom.recognising.plan import Plan
 
+
+_SAME_TIME = 0.0005
+"""Inversion times closer than this are the same: headers round them [s]."""
 
 _DISTORTION = frozenset({"ND", "DIS2D", "DIS3D"})
 """Words for how an image was corrected for the distortion by the gradients: images that differ do not overlap."""
@@ -75,5 +78,34 @@ def runs(volumes: list[Volume], plan: Plan, tell: Callable[[Volume], str] = told
         surplus = stack[: len(stack) - n_runs]
         if surplus:
             plan.skip(surplus, f"{time} was repeated; the later image is used")
-            plan.warn(f"{time} was acquired {len(stack)} times: the last is used")
+            plan.warn(
+                f"{time} was acquired {len(stack)} times: the last is used. If this is a selective inversion recovery, "
+                "give InversionTime and RecoveryTime of every image in the table SIR of a protocol file (--protocol)"
+            )
     return [[stack[len(stack) - n_runs + run] for stack in stacks.values()] for run in range(n_runs)]
+
+
+def is_selective(volumes: Sequence[Volume], delayed: Sequence[float]) -> bool:
+    """Tell whether images have, in each of their parts, the inversion times of a declared set, equal ones included."""
+    wanted = sorted(delayed)
+    by_part: dict[str, list[float]] = defaultdict(list)
+    for volume in volumes:
+        by_part[volume.one.component].append(volume.one.inversion_time or 0.0)
+    return bool(wanted) and all(
+        len(times) == len(wanted)
+        and all(abs(time - other) < _SAME_TIME for time, other in zip(sorted(times), wanted, strict=True))
+        for times in by_part.values()
+    )
+
+
+def ranks(volumes: Sequence[Volume], *, by_image: bool) -> Iterator[tuple[Volume, int]]:
+    """Yield each image with the rank of its inversion time, from 1.
+
+    By image, images of equal inversion times have ranks of their own, in the order in which they were acquired.
+    """
+    counts: dict[str, int] = defaultdict(int)
+    times = sorted({volume.one.inversion_time or 0.0 for volume in volumes})
+    for volume in sorted(volumes, key=lambda volume: (volume.one.inversion_time or 0.0, volume.started)):
+        counts[volume.one.component] += 1
+        rank = counts[volume.one.component] if by_image else 1 + times.index(volume.one.inversion_time or 0.0)
+        yield volume, rank

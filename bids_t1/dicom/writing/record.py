@@ -13,7 +13,7 @@ from bids_t1.data.result import SeriesNote
 from bids_t1.dicom.reading.files import walk
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from bids_t1.data.sidecar import Sidecar
 
@@ -50,12 +50,12 @@ class Conversion:
         return self.digest == digest and all((raw_dir / name).is_file() for name in self.written)
 
 
-def source_digest(folder: Path, *, participant: str, session: str | None, table: Sidecar | None = None) -> str:
+def source_digest(folder: Path, *, participant: str, session: str | None, tables: Sequence[Sidecar] = ()) -> str:
     """Fingerprint a source folder from names, sizes and modification times, without opening any file.
 
-    The table of the protocol file that completes the sidecars is part of it.
+    The tables of the protocol file that the conversion depends on are part of it.
     """
-    said = None if table is None else json.dumps(dict(table.fields), sort_keys=True, default=str)
+    said = [json.dumps(dict(table.fields), sort_keys=True, default=str) for table in tables]
     digest = hashlib.sha256(f"{_rules()}|{participant}|{session}|{said}".encode())
     for path in walk(folder):
         try:
