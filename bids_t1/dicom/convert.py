@@ -1,4 +1,4 @@
-"""Scanner files of one participant to raw BIDS: headers read by pydicom, images made by dcm2niix."""
+"""Scanner files of one participant to raw BIDS: headers read by pydicom, images made by dcm2niix; PAR by nibabel."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ import logging
 import math
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import nibabel as nib
 
 from bids_t1.data.entities import BidsName, strip_label
 from bids_t1.data.errors import CannotCreateOutputError, InvalidInputError
 from bids_t1.data.protocol import Protocol
+from bids_t1.dicom.par_rec import all_images, find_inversion_recovery, par_files
+from bids_t1.dicom.reading.files import first_dicom
 from bids_t1.dicom.recognising.classify import classify
 from bids_t1.dicom.recognising.one_patient import check_examinations, require_one_patient
 from bids_t1.dicom.writing.dataset import describe
@@ -29,9 +34,10 @@ from bids_t1.scratch import scratch
 from bids_t1.storage import as_json, publishing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from bids_t1.data.sidecar import Sidecar
+    from bids_t1.dicom.par_rec import ParFound
     from bids_t1.dicom.recognising.plan import Kept, Plan
 
 LOG = logging.getLogger(__name__)
@@ -95,25 +101,36 @@ def convert(  # noqa: PLR0913 - three folders, three words about whose they are,
     digest = source_digest(source_folder, participant=labels["sub"] or "", session=labels["ses"], tables=told)
     if previous is not None and previous.holds_for(digest, raw_dir):
         return previous
-    found = survey(source_folder)
     selective = protocol.of("SIR")
     delayed = () if selective is None else selective.numbers("InversionTime") or ()
+    home = Path(BidsName.build(labels, "IRT1").folder("anat")).parent
+    pars = par_files(source_folder)
+    if pars and first_dicom(source_folder) is None:
+        of_philips = find_inversion_recovery(pars, delayed)
+        written = _publish(raw_dir, home, previous, partial(_write_par_images, of_philips, labels))
+        return Conversion(digest=digest, written=written, series=of_philips.series, warnings=of_philips.warnings)
+    found = survey(source_folder)
     plan = classify([piece for content in found.contents for piece in content.slices], delayed)
     series = series_records(found, plan)
     if all(image.datatype == "fmap" for image in plan.kept):
         raise nothing_usable(series)
     require_one_patient(found.contents)
     check_examinations(found.contents, plan)
+    conditions = _Conditions(work_dir, found.identifying, table)
+    written = _publish(raw_dir, home, previous, partial(_write_images, plan, labels, conditions))
+    return Conversion(digest=digest, written=written, series=series, warnings=collect_warnings(found, plan))
+
+
+def _publish(
+    raw_dir: Path, home: Path, previous: Conversion | None, write: Callable[[Path], list[str]]
+) -> tuple[str, ...]:
+    """Let the images of one participant and session appear together; return their names in the raw dataset."""
     describe(raw_dir)
-    home = Path(BidsName.build(labels, "IRT1").folder("anat")).parent
-    own = () if previous is None else previous.written
-    with publishing(raw_dir, home, own) as folder:
-        names = _write_images(plan, labels, folder, _Conditions(work_dir, found.identifying, table))
+    with publishing(raw_dir, home, () if previous is None else previous.written) as folder:
+        names = write(folder)
         if previous is None:
             _require_only(names, raw_dir / home)
-    warnings = collect_warnings(found, plan)
-    written = tuple((home / name).as_posix() for name in names)
-    return Conversion(digest=digest, written=written, series=series, warnings=warnings)
+    return tuple((home / name).as_posix() for name in names)
 
 
 def _require_only(names: Sequence[str], home: Path) -> None:
@@ -137,7 +154,7 @@ class _Conditions:
     """What the protocol file says of MP2RAGE."""
 
 
-def _write_images(plan: Plan, labels: dict[str, str | None], folder: Path, conditions: _Conditions) -> list[str]:
+def _write_images(plan: Plan, labels: dict[str, str | None], conditions: _Conditions, folder: Path) -> list[str]:
     """Convert each volume and write it with its sidecar; return the names written, with their datatype."""
     for datatype in sorted({image.datatype for image in plan.kept}):
         (folder / datatype).mkdir()
@@ -166,6 +183,23 @@ def _write_images(plan: Plan, labels: dict[str, str | None], folder: Path, condi
             f"each readout; expected by BIDS and for T1. Give {'it' if len(lacking) == 1 else 'them'} with --protocol "
             "FILE, in a table [MP2RAGE]"
         )
+    return sorted(names)
+
+
+def _write_par_images(found: ParFound, labels: dict[str, str | None], folder: Path) -> list[str]:
+    """Write each image of PAR/REC files with its sidecar; return the names written, with their datatype."""
+    (folder / "anat").mkdir()
+    names: list[str] = []
+    for image, entities in all_images(found):
+        name = BidsName.build(labels | entities, "IRT1")
+        sidecar = name.having({}, extension=".json")
+        values, in_radians = image.values()
+        written = nib.Nifti1Image(values, image.affine)
+        written.header.set_xyzt_units("mm")
+        nib.save(written, folder / "anat" / str(name))
+        units = {"Units": "rad" if in_radians else "arbitrary"} if image.part == "phase" else {}
+        (folder / "anat" / str(sidecar)).write_text(as_json(image.metadata | units), encoding="utf-8")
+        names += [f"anat/{name}", f"anat/{sidecar}"]
     return sorted(names)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bids_t1.data.errors import BidsT1Error, InputOutputError, InvalidInputError
 from bids_t1.dicom.reading.examination import ONE_EXAMINATION, are_series_of_one_examination
-from bids_t1.dicom.reading.files import first_dicom, is_dicom
+from bids_t1.dicom.reading.files import first_of_scanner, is_of_scanner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -126,7 +126,7 @@ class _Looking:
             label = _label(folder, "sub")
             if label in self._known or self._is_written_here(folder):
                 continue
-            if first_dicom(folder) is None:
+            if first_of_scanner(folder) is None:
                 self._note_empty(label, folder)
             elif label:
                 by_label.setdefault(label, []).append(folder)
@@ -159,11 +159,11 @@ class _Looking:
 def _sessions(folder: Path, participant: str) -> Iterator[DicomSource]:
     notes = _notes(folder, f"sub-{participant}")
     named = [child for child in _folders(folder) if child.name.startswith("ses-")]
-    sessions = [child for child in named if first_dicom(child) is not None]
+    sessions = [child for child in named if first_of_scanner(child) is not None]
     if not sessions:
         yield DicomSource(participant, None, folder, notes)
         return
-    if _has_own_dicom(folder) or any(first_dicom(child) for child in _folders(folder) if child not in named):
+    if _has_own_dicom(folder) or any(first_of_scanner(child) for child in _folders(folder) if child not in named):
         raise InvalidInputError(
             "DICOM files lie inside and outside ses-* folders; expected all of them inside. "
             "Move the others into a session folder."
@@ -223,7 +223,7 @@ def _has_own_dicom(folder: Path) -> bool:
 
 def _is_dicom(path: Path) -> bool:
     try:
-        return is_dicom(path)
+        return is_of_scanner(path)
     except OSError:
         return False
 

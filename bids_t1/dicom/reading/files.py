@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import struct
+import warnings
 import zlib
 from collections import Counter
 from io import BytesIO
@@ -19,7 +20,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 from bids_t1.dicom.header import DAMAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import IO
 
 PREAMBLE = 128
@@ -176,12 +177,39 @@ def is_dicom(path: Path) -> bool:
 def _is_bare_data_set(path: Path) -> bool:
     wanted = ["SOPClassUID", "Modality"]
     try:
-        with _open_unzipped(path) as file:
+        with _open_unzipped(path) as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is no data set at all, such as pixels of other formats
             bounded = cast("IO[bytes]", Bounded(file))
             header = dcmread(bounded, force=True, specific_tags=wanted, stop_before_pixels=True)
     except DAMAGE:
         return False
     return "SOPClassUID" in header and "Modality" in header
+
+
+def is_par(path: Path) -> bool:
+    """Tell whether a file is a PAR file of Philips, by its first words."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(_START)
+    except OSError:
+        return False
+    return start.startswith(b"#") and b"DATA DESCRIPTION FILE" in start
+
+
+def is_of_scanner(path: Path) -> bool:
+    """Tell whether a file is DICOM or PAR.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    """
+    return is_dicom(path) or is_par(path)
+
+
+def first_of_scanner(folder: Path) -> Path | None:
+    """Return the first DICOM or PAR file below a folder, reading no further than it."""
+    return _first(walk(folder), is_of_scanner)
 
 
 def first_dicom(folder: Path) -> Path | None:
@@ -194,10 +222,10 @@ def last_dicom(folder: Path) -> Path | None:
     return _first(reversed(list(walk(folder))))
 
 
-def _first(paths: Iterable[Path]) -> Path | None:
+def _first(paths: Iterable[Path], wanted: Callable[[Path], bool] = is_dicom) -> Path | None:
     for path in paths:
         try:
-            if is_dicom(path):
+            if wanted(path):
                 return path
         except OSError:
             continue
