@@ -127,7 +127,7 @@ def test_a_participant_that_needs_nothing_is_not_looked_at(tmp_path: Path, monke
     for label in ("01", "02"):
         scan(tmp_path / "sourcedata" / f"sub-{label}")
     looked: list[str] = []
-    monkeypatch.setattr("bids_t1.dicom.sources.first_dicom", lambda folder: looked.append(folder.name))
+    monkeypatch.setattr("bids_t1.dicom.sources.first_of_scanner", lambda folder: looked.append(folder.name))
     find_sources(tmp_path, known={"01"})
     assert looked == ["sub-02"]
 
