@@ -73,7 +73,7 @@ def find_work(settings: Settings) -> tuple[Work, ...]:
     UsageError
         If several labels are given for one flat folder, or the device is not there.
     """
-    choose_device(settings.device)
+    choose_device(settings.computing.device)
     _check_files(settings)
     declared = discover.declared(settings.bids_dir)
     measured = {label for label in declared if discover.is_measured(settings.bids_dir, label)}
@@ -83,7 +83,7 @@ def find_work(settings: Settings) -> tuple[Work, ...]:
     meant = {label for label in declared if label not in by_label and discover.is_meant(settings.bids_dir, label)}
     by_label |= {label: [Work(label, refused=_misnamed(label))] for label in meant}
     others = set(discover.participants(settings.bids_dir)) - by_label.keys()
-    by_label |= {label: [Work(label)] for label in settings.participants if label in others}
+    by_label |= {label: [Work(label)] for label in settings.selection.participant_label if label in others}
     nothing = {
         label: _nothing_usable(label, settings.bids_dir, sources.empty)
         for label in sorted({*declared, *sources.empty} - by_label.keys() - others)
@@ -97,23 +97,23 @@ def find_work(settings: Settings) -> tuple[Work, ...]:
             "%s: differ in upper and lower case only; on some file systems their results overwrite one another",
             _listed(labels),
         )
-    if measured and not settings.skip_validation:
+    if measured and not settings.selection.skip_bids_validation:
         _check_description(settings)
-    chosen = discover.require(sorted(by_label), settings.participants, "participant")
-    if settings.sessions:
+    chosen = discover.require(sorted(by_label), settings.selection.participant_label, "participant")
+    if settings.selection.session_label:
         converted = {source.session for source in sources.found if source.session is not None}
         raw = {session for label in chosen for session in discover.sessions(settings.bids_dir, label)}
-        discover.require(sorted(converted | raw), settings.sessions, "session")
+        discover.require(sorted(converted | raw), settings.selection.session_label, "session")
     return tuple(work for label in chosen for work in by_label[label])
 
 
 def _check_files(settings: Settings) -> None:
     """Read the files that options name: what is wrong with one is told before anything is written."""
-    discover.read_filters(settings.filter_file)
-    if settings.transmit_map is not None:
-        check_given_transmit_field(settings.transmit_map)
-    if settings.calibration is not None:
-        load_model(settings.calibration)
+    discover.read_filters(settings.selection.bids_filter_file)
+    if settings.readouts.b1_map is not None:
+        check_given_transmit_field(settings.readouts.b1_map)
+    if settings.calibrating.calibration is not None:
+        load_model(settings.calibrating.calibration)
 
 
 def _by_label(measured: set[str], sources: Sources, settings: Settings) -> dict[str, list[Work]]:
@@ -124,7 +124,10 @@ def _by_label(measured: set[str], sources: Sources, settings: Settings) -> dict[
             LOG.warning(warning)
         label = source.participant or _flat_label(settings)
         found[label] = (*found.get(label, ()), source)
-    work = {label: [Work(label, _wanted(each, settings.sessions), _misnamed(label))] for label, each in found.items()}
+    work = {
+        label: [Work(label, _wanted(each, settings.selection.session_label), _misnamed(label))]
+        for label, each in found.items()
+    }
     for label, error in sources.refused:
         if label not in found:
             work.setdefault(label, []).append(Work(label, refused=error))
@@ -194,12 +197,12 @@ def _wanted(sources: tuple[DicomSource, ...], sessions: Sequence[str]) -> tuple[
 
 def _flat_label(settings: Settings) -> str:
     """Name the participant of a flat folder: from the command line, never from a header."""
-    if len(settings.participants) > 1:
+    if len(settings.selection.participant_label) > 1:
         raise UsageError(
             f"{settings.bids_dir}: holds the DICOM files of one participant, but --participant-label names "
-            f"{len(settings.participants)}; expected one label."
+            f"{len(settings.selection.participant_label)}; expected one label."
         )
-    return settings.participants[0] if settings.participants else FLAT_LABEL
+    return settings.selection.participant_label[0] if settings.selection.participant_label else FLAT_LABEL
 
 
 def _check_description(settings: Settings) -> None:
@@ -219,7 +222,7 @@ def process_all(work: Sequence[Work], settings: Settings) -> tuple[Outcome, ...]
     with closing(_outcomes(work, settings)) as outcomes:
         for number, outcome in outcomes:
             done[number] = outcome
-            if outcome.failures and settings.stop_on_first_crash:
+            if outcome.failures and settings.running.stop_on_first_crash:
                 LOG.error("stopping at sub-%s, as asked", plain(outcome.participant))
                 break
     return tuple(done[number] for number in sorted(done))
@@ -227,14 +230,14 @@ def process_all(work: Sequence[Work], settings: Settings) -> tuple[Outcome, ...]
 
 def _outcomes(work: Sequence[Work], settings: Settings) -> Generator[tuple[int, Outcome], None, None]:
     """Process participants; number and outcome of each, as they are done."""
-    if settings.n_processes == 1 or len(work) == 1:
+    if settings.running.nprocs == 1 or len(work) == 1:
         torch.set_num_threads(1)
         for number, item in enumerate(work):
             stop_if_asked()
             yield number, _process_one(item, settings)
         return
     begin = partial(_begin_process, LOG.getEffectiveLevel())
-    with closing(apart(partial(_process_one, settings=settings), work, settings.n_processes, begin)) as results:
+    with closing(apart(partial(_process_one, settings=settings), work, settings.running.nprocs, begin)) as results:
         for number, result in results:
             yield number, _failed(work[number], _lost(result)) if isinstance(result, Lost) else result
             stop_if_asked()

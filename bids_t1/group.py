@@ -39,7 +39,7 @@ def process_group(settings: Settings) -> Path:
         )
     # A folder whose label is none was refused where participants were processed, and named there.
     known = sorted(processed | set(filter(is_label, discover.participants(settings.bids_dir))))
-    chosen = discover.require(known, settings.participants, "participant")
+    chosen = discover.require(known, settings.selection.participant_label, "participant")
     group = read_group(settings.out_dir, chosen)
     write.describe_ignored(settings.out_dir)
     write_tables(settings.out_dir, group)

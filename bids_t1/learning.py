@@ -55,7 +55,7 @@ def learn(participants: Sequence[str], settings: Settings) -> Calibration | str:
     InvalidInputError
         If the participants were scanned with different protocols.
     """
-    if settings.calibration_preset == "none":
+    if settings.calibrating.calibration_preset == "none":
         return "No calibration was asked for (--calibration-preset none)."
     scans = _of_one_sequence([scan for participant in participants for scan in _pairs(participant, settings)])
     n_participants = len({scan.participant for scan in scans})
@@ -67,7 +67,7 @@ def learn(participants: Sequence[str], settings: Settings) -> Calibration | str:
     options = _options(settings)
     folder, log = settings.out_dir / FOLDER, settings.out_dir / "logs" / f"{FOLDER}.json"
     digest = _digest(scans, options, settings)
-    done = None if settings.force else _finished(folder, log, digest)
+    done = None if settings.running.force else _finished(folder, log, digest)
     if done is not None:
         LOG.info("calibration: trained before on the same maps with the same options; left as it is")
         write_card(done.model.card, folder)
@@ -89,10 +89,12 @@ def learn(participants: Sequence[str], settings: Settings) -> Calibration | str:
 
 
 def _options(settings: Settings) -> CalibrationOptions:
-    device = choose_device(settings.device).type
-    chosen = settings.calibration_preset
+    device = choose_device(settings.computing.device).type
+    chosen = settings.calibrating.calibration_preset
     preset = chosen if chosen != "auto" else "small" if device == "cpu" else "full"
-    return CalibrationOptions(plan=PRESETS[preset], folds=settings.folds, seed=settings.random_seed, device=device)
+    return CalibrationOptions(
+        plan=PRESETS[preset], folds=settings.calibrating.folds, seed=settings.running.random_seed, device=device
+    )
 
 
 def _pairs(participant: str, settings: Settings) -> Iterator[PairedScan]:

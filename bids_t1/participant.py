@@ -110,20 +110,20 @@ def process_participant(work: Work, settings: Settings) -> Outcome:
         raise work.refused
     participant = work.participant
     digest = resume.fingerprint(participant, [source.folder for source in work.sources], settings)
-    finished = None if settings.force else resume.finished_runs(participant, digest, settings)
+    finished = None if settings.running.force else resume.finished_runs(participant, digest, settings)
     if finished is not None:
         LOG.info(
             "sub-%s: finished before with the same input, options and version; left as it is (--force does it again)",
             participant,
         )
-    if finished is not None or settings.reports_only:
+    if finished is not None or settings.running.reports_only:
         return _reported(participant, finished or 0, settings)
     _require_given(participant, settings)
     sessions = list(_sessions(work, settings))
     command = {
         "command": settings.command,
         "fingerprint": digest,
-        "all_sessions": not settings.sessions,
+        "all_sessions": not settings.selection.session_label,
         "sessions": [session.label for session in sessions],
     }
     with staging(settings.out_dir) as stage:
@@ -188,7 +188,7 @@ def describe_output(settings: Settings) -> None:
 
 def _require_given(participant: str, settings: Settings) -> None:
     """Refuse a participant of whom no folder of masks and segmentations knows: its name may be mistyped."""
-    given = () if settings.maps_only else settings.derivatives
+    given = () if settings.session.maps_only else settings.session.derivatives
     if given and not any((folder / f"sub-{participant}").is_dir() for folder in given):
         raise NothingSelectedError(
             f"sub-{participant}: is in none of --derivatives; expected its masks or segmentations there. Check the "
@@ -206,7 +206,7 @@ def _is_of_command(error: BidsT1Error, participant: str, settings: Settings) -> 
 def _sessions(work: Work, settings: Settings) -> Iterator[_Session]:
     """Find what there is to fit, converting scanner files where the dataset has no raw images of the sequence."""
     try:
-        found = _find(settings.bids_dir, work.participant, settings, settings.sessions)
+        found = _find(settings.bids_dir, work.participant, settings, settings.selection.session_label)
     except BidsT1Error as error:
         if _is_of_command(error, work.participant, settings):
             raise
@@ -221,7 +221,7 @@ def _sessions(work: Work, settings: Settings) -> Iterator[_Session]:
             yield _Session(label, runs, found.transmit_fields, warnings=warnings)
         return
     if not work.sources:
-        where = f" in session {', '.join(settings.sessions)}" if settings.sessions else ""
+        where = f" in session {', '.join(settings.selection.session_label)}" if settings.selection.session_label else ""
         message = (
             f"sub-{work.participant}: no images with suffix {' or '.join(discover.SEQUENCES)} and no DICOM files"
             f"{where}; expected either. {' '.join([*found.warnings, 'Check the folder,'])} or leave this participant "
@@ -239,8 +239,8 @@ def _find(dataset: Path, participant: str, settings: Settings, sessions: tuple[s
         dataset,
         participant,
         sessions=sessions,
-        filters=discover.read_filters(settings.filter_file),
-        database=settings.database if dataset == settings.bids_dir else None,
+        filters=discover.read_filters(settings.selection.bids_filter_file),
+        database=settings.selection.bids_database_dir if dataset == settings.bids_dir else None,
     )
 
 

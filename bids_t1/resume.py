@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from contextlib import suppress
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from bids_t1.settings import Settings
-
-WITHOUT_EFFECT = frozenset({
-    "bids_dir", "out_dir", "work_dir", "participants", "sessions", "database", "skip_validation", "reports_only",
-    "stop_on_first_crash", "n_processes", "n_threads", "memory_mb", "command", "force", "filter_file", "transmit_map",
-    "device", "derivatives", "calibration", "calibration_preset", "folds", "random_seed",
-})  # fmt: skip
-"""Settings that change no result, or enter by the content of their files."""
 
 
 def fingerprint(participant: str, sources: Sequence[Path], settings: Settings) -> str:
@@ -44,25 +36,28 @@ def fingerprint(participant: str, sources: Sequence[Path], settings: Settings) -
         The choices of the command.
     """
     digest = hashlib.sha256(__version__.encode())
-    for one in fields(settings):
-        if one.name not in WITHOUT_EFFECT:
-            digest.update(f"|{one.name}={getattr(settings, one.name)!r}".encode())
-    digest.update(f"|{choose_device(settings.device).type}".encode())
-    for path in (settings.filter_file, settings.transmit_map, settings.calibration):
-        if path is not None and path.is_file():
+    for field, option, value in settings.options():
+        if option.effect == "value":
+            digest.update(f"|{field}={value!r}".encode())
+    digest.update(f"|{settings.protocol!r}|{choose_device(settings.computing.device).type}".encode())
+    for path in settings.files():
+        if path.is_file():
             digest.update(path.read_bytes())
-    for path in () if settings.maps_only else installed():
+    for path in () if settings.session.maps_only else installed():
         digest.update(f"|{path.name}|{path.stat().st_size}".encode())
-    root = settings.bids_dir
-    given = [dataset / f"sub-{participant}" for dataset in settings.derivatives]
-    folders = [root / f"sub-{participant}", *sources, *given]
-    tables = {path for dataset in settings.derivatives for path in dataset.glob("*dseg.tsv")}
-    for path in sorted({*_files(folders), *root.glob("*.json"), *root.glob("*.bval"), *tables}):
-        if path.is_relative_to(settings.out_dir):
-            continue
-        name = path.relative_to(root) if path.is_relative_to(root) else path
+    for path in _inputs(participant, sources, settings):
+        name = path.relative_to(settings.bids_dir) if path.is_relative_to(settings.bids_dir) else path
         digest.update(f"|{name}|{_state(path)}".encode(errors="surrogateescape"))
     return digest.hexdigest()
+
+
+def _inputs(participant: str, sources: Sequence[Path], settings: Settings) -> list[Path]:
+    """Return the files of the input that a participant's results may depend on, in the order of their names."""
+    root, datasets = settings.bids_dir, settings.session.derivatives
+    folders = [root / f"sub-{participant}", *sources, *(dataset / f"sub-{participant}" for dataset in datasets)]
+    tables = {path for dataset in datasets for path in dataset.glob("*dseg.tsv")}
+    found = {*_files(folders), *root.glob("*.json"), *root.glob("*.bval"), *tables}
+    return sorted(path for path in found if not path.is_relative_to(settings.out_dir))
 
 
 def _state(path: Path) -> str:
@@ -109,21 +104,27 @@ def finished_runs(participant: str, wanted: str, settings: Settings) -> int | No
     Without a choice of sessions, the logs must come from a command that had none either, as it has seen all sessions,
     and be there for all of them.
     """
-    if settings.sessions:
-        logs = [_read(results.log_path(settings.out_dir, participant, session)) for session in settings.sessions]
-    else:
-        paths = results.log_paths(settings.out_dir, participant)
-        logs = [_read(path) for path in paths]
-        if not all(log.get("all_sessions") and _has_logs(log, participant, settings) for log in logs):
-            return None
-    if not logs or any(log.get("fingerprint") != wanted or log.get("failures") for log in logs):
+    logs = _logs(participant, settings)
+    if not logs or not all(_is_finished(log, wanted, settings.out_dir) for log in logs):
         return None
-    for log in logs:
-        for name, checksum in log["outputs"].items():
-            path = settings.out_dir / name
-            if not path.is_file() or _checksum(path) != checksum:
-                return None
     return sum(len(log["runs"]) for log in logs)
+
+
+def _logs(participant: str, settings: Settings) -> list[dict[str, Any]]:
+    """Read the logs of all sessions that are asked for; none where those that are there do not speak of all."""
+    sessions = settings.selection.session_label
+    if sessions:
+        return [_read(results.log_path(settings.out_dir, participant, session)) for session in sessions]
+    logs = [_read(path) for path in results.log_paths(settings.out_dir, participant)]
+    complete = all(log.get("all_sessions") and _has_logs(log, participant, settings) for log in logs)
+    return logs if complete else []
+
+
+def _is_finished(log: Mapping[str, Any], wanted: str, out_dir: Path) -> bool:
+    """Tell whether a log is of the same fingerprint and without failure, and its outputs are as it left them."""
+    if log.get("fingerprint") != wanted or log.get("failures"):
+        return False
+    return len(unchanged(out_dir, log["outputs"])) == len(log["outputs"])
 
 
 def _has_logs(log: Mapping[str, Any], participant: str, settings: Settings) -> bool:
@@ -150,7 +151,7 @@ def unchanged(out_dir: Path, known: Mapping[str, str]) -> frozenset[str]:
 def obsolete_log(participant: str, labels: Sequence[str | None], settings: Settings) -> Path | None:
     """Return the log of what an earlier run could not tell sessions of, where they are known now."""
     log = results.log_path(settings.out_dir, participant, None)
-    if None in labels or not log.is_file() or (settings.sessions and outputs(log)):
+    if None in labels or not log.is_file() or (settings.selection.session_label and outputs(log)):
         return None
     return log
 

@@ -77,7 +77,7 @@ def relate(runs: Sequence[RunResult], settings: Settings) -> Related:
     readouts = [run for run in runs if run.sequence in READOUTS]
     recoveries = [run for run in runs if run.sequence == REFERENCE]
     failures: list[BidsT1Error] = []
-    if settings.maps_only or not (readouts or recoveries):
+    if settings.session.maps_only or not (readouts or recoveries):
         return Related(runs=tuple(_calibrated(run, None, failures, settings) for run in runs), failures=tuple(failures))
     template = load_template()
     segmented: dict[BidsName, _Segmented] = {}
@@ -125,10 +125,10 @@ def _noting(run: RunResult, warned: dict[BidsName, str], failures: list[BidsT1Er
 
 def _calibrated(run: RunResult, brain: VoxelFlags | None, failures: list[BidsT1Error], settings: Settings) -> RunResult:
     """Calibrate a run of MP2RAGE where a model was given; one that it does not fit stays as it is."""
-    if settings.calibration is None or run.sequence not in READOUTS:
+    if settings.calibrating.calibration is None or run.sequence not in READOUTS:
         return run
     try:
-        return calibrate_run(run, brain, settings.calibration, settings)
+        return calibrate_run(run, brain, settings.calibrating.calibration, settings)
     except BidsT1Error as error:
         failures.append(error)
         return run
@@ -152,12 +152,12 @@ def _partner(run: RunResult, recoveries: Sequence[RunResult]) -> RunResult | Non
 def _segment(run: RunResult, space: str | None, template: Template, settings: Settings) -> _Segmented:
     """Find brain and tissues from the maps of one run, or take those that were given."""
     LOG.info("%s: brain and tissues", run.name)
-    found = find_given(settings.derivatives, run.name, run.sequence, run.grid)
+    found = find_given(settings.session.derivatives, run.name, run.sequence, run.grid)
     given = Given(
         brain=found.brain, brain_source=found.brain_source, tissue=found.tissue, tissue_source=found.tissue_source
     )
     segmentation = segment(run.maps, run.grid, template=template, given=given, n_threads=settings.n_threads)
-    missing = bool(settings.derivatives) and found.brain is None and found.tissue is None
+    missing = bool(settings.session.derivatives) and found.brain is None and found.tissue is None
     notes = ("Nothing in --derivatives fits this run: brain and tissues are computed.",) if missing else ()
     segmentation = replace(segmentation, warnings=(*notes, *found.warnings, *segmentation.warnings))
     return _Segmented(run=run, segmentation=segmentation, name=_tissue_name(run, space))

@@ -47,13 +47,13 @@ def calibrate_run(run: RunResult, brain: VoxelFlags | None, path: Path, settings
     """
     model = _model(path)
     differences = check_protocol(model.card, run.record)
-    if differences and not settings.calibration_force:
+    if differences and not settings.calibrating.calibration_force:
         raise InvalidInputError(
             f"{run.name}: is not calibrated, as the model {path.name} was trained with another protocol: "
             f"{'; '.join(differences)}. Use a model of this protocol, or --calibration-force."
         )
     LOG.info("%s: calibration", run.name)
-    found = apply(model, measured_scan(run, brain), device=choose_device(settings.device).type)
+    found = apply(model, measured_scan(run, brain), device=choose_device(settings.computing.device).type)
     outside = int((found.outside_training & (True if brain is None else brain)).sum())
     record = {
         "CalibrationAlgorithm": "patch-based ResNet-18 that predicts inversion-recovery T1 over MP2RAGE T1; mean of "

@@ -137,7 +137,7 @@ def naming(acquisition: Acquisition) -> Iterator[None]:
 @contextmanager
 def computing(acquisition: Acquisition, shape: Sequence[int], settings: Settings) -> Iterator[Callable[[int], object]]:
     """Name the run in errors, and show a bar of the voxels done where somebody may be looking."""
-    quiet = settings.n_processes > 1 or not sys.stderr.isatty()
+    quiet = settings.running.nprocs > 1 or not sys.stderr.isatty()
     with (
         naming(acquisition),
         tqdm(total=math.prod(shape), unit="voxel", unit_scale=True, desc=str(acquisition.name), disable=quiet) as bar,

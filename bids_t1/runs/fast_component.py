@@ -13,10 +13,10 @@ from bids_t1.runs.common import near_one
 
 if TYPE_CHECKING:
     from bids_t1.data.acquisition import Series
+    from bids_t1.data.options import FastChoice
     from bids_t1.estimation.curves.engine import EstimationOptions
     from bids_t1.estimation.curves.evidence import Evidence
     from bids_t1.sequences.inversion_recovery import InversionRecovery
-    from bids_t1.settings import FastChoice
 
 HIGH_FIELD = 5.0
 """From here on the values of 7 T are taken; below, and where the field is not known, those of 3 T [T]."""

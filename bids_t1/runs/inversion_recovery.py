@@ -78,13 +78,13 @@ def process(acquisition: Acquisition, raw: Path, settings: Settings) -> RunResul
     series = load_series(acquisition, "InversionTime", settings.protocol, admit)
     with naming(acquisition):
         told = [settings.protocol.complete(sidecar, "IRT1") for sidecar in series.sidecars]
-        model, notes = InversionRecovery.from_metadata(told, ideal=settings.efficiency == "ideal")
+        model, notes = InversionRecovery.from_metadata(told, ideal=settings.recovery.ir_efficiency == "ideal")
     options = EstimationOptions(
-        time_range=settings.t1_range,
-        learn_ratio=settings.efficiency == "learned",
-        noise=settings.noise,
-        restore_polarity=settings.restore_polarity,
-        device=settings.device,
+        time_range=settings.search.t1_range,
+        learn_ratio=settings.recovery.ir_efficiency == "learned",
+        noise=settings.recovery.ir_noise,
+        restore_polarity=settings.recovery.restore_polarity,
+        device=settings.computing.device,
         n_threads=settings.n_threads,
     )
     field = if_valid(series.sidecars[0].number, "MagneticFieldStrength")
@@ -95,9 +95,9 @@ def process(acquisition: Acquisition, raw: Path, settings: Settings) -> RunResul
             agreement = agreement.and_then(compare(question_of(model, field), agreement.series, options))
             model, series = model.select(agreement.kept), agreement.series
             decide = treat_suspect if agreement.is_suspect else treat
-            treatment = decide(model, series, settings.fast_component, field, options)
+            treatment = decide(model, series, settings.recovery.ir_fast_component, field, options)
         else:
-            treatment = treat_slices(model, agreement.series, settings.fast_component, field, options)
+            treatment = treat_slices(model, agreement.series, settings.recovery.ir_fast_component, field, options)
     model, series = treatment.model, treatment.series
     shape = series.grid.shape
     LOG.info(
@@ -206,7 +206,7 @@ def _record(
     first = series.sidecars[0]
     record: dict[str, object] = {
         "Sources": uris(series.sources, raw, settings),
-        "EstimationAlgorithm": ALGORITHMS[settings.efficiency],
+        "EstimationAlgorithm": ALGORITHMS[settings.recovery.ir_efficiency],
         "EstimationReference": REFERENCE,
         "InversionTimes": list(model.inversion_times),
         "RepetitionTimes": [time if math.isfinite(time) else None for time in model.repetition_times],
@@ -215,10 +215,10 @@ def _record(
         "MagneticFieldStrength": if_valid(first.number, "MagneticFieldStrength"),
         "Manufacturer": known_manufacturer(first.text("Manufacturer")),
         "DataKind": series.kind,
-        "PolarityRestored": series.kind == "magnitude" or settings.restore_polarity,
-        "EfficiencyModel": settings.efficiency,
-        "SearchRange": list(settings.t1_range),
-        **noise_record(series.kind, fitted, settings.noise),
+        "PolarityRestored": series.kind == "magnitude" or settings.recovery.restore_polarity,
+        "EfficiencyModel": settings.recovery.ir_efficiency,
+        "SearchRange": list(settings.search.t1_range),
+        **noise_record(series.kind, fitted, settings.recovery.ir_noise),
         "DegreesOfFreedom": fitted.degrees_of_freedom,
         "IntervalFactor": interval_factor(fitted.degrees_of_freedom),
         "Device": fitted.device,

@@ -69,11 +69,11 @@ def process(
         timing = _timing(series, settings)
     field = _transmit_field(transmit_fields, series, settings)
     options = PosteriorOptions(
-        time_range=settings.t1_range,
+        time_range=settings.search.t1_range,
         transmit_prior=_transmit_prior(settings),
-        transmit_sd=settings.transmit_map_sd,
+        transmit_sd=settings.readouts.b1_map_sd,
         lowest_transmit=timing.model.lowest_transmit,
-        device=settings.device,
+        device=settings.computing.device,
         n_threads=settings.n_threads,
     )
     LOG.info(
@@ -92,7 +92,9 @@ def process(
         transmit=None if field is None else field.values,
     )
     with computing(acquisition, series.grid.shape, settings) as progress, near_one(series.readouts) as unit:
-        options = replace(options, noise_sd=None if settings.noise_sd is None else settings.noise_sd / unit)
+        options = replace(
+            options, noise_sd=None if settings.readouts.noise_sd is None else settings.readouts.noise_sd / unit
+        )
         images, turns = _in_phase(images)
         estimate = estimate_posterior(timing.model, images, options, progress=progress).in_images(unit)
     counts = count_statuses(estimate.status)
@@ -122,7 +124,7 @@ def process(
             *_doubts(counts, n_estimates, estimate),
             *coverage.warnings,
         ),
-        curve=_curve(timing.model, settings.t1_range),
+        curve=_curve(timing.model, settings.search.t1_range),
     )
 
 
@@ -163,7 +165,9 @@ def _timing(series: ReadoutSeries, settings: Settings) -> Timing:
         return read_timing(
             series.sidecars,
             settings.protocol.of("MP2RAGE"),
-            efficiency=GivenEfficiency(settings.inversion_efficiency, settings.inversion_efficiency_prior),
+            efficiency=GivenEfficiency(
+                settings.readouts.efficiency_and_slope, settings.readouts.inversion_efficiency_prior
+            ),
             facts=facts,
         )
     except InvalidInputError as error:
@@ -174,9 +178,9 @@ def _transmit_field(
     candidates: Sequence[TransmitImages], series: ReadoutSeries, settings: Settings
 ) -> TransmitField | None:
     """Return the map of the transmit field to use: the one given, none where so asked, else that of the dataset."""
-    if settings.transmit_map is not None:
-        return load_given_transmit_field(settings.transmit_map, series.grid, series.acquisition)
-    if settings.ignore_transmit_map:
+    if settings.readouts.b1_map is not None:
+        return load_given_transmit_field(settings.readouts.b1_map, series.grid, series.acquisition)
+    if settings.readouts.no_b1:
         return None
     completed = [
         replace(
@@ -191,7 +195,7 @@ def _transmit_field(
 
 
 def _transmit_prior(settings: Settings) -> TransmitPrior:
-    mean, sd = settings.transmit_prior
+    mean, sd = settings.readouts.b1_prior
     return TransmitPrior(mean=mean, sd=sd, range=(round(max(0.2, mean - 2 * sd), 6), round(mean + 2 * sd, 6)))
 
 
@@ -244,7 +248,7 @@ def _record(
         "DataKind": series.form,
         "Scaling": dict(series.scaling) or None,
         "T1Prior": "uniform",
-        "SearchRange": list(settings.t1_range),
+        "SearchRange": list(settings.search.t1_range),
         "NoiseSD": {"Value": estimate.noise.value, "Origin": estimate.noise.origin},
         "RobustBeta": estimate.robust_beta,
         "Device": estimate.device,
@@ -275,7 +279,7 @@ def _record_of_transmit_field(
             "Method": field.method,
             "Scaling": field.scaling,
             "VoxelsWithout": int(unknown.sum()),
-            "SD": settings.transmit_map_sd,
+            "SD": settings.readouts.b1_map_sd,
         }
     if unknown.any():
         prior = asdict(_transmit_prior(settings))

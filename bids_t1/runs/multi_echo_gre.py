@@ -55,9 +55,9 @@ def process(acquisition: Acquisition, raw: Path, settings: Settings) -> RunResul
         model = MultiEchoGradientEcho.from_metadata(loaded.sidecars)
     series, notes = _without_phase(loaded, model)
     options = EstimationOptions(
-        time_range=settings.t2star_range,
-        noise=settings.t2star_noise,
-        device=settings.device,
+        time_range=settings.search.t2star_range,
+        noise=settings.echoes.t2star_noise,
+        device=settings.computing.device,
         n_threads=settings.n_threads,
     )
     with naming(acquisition):
@@ -114,7 +114,7 @@ def _without_phase(series: Series, model: MultiEchoGradientEcho) -> tuple[Series
 def _record(series: Series, model: MultiEchoGradientEcho, fitted: Estimate, settings: Settings) -> dict[str, object]:
     """Say where every number of the maps comes from."""
     first = series.sidecars[0]
-    noise = noise_record(series.kind, fitted, settings.t2star_noise)
+    noise = noise_record(series.kind, fitted, settings.echoes.t2star_noise)
     is_rician = noise["NoiseHandling"] == "rician"
     record: dict[str, object] = {
         "EstimationAlgorithm": ALGORITHM + (RICIAN if is_rician else ""),
@@ -125,7 +125,7 @@ def _record(series: Series, model: MultiEchoGradientEcho, fitted: Estimate, sett
         "MagneticFieldStrength": if_valid(first.number, "MagneticFieldStrength"),
         "Manufacturer": known_manufacturer(first.text("Manufacturer")),
         "DataKind": "magnitude" if series.kind == "magnitude" else "complex",
-        "SearchRange": list(settings.t2star_range),
+        "SearchRange": list(settings.search.t2star_range),
         **noise,
         "DegreesOfFreedom": fitted.degrees_of_freedom,
         "IntervalFactor": interval_factor(fitted.degrees_of_freedom),

@@ -101,15 +101,15 @@ def process(acquisition: Acquisition, raw: Path, settings: Settings) -> RunResul
     with naming(acquisition):
         model = SelectiveInversionRecovery.from_metadata(
             series.sidecars,
-            n_pools=settings.pools,
-            exchange_rate=settings.exchange_rate,
-            saturation=settings.saturation,
+            n_pools=settings.pools.sir_pools,
+            exchange_rate=settings.pools.sir_exchange_rate,
+            saturation=settings.pools.sir_saturation,
         )
     options = EstimationOptions(
-        time_range=settings.t1_range,
-        noise="floor" if settings.noise == "rician" else settings.noise,
-        restore_polarity=settings.restore_polarity,
-        device=settings.device,
+        time_range=settings.search.t1_range,
+        noise="floor" if settings.recovery.ir_noise == "rician" else settings.recovery.ir_noise,
+        restore_polarity=settings.recovery.restore_polarity,
+        device=settings.computing.device,
         n_threads=settings.n_threads,
     )
     shape = series.grid.shape
@@ -150,8 +150,8 @@ def _doubts(series: Series, settings: Settings) -> tuple[str, ...]:
         "--ir-noise rician is not there for selective inversion recovery: the mean share of the noise was taken off."
     )
     return (
-        *((ONE_POOL,) if settings.pools == 1 else ()),
-        *((rician,) if settings.noise == "rician" and series.kind == "magnitude" else ()),
+        *((ONE_POOL,) if settings.pools.sir_pools == 1 else ()),
+        *((rician,) if settings.recovery.ir_noise == "rician" and series.kind == "magnitude" else ()),
     )
 
 
@@ -182,9 +182,11 @@ def _record(
         "MagneticFieldStrength": if_valid(first.number, "MagneticFieldStrength"),
         "Manufacturer": known_manufacturer(first.text("Manufacturer")),
         "DataKind": series.kind,
-        "PolarityRestored": series.kind == "magnitude" or settings.restore_polarity,
-        "SearchRange": list(settings.t1_range),
-        **noise_record(series.kind, fitted, "floor" if settings.noise == "rician" else settings.noise),
+        "PolarityRestored": series.kind == "magnitude" or settings.recovery.restore_polarity,
+        "SearchRange": list(settings.search.t1_range),
+        **noise_record(
+            series.kind, fitted, "floor" if settings.recovery.ir_noise == "rician" else settings.recovery.ir_noise
+        ),
         "DegreesOfFreedom": fitted.degrees_of_freedom,
         "IntervalFactor": interval_factor(fitted.degrees_of_freedom) or _of_known_noise(fitted),
         "Device": fitted.device,
