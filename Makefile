@@ -13,7 +13,7 @@ NIIVUE_VERSION := 0.69.0
 NIIVUE_SHA256 := 47b896b77ec4a5be3ef1949c33ad393b6f45629921f326c279000bcf51bdb4af
 VIEWER := bids_t1/report/viewer/niivue.umd.js
 
-.PHONY: viewer example test container-test lint audit lock corpus fuzz clean
+.PHONY: viewer example test container-test lint audit lock corpus fuzz describe clean
 
 viewer: $(VIEWER)
 
@@ -44,6 +44,10 @@ lint: $(VENV)/.installed-test
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive bids_t1 bids_t1_phantom containers
+
+# The Boutiques descriptor and the table of options in docs/usage.md, from bids_t1/data/options.py.
+describe: $(VENV)/.installed
+	$(BIN)/python containers/describe.py
 
 # Known vulnerabilities of what the containers install; says so where the advisories cannot be reached.
 audit: $(VENV)/.installed-test

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import runpy
 import shlex
 import subprocess
 import sys
@@ -65,13 +66,18 @@ def test_input_has_the_choices_of_its_argument(name: str) -> None:
     assert INPUTS[name].get("value-choices") == (list(ARGUMENTS[name].choices or ()) or None)
 
 
+def kind_of(action: argparse.Action) -> object:
+    """Return the type of the values of an argument."""
+    return type(next(iter(action.choices))) if action.choices else action.type
+
+
 @each_argument
 def test_input_has_the_type_of_its_argument(name: str) -> None:
     action = ARGUMENTS[name]
     if action.nargs == 0:
         expected: tuple[str, bool | None] = ("Flag", None)
-    elif action.type in {int, float}:
-        expected = ("Number", True if action.type is int else None)
+    elif {kind_of(action)} & {int, float}:
+        expected = ("Number", True if kind_of(action) is int else None)
     else:
         expected = ("File" if name in EXISTING else "String", None)
     assert (INPUTS[name]["type"], INPUTS[name].get("integer")) == expected
@@ -89,7 +95,7 @@ def test_input_is_a_list_where_its_argument_is(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in ARGUMENTS if ARGUMENTS[name].option_strings])
 def test_input_has_the_default_of_its_argument(name: str) -> None:
     default = ARGUMENTS[name].default
-    if INPUTS[name]["type"] == "Flag" or default in (None, []):
+    if INPUTS[name]["type"] == "Flag" or default in (None, ()):
         assert "default-value" not in INPUTS[name]
     else:
         assert INPUTS[name]["default-value"] == (list(default) if isinstance(default, tuple) else default)
@@ -98,6 +104,13 @@ def test_input_has_the_default_of_its_argument(name: str) -> None:
 @each_argument
 def test_command_line_holds_every_input_once(name: str) -> None:
     assert DESCRIBED["command-line"].split().count(INPUTS[name]["value-key"]) == 1
+
+
+def test_descriptor_and_documents_are_what_the_options_say() -> None:
+    described = runpy.run_path(str(ROOT / "containers" / "describe.py"))
+    for name, made in (("boutiques.json", described["descriptor"]), ("docs/usage.md", described["usage"])):
+        there = (ROOT / name).read_text(encoding="utf-8")
+        assert made(there) == there, f"{name} is outdated: run make describe"
 
 
 def test_version_is_that_of_the_package() -> None:

@@ -153,7 +153,7 @@ class Pools:
         "%(default)s)",
     ))  # fmt: skip
     sir_exchange_rate: float = option(12.5, Option(
-        title="Exchange of selective inversion recovery", metavar="RATE",
+        title="Exchange rate of selective inversion recovery", metavar="RATE",
         help="rate of exchange from macromolecules to free water in selective inversion recovery, which is not fitted "
         "[1/s] (default: %(default)s)",
     ))  # fmt: skip

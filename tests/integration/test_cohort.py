@@ -137,7 +137,7 @@ def test_a_description_that_cannot_be_read_is_only_a_warning(
 
 def killed_at_02(work: Work, settings: Settings) -> Outcome:
     """Stand in for the work on one participant, as where the kernel ends a process for its memory."""
-    assert settings.n_processes == 2
+    assert settings.running.nprocs == 2
     if work.participant == "02":
         os.kill(os.getpid(), signal.SIGKILL)
     return Outcome(work.participant, 1, (), None)
@@ -147,7 +147,7 @@ def test_a_killed_process_fails_its_participant_and_the_others_are_done(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(cohort, "_process_one", killed_at_02)
-    settings = cast("Settings", SimpleNamespace(n_processes=2, stop_on_first_crash=False))
+    settings = cast("Settings", SimpleNamespace(running=SimpleNamespace(nprocs=2, stop_on_first_crash=False)))
     labels = ["01", "02", "03", "04"]
     outcomes = cohort.process_all([Work(label) for label in labels], settings)
     failed = [outcome for outcome in outcomes if outcome.failures]
