@@ -18,28 +18,32 @@ from bids_t1_phantom.head.pose import Misalignment, Pose
 from bids_t1_phantom.head.transmit import TransmitOptions
 from bids_t1_phantom.physics.protocols import DEFAULT_INVERSION_TIMES, INVERSION_LEAVES, Protocol
 from bids_t1_phantom.sequences.inversion_recovery import Scan, acquire
-from bids_t1_phantom.sequences.mp2rage import ReadoutScan, acquire_readouts, default_sequence
+from bids_t1_phantom.sequences.mp2rage import (
+    ReadoutOptions,
+    ReadoutScan,
+    acquire_readouts,
+    default_sequence,
+    protocol_name,
+    protocol_text,
+)
 from bids_t1_phantom.sequences.multi_echo_gre import DEFAULT_ECHO_TIMES, EchoProtocol, EchoScan, acquire_echoes
-from bids_t1_phantom.sequences.transmit_field import FieldOptions, FieldScan, acquire_field
+from bids_t1_phantom.sequences.transmit_field import UNITS, FieldOptions, FieldScan, acquire_field, measure_map
 from bids_t1_phantom.writers.bids import (
-    PARTS,
     Readme,
     TruthOptions,
     noise_fields,
+    write_images,
     write_move,
     write_root,
-    write_scan,
     write_truth,
     write_truth_root,
 )
 from bids_t1_phantom.writers.dicom import write_dicom
 from bids_t1_phantom.writers.dicom_series import DicomOptions
-from bids_t1_phantom.writers.echo_writer import ECHO_PARTS, write_echoes
-from bids_t1_phantom.writers.field_writer import UNITS, write_b1_map, write_measurement
-from bids_t1_phantom.writers.readout_writer import ReadoutOptions, protocol_name, write_protocol, write_readouts
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Iterator
 
     import numpy as np
     from numpy.typing import NDArray
@@ -47,6 +51,7 @@ if TYPE_CHECKING:
     from bids_t1_phantom.head.anatomy import Atlas
     from bids_t1_phantom.head.head import Head
     from bids_t1_phantom.sequences.mp2rage import ReadoutSequence
+    from bids_t1_phantom.sequences.scan import Image
     from bids_t1_phantom.sequences.transmit_field import TransmitField
 
     AnyScan = Scan | ReadoutScan | EchoScan | FieldScan
@@ -83,7 +88,7 @@ class Request:
     """Of the multi-echo gradient echo; None where it is not scanned."""
 
     echo_part: str = "mag"
-    """Key of `ECHO_PARTS`."""
+    """Key of `scan.PARTS`."""
 
     field: FieldOptions = dataclasses.field(default_factory=FieldOptions)
     """How the transmit field is measured."""
@@ -318,7 +323,7 @@ def _write(request: Request, data: Path, truth: Path) -> None:
         write_root(data, request.readme(f"in {_TRUTH}"))
     write_truth_root(truth, request.readme("this dataset"), raw="../.." if request.dicom is None else None)
     for sequence in request.readouts:
-        write_protocol(truth, sequence)
+        (truth / protocol_name(sequence)).write_text(protocol_text(sequence), encoding="utf-8")
     atlas = load_atlas()
     for participant in range(1, request.participants + 1):
         heads = _heads(atlas, request, participant)
@@ -374,21 +379,23 @@ def _pose_of_others(request: Request, participant: int) -> Pose:
 
 def _write_bids(request: Request, data: Path, heads: _Heads, participant: int) -> list[str]:
     """Write the images of one participant; return their URIs."""
-    label = f"{participant:02d}"
-    images: list[Path] = []
-    for scan in _scans(request, heads, participant):
-        if isinstance(scan, ReadoutScan):
-            images += write_readouts(data, scan, request.readout_options, participant=label)
-        elif isinstance(scan, FieldScan):
-            images += write_measurement(data, scan, participant=label)
-        elif isinstance(scan, EchoScan):
-            images += write_echoes(data, scan, participant=label, parts=ECHO_PARTS[request.echo_part])
-        else:
-            images += write_scan(data, scan, participant=label, parts=PARTS[request.part])
+    images = [image for scan in _scans(request, heads, participant) for image in _kept(request, scan)]
     if request.field.kind in UNITS:
-        field = _field_of(request, participant)
-        images.append(write_b1_map(data, heads.others, request.field, field, participant=label))
-    return [f"bids:raw:{path.as_posix()}" for path in images]
+        images.append(measure_map(heads.others, request.field, _field_of(request, participant)))
+    paths = write_images(data, images, participant=f"{participant:02d}")
+    return [f"bids:raw:{path.as_posix()}" for path in paths]
+
+
+def _kept(request: Request, scan: AnyScan) -> Iterator[Image]:
+    """Return the files of a scan, of the parts that are asked for."""
+    match scan:
+        case ReadoutScan():
+            return scan.kept(request.readout_options)
+        case FieldScan():
+            return scan.kept()
+        case EchoScan():
+            return scan.kept(request.echo_part)
+    return scan.kept(request.part)
 
 
 def _write_dicom(request: Request, options: DicomOptions, folder: Path, heads: _Heads, participant: int) -> None:

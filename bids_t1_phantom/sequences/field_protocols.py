@@ -13,11 +13,14 @@ import numpy as np
 
 from bids_t1_phantom.physics.gradient_echo import spoiled_pulses
 from bids_t1_phantom.physics.refocused_echoes import spin_and_stimulated_echo
+from bids_t1_phantom.sequences.scan import MAGNITUDE, POLAR, Shot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
+
+    from bids_t1_phantom.sequences.scan import Parts
 
     Simulation = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64] | NDArray[np.complex128]]
 
@@ -29,26 +32,16 @@ SATURATION_ANGLE = 80.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FieldImage:
-    """One image of a measurement."""
-
-    entities: Mapping[str, str]
-    """What its BIDS name has besides the participant."""
-
-    metadata: Mapping[str, object]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class FieldProtocol:
     """One measurement."""
 
     suffix: str
     description: str
-    images: tuple[FieldImage, ...]
+    images: tuple[Shot, ...]
     simulate: Simulation
     """From T1 [s] and relative transmit field, arrays (voxel), to signals for M0 = 1, array (image, voxel)."""
 
-    parts: Mapping[str | None, str] = field(default_factory=lambda: MappingProxyType({None: "mag"}))
+    parts: Parts = field(default_factory=lambda: MAGNITUDE)
     """The BIDS ``part`` label of each file of an image, and the view of it that the file holds."""
 
 
@@ -64,7 +57,7 @@ ACTUAL_FLIP_ANGLE = FieldProtocol(
     suffix="TB1AFI",
     description="Actual flip-angle imaging, spoiled gradient echo with two alternating repetition times",
     images=tuple(
-        FieldImage(
+        Shot(
             entities={"acq": f"tr{index}"},
             metadata={"FlipAngle": _AFI_ANGLE, "RepetitionTimeExcitation": time, "EchoTime": 0.003},
         )
@@ -90,7 +83,7 @@ DOUBLE_ANGLE = FieldProtocol(
     suffix="TB1DAM",
     description="Double-angle method, gradient echo",
     images=tuple(
-        FieldImage(
+        Shot(
             entities={"flip": str(index)}, metadata={"FlipAngle": angle, "RepetitionTime": _DAM_TIME, "EchoTime": 0.004}
         )
         for index, angle in enumerate(_DAM_ANGLES, start=1)
@@ -125,11 +118,11 @@ TURBO_FLASH = FieldProtocol(
     suffix="TB1TFL",
     description="Turbo-FLASH without and with a saturation pulse",
     images=(
-        FieldImage(
+        Shot(
             entities={"acq": "anat"},
             metadata={"FlipAngle": _TFL_ANGLE, "RepetitionTime": _TFL_RECOVERY, "EchoTime": _TFL_ECHO_TIME},
         ),
-        FieldImage(
+        Shot(
             entities={"acq": "famp"},
             metadata={
                 "FlipAngle": SATURATION_ANGLE,
@@ -173,7 +166,7 @@ SA2RAGE = FieldProtocol(
     suffix="TB1SRGE",
     description="Sa2RAGE, two gradient-echo trains after a saturation pulse",
     images=tuple(
-        FieldImage(
+        Shot(
             entities={"flip": str(index), "inv": str(index)},
             metadata={
                 "FlipAngle": angle,
@@ -187,7 +180,7 @@ SA2RAGE = FieldProtocol(
         for index, (angle, time) in enumerate(zip(_SA2RAGE_ANGLES, _SA2RAGE_TIMES, strict=True), start=1)
     ),
     simulate=_sa2rage,
-    parts=MappingProxyType({"mag": "mag", "phase": "phase"}),
+    parts=POLAR,
 )
 """Eggenschwiler et al. 2012, doi 10.1002/mrm.23145. Strong fields turn the sign of the first image: phase tells."""
 
@@ -216,7 +209,7 @@ ECHO_PLANAR = FieldProtocol(
     suffix="TB1EPI",
     description="Spin and stimulated echoes of the pulses alpha, 2 alpha and alpha, echo-planar readout",
     images=tuple(
-        FieldImage(
+        Shot(
             entities={"flip": str(index), "echo": str(echo)},
             metadata={
                 "FlipAngle": angle,

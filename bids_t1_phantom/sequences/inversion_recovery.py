@@ -7,53 +7,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bids_t1.data.errors import InvalidInputError
 from bids_t1_phantom.physics import two_pools
 from bids_t1_phantom.physics.simulate import inversion_recovery
+from bids_t1_phantom.sequences.scan import PARTS, Images, Shot, receive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
-    from bids_t1_phantom.head.head import Grid, Head
+    from bids_t1_phantom.head.head import Head
     from bids_t1_phantom.physics.protocols import Protocol
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Images:
-    """Reconstructed complex images of one participant and one sequence."""
-
-    grid: Grid
-    images: NDArray[np.complex64]
-    """Complex images, array (measurement, x, y, z) [units of M0]."""
-
-    reference_phase: NDArray[np.float64]
-    """The phase that a phase-sensitive reconstruction takes away, array (x, y, z) [rad]."""
-
-    def part(self, name: str) -> NDArray[np.float32]:
-        """One real-valued view of the images, array (measurement, x, y, z).
-
-        Parameters
-        ----------
-        name : str
-            ``mag``, ``phase`` [rad], ``real`` and ``imag`` of the complex images; or ``signed``: the real
-            part after phase correction, negative before the zero crossing.
-        """
-        match name:
-            case "mag":
-                values = np.abs(self.images)
-            case "phase":
-                values = np.angle(self.images)
-            case "real":
-                values = self.images.real
-            case "imag":
-                values = self.images.imag
-            case "signed":
-                values = (self.images * np.exp(-1j * self.reference_phase)).real
-            case _:
-                raise InvalidInputError(f"part {name!r}; expected mag, phase, real, imag or signed.")
-        return values.astype(np.float32)
+    from bids_t1_phantom.sequences.scan import Image
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +26,28 @@ class Scan(Images):
     """Inversion-recovery images of one participant."""
 
     protocol: Protocol
+
+    def kept(self, part: str) -> Iterator[Image]:
+        """Yield the files of the parts that `PARTS` names."""
+        times = range(len(self.protocol.inversion_times))
+        shots = [Shot(entities={"inv": str(at + 1)}, metadata=_acquisition(self.protocol, at)) for at in times]
+        return self.files("IRT1", shots, PARTS[part])
+
+
+def _acquisition(protocol: Protocol, index: int) -> dict[str, object]:
+    return {
+        "Modality": "MR",
+        "Manufacturer": "bids_t1",
+        "ManufacturersModelName": "phantom",
+        "MagneticFieldStrength": protocol.magnetic_field_strength,
+        "PulseSequenceType": "Inversion recovery spin echo",
+        "MRAcquisitionType": "2D",
+        "ScanningSequence": ["SE", "IR"],
+        "InversionTime": protocol.inversion_times[index],
+        "RepetitionTime": protocol.repetition_times[index],
+        "EchoTime": protocol.echo_time,
+        "FlipAngle": 90,
+    }
 
 
 def acquire(head: Head, protocol: Protocol, *, seed: int, participant: int = 1, layers: Iterable[Head] = ()) -> Scan:
@@ -110,19 +97,3 @@ def _signal(head: Head, protocol: Protocol) -> NDArray[np.float64]:
         echo_time=protocol.echo_time,
     )
     return signal
-
-
-def receive(
-    signal: NDArray[np.floating] | NDArray[np.complexfloating],
-    phase: NDArray[np.float64],
-    *,
-    noise_sd: float,
-    rng: np.random.Generator,
-) -> NDArray[np.complex64]:
-    """Give signals (measurement, x, y, z) the phase of the object [rad], and complex white noise."""
-    images = np.empty(signal.shape, dtype=np.complex64)
-    turn = np.exp(1j * phase)
-    for image, values in zip(images, signal, strict=True):
-        noise = rng.standard_normal((2, *values.shape)) * noise_sd
-        image[...] = values * turn + noise[0] + 1j * noise[1]
-    return images

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,13 +14,16 @@ from bids_t1_phantom.physics.gradient_echo import echoes
 from bids_t1_phantom.physics.protocols import INVERSION_LEAVES, WHITE_MATTER_M0
 from bids_t1_phantom.physics.simulate import rapid_gradient_echo_trains
 from bids_t1_phantom.physics.trains import MP2RAGE, MP3RAGE, MULTI_ECHO_MP2RAGE, ReadoutProtocol
-from bids_t1_phantom.sequences.inversion_recovery import Images, receive
 from bids_t1_phantom.sequences.multi_echo_gre import refuse_echo_times
+from bids_t1_phantom.sequences.scan import COMPLEX, MAGNITUDE, POLAR, Image, Images, Shot, receive
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from bids_t1_phantom.head.head import Head
+    from bids_t1_phantom.sequences.scan import Parts
 
 _STREAMS = {"MP2RAGE": 2, "MP3RAGE": 3}
 """Random numbers of each sequence: its noise does not depend on what else is scanned."""
@@ -122,12 +126,93 @@ def _multi_echo(echo_times: tuple[float, ...]) -> ReadoutProtocol:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReadoutForm:
+    """Which images of a run are kept."""
+
+    parts: Parts = field(default_factory=dict)
+    """The BIDS ``part`` label of each image of a readout, and the view of the scan that it holds."""
+
+    last_only: bool = False
+    """Only the second readout: the last of the two that UNIT1 is made of."""
+
+    uni: bool = False
+    denoised: bool = False
+
+
+FORMS = MappingProxyType(
+    {
+        "polar": ReadoutForm(parts=POLAR),
+        "complex": ReadoutForm(parts=COMPLEX),
+        "uni": ReadoutForm(uni=True),
+        "uni-mag": ReadoutForm(parts=MAGNITUDE, uni=True),
+        "uni-last": ReadoutForm(parts=MAGNITUDE, last_only=True, uni=True),
+        "mag": ReadoutForm(parts=MAGNITUDE),
+        "all": ReadoutForm(parts=POLAR, uni=True, denoised=True),
+    }
+)
+"""Choices of ``--mp2rage-form``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadoutOptions:
+    """How the images of one sequence are written."""
+
+    form: str = "polar"
+    """Key of `FORMS`."""
+
+    uni_scale: str = "4095"
+    """How UNIT1 is stored: 4095, unit or signed."""
+
+
+def store_uni(uni: NDArray[np.float64], scale: str) -> NDArray[np.generic]:
+    """Store UNI: ``4095`` as Siemens does, 0..4095; ``unit`` as it is; ``signed`` as -2048..2047."""
+    if scale == "unit":
+        return uni.astype(np.float32)
+    if scale == "signed":
+        return np.clip(np.rint(4095 * uni), -2048, 2047).astype(np.int16)
+    return np.rint(4095 * (uni + 0.5)).astype(np.uint16)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReadoutScan(Images):
     """Images of one run, array (readout, x, y, z): of each readout the first echo."""
 
     sequence: ReadoutSequence
     later_echoes: Images | None = None
     """The other echoes of the second readout, array (echo, x, y, z), where it has several."""
+
+    def kept(self, options: ReadoutOptions) -> Iterator[Image]:
+        """Yield the files of the form that is asked for."""
+        form = FORMS[options.form]
+        for image in self._readouts(form.parts):
+            if not form.last_only or image.shot.entities["inv"] == "2":
+                yield image
+        if form.uni:
+            yield self._unit1(self.uni(), options, "UNI_Images")
+        if form.denoised:
+            yield self._unit1(self.denoised_uni(), options, "UNI-DEN", rec="denoised")
+
+    def _readouts(self, parts: Parts) -> Iterator[Image]:
+        """Yield readouts and, of each part, the later echoes of the second one; one echo has no number."""
+        for part in parts.items():
+            for scan, shots in ((self, self._first_shots()), (self.later_echoes, self._later_shots())):
+                if scan is not None:
+                    yield from scan.files("MP2RAGE", shots, dict([part]))
+
+    def _first_shots(self) -> list[Shot]:
+        several = 1 if self.later_echoes is not None else None
+        return [self._shot(index, 0, named=index == several) for index in range(len(self.images))]
+
+    def _later_shots(self) -> list[Shot]:
+        return [self._shot(1, echo, named=True) for echo in range(1, len(self.sequence.protocol.echo_times))]
+
+    def _shot(self, index: int, echo: int, *, named: bool) -> Shot:
+        entities = {"acq": self.sequence.label, "inv": str(index + 1), "echo": str(echo + 1) if named else None}
+        return Shot(entities=entities, metadata=readout_metadata(self.sequence, index, echo))
+
+    def _unit1(self, uni: NDArray[np.float64], options: ReadoutOptions, kind: str, rec: str | None = None) -> Image:
+        shot = Shot(entities={"acq": self.sequence.label, "rec": rec}, metadata=_uni_metadata(self.sequence, kind))
+        return Image(suffix="UNIT1", shot=shot, values=store_uni(uni, options.uni_scale), grid=self.grid)
 
     def uni(self) -> NDArray[np.float64]:
         """UNI of the first two readouts, Re(conj(g1) g2) / (|g1|^2 + |g2|^2), array (x, y, z), from -1/2 to 1/2."""
@@ -206,3 +291,72 @@ def _with_echoes(
     return ReadoutScan(
         grid=head.grid, sequence=sequence, images=images[:2], reference_phase=head.phase, later_echoes=later
     )
+
+
+def readout_metadata(sequence: ReadoutSequence, index: int, echo: int = 0) -> dict[str, object]:
+    """Return the sidecar of one readout and echo, both from 0: everything that BIDS requires of MP2RAGE."""
+    protocol = sequence.protocol
+    return {
+        **_scanner(sequence),
+        "PulseSequenceType": f"{sequence.name}, spoiled gradient echo",
+        "InversionTime": protocol.inversion_times[index],
+        "FlipAngle": protocol.flip_angles[index],
+        "RepetitionTimeExcitation": protocol.spacings[index],
+        "RepetitionTimePreparation": protocol.cycle_time,
+        "NumberShots": [protocol.n_before, protocol.n_after],
+        "EchoTime": protocol.echo_times[echo],
+    }
+
+
+def _uni_metadata(sequence: ReadoutSequence, kind: str) -> dict[str, object]:
+    """Return what converters leave of UNIT1: no inversion time, no excitation time, no number of shots."""
+    return {
+        **_scanner(sequence),
+        "SeriesDescription": f"{sequence.protocol_name}_{kind}",
+        # The same for both kinds on real scanners: only the name of the series tells UNI-DEN from UNI.
+        "ImageType": ["DERIVED", "PRIMARY", "M", "ND", "UNI"],
+        "RepetitionTimePreparation": sequence.protocol.cycle_time,
+    }
+
+
+def _scanner(sequence: ReadoutSequence) -> dict[str, object]:
+    return {
+        "Modality": "MR",
+        "Manufacturer": "Siemens",
+        "ManufacturersModelName": "phantom",
+        "MagneticFieldStrength": sequence.protocol.magnetic_field_strength,
+        "MRAcquisitionType": "3D",
+        "ScanningSequence": ["GR", "IR"],
+    }
+
+
+def protocol_name(sequence: ReadoutSequence) -> str:
+    """Return the name of the file with the protocol of a sequence."""
+    return "protocol.toml" if sequence.label is None else f"protocol_acq-{sequence.label}.toml"
+
+
+def protocol_text(sequence: ReadoutSequence) -> str:
+    """Return the protocol as a user would write it: what UNIT1 alone, or a scanner's file, does not say.
+
+    The table is named MP2RAGE for any number of readouts.
+    """
+    protocol = sequence.protocol
+    rows = {
+        "MagneticFieldStrength": protocol.magnetic_field_strength,
+        "RepetitionTimePreparation": protocol.cycle_time,
+        "RepetitionTimeExcitation": _one_or_all(protocol.spacings),
+        "NumberShots": [protocol.n_before, protocol.n_after],
+        "InversionTime": list(protocol.inversion_times),
+        "FlipAngle": list(protocol.flip_angles),
+        "InversionEfficiency": sequence.inversion_efficiency,
+    }
+    lines = [
+        f"# {sequence.name} as it was simulated: times in seconds, angles in degrees.",
+        "[MP2RAGE]",
+        *(f"{key} = {value}" for key, value in rows.items()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _one_or_all(values: tuple[float, ...]) -> float | list[float]:
+    return values[0] if len(set(values)) == 1 else list(values)

@@ -13,12 +13,15 @@ from bids_t1_phantom.head.anatomy import Tissue
 from bids_t1_phantom.head.head import T1
 from bids_t1_phantom.physics.gradient_echo import echoes, spoiled_pulses
 from bids_t1_phantom.physics.protocols import WHITE_MATTER_M0
-from bids_t1_phantom.sequences.inversion_recovery import Images, receive
+from bids_t1_phantom.sequences.scan import PARTS, Images, Shot, receive
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from bids_t1_phantom.head.head import Head
+    from bids_t1_phantom.sequences.scan import Image
 
 DEFAULT_ECHO_TIMES = (0.004, 0.008, 0.012, 0.016, 0.020, 0.024)
 """Six echoes, evenly spaced [s]."""
@@ -113,6 +116,27 @@ class EchoScan(Images):
     """Images of one run, array (echo, x, y, z)."""
 
     protocol: EchoProtocol
+
+    def kept(self, part: str) -> Iterator[Image]:
+        """Yield the files of the parts that `PARTS` names."""
+        echoes_of = range(len(self.protocol.echo_times))
+        shots = [Shot(entities={"echo": str(at + 1)}, metadata=_acquisition(self.protocol, at)) for at in echoes_of]
+        return self.files("MEGRE", shots, PARTS[part])
+
+
+def _acquisition(protocol: EchoProtocol, index: int) -> dict[str, object]:
+    return {
+        "Modality": "MR",
+        "Manufacturer": "bids_t1",
+        "ManufacturersModelName": "phantom",
+        "MagneticFieldStrength": protocol.magnetic_field_strength,
+        "PulseSequenceType": "Multi-echo spoiled gradient echo",
+        "MRAcquisitionType": "3D",
+        "ScanningSequence": "GR",
+        "EchoTime": protocol.echo_times[index],
+        "RepetitionTime": protocol.repetition_time,
+        "FlipAngle": protocol.flip_angle,
+    }
 
 
 def acquire_echoes(head: Head, protocol: EchoProtocol, *, seed: int, participant: int = 1) -> EchoScan:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,11 +12,11 @@ from bids_t1.data.errors import UsageError
 from bids_t1_phantom.head.anatomy import Tissue
 from bids_t1_phantom.head.head import Grid
 from bids_t1_phantom.physics.protocols import WHITE_MATTER_M0
-from bids_t1_phantom.sequences.field_protocols import PROTOCOLS, FieldProtocol
-from bids_t1_phantom.sequences.inversion_recovery import Images, receive
+from bids_t1_phantom.sequences.field_protocols import MAGNETIC_FIELD_STRENGTH, PROTOCOLS, FieldProtocol
+from bids_t1_phantom.sequences.scan import Image, Images, Shot, receive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -31,11 +32,42 @@ _TENTHS = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """In what a map of the field is stored."""
+
+    nominal: float
+    """Stored value where the field is nominal."""
+
+    name: str
+    """Units of the sidecar."""
+
+    description: str
+    flip_angle: float | None = None
+    """Nominal angle of maps of achieved angles [degree]."""
+
+
+UNITS: Mapping[str, Unit] = MappingProxyType(
+    {
+        # BIDS asks for a factor without unit, so that "arbitrary" stands for 1.
+        "ratio": Unit(nominal=1, name="arbitrary", description="Achieved over nominal flip angle; 0 in air"),
+        "percent": Unit(
+            nominal=100, name="percent", description="Achieved over nominal flip angle in percent; 0 in air"
+        ),
+        "thousand": Unit(
+            nominal=1000, name="permille", description="Achieved over nominal flip angle times 1000; 0 in air"
+        ),
+        "angle": Unit(nominal=60, name="degree", description="Achieved flip angle; 0 in air", flip_angle=60),
+    }
+)
+"""Maps by the value of ``--b1-map``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FieldOptions:
     """How the transmit field is measured."""
 
     kind: str = "none"
-    """none; a map of `field_writer.UNITS`; or a measurement of `PROTOCOLS`."""
+    """none; a map of `UNITS`; or a measurement of `PROTOCOLS`."""
 
     resolution: float = 4.0
     """Edge of the cubic voxels [mm]."""
@@ -74,6 +106,23 @@ class FieldScan(Images):
     """Images of one measurement, array (image, x, y, z)."""
 
     protocol: FieldProtocol
+
+    def kept(self) -> Iterator[Image]:
+        """Yield the files: the images, but of turbo-FLASH what the scanner makes of the second one."""
+        scanner = {
+            "Modality": "MR",
+            "Manufacturer": "bids_t1",
+            "ManufacturersModelName": "phantom",
+            "MagneticFieldStrength": MAGNETIC_FIELD_STRENGTH,
+            "PulseSequenceType": self.protocol.description,
+        }
+        shots = [replace(image, metadata={**scanner, **image.metadata}) for image in self.protocol.images]
+        first, *others = self.files(self.protocol.suffix, shots, self.protocol.parts, datatype="fmap")
+        yield first
+        if self.protocol.suffix == "TB1TFL":
+            yield replace(others[0], values=self.saturation_angles())
+        else:
+            yield from others
 
     def saturation_angles(self) -> NDArray[np.int16]:
         """Achieved angle of the saturation pulse as scanners store it [0.1 degree], array (x, y, z).
@@ -141,3 +190,24 @@ def nearest_voxels(head: Head, grid: Grid) -> tuple[NDArray[np.intp], ...]:
 def in_air(head: Head, grid: Grid) -> NDArray[np.bool_]:
     """Say of each voxel whether the nearest voxel of the head is air."""
     return np.asarray(head.tissue[nearest_voxels(head, grid)] == Tissue.AIR)
+
+
+def measure_map(head: Head, options: FieldOptions, field: TransmitField) -> Image:
+    """Return the field as a map: coarse, on axes of its own, and 0 in air, where nothing is measured.
+
+    Parameters
+    ----------
+    head : Head
+        Where there is air, and what the map has to cover.
+    options : FieldOptions
+        With a kind of `UNITS`.
+    field : callable
+        From scanner coordinates (3, x, y, z) [mm] to the relative transmit field there.
+    """
+    unit = UNITS[options.kind]
+    grid = coarse_grid(head.grid, options)
+    values = np.where(in_air(head, grid), 0.0, field(grid.points()) * unit.nominal)
+    angle = {} if unit.flip_angle is None else {"FlipAngle": unit.flip_angle}
+    metadata = {"Modality": "MR", "Units": unit.name, "Description": unit.description, **angle}
+    shot = Shot(entities={}, metadata=metadata)
+    return Image(suffix="TB1map", shot=shot, values=values.astype(np.float32), grid=grid, datatype="fmap")

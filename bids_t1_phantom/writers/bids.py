@@ -15,26 +15,17 @@ from bids_t1_phantom.head.pose import CENTRE
 from bids_t1_phantom.sequences.multi_echo_gre import true_amplitude
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from bids_t1_phantom.head.head import Grid, Head
     from bids_t1_phantom.head.pose import Pose
-    from bids_t1_phantom.physics.protocols import Protocol
-    from bids_t1_phantom.sequences.inversion_recovery import Scan
-    from bids_t1_phantom.sequences.multi_echo_gre import EchoProtocol, EchoScan
+    from bids_t1_phantom.sequences.multi_echo_gre import EchoProtocol
+    from bids_t1_phantom.sequences.scan import Image
 
 BIDS_VERSION = "1.10.0"
-
-PARTS: dict[str, dict[str | None, str]] = {
-    "mag": {None: "mag"},
-    "real": {"real": "signed"},
-    "complex": {"real": "real", "imag": "imag"},
-    "polar": {"mag": "mag", "phase": "phase"},
-}
-"""For each choice of images: the BIDS ``part`` label of each file, and the view of the scan that it holds."""
 
 _README = """\
 # A digital head with known T1
@@ -141,45 +132,28 @@ def write_root(folder: Path, readme: Readme) -> None:
     (folder / "README.md").write_text(readme.text(), encoding="utf-8")
 
 
-def write_scan(folder: Path, scan: Scan, *, participant: str, parts: Mapping[str | None, str]) -> list[Path]:
+def write_images(folder: Path, images: Iterable[Image], *, participant: str) -> list[Path]:
     """Write the images of one participant with their sidecars.
 
     Parameters
     ----------
     folder : Path
         Root of the dataset.
-    scan : Scan
+    images : iterable of Image
         What to write.
     participant : str
         Label without ``sub-``.
-    parts : mapping
-        One of the values of `PARTS`.
 
     Returns
     -------
     list of Path
         The images, below `folder`.
     """
-    described = [
-        (BidsName.build({"sub": participant, "inv": str(index + 1)}, "IRT1"), _acquisition(scan.protocol, index))
-        for index in range(len(scan.protocol.inversion_times))
-    ]
-    return write_parts(folder, scan, parts, described)
-
-
-def write_parts(
-    folder: Path,
-    scan: Scan | EchoScan,
-    parts: Mapping[str | None, str],
-    described: Sequence[tuple[BidsName, Mapping[str, object]]],
-) -> list[Path]:
-    """Write every part of every image of a scan; each image comes with its name, without part, and its sidecar."""
     written = []
-    for label, view in parts.items():
-        units = {"Units": "rad"} if label == "phase" else {}
-        for image, (name, sidecar) in zip(scan.part(view), described, strict=True):
-            of_part = name.having({"part": label})
-            written.append(write_image(folder / name.folder("anat"), of_part, image, scan.grid, {**sidecar, **units}))
+    for image in images:
+        name = BidsName.build({"sub": participant, **image.shot.entities}, image.suffix)
+        target = folder / name.folder(image.datatype)
+        written.append(write_image(target, name, image.values, image.grid, image.shot.metadata))
     return [path.relative_to(folder) for path in written]
 
 
@@ -322,22 +296,6 @@ def _truth_of_echoes(head: Head, options: TruthOptions) -> list[_TruthMap]:
             "Description": "True signal of MEGRE at echo time 0, with the T1 weighting of its steady state; 0 in air",
         }))  # fmt: skip
     return maps
-
-
-def _acquisition(protocol: Protocol, index: int) -> dict[str, object]:
-    return {
-        "Modality": "MR",
-        "Manufacturer": "bids_t1",
-        "ManufacturersModelName": "phantom",
-        "MagneticFieldStrength": protocol.magnetic_field_strength,
-        "PulseSequenceType": "Inversion recovery spin echo",
-        "MRAcquisitionType": "2D",
-        "ScanningSequence": ["SE", "IR"],
-        "InversionTime": protocol.inversion_times[index],
-        "RepetitionTime": protocol.repetition_times[index],
-        "EchoTime": protocol.echo_time,
-        "FlipAngle": 90,
-    }
 
 
 def write_image(

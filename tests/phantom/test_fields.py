@@ -19,8 +19,7 @@ from bids_t1_phantom.head.transmit import TransmitOptions
 from bids_t1_phantom.physics.protocols import WHITE_MATTER_M0
 from bids_t1_phantom.physics.refocused_echoes import spin_and_stimulated_echo
 from bids_t1_phantom.sequences.field_protocols import PROTOCOLS
-from bids_t1_phantom.sequences.transmit_field import FieldOptions, acquire_field, coarse_grid
-from bids_t1_phantom.writers.field_writer import UNITS
+from bids_t1_phantom.sequences.transmit_field import UNITS, FieldOptions, acquire_field, coarse_grid
 from tests import validator
 
 TINY = ["--resolution", "10", "--slices", "2", "--sequences", "MEGRE", "--echo-times", "0.01"]

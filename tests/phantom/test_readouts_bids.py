@@ -17,8 +17,7 @@ from bids_t1_phantom.head.transmit import TransmitOptions
 from bids_t1_phantom.physics.protocols import WHITE_MATTER_M0
 from bids_t1_phantom.physics.simulate import rapid_gradient_echo_trains
 from bids_t1_phantom.physics.trains import MP2RAGE
-from bids_t1_phantom.sequences.mp2rage import ReadoutScan, acquire_readouts, default_sequence
-from bids_t1_phantom.writers.readout_writer import FORMS
+from bids_t1_phantom.sequences.mp2rage import FORMS, ReadoutScan, acquire_readouts, default_sequence
 from tests import validator
 
 TINY = ["--resolution", "10", "--slices", "2"]
