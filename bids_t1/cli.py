@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-from collections import Counter
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -160,23 +159,27 @@ def _summarise(outcomes: Sequence[Outcome], settings: Settings) -> int:
     """Say in one last line what was written and what failed, and return the exit code."""
     failed = [outcome for outcome in outcomes if outcome.failures]
     n_runs = sum(outcome.n_runs for outcome in outcomes)
-    pages = [outcome.page.name for outcome in outcomes if outcome.page is not None]
-    parts = [f"{n_runs} runs of {len(outcomes) - len(failed)} participants without failure"]
-    if failed:
-        parts.append(
-            f"{len(failed)} participants with failures: {', '.join(plain(outcome.participant) for outcome in failed)}"
-        )
-    if warned := _warned(outcomes):
-        parts.append(warned)
-    if pages:
-        shown = settings.out_dir / (pages[0] if len(pages) == 1 else "sub-*.html")
-        parts.append(f"open {shown}")
-    LOG.warning("bids_t1: %s", "; ".join(parts))
-    codes = Counter(failure.exit_code for outcome in failed for failure in outcome.failures)
-    if not failed:
-        return 0
+    done = f"{n_runs} runs of {len(outcomes) - len(failed)} participants without failure"
+    parts = (done, _named(failed), _warned(outcomes), _pages(outcomes, settings.out_dir))
+    LOG.warning("bids_t1: %s", "; ".join(filter(None, parts)))
     none_succeeded = n_runs == 0 and len(failed) == len(outcomes)
-    return next(iter(codes)) if none_succeeded and len(codes) == 1 else SOME_FAILED
+    return _code(failed, none_succeeded=none_succeeded) if failed else 0
+
+
+def _code(failed: Sequence[Outcome], *, none_succeeded: bool) -> int:
+    """Return the exit code of failures: theirs, where all participants failed in the same way."""
+    codes = {failure.exit_code for outcome in failed for failure in outcome.failures}
+    return codes.pop() if none_succeeded and len(codes) == 1 else SOME_FAILED
+
+
+def _named(failed: Sequence[Outcome]) -> str:
+    names = ", ".join(plain(outcome.participant) for outcome in failed)
+    return f"{len(failed)} participants with failures: {names}" if failed else ""
+
+
+def _pages(outcomes: Sequence[Outcome], out_dir: Path) -> str:
+    pages = [outcome.page.name for outcome in outcomes if outcome.page is not None]
+    return f"open {out_dir / (pages[0] if len(pages) == 1 else 'sub-*.html')}" if pages else ""
 
 
 def _warned(outcomes: Sequence[Outcome]) -> str:
