@@ -147,6 +147,15 @@ def _add_protocol(group: argparse._ArgumentGroup) -> None:
         help="from inversion to inversion, one for all inversion times or one for each [s] (default: 6.0)",
     )
     group.add_argument(
+        "--recovery-times",
+        type=float,
+        nargs="+",
+        default=[],
+        metavar="S",
+        help="makes IRT1 a selective inversion recovery: from the end of a readout, a train of spin echoes, to the "
+        "next inversion, one for each inversion time, which then may be equal [s]; repetition times follow from it",
+    )
+    group.add_argument(
         "--echo-time",
         type=float,
         default=0.010,

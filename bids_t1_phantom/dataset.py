@@ -17,6 +17,7 @@ from bids_t1_phantom.head.head import HeadOptions, field_of, make_head, sub_slic
 from bids_t1_phantom.head.pose import Misalignment, Pose
 from bids_t1_phantom.head.transmit import TransmitOptions
 from bids_t1_phantom.physics.protocols import DEFAULT_INVERSION_TIMES, INVERSION_LEAVES, Protocol
+from bids_t1_phantom.physics.selective_inversion_recovery import TRAIN
 from bids_t1_phantom.sequences.inversion_recovery import Scan, acquire
 from bids_t1_phantom.sequences.mp2rage import (
     ReadoutOptions,
@@ -220,11 +221,20 @@ def _slab(arguments: Namespace, head: HeadOptions) -> HeadOptions | None:
 def _inversion_recovery(arguments: Namespace) -> Protocol:
     return Protocol.build(
         tuple(arguments.inversion_times or DEFAULT_INVERSION_TIMES),
-        repetition_times=tuple(arguments.repetition_times),
+        repetition_times=_repetition_times(arguments),
+        recovery_times=tuple(arguments.recovery_times),
         echo_time=arguments.echo_time,
         snr=arguments.snr,
         inversion_leaves=_inversions_leave(arguments)[0],
     )
+
+
+def _repetition_times(arguments: Namespace) -> tuple[float, ...]:
+    """Return the times between inversions, which follow from recovery times where these are given."""
+    times, delays = arguments.inversion_times or DEFAULT_INVERSION_TIMES, arguments.recovery_times
+    if len(times) != len(delays):
+        return tuple(arguments.repetition_times)
+    return tuple(time + TRAIN + delay for time, delay in zip(times, delays, strict=True))
 
 
 def _inversions_leave(arguments: Namespace) -> tuple[float, float]:

@@ -39,15 +39,20 @@ class Protocol:
     magnetic_field_strength: float = 3.0
     """[T]."""
 
+    recovery_times: tuple[float, ...] = ()
+    """From the end of a readout to the inversion, one per inversion time, of a selective inversion recovery, which is
+    read by trains of spin echoes [s]; empty where it is none."""
+
     inversion_leaves: float = INVERSION_LEAVES
     """Share of bound protons' magnetisation after the inversion, where there are any."""
 
     @classmethod
-    def build(
+    def build(  # noqa: PLR0913 - one argument per choice
         cls,
         inversion_times: tuple[float, ...] = DEFAULT_INVERSION_TIMES,
         *,
         repetition_times: tuple[float, ...] = (6.0,),
+        recovery_times: tuple[float, ...] = (),
         echo_time: float = 0.010,
         snr: float = 50.0,
         inversion_leaves: float = INVERSION_LEAVES,
@@ -59,6 +64,11 @@ class Protocol:
         UsageError
             If a value is impossible, or the numbers of times do not match.
         """
+        if recovery_times and len(recovery_times) != len(inversion_times):
+            raise UsageError(
+                f"{len(recovery_times)} recovery times for {len(inversion_times)} inversion times; expected one for "
+                "each."
+            )
         if len(repetition_times) == 1:
             repetition_times *= len(inversion_times)
         if not inversion_times or len(repetition_times) != len(inversion_times):
@@ -66,7 +76,7 @@ class Protocol:
                 f"{len(repetition_times)} repetition times for {len(inversion_times)} inversion times; "
                 "expected one for all, or one for each."
             )
-        for time in (*inversion_times, *repetition_times, echo_time):
+        for time in (*inversion_times, *repetition_times, *recovery_times, echo_time):
             if not 0 < time < 30:  # noqa: PLR2004
                 raise UsageError(f"{time} is no time in seconds; expected above 0 and below 30. Divide ms by 1000.")
         if not snr > 0:
@@ -74,6 +84,7 @@ class Protocol:
         return cls(
             inversion_times=inversion_times,
             repetition_times=repetition_times,
+            recovery_times=recovery_times,
             echo_time=echo_time,
             snr=snr,
             inversion_leaves=inversion_leaves,

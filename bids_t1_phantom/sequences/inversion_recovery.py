@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bids_t1_phantom.physics import two_pools
+from bids_t1_phantom.physics.selective_inversion_recovery import selective_inversion_recovery
 from bids_t1_phantom.physics.simulate import inversion_recovery
 from bids_t1_phantom.sequences.scan import PARTS, Images, Shot, receive
 
@@ -35,6 +36,7 @@ class Scan(Images):
 
 
 def _acquisition(protocol: Protocol, index: int) -> dict[str, object]:
+    selective = {"RecoveryTime": protocol.recovery_times[index]} if protocol.recovery_times else {}
     return {
         "Modality": "MR",
         "Manufacturer": "bids_t1",
@@ -47,6 +49,7 @@ def _acquisition(protocol: Protocol, index: int) -> dict[str, object]:
         "RepetitionTime": protocol.repetition_times[index],
         "EchoTime": protocol.echo_time,
         "FlipAngle": 90,
+        **selective,
     }
 
 
@@ -80,6 +83,14 @@ def _signal(head: Head, protocol: Protocol) -> NDArray[np.float64]:
     """Signed signal of each voxel without noise, array (measurement, x, y, z)."""
     matter = head.m0 > 0
     signal = np.zeros((len(protocol.inversion_times), *head.grid.shape))
+    if protocol.recovery_times:
+        signal[:, matter] = selective_inversion_recovery(
+            _pools(head, matter),
+            head.m0[matter],
+            protocol=protocol,
+            inversion_efficiency=head.inversion_efficiency[matter],
+        )
+        return signal
     if head.pools is not None:
         signal[:, matter] = two_pools.inversion_recovery(
             head.pools[matter],
@@ -97,3 +108,10 @@ def _signal(head: Head, protocol: Protocol) -> NDArray[np.float64]:
         echo_time=protocol.echo_time,
     )
     return signal
+
+
+def _pools(head: Head, matter: NDArray[np.bool_]) -> two_pools.Pools:
+    """Return the pools of a head; where tissue has one, those of free water with nothing bound to it."""
+    if head.pools is not None:
+        return head.pools[matter]
+    return two_pools.Pools.build(head.t1[matter], bound_fraction=0.0, exchange=20.0, bound_rate=1.0)
