@@ -30,6 +30,7 @@ from bids_t1.data.errors import (
     stop,
     stop_if_asked,
 )
+from bids_t1.data.sequences import BY_SUFFIX
 from bids_t1.data.sidecar import plain
 from bids_t1.dicom.reading.files import found_instead
 from bids_t1.dicom.sources import find_sources
@@ -158,7 +159,7 @@ def _say_aside(others: Sequence[str], aside: Sequence[str]) -> None:
         LOG.warning(
             "left aside, with images of other kinds only: %s; expected %s",
             _listed(others),
-            " or ".join(discover.SEQUENCES),
+            " or ".join(BY_SUFFIX),
         )
     if aside:
         LOG.warning("left aside, without DICOM files: %d folders that are not called sub-*", len(aside))

@@ -23,12 +23,13 @@ from bids_t1.data.errors import (
     stop_if_asked,
     without_stopping,
 )
+from bids_t1.data.sequences import BY_SUFFIX
 from bids_t1.dicom.convert import convert
 from bids_t1.dicom.writing.record import Conversion
 from bids_t1.places import require_raw
 from bids_t1.report.pages.participant import write_page
-from bids_t1.runs import inversion_recovery, mp2rage, multi_echo_gre, selective_inversion_recovery
-from bids_t1.runs.common import versions
+from bids_t1.runs.by_sequence import process
+from bids_t1.runs.common import Run, versions
 from bids_t1.spaces import Related, relate
 from bids_t1.storage import as_json, publish, publish_file, staging, writing
 from bids_t1.untrusted import read_json
@@ -223,7 +224,7 @@ def _sessions(work: Work, settings: Settings) -> Iterator[_Session]:
     if not work.sources:
         where = f" in session {', '.join(settings.selection.session_label)}" if settings.selection.session_label else ""
         message = (
-            f"sub-{work.participant}: no images with suffix {' or '.join(discover.SEQUENCES)} and no DICOM files"
+            f"sub-{work.participant}: no images with suffix {' or '.join(BY_SUFFIX)} and no DICOM files"
             f"{where}; expected either. {' '.join([*found.warnings, 'Check the folder,'])} or leave this participant "
             "out with --participant-label."
         )
@@ -339,7 +340,7 @@ def _runs(participant: str, session: _Session, settings: Settings) -> tuple[list
     for acquisition in session.acquisitions:
         stop_if_asked()
         try:
-            run = _process_run(acquisition, raw, session.transmit_fields, settings)
+            run = process(Run(acquisition=acquisition, raw=raw, transmit_fields=session.transmit_fields), settings)
             _require_estimates(run)
             runs.append(run)
         except BidsT1Error as error:
@@ -393,17 +394,3 @@ def _write_related(folder: Path, related: Related, name: BidsName) -> None:
     for comparison, transforms in zip(related.comparisons, related.transforms, strict=True):
         write_spaces.write_comparison(folder, comparison, transforms)
     write_spaces.write_tables(folder, name, related.regions, related.agreements)
-
-
-def _process_run(
-    acquisition: Acquisition, raw: Path, transmit_fields: tuple[TransmitImages, ...], settings: Settings
-) -> RunResult:
-    """Estimate the maps of one run with what knows its sequence."""
-    if acquisition.sequence == "IRT1":
-        selective = selective_inversion_recovery.declared(acquisition, settings.protocol)
-        if selective is not None:
-            return selective_inversion_recovery.process(selective, raw, settings)
-        return inversion_recovery.process(acquisition, raw, settings)
-    if acquisition.sequence == "MEGRE":
-        return multi_echo_gre.process(acquisition, raw, settings)
-    return mp2rage.process(acquisition, raw, transmit_fields, settings)

@@ -16,6 +16,7 @@ from bids_t1.bids.given import find_given
 from bids_t1.data.errors import BidsT1Error
 from bids_t1.data.outputs import IN_REFERENCE_SPACE
 from bids_t1.data.result import Anatomy, Comparison
+from bids_t1.data.sequences import CALIBRATED, COMPARED, REFERENCE
 from bids_t1.registration.itk import to_itk
 from bids_t1.registration.rigid import align
 from bids_t1.resampling import resample, resample_flags, resample_labels, resample_times
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 
-REFERENCE = "IRT1"
-READOUTS = ("MP2RAGE", "MP3RAGE")
+SPACE = REFERENCE.name
+"""Label of ``space-`` in names of what was brought to inversion recovery."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -74,16 +75,16 @@ def relate(runs: Sequence[RunResult], settings: Settings) -> Related:
     The tissues come from MP2RAGE, which covers the head, and are carried to inversion recovery through the
     registration; where that cannot be trusted, or there is no MP2RAGE, they come from inversion recovery itself.
     """
-    readouts = [run for run in runs if run.sequence in READOUTS]
-    recoveries = [run for run in runs if run.sequence == REFERENCE]
+    compared = [run for run in runs if run.sequence in COMPARED]
+    recoveries = [run for run in runs if run.sequence in REFERENCE.titles]
     failures: list[BidsT1Error] = []
-    if settings.session.maps_only or not (readouts or recoveries):
+    if settings.session.maps_only or not (compared or recoveries):
         return Related(runs=tuple(_calibrated(run, None, failures, settings) for run in runs), failures=tuple(failures))
     template = load_template()
     segmented: dict[BidsName, _Segmented] = {}
     comparisons: list[Comparison] = []
     warned: dict[BidsName, str] = {}
-    for run in readouts:
+    for run in compared:
         with _noting(run, warned, failures):
             one = _segment(run, _space(run, segmented.values(), None), template, settings)
             one = replace(one, run=_calibrated(run, one.segmentation.brain, failures, settings))
@@ -97,7 +98,7 @@ def relate(runs: Sequence[RunResult], settings: Settings) -> Related:
     for run in recoveries:
         if run.name not in segmented:
             with _noting(run, warned, failures):
-                segmented[run.name] = _segment(run, REFERENCE if readouts else None, template, settings)
+                segmented[run.name] = _segment(run, SPACE if compared else None, template, settings)
     known = [segmented[run.name].run if run.name in segmented else run for run in runs]
     return Related(
         runs=tuple(
@@ -125,7 +126,7 @@ def _noting(run: RunResult, warned: dict[BidsName, str], failures: list[BidsT1Er
 
 def _calibrated(run: RunResult, brain: VoxelFlags | None, failures: list[BidsT1Error], settings: Settings) -> RunResult:
     """Calibrate a run of MP2RAGE where a model was given; one that it does not fit stays as it is."""
-    if settings.calibrating.calibration is None or run.sequence not in READOUTS:
+    if settings.calibrating.calibration is None or run.sequence not in CALIBRATED:
         return run
     try:
         return calibrate_run(run, brain, settings.calibrating.calibration, settings)
@@ -170,7 +171,7 @@ def _compare(moving: _Segmented, fixed: RunResult) -> tuple[Comparison, _Segment
     picture = replace(head_image(run.maps, run.grid), brain=moving.segmentation.brain)
     alignment = align(head_image(fixed.maps, fixed.grid), picture)
     comparison = Comparison(
-        name=run.name.having({"space": REFERENCE}),
+        name=run.name.having({"space": SPACE}),
         sequence=run.sequence,
         moving=str(run.name),
         fixed=str(fixed.name),
@@ -192,7 +193,7 @@ def _compare(moving: _Segmented, fixed: RunResult) -> tuple[Comparison, _Segment
     if not alignment.trusted:
         return comparison, None
     return comparison, _Segmented(
-        run=fixed, segmentation=_carried(moving, fixed, alignment), name=_tissue_name(fixed, REFERENCE)
+        run=fixed, segmentation=_carried(moving, fixed, alignment), name=_tissue_name(fixed, SPACE)
     )
 
 
@@ -247,8 +248,8 @@ def _transforms(comparison: Comparison) -> dict[tuple[str, str], str]:
     if not comparison.alignment.trusted:
         return {}
     return {
-        (comparison.sequence, REFERENCE): to_itk(matrix),
-        (REFERENCE, comparison.sequence): to_itk(np.linalg.inv(matrix)),
+        (comparison.sequence, SPACE): to_itk(matrix),
+        (SPACE, comparison.sequence): to_itk(np.linalg.inv(matrix)),
     }
 
 

@@ -16,6 +16,7 @@ from bids_t1.bids.uni import is_denoised
 from bids_t1.data.acquisition import Acquisition, RawFile, TransmitImages
 from bids_t1.data.entities import BidsName, strip_label
 from bids_t1.data.errors import InvalidInputError, NothingSelectedError, UsageError
+from bids_t1.data.sequences import BY_SUFFIX, MP2RAGE, MULTI_ECHO, REFERENCE, TRANSMIT_METHODS, sequence_of
 from bids_t1.data.sidecar import Sidecar, brief
 from bids_t1.untrusted import read_json
 
@@ -28,30 +29,12 @@ if TYPE_CHECKING:
 
     from bids_t1.bids.contents import LeftOut
 
-SEQUENCES = {"IRT1": "IRT1", "MP2RAGE": "MP2RAGE", "MP3RAGE": "MP2RAGE", "UNIT1": "MP2RAGE", "MEGRE": "MEGRE"}
-"""Sequence of each suffix. MP3RAGE is no suffix of BIDS, which numbers any readouts of MP2RAGE by inv-, but in use."""
-
-WITHIN_A_RUN = {
-    "IRT1": ("inv", "part"),
-    "MP2RAGE": ("inv", "part", "echo", "flip"),
-    "MP3RAGE": ("inv", "part", "echo", "flip"),
-    "MEGRE": ("echo", "part"),
-}
-"""Entities that tell the images of one run apart, by suffix."""
-
-TRANSMIT_FIELDS = {
-    "TB1map": (),
-    "TB1TFL": ("anat", "famp"),
-    "TB1AFI": ("tr1", "tr2"),
-    "TB1DAM": (),
-    "TB1SRGE": (),
-    "TB1EPI": (),
-}
-"""Suffixes of measurements of the transmit field, and how acq- of their images begins where it tells them apart."""
+ROLES = {method.suffix: method.roles for method in TRANSMIT_METHODS}
+"""How acq- of the images of a measurement of the transmit field begins where it tells them apart, by suffix."""
 
 WITHIN_A_MEASUREMENT = ("flip", "inv", "echo", "part")
 
-SUFFIXES = (*SEQUENCES, *TRANSMIT_FIELDS)
+SUFFIXES = (*BY_SUFFIX, *ROLES)
 """Of all images that are read here."""
 
 ARGUMENTS_OF_PYBIDS = frozenset({"return_type", "target", "scope", "absolute_paths", "invalid_filters"})
@@ -89,7 +72,7 @@ def holds_images(dataset: Path) -> bool:
 
 def is_measured(dataset: Path, participant: str) -> bool:
     """Tell whether a participant has raw images of a sequence that is measured here."""
-    return any(_has_images(dataset / f"sub-{participant}", f"*_{suffix}.nii*") for suffix in SEQUENCES)
+    return any(_has_images(dataset / f"sub-{participant}", f"*_{suffix}.nii*") for suffix in BY_SUFFIX)
 
 
 def is_meant(dataset: Path, participant: str) -> bool:
@@ -97,7 +80,7 @@ def is_meant(dataset: Path, participant: str) -> bool:
     folder = dataset / f"sub-{participant}"
     try:
         return folder.is_dir() and any(
-            one.suffix in SEQUENCES and one.path.suffix != ".json" for one in look(folder, SUFFIXES).left_out
+            one.suffix in BY_SUFFIX and one.path.suffix != ".json" for one in look(folder, SUFFIXES).left_out
         )
     except InvalidInputError:  # of a folder that cannot be listed nothing is known
         return False
@@ -130,7 +113,7 @@ def read_filters(path: Path | None) -> dict[str, dict[str, object]]:
     """
     if path is None:
         return {}
-    example = '{"IRT1": {"acquisition": "gold"}}'
+    example = f'{{"{REFERENCE.name}": {{"acquisition": "gold"}}}}'
     try:
         filters = read_json(path, str(path))
     except InvalidInputError as error:
@@ -199,7 +182,7 @@ def find(
         _require_own(filters.get(suffix, {}), participant, suffix)
     folder = dataset / f"sub-{strip_label('sub', participant)}"
     contents = look(folder, SUFFIXES) if folder.is_dir() else Contents((), (), ())
-    there = [suffix for suffix in SEQUENCES if contents.holds(suffix)]
+    there = [suffix for suffix in BY_SUFFIX if contents.holds(suffix)]
     left_out = [one for one in contents.left_out if not sessions or _session(one.path, folder) in sessions]
     if not there:
         return Found((), (), tuple(map(str, left_out)))  # before pybids is asked, which would index what lies there
@@ -213,7 +196,7 @@ def find(
         )
     of_fields = [
         file
-        for suffix in TRANSMIT_FIELDS
+        for suffix in ROLES
         if contents.holds(suffix)
         for file in index.images(_Choice(suffix, (), filters.get(suffix, {})))
     ]
@@ -232,7 +215,7 @@ def _belongs(one: LeftOut, run: Acquisition) -> bool:
     """Tell whether a file that is left out would be an image of a run, were it called and complete as it should be."""
     return (
         one.name is not None
-        and one.name.suffix in SEQUENCES
+        and one.name.suffix in BY_SUFFIX
         and (_stem(one.name) == run.name or _is_of(one.name, run.name))
     )
 
@@ -240,9 +223,10 @@ def _belongs(one: LeftOut, run: Acquisition) -> bool:
 def _missed(run: Acquisition, images: Sequence[Path], left_out: Sequence[LeftOut]) -> tuple[str, ...]:
     """Tell what the names in a folder let expect of a run and what is not there: a filter's choice is no loss."""
     lost = [one for one in left_out if _belongs(one, run)]
-    key = {"IRT1": "inv", "MEGRE": "echo"}.get(run.sequence)
-    if key is None:  # a gap in the readouts of MP2RAGE is refused
+    sequence = sequence_of(run.sequence)
+    if not sequence.may_have_gaps:  # they are refused
         return tuple(map(str, lost))
+    key = sequence.numbered_by
     names = [name for path in images if _stem(name := BidsName.parse(path.name)) == run.name]
     told = {one.name.get(key) for one in lost if one.name is not None}
     return (*map(str, lost), *_gaps(run.name, key, names, told), *_lone_parts(run.name, key, names))
@@ -285,7 +269,7 @@ def _lone_parts(run: BidsName, key: str, names: Sequence[BidsName]) -> Iterator[
 
 def _strays(runs: Sequence[Acquisition]) -> Iterator[str]:
     """Tell of UNIT1 images that stand alone beside readouts without one, and in what their names differ."""
-    readouts = [run for run in runs if run.sequence == "MP2RAGE" and run.name.suffix != "UNIT1"]
+    readouts = [run for run in runs if run.sequence == MP2RAGE.name and run.name.suffix != "UNIT1"]
     for uni in (run for run in runs if run.name.suffix == "UNIT1"):
         for run in readouts:
             if run.name.get("ses") != uni.name.get("ses") or any(file.name.suffix == "UNIT1" for file in run.files):
@@ -385,12 +369,12 @@ def group_runs(files: Mapping[str, Sequence[RawFile]]) -> tuple[Acquisition, ...
     UNIT1 images join the MP2RAGE readouts they were made from, and stand alone where there are none.
     """
     runs: dict[BidsName, list[RawFile]] = {}
-    for suffix in SEQUENCES:
+    for suffix in BY_SUFFIX:
         for file in sorted(files.get(suffix, ()), key=lambda file: is_denoised(file.name)):
             stem = _stem(file.name)
             for run in [run for run in runs if _is_of(file.name, run)] or [stem]:
                 runs.setdefault(run, []).append(file)
-    found = [Acquisition(stem, tuple(group), SEQUENCES[stem.suffix]) for stem, group in runs.items()]
+    found = [Acquisition(stem, tuple(group), BY_SUFFIX[stem.suffix].name) for stem, group in runs.items()]
     return (*found, *(echoes for run in found if (echoes := _echoes_of_readout(run)) is not None))
 
 
@@ -405,7 +389,7 @@ def group_transmit_images(files: Sequence[RawFile]) -> tuple[TransmitImages, ...
 def _stem_of_measurement(name: BidsName) -> BidsName:
     """Return the name of the measurement an image belongs to: acq-tr1Test and acq-tr2Test are of acq-Test."""
     run, acquisition = name.index("run"), name.get("acq")
-    for role in TRANSMIT_FIELDS[name.suffix]:
+    for role in ROLES[name.suffix]:
         acquisition = None if acquisition is None else acquisition.removeprefix(role) or None
     within: dict[str, str | None] = dict.fromkeys(WITHIN_A_MEASUREMENT)
     return name.having({**within, "acq": acquisition, "run": None if run is None else str(run)}, extension="")
@@ -413,7 +397,7 @@ def _stem_of_measurement(name: BidsName) -> BidsName:
 
 def _echoes_of_readout(run: Acquisition) -> Acquisition | None:
     """Return the echoes of the last MP2RAGE readout that has several, as a multi-echo run of its own."""
-    if run.sequence != "MP2RAGE":
+    if run.sequence != MP2RAGE.name:
         return None
     echoes: dict[int, set[int]] = {}
     for file in run.files:
@@ -423,13 +407,13 @@ def _echoes_of_readout(run: Acquisition) -> Acquisition | None:
     if not several:
         return None
     files = tuple(file for file in run.files if file.name.index("inv") == max(several))
-    return Acquisition(run.name, files, "MEGRE")
+    return Acquisition(run.name, files, MULTI_ECHO.name)
 
 
 def _stem(name: BidsName) -> BidsName:
     """Return the name of the run an image belongs to."""
     run = name.index("run")
-    within = dict.fromkeys(WITHIN_A_RUN.get(name.suffix, ()))
+    within = dict.fromkeys(BY_SUFFIX[name.suffix].suffixes[name.suffix] if name.suffix in BY_SUFFIX else ())
     return name.having({**within, "run": None if run is None else str(run)}, extension="")
 
 
@@ -439,7 +423,7 @@ def _is_of(name: BidsName, run: BidsName) -> bool:
     A denoised one belongs to its run, or to the true UNIT1, whatever their rec-.
     """
     denoised = is_denoised(name)
-    if name.suffix != "UNIT1" or SEQUENCES[run.suffix] != "MP2RAGE" or (run.suffix == "UNIT1" and not denoised):
+    if name.suffix != "UNIT1" or BY_SUFFIX[run.suffix] is not MP2RAGE or (run.suffix == "UNIT1" and not denoised):
         return False
     counts = not denoised and None not in {name.get("rec"), run.get("rec")}
     aside = {} if counts else {"rec": None}

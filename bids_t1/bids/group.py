@@ -9,6 +9,7 @@ from bids_t1.bids.results import DAMAGED_LOG, log_paths
 from bids_t1.data.entities import BidsName
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.result import GroupResult, MapSummary, ParticipantSummary
+from bids_t1.data.sequences import NAMES, sequence_of
 from bids_t1.data.sidecar import Sidecar, brief
 from bids_t1.storage import as_json, as_tsv, write_whole
 from bids_t1.untrusted import read_json
@@ -23,7 +24,7 @@ MAPS = {
     "participant_id": "Participant.",
     "session_id": "Session; n/a where there are none.",
     "map": "File of the map of T1, or of T2* (T2starmap).",
-    "sequence": "IRT1, MP2RAGE, MP3RAGE or MEGRE.",
+    "sequence": f"{', '.join(NAMES[:-1])} or {NAMES[-1]}.",
     "voxels": "Number of voxels with an estimate.",
     "quartile_1": "25 % quantile over these voxels, fluid and tissue outside the brain included [s].",
     "median": "Median over these voxels [s].",
@@ -94,11 +95,12 @@ def _map(participant: str, run: Mapping[str, Any]) -> MapSummary:
     summary = Sidecar("summary", run["summary"])
     quartiles = summary.numbers("Quartiles")
     name = BidsName.parse(run["name"])
+    sequence_of(sequence := str(run["sequence"]))
     return MapSummary(
         participant=participant,
         session=name.get("ses"),
         name=str(name),
-        sequence=str(run["sequence"]),
+        sequence=sequence,
         n_voxels=int(run["summary"]["Voxels"]),
         quartiles=None if quartiles is None else (quartiles[0], quartiles[1], quartiles[2]),
         median_sd=summary.number("MedianSD"),

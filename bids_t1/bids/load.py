@@ -11,13 +11,15 @@ from bids_t1.bids.parts import PartReader
 from bids_t1.bids.volumes import complete_each, unfold
 from bids_t1.data.acquisition import Series
 from bids_t1.data.errors import InvalidInputError
-from bids_t1.sequences.selective_inversion_recovery import RECOVERY_KEY
+from bids_t1.data.sequences import INVERSION_RECOVERY, SELECTIVE_INVERSION_RECOVERY, sequence_of
+from bids_t1.data.sidecar import PLAUSIBLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from bids_t1.data.acquisition import Acquisition, Kind, RawFile
     from bids_t1.data.protocol import Protocol
+    from bids_t1.data.sequences import PulseSequence
 
 PARTS: dict[frozenset[str], Kind] = {
     frozenset({""}): "magnitude",
@@ -31,13 +33,10 @@ PARTS: dict[frozenset[str], Kind] = {
 
 def load_series(
     acquisition: Acquisition,
-    varying: str,
     protocol: Protocol | None = None,
     admit: Callable[[int], object] = lambda _: None,
-    *,
-    beside: str | None = None,
 ) -> Series:
-    """Open the images of one run, ordered by a rising time.
+    """Open the images of one run, ordered by the field that varies between them.
 
     Magnitude, real, real and imaginary, or magnitude and phase images; of several, the most informative that can be
     read are used, and a warning tells why others are not.
@@ -47,38 +46,34 @@ def load_series(
     ----------
     acquisition
         The run.
-    varying
-        Field that tells its images apart: InversionTime, or EchoTime.
     protocol
         What a user says where sidecars are silent.
     admit
         Called with the bytes that the images take, from their headers; it raises an error where that is too much.
-    beside
-        A second time, which tells images apart whose first one is the same.
 
     Raises
     ------
     InvalidInputError
         If images are missing, unreadable, of different grids, or their times missing or equal.
     """
-    table = None if protocol is None else protocol.of(acquisition.sequence)
-    acquisition = complete_each(unfold(acquisition, varying, table), varying, table)
-    _require_numbers(acquisition, {"InversionTime": "inv", "EchoTime": "echo"}[varying])
-    keys = (varying,) if beside is None else (varying, beside)
+    sequence = sequence_of(acquisition.sequence)
+    table = None if protocol is None else protocol.of(sequence.name)
+    acquisition = complete_each(unfold(acquisition, sequence.varying, table), sequence.varying, table)
+    _require_numbers(acquisition, sequence.numbered_by)
     by_part: dict[str, list[RawFile]] = {}
     for file in acquisition.files:
         by_part.setdefault(file.name.get("part") or "", []).append(file)
-    _join_magnitudes(by_part, {"InversionTime": "inv", "EchoTime": "echo"}[varying])
+    _join_magnitudes(by_part, sequence.numbered_by)
     failures: dict[str, InvalidInputError] = {}
     for kind, parts in _choices(acquisition, by_part):
         try:
             _require_most(acquisition, parts, by_part)
-            ordered = [_by_time(by_part[part], keys) for part in parts]
+            ordered = [_in_order(by_part[part], sequence) for part in parts]
             _require_same_number(acquisition, parts, ordered)
         except InvalidInputError as error:
             failures.setdefault(str(error), error)
             continue
-        for key in keys:
+        for key in sequence.keys:
             _require_same_times(acquisition, parts, ordered, key)
         try:
             series = _load(acquisition, kind, ordered, protocol, admit)
@@ -167,25 +162,28 @@ def _require_most(acquisition: Acquisition, parts: Sequence[str], by_part: Mappi
         )
 
 
-def _by_time(files: Sequence[RawFile], keys: Sequence[str]) -> list[RawFile]:
-    """Order images by a time, and by a second one where the first is the same."""
-    times = [(tuple(file.sidecar.seconds(key) for key in keys), file) for file in files]
+def _in_order(files: Sequence[RawFile], sequence: PulseSequence) -> list[RawFile]:
+    """Order images by what varies between them, and by a second field where the first is the same."""
+    keys = sequence.keys
+    values = [(tuple(file.sidecar.number(key) for key in keys), file) for file in files]
     for key in keys:
-        missing = [file.sidecar.name for file in files if file.sidecar.seconds(key) is None]
+        missing = [file.sidecar.name for file in files if file.sidecar.number(key) is None]
         if missing:
             raise InvalidInputError(
-                f"{', '.join(missing)}: {key} is missing; expected seconds in the sidecar of every image, or in "
-                f"one it inherits from{_elsewhere(key)}. It is never guessed."
+                f"{', '.join(missing)}: {key} is missing; expected {PLAUSIBLE[key].unit} in the sidecar of every "
+                f"image, or in one it inherits from{_elsewhere(key, sequence)}. It is never guessed."
             )
-    ordered = sorted(times, key=lambda pair: tuple(time or 0.0 for time in pair[0]))
+    ordered = sorted(values, key=lambda pair: tuple(value or 0.0 for value in pair[0]))
     for (found, file), (following, next_file) in pairwise(ordered):
         if all(
-            math.isclose(time or 0.0, other or 0.0, abs_tol=1e-6) for time, other in zip(found, following, strict=True)
+            math.isclose(value or 0.0, other or 0.0, abs_tol=1e-6)
+            for value, other in zip(found, following, strict=True)
         ):
-            told = " and ".join(f"{key} {time:g} s" for key, time in zip(keys, found, strict=True))
+            told = " and ".join(f"{key} {value:g} {_unit(key)}" for key, value in zip(keys, found, strict=True))
             raise InvalidInputError(
                 f"{_told_apart(file)} and {_told_apart(next_file)}: both have {told}; expected different ones. "
-                f"Tell repeated acquisitions apart with run-, or exclude one with --bids-filter-file.{_delays(keys)}"
+                "Tell repeated acquisitions apart with run-, or exclude one with --bids-filter-file."
+                f"{_delays(sequence)}"
             )
     return [file for _, file in ordered]
 
@@ -194,18 +192,23 @@ def _told_apart(file: RawFile) -> str:
     return str(file.name) if file.volume is None else file.sidecar.name
 
 
-def _elsewhere(key: str) -> str:
-    return ", or in the table SIR of the protocol file" if key == RECOVERY_KEY else ""
+def _elsewhere(key: str, sequence: PulseSequence) -> str:
+    return f", or in the table {sequence.name} of the protocol file" if key == sequence.beside else ""
 
 
-def _delays(keys: Sequence[str]) -> str:
+def _delays(sequence: PulseSequence) -> str:
     """Say what a selective inversion recovery lacks, which plays one inversion time after several delays."""
-    if tuple(keys) != ("InversionTime",):
+    if sequence is not INVERSION_RECOVERY:
         return ""
     return (
-        f" Of a selective inversion recovery, write {RECOVERY_KEY} [s], the delay from the end of a readout to the "
-        "inversion that follows, into every sidecar, or into the table SIR of the protocol file."
+        f" Of a selective inversion recovery, write {SELECTIVE_INVERSION_RECOVERY.beside} [s], the delay from the end "
+        "of a readout to the inversion that follows, into every sidecar, or into the table "
+        f"{SELECTIVE_INVERSION_RECOVERY.name} of the protocol file."
     )
+
+
+def _unit(key: str) -> str:
+    return {"seconds": "s"}.get(PLAUSIBLE[key].unit, PLAUSIBLE[key].unit)
 
 
 def _require_same_number(acquisition: Acquisition, parts: Sequence[str], ordered: Sequence[list[RawFile]]) -> None:
@@ -217,9 +220,10 @@ def _require_same_number(acquisition: Acquisition, parts: Sequence[str], ordered
 def _require_same_times(
     acquisition: Acquisition, parts: Sequence[str], ordered: Sequence[list[RawFile]], key: str
 ) -> None:
-    times = [tuple(file.sidecar.seconds(key) for file in files) for files in ordered]
-    if len(set(times)) > 1:
+    values = [tuple(file.sidecar.number(key) for file in files) for files in ordered]
+    if len(set(values)) > 1:
+        unit = _unit(key)
         found = "; ".join(
-            f"part-{part}: {', '.join(map(str, found))} s" for part, found in zip(parts, times, strict=True)
+            f"part-{part}: {', '.join(map(str, found))} {unit}" for part, found in zip(parts, values, strict=True)
         )
         raise InvalidInputError(f"{acquisition.name}: the parts have different {key} ({found}); expected the same.")

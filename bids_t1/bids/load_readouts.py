@@ -121,7 +121,7 @@ def _told(
 
 def _load(acquisition: Acquisition, plan: _Plan, protocol: Protocol, admit: Callable[[int], object]) -> ReadoutSeries:
     """Open the images of one form."""
-    reader = PartReader(protocol.of("MP2RAGE"))
+    reader = PartReader(protocol.of(acquisition.sequence))
     grid, shifts = reader.open(plan.files, admit)
     readouts = reader.stack(plan.images) if plan.images else None
     uni = None if plan.uni is None else _read_uni(plan.uni, reader)

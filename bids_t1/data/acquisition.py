@@ -40,9 +40,8 @@ class Acquisition:
 
     files: tuple[RawFile, ...]
 
-    sequence: str = "IRT1"
-    """IRT1, which is SIR where delays are told; MP2RAGE for any number of readouts, with the UNIT1 images that belong
-    to them or stand alone; or MEGRE."""
+    sequence: str
+    """Name of its row in the table of sequences; UNIT1 belongs to the readouts it was made from, or stands alone."""
 
     warnings: tuple[str, ...] = ()
     """Images that its files let expect and that are not among them."""

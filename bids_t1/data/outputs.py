@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
+from bids_t1.data.sequences import (
+    INVERSION_RECOVERY,
+    MP2RAGE,
+    MULTI_ECHO,
+    NAMES,
+    SELECTIVE_INVERSION_RECOVERY,
+    sequence_of,
+)
 from bids_t1.data.tissue import TISSUES
 
 
@@ -26,7 +35,7 @@ class Output:
     """One row: a quantity of an `Estimate` and the file it becomes."""
 
     sequence: str
-    """IRT1, SIR, MEGRE, MP2RAGE, or MP3RAGE for three and more readouts; `ANATOMY` for brain and tissues."""
+    """Name of what comes of a run; `ANATOMY` for brain and tissues."""
 
     quantity: str
     """Attribute of `Estimate` or `PosteriorEstimate`; key of the maps of a result."""
@@ -61,113 +70,102 @@ SD_VIEW = View(colour_map="viridis", limits=(0.0, 0.2), label="SD of T1 [s]")
 UNI_VIEW = View(colour_map="grey", limits=(-0.5, 0.5), label="UNI")
 T1_VIEW = View(colour_map="lipari", limits=(0.0, 3.0), label="T1 [s]")
 
-INVERSION_RECOVERY = (
-    Output(
-        sequence="IRT1",
-        quantity="time",
-        desc="IRT1",
-        suffix="T1map",
-        units="s",
-        description="Longitudinal relaxation time T1.",
-        view=T1_VIEW,
-    ),
-    Output(
-        sequence="IRT1",
-        quantity="time_sd",
-        desc="IRT1sd",
-        suffix="T1map",
-        units="s",
-        description="Standard deviation of T1 from the residuals; covers both choices of sign where two are likely.",
-        view=SD_VIEW,
-    ),
-    Output(
-        sequence="IRT1",
-        quantity="rate",
-        desc="IRT1",
-        suffix="R1map",
-        units="1/s",
-        description="Longitudinal relaxation rate R1 = 1/T1.",
-        view=R1_VIEW,
-    ),
-    Output(
-        sequence="IRT1",
-        quantity="amplitude",
-        desc="IRT1",
-        suffix="M0map",
-        units="arbitrary",
-        description="Equilibrium magnetisation M0, with coil sensitivity and T2 decay, in units of the images.",
-        view=M0_VIEW,
-    ),
-    Output(
-        sequence="IRT1",
-        quantity="ratio",
-        desc="IRT1",
-        suffix="efficiencymap",
-        units="1",
-        description="Apparent inversion efficiency kappa = 1 - cos(inversion angle): 2 for an ideal inversion.",
-        view=View(colour_map="viridis", limits=(1.5, 2.1), label="inversion efficiency"),
-        in_bids=False,
-    ),
-    Output(
-        sequence="IRT1",
-        quantity="share",
-        desc="IRT1fast",
-        suffix="sharemap",
-        units="1",
-        description="Fast over slow component of the recovery, a map of macromolecules, where a fast one is fitted.",
-        view=View(colour_map="viridis", limits=(0.0, 0.2), label="fast over slow component"),
-        in_bids=False,
-    ),
-    Output(
-        sequence="IRT1",
-        quantity="residual",
-        desc="IRT1",
-        suffix="residualmap",
-        units="arbitrary",
-        description="Root mean square of the residuals, corrected for the number of unknowns, in units of the images.",
-        view=View(colour_map="viridis", limits=None, label="residual [a.u.]"),
-        in_bids=False,
-    ),
-    Output(
-        sequence="IRT1",
-        quantity="relative_error",
-        desc="IRT1",
-        suffix="relativeerrormap",
-        units="1",
-        description="Norm of the residuals over the norm of the measurements.",
-        view=View(colour_map="viridis", limits=(0.0, 0.2), label="relative error"),
-        in_bids=False,
-    ),
-    Output(
-        sequence="IRT1",
-        quantity="status",
-        desc="IRT1status",
-        suffix="dseg",
-        units="arbitrary",
-        description="Why a voxel has, or has not, an estimate; the codes are in desc-IRT1status_dseg.tsv.",
-        view=STATUS_VIEW,
-    ),
-)
+
+def _row(  # noqa: PLR0913, PLR0917 - the columns of the table
+    sequence: str,
+    quantity: str,
+    what: str,
+    suffix: str,
+    units: str,
+    description: str,
+    view: View,
+    datatype: str = "anat",
+    *,
+    in_bids: bool = True,
+) -> Output:
+    """Return a row of a sequence; desc- is its name and what tells the map from the main one."""
+    return Output(
+        sequence=sequence,
+        quantity=quantity,
+        desc=sequence + what,
+        suffix=suffix,
+        units=units,
+        description=description,
+        view=view,
+        datatype=datatype,
+        in_bids=in_bids,
+    )
+
+
+def _status(sequence: str) -> Output:
+    why = f"Why a voxel has, or has not, an estimate; the codes are in desc-{sequence}status_dseg.tsv."
+    return _row(sequence, "status", "status", "dseg", "arbitrary", why, STATUS_VIEW)
+
+
+def _of_inversion_recovery(sequence: str) -> tuple[Output, ...]:
+    row = partial(_row, sequence)
+    return (
+        row("time", "", "T1map", "s", "Longitudinal relaxation time T1.", T1_VIEW),
+        row(
+            "time_sd",
+            "sd",
+            "T1map",
+            "s",
+            "Standard deviation of T1 from the residuals; covers both choices of sign where two are likely.",
+            SD_VIEW,
+        ),
+        row("rate", "", "R1map", "1/s", "Longitudinal relaxation rate R1 = 1/T1.", R1_VIEW),
+        row(
+            "amplitude",
+            "",
+            "M0map",
+            "arbitrary",
+            "Equilibrium magnetisation M0, with coil sensitivity and T2 decay, in units of the images.",
+            M0_VIEW,
+        ),
+        row(
+            "ratio",
+            "",
+            "efficiencymap",
+            "1",
+            "Apparent inversion efficiency kappa = 1 - cos(inversion angle): 2 for an ideal inversion.",
+            View(colour_map="viridis", limits=(1.5, 2.1), label="inversion efficiency"),
+            in_bids=False,
+        ),
+        row(
+            "share",
+            "fast",
+            "sharemap",
+            "1",
+            "Fast over slow component of the recovery, a map of macromolecules, where a fast one is fitted.",
+            View(colour_map="viridis", limits=(0.0, 0.2), label="fast over slow component"),
+            in_bids=False,
+        ),
+        row(
+            "residual",
+            "",
+            "residualmap",
+            "arbitrary",
+            "Root mean square of the residuals, corrected for the number of unknowns, in units of the images.",
+            View(colour_map="viridis", limits=None, label="residual [a.u.]"),
+            in_bids=False,
+        ),
+        row(
+            "relative_error",
+            "",
+            "relativeerrormap",
+            "1",
+            "Norm of the residuals over the norm of the measurements.",
+            View(colour_map="viridis", limits=(0.0, 0.2), label="relative error"),
+            in_bids=False,
+        ),
+        _status(sequence),
+    )
 
 
 def _of_readouts(sequence: str) -> tuple[Output, ...]:
     """Return the rows of a sequence of gradient-echo readouts after one inversion."""
-
-    def row(  # noqa: PLR0913, PLR0917 - the columns of the table
-        quantity: str, what: str, suffix: str, units: str, description: str, view: View, datatype: str = "anat"
-    ) -> Output:
-        desc = sequence + what
-        return Output(
-            sequence=sequence,
-            quantity=quantity,
-            desc=desc,
-            suffix=suffix,
-            units=units,
-            description=description,
-            view=view,
-            datatype=datatype,
-        )
-
+    row = partial(_row, sequence)
     sd_view = replace(SD_VIEW, limits=(0.0, 0.3))  # B1+ that is not known, and long T1, make it wide
     lower_view, upper_view = (replace(T1_VIEW, label=f"{side} limit of T1 [s]") for side in ("lower", "upper"))
     return (
@@ -259,153 +257,120 @@ def _of_readouts(sequence: str) -> tuple[Output, ...]:
             "Voxels whose posterior has two separate modes: two values of T1 explain the data.",
             View(colour_map="grey", limits=(0.0, 1.0), label="two modes"),
         ),
-        row(
-            "status",
-            "status",
-            "dseg",
-            "arbitrary",
-            f"Why a voxel has, or has not, an estimate; the codes are in desc-{sequence}status_dseg.tsv.",
-            STATUS_VIEW,
-        ),
+        _status(sequence),
     )
 
 
-POOL_RATIO_VIEW = View(colour_map="viridis", limits=(0.0, 0.25), label="pool size ratio")
+def _of_selective_inversion_recovery(sequence: str) -> tuple[Output, ...]:
+    row = partial(_row, sequence)
+    shared = [row for row in _of_inversion_recovery(sequence) if row.quantity in {"residual", "relative_error"}]
+    pools = View(colour_map="viridis", limits=(0.0, 0.25), label="pool size ratio")
+    return (
+        row(
+            "time",
+            "",
+            "T1map",
+            "s",
+            "Longitudinal relaxation time of free water, 1/R1f: without exchange, where two pools are fitted.",
+            T1_VIEW,
+        ),
+        row(
+            "time_sd",
+            "sd",
+            "T1map",
+            "s",
+            "Standard deviation of T1 from the residuals, or from the noise where there are none; covers both "
+            "choices of sign where two are likely.",
+            SD_VIEW,
+        ),
+        row("rate", "", "R1map", "1/s", "Longitudinal relaxation rate of free water, R1f.", R1_VIEW),
+        row(
+            "share",
+            "",
+            "poolratiomap",
+            "1",
+            "Pool size ratio: protons of macromolecules over those of free water.",
+            pools,
+            in_bids=False,
+        ),
+        row(
+            "share_sd",
+            "sd",
+            "poolratiomap",
+            "1",
+            "Standard deviation of the pool size ratio.",
+            replace(pools, limits=(0.0, 0.1), label="SD of the pool size ratio"),
+            in_bids=False,
+        ),
+        row(
+            "amplitude",
+            "",
+            "M0map",
+            "arbitrary",
+            "Equilibrium magnetisation of free water, with coil sensitivity and T2 decay, in units of the images.",
+            M0_VIEW,
+        ),
+        row(
+            "ratio",
+            "",
+            "efficiencymap",
+            "1",
+            "What the inversion makes of the magnetisation of free water, Sf: -1 for an ideal inversion.",
+            View(colour_map="viridis", limits=(-1.1, -0.5), label="inversion, Sf"),
+            in_bids=False,
+        ),
+        *shared,
+        _status(sequence),
+    )
 
-SELECTIVE_INVERSION_RECOVERY = (
-    Output(
-        sequence="SIR",
-        quantity="time",
-        desc="SIR",
-        suffix="T1map",
-        units="s",
-        description="Longitudinal relaxation time of free water, 1/R1f: without exchange, where two pools are fitted.",
-        view=T1_VIEW,
-    ),
-    Output(
-        sequence="SIR",
-        quantity="time_sd",
-        desc="SIRsd",
-        suffix="T1map",
-        units="s",
-        description="Standard deviation of T1 from the residuals, or from the noise where there are none; covers both "
-        "choices of sign where two are likely.",
-        view=SD_VIEW,
-    ),
-    Output(
-        sequence="SIR",
-        quantity="rate",
-        desc="SIR",
-        suffix="R1map",
-        units="1/s",
-        description="Longitudinal relaxation rate of free water, R1f.",
-        view=R1_VIEW,
-    ),
-    Output(
-        sequence="SIR",
-        quantity="share",
-        desc="SIR",
-        suffix="poolratiomap",
-        units="1",
-        description="Pool size ratio: protons of macromolecules over those of free water.",
-        view=POOL_RATIO_VIEW,
-        in_bids=False,
-    ),
-    Output(
-        sequence="SIR",
-        quantity="share_sd",
-        desc="SIRsd",
-        suffix="poolratiomap",
-        units="1",
-        description="Standard deviation of the pool size ratio.",
-        view=replace(POOL_RATIO_VIEW, limits=(0.0, 0.1), label="SD of the pool size ratio"),
-        in_bids=False,
-    ),
-    Output(
-        sequence="SIR",
-        quantity="amplitude",
-        desc="SIR",
-        suffix="M0map",
-        units="arbitrary",
-        description="Equilibrium magnetisation of free water, with coil sensitivity and T2 decay, in units of the "
-        "images.",
-        view=M0_VIEW,
-    ),
-    Output(
-        sequence="SIR",
-        quantity="ratio",
-        desc="SIR",
-        suffix="efficiencymap",
-        units="1",
-        description="What the inversion makes of the magnetisation of free water, Sf: -1 for an ideal inversion.",
-        view=View(colour_map="viridis", limits=(-1.1, -0.5), label="inversion, Sf"),
-        in_bids=False,
-    ),
-    *(
-        replace(row, sequence="SIR", desc=str(row.desc).replace("IRT1", "SIR"), description=described)
-        for row in INVERSION_RECOVERY
-        for described in (row.description.replace("IRT1", "SIR"),)
-        if row.quantity in {"residual", "relative_error", "status"}
-    ),
-)
 
-MULTI_ECHO = (
-    Output(
-        sequence="MEGRE",
-        quantity="time",
-        desc="MEGRE",
-        suffix="T2starmap",
-        units="s",
-        description="Effective transverse relaxation time T2*.",
-        view=View(colour_map="navia", limits=(0.0, 0.1), label="T2* [s]"),
-    ),
-    Output(
-        sequence="MEGRE",
-        quantity="time_sd",
-        desc="MEGREsd",
-        suffix="T2starmap",
-        units="s",
-        description="Standard deviation of T2* from the residuals, or from the noise where there are none.",
-        view=View(colour_map="viridis", limits=(0.0, 0.02), label="SD of T2* [s]"),
-    ),
-    Output(
-        sequence="MEGRE",
-        quantity="rate",
-        desc="MEGRE",
-        suffix="R2starmap",
-        units="1/s",
-        description="Effective transverse relaxation rate R2* = 1/T2*.",
-        view=View(colour_map="navia_r", limits=(0.0, 100.0), label="R2* [1/s]"),
-    ),
-    Output(
-        sequence="MEGRE",
-        quantity="amplitude",
-        desc="MEGRE",
-        suffix="M0map",
-        units="arbitrary",
-        description="Signal at zero echo time, with T1 weighting and coil sensitivity, in units of the images.",
-        view=M0_VIEW,
-    ),
-    Output(
-        sequence="MEGRE",
-        quantity="residual",
-        desc="MEGRE",
-        suffix="residualmap",
-        units="arbitrary",
-        description="Root mean square of the residuals, corrected for the number of unknowns, in units of the images.",
-        view=View(colour_map="viridis", limits=None, label="residual [a.u.]"),
-        in_bids=False,
-    ),
-    Output(
-        sequence="MEGRE",
-        quantity="status",
-        desc="MEGREstatus",
-        suffix="dseg",
-        units="arbitrary",
-        description="Why a voxel has, or has not, an estimate; the codes are in desc-MEGREstatus_dseg.tsv.",
-        view=STATUS_VIEW,
-    ),
-)
+def _of_echoes(sequence: str) -> tuple[Output, ...]:
+    row = partial(_row, sequence)
+    return (
+        row(
+            "time",
+            "",
+            "T2starmap",
+            "s",
+            "Effective transverse relaxation time T2*.",
+            View(colour_map="navia", limits=(0.0, 0.1), label="T2* [s]"),
+        ),
+        row(
+            "time_sd",
+            "sd",
+            "T2starmap",
+            "s",
+            "Standard deviation of T2* from the residuals, or from the noise where there are none.",
+            View(colour_map="viridis", limits=(0.0, 0.02), label="SD of T2* [s]"),
+        ),
+        row(
+            "rate",
+            "",
+            "R2starmap",
+            "1/s",
+            "Effective transverse relaxation rate R2* = 1/T2*.",
+            View(colour_map="navia_r", limits=(0.0, 100.0), label="R2* [1/s]"),
+        ),
+        row(
+            "amplitude",
+            "",
+            "M0map",
+            "arbitrary",
+            "Signal at zero echo time, with T1 weighting and coil sensitivity, in units of the images.",
+            M0_VIEW,
+        ),
+        row(
+            "residual",
+            "",
+            "residualmap",
+            "arbitrary",
+            "Root mean square of the residuals, corrected for the number of unknowns, in units of the images.",
+            View(colour_map="viridis", limits=None, label="residual [a.u.]"),
+            in_bids=False,
+        ),
+        _status(sequence),
+    )
+
 
 ANATOMY = "anatomy"
 """What stands in the column of sequences for brain and tissues."""
@@ -444,14 +409,15 @@ BRAIN_AND_TISSUES = (
     ),
 )
 
-OUTPUTS = (
-    *INVERSION_RECOVERY,
-    *SELECTIVE_INVERSION_RECOVERY,
-    *_of_readouts("MP2RAGE"),
-    *_of_readouts("MP3RAGE"),
-    *MULTI_ECHO,
-    *BRAIN_AND_TISSUES,
-)
+BY_SEQUENCE = {
+    INVERSION_RECOVERY.name: _of_inversion_recovery,
+    SELECTIVE_INVERSION_RECOVERY.name: _of_selective_inversion_recovery,
+    MP2RAGE.name: _of_readouts,
+    MULTI_ECHO.name: _of_echoes,
+}
+"""What makes the rows of each sequence; a test holds it equal to the table of sequences."""
+
+OUTPUTS = (*(row for name in NAMES for row in BY_SEQUENCE[sequence_of(name).name](name)), *BRAIN_AND_TISSUES)
 
 CALIBRATED = ("calibrated", "calibrated_sd", "outside_training")
 """Quantities that a calibration adds to those of a run."""

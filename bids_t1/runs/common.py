@@ -6,6 +6,7 @@ import logging
 import math
 import sys
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from bids_t1.data.acquisition import Acquisition, Kind
+    from bids_t1.data.acquisition import Acquisition, Kind, TransmitImages
     from bids_t1.data.estimate import Estimate, NoiseLevels
     from bids_t1.data.shapes import Labels, Measurements
     from bids_t1.estimation.coverage import Coverage
@@ -31,6 +32,19 @@ if TYPE_CHECKING:
     from bids_t1.settings import Settings
 
 LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What there is of one run, not yet opened."""
+
+    acquisition: Acquisition
+    raw: Path
+    """Root of the dataset that it lies in."""
+
+    transmit_fields: tuple[TransmitImages, ...] = ()
+    """Every measurement of the transmit field of the participant."""
+
 
 PROGRAM = 1e9
 """What the program itself takes at most [bytes]."""
@@ -58,19 +72,22 @@ def if_valid(read: Callable[[str], float | None], key: str) -> float | None:
 
 
 def noise_record(kind: Kind, fitted: Estimate, handling: NoiseHandling) -> dict[str, object]:
-    """Say how the noise was found and what was really done: its mean share is taken off only where it is known."""
+    """Say how the noise was found and what was really done to magnitudes."""
     noise = fitted.noise
     residual = noise.residual if fitted.degrees_of_freedom else None
+    background = {"Background": _background(noise)} if kind == "magnitude" else {}
     levels = {"Background": noise.background, "Residual": residual, "Origin": noise.origin}
-    record: dict[str, object] = {"NoiseSD": levels}
+    return {"NoiseHandling": done_to_noise(kind, fitted, handling), **background, "NoiseSD": levels}
+
+
+def done_to_noise(kind: Kind, fitted: Estimate, handling: NoiseHandling) -> NoiseHandling:
+    """Return what was really done: the mean share of noise is taken off only where it is known."""
     if kind != "magnitude":
-        return {"NoiseHandling": "gaussian", **record}
-    several = noise.is_known and noise.coils > 1
+        return "gaussian"
+    noise = fitted.noise
     if handling == "floor" and noise.one_channel is None:
-        done = "gaussian"
-    else:
-        done = "floor" if several and handling == "rician" else handling
-    return {"NoiseHandling": done, "Background": _background(noise), **record}
+        return "gaussian"
+    return "floor" if handling == "rician" and noise.is_known and noise.coils > 1 else handling
 
 
 def covered(acquisition: Acquisition, images: Measurements | None, status: Labels, noise_sd: float) -> Coverage:

@@ -1,35 +1,17 @@
-"""Multi-TI inversion recovery: from the files of one run to its maps."""
+"""Multi-TI inversion recovery: what its runs have of their own on the way to T1."""
 
 from __future__ import annotations
 
-import logging
 import math
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from bids_t1.bids.load import load_series
-from bids_t1.data.estimate import VoxelStatus, count_statuses
-from bids_t1.data.outputs import outputs_of
-from bids_t1.data.result import RunResult
-from bids_t1.data.vocabulary import known_manufacturer
+from bids_t1.data.estimate import VoxelStatus
 from bids_t1.estimation.curves.engine import EstimationOptions, estimate
-from bids_t1.estimation.curves.examples import choose_examples
 from bids_t1.estimation.curves.fitted import residuals_by_time
 from bids_t1.estimation.curves.held_companion import HeldCompanion
-from bids_t1.runs.common import (
-    computing,
-    covered,
-    if_valid,
-    interval_factor,
-    naming,
-    near_one,
-    noise_record,
-    require_memory,
-    times,
-    uris,
-    versions,
-)
+from bids_t1.runs.common import if_valid
+from bids_t1.runs.curves import CurveFit, Shown, Told, process_curves
 from bids_t1.runs.fast_component import fast_component_at, treat, treat_slices, treat_suspect
 from bids_t1.runs.image_agreement import Question, compare, without_offset
 from bids_t1.runs.slice_by_slice import estimate_slices, group_slices, only
@@ -37,18 +19,21 @@ from bids_t1.sequences.inversion_recovery import InversionRecovery
 from bids_t1.sequences.slice_timing import slice_delays
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
+    from numpy.typing import NDArray
 
-    from bids_t1.data.acquisition import Acquisition, Series
+    from bids_t1.data.acquisition import Kind, Series
     from bids_t1.data.estimate import Estimate
+    from bids_t1.data.outputs import Output
+    from bids_t1.data.result import RunResult
     from bids_t1.data.signal_model import SignalModel
+    from bids_t1.runs.common import Run
+    from bids_t1.runs.fast_component import Treatment
+    from bids_t1.runs.image_agreement import Agreement
     from bids_t1.sequences.inversion_readout import Readout
     from bids_t1.settings import Settings
-
-LOG = logging.getLogger(__name__)
 
 ALGORITHMS = {
     "free": "inversion recovery with TR and free inversion efficiency, least squares by variable projection",
@@ -72,13 +57,85 @@ MANY_UNDECIDED = 0.3
 REFERENCE = "Barral et al., Magn Reson Med 64:1057 (2010), doi:10.1002/mrm.22497"
 
 
-def process(acquisition: Acquisition, raw: Path, settings: Settings) -> RunResult:
+def process(run: Run, settings: Settings) -> RunResult:
     """Fit one inversion-recovery run."""
-    admit = partial(require_memory, acquisition, settings.memory_mb, 2)
-    series = load_series(acquisition, "InversionTime", settings.protocol, admit)
-    with naming(acquisition):
-        told = [settings.protocol.complete(sidecar, "IRT1") for sidecar in series.sidecars]
-        model, notes = InversionRecovery.from_metadata(told, ideal=settings.recovery.ir_efficiency == "ideal")
+    return process_curves(run, settings, _prepare, times_images=2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Fit(CurveFit):
+    model: InversionRecovery
+    series: Series
+    kind: Kind
+    options: EstimationOptions
+    warnings: tuple[str, ...]
+    agreement: Agreement
+    treatment: Treatment
+    delays: tuple[int, NDArray[np.float64]] | None
+    """The axis of slices with inversion times of their own, and what is added to them; see `slice_delays`."""
+
+    efficiency: str
+
+    def estimate(self, progress: Callable[[int], object]) -> tuple[Estimate, Callable[[Estimate], Shown]]:
+        model, series = self.model, self.series
+        if self.delays is None:
+            found = estimate(model, series.measurements, series.kind, self.options, progress=progress)
+            return found, lambda fitted: _shown(model, series, fitted)
+        axis, table = self.delays
+        found, group = estimate_slices(group_slices(model, table), series, axis, self.options, progress)
+        return found, lambda fitted: _shown(group.model, *only(group, axis, series, fitted))
+
+    def tell(self, fitted: Estimate, sources: Sequence[str]) -> Told:
+        return Told(
+            scan={
+                "Sources": list(sources),
+                "EstimationAlgorithm": ALGORITHMS[self.efficiency],
+                "EstimationReference": REFERENCE,
+                "InversionTimes": list(self.model.inversion_times),
+                "RepetitionTimes": [time if math.isfinite(time) else None for time in self.model.repetition_times],
+                "Readout": _readout(self.model.readout),
+                "EchoTime": if_valid(self.series.sidecars[0].seconds, "EchoTime"),
+            },
+            choices={
+                "PolarityRestored": self.kind == "magnitude" or self.options.restore_polarity,
+                "EfficiencyModel": self.efficiency,
+            },
+            found={
+                "LearnedEfficiency": _learned(fitted),
+                "AddedToInversionTimes": None if self.delays is None else self.delays[1].T.tolist(),
+                "ImageAgreement": self.agreement.record or None,
+                "FastComponent": self.treatment.record,
+            },
+        )
+
+    def maps(self, rows: Sequence[Output], fitted: Estimate) -> dict[str, np.ndarray]:
+        """Return the maps of the run; that of the fast component only where there is one in the model."""
+        maps = {row.quantity: getattr(fitted, row.quantity) for row in rows if row.quantity != "share"}
+        if self.model.companion is None:
+            return maps
+        return {**maps, "share": self.model.companion.over_slow(fitted.share)}
+
+    def left(self, shown: Shown) -> dict[str, object]:
+        """Return medians of the residuals at each inversion time, by T1."""
+        return {"Residuals": _residuals(shown)}
+
+    def doubts(self, counts: Mapping[str, int]) -> tuple[str, ...]:
+        """Warn where the signs that magnitudes have lost stay open in much of the image."""
+        share = counts["POLARITY_UNDECIDED"] / max(
+            1, sum(counts[status.name] for status in VoxelStatus if status.has_estimate)
+        )
+        if share < MANY_UNDECIDED or self.agreement.is_suspect:
+            return ()
+        message = (
+            f"In {share:.0%} of the fitted voxels two choices of sign explain the magnitudes, with different T1; "
+            "their SD says how different. Real or complex images, or more inversion times, would decide."
+        )
+        return (message,)
+
+
+def _prepare(series: Series, settings: Settings) -> _Fit:
+    told = [settings.protocol.complete(sidecar, series.acquisition.sequence) for sidecar in series.sidecars]
+    model, notes = InversionRecovery.from_metadata(told, ideal=settings.recovery.ir_efficiency == "ideal")
     options = EstimationOptions(
         time_range=settings.search.t1_range,
         learn_ratio=settings.recovery.ir_efficiency == "learned",
@@ -87,56 +144,26 @@ def process(acquisition: Acquisition, raw: Path, settings: Settings) -> RunResul
         device=settings.computing.device,
         n_threads=settings.n_threads,
     )
+    delays = slice_delays(told, series.grid.shape)
     field = if_valid(series.sidecars[0].number, "MagneticFieldStrength")
-    with naming(acquisition):
-        delays = slice_delays(told, series.grid.shape)
-        agreement = without_offset(series)
-        if delays is None:
-            agreement = agreement.and_then(compare(question_of(model, field), agreement.series, options))
-            model, series = model.select(agreement.kept), agreement.series
-            decide = treat_suspect if agreement.is_suspect else treat
-            treatment = decide(model, series, settings.recovery.ir_fast_component, field, options)
-        else:
-            treatment = treat_slices(model, agreement.series, settings.recovery.ir_fast_component, field, options)
-    model, series = treatment.model, treatment.series
-    shape = series.grid.shape
-    LOG.info(
-        "%s: %d inversion times, %s voxels, %s data",
-        acquisition.name,
-        model.n_measurements,
-        times(shape),
-        series.kind,
-    )
-    with computing(acquisition, shape, settings) as progress, near_one(series.measurements) as unit:
-        if delays is None:
-            fitted = estimate(model, series.measurements, series.kind, options, progress=progress).in_images(unit)
-        else:
-            axis, table = delays
-            found, group = estimate_slices(group_slices(model, table), series, axis, options, progress)
-            fitted = found.in_images(unit)
-    shown = (model, series, fitted) if delays is None else (group.model, *only(group, axis, series, fitted))
-    counts = count_statuses(fitted.status)
-    coverage = covered(acquisition, series.measurements, fitted.status, fitted.noise.level)
-    return RunResult(
-        name=acquisition.name.having({"desc": "IRT1"}, suffix="T1map", extension=".nii.gz"),
-        sequence="IRT1",
-        grid=series.grid,
-        maps=_maps(model, fitted),
-        record=_record(series, model, fitted, raw, settings)
-        | ({} if delays is None else {"AddedToInversionTimes": delays[1].T.tolist()})
-        | ({"ImageAgreement": agreement.record} if agreement.record else {})
-        | {"FastComponent": treatment.record, "Residuals": _residuals(*shown)}
-        | coverage.record,
-        status_counts=counts,
-        examples=choose_examples(shown[0], shown[1], shown[0].inversion_times, shown[2]),
-        warnings=(
-            *series.warnings,
-            *notes,
-            *agreement.warnings,
-            *treatment.warnings,
-            *(() if agreement.is_suspect else _doubts(counts)),
-            *coverage.warnings,
-        ),
+    agreement = without_offset(series)
+    if delays is None:
+        agreement = agreement.and_then(compare(question_of(model, field), agreement.series, options))
+        decide = treat_suspect if agreement.is_suspect else treat
+        model = model.select(agreement.kept)
+    else:
+        decide = treat_slices
+    treatment = decide(model, agreement.series, settings.recovery.ir_fast_component, field, options)
+    return _Fit(
+        model=treatment.model,
+        series=treatment.series,
+        kind=treatment.series.kind,
+        options=options,
+        warnings=(*notes, *agreement.warnings, *treatment.warnings),
+        agreement=agreement,
+        treatment=treatment,
+        delays=delays,
+        efficiency=settings.recovery.ir_efficiency,
     )
 
 
@@ -164,16 +191,11 @@ def question_of(model: InversionRecovery, field: float | None) -> Question:
     )
 
 
-def _maps(model: InversionRecovery, fitted: Estimate) -> dict[str, np.ndarray]:
-    """Return the maps of the run; that of the fast component only where there is one in the model."""
-    maps = {row.quantity: getattr(fitted, row.quantity) for row in outputs_of("IRT1")}
-    share = maps.pop("share")
-    if model.companion is not None:
-        maps["share"] = model.companion.over_slow(share)
-    return maps
+def _shown(model: InversionRecovery, series: Series, fitted: Estimate) -> Shown:
+    return Shown(model=model, series=series, places=model.inversion_times, fitted=fitted)
 
 
-def _residuals(model: InversionRecovery, series: Series, fitted: Estimate) -> list[dict[str, object]]:
+def _residuals(shown: Shown) -> list[dict[str, object]]:
     """Return medians of the residuals at each inversion time, by T1, for sidecar and page."""
     return [
         {
@@ -181,58 +203,20 @@ def _residuals(model: InversionRecovery, series: Series, fitted: Estimate) -> li
             "Voxels": group.n_voxels,
             "MedianOverM0": [round(median, 5) for median in group.medians],
         }
-        for group in residuals_by_time(model, series, fitted)
+        for group in residuals_by_time(shown.model, shown.series, shown.fitted)
     ]
 
 
-def _doubts(counts: dict[str, int]) -> tuple[str, ...]:
-    """Warn where the signs that magnitudes have lost stay open in much of the image."""
-    share = counts["POLARITY_UNDECIDED"] / max(
-        1, sum(counts[status.name] for status in VoxelStatus if status.has_estimate)
-    )
-    if share < MANY_UNDECIDED:
-        return ()
-    message = (
-        f"In {share:.0%} of the fitted voxels two choices of sign explain the magnitudes, with different T1; "
-        "their SD says how different. Real or complex images, or more inversion times, would decide."
-    )
-    return (message,)
-
-
-def _record(
-    series: Series, model: InversionRecovery, fitted: Estimate, raw: Path, settings: Settings
-) -> dict[str, object]:
-    """Say where every number of the maps comes from."""
-    first = series.sidecars[0]
-    record: dict[str, object] = {
-        "Sources": uris(series.sources, raw, settings),
-        "EstimationAlgorithm": ALGORITHMS[settings.recovery.ir_efficiency],
-        "EstimationReference": REFERENCE,
-        "InversionTimes": list(model.inversion_times),
-        "RepetitionTimes": [time if math.isfinite(time) else None for time in model.repetition_times],
-        "Readout": _readout(model.readout),
-        "EchoTime": if_valid(first.seconds, "EchoTime"),
-        "MagneticFieldStrength": if_valid(first.number, "MagneticFieldStrength"),
-        "Manufacturer": known_manufacturer(first.text("Manufacturer")),
-        "DataKind": series.kind,
-        "PolarityRestored": series.kind == "magnitude" or settings.recovery.restore_polarity,
-        "EfficiencyModel": settings.recovery.ir_efficiency,
-        "SearchRange": list(settings.search.t1_range),
-        **noise_record(series.kind, fitted, settings.recovery.ir_noise),
-        "DegreesOfFreedom": fitted.degrees_of_freedom,
-        "IntervalFactor": interval_factor(fitted.degrees_of_freedom),
-        "Device": fitted.device,
-        "EstimationSoftware": versions(),
+def _learned(fitted: Estimate) -> dict[str, object] | None:
+    learned = fitted.learned_ratio
+    if learned is None:
+        return None
+    return {
+        "AtT1": list(learned.times),
+        "Mean": list(learned.means),
+        "SD": learned.sd,
+        "Voxels": learned.n_voxels,
     }
-    if fitted.learned_ratio is not None:
-        learned = fitted.learned_ratio
-        record["LearnedEfficiency"] = {
-            "AtT1": list(learned.times),
-            "Mean": list(learned.means),
-            "SD": learned.sd,
-            "Voxels": learned.n_voxels,
-        }
-    return {key: value for key, value in record.items() if value is not None}
 
 
 def _readout(readout: Readout) -> str:

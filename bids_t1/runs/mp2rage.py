@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from bids_t1.data.acquisition import Acquisition, InputForm, ReadoutSeries, TransmitField, TransmitImages
+    from bids_t1.data.acquisition import InputForm, ReadoutSeries, TransmitField, TransmitImages
     from bids_t1.data.estimate import PosteriorEstimate
     from bids_t1.estimation.posterior.readout_phase import PhaseTurn
+    from bids_t1.runs.common import Run
     from bids_t1.sequences.mp2rage import Mp2rage
     from bids_t1.sequences.mp2rage_timing import Timing
     from bids_t1.settings import Settings
@@ -59,15 +60,14 @@ CURVE_TRANSMIT = (0.7, 0.85, 1.0, 1.15, 1.3)
 CURVE_POINTS = 300
 
 
-def process(
-    acquisition: Acquisition, raw: Path, transmit_fields: Sequence[TransmitImages], settings: Settings
-) -> RunResult:
+def process(run: Run, settings: Settings) -> RunResult:
     """Estimate the posterior of T1 of one run."""
+    acquisition, raw = run.acquisition, run.raw
     admit = partial(require_memory, acquisition, settings.memory_mb, 6)
     series = load_readouts(acquisition, settings.protocol, admit)
     with naming(acquisition):
         timing = _timing(series, settings)
-    field = _transmit_field(transmit_fields, series, settings)
+    field = _transmit_field(run.transmit_fields, series, settings)
     options = PosteriorOptions(
         time_range=settings.search.t1_range,
         transmit_prior=_transmit_prior(settings),
@@ -164,7 +164,7 @@ def _timing(series: ReadoutSeries, settings: Settings) -> Timing:
     try:
         return read_timing(
             series.sidecars,
-            settings.protocol.of("MP2RAGE"),
+            settings.protocol.of(series.acquisition.sequence),
             efficiency=GivenEfficiency(
                 settings.readouts.efficiency_and_slope, settings.readouts.inversion_efficiency_prior
             ),
@@ -224,7 +224,7 @@ def _record(
 ) -> dict[str, object]:
     """Say where every number of the maps comes from."""
     first, model = series.sidecars[0], timing.model
-    protocol = settings.protocol.of("MP2RAGE")
+    protocol = settings.protocol.of(series.acquisition.sequence)
     field_strength = if_valid(first.number, "MagneticFieldStrength")
     if field_strength is None and protocol is not None:
         field_strength = protocol.number("MagneticFieldStrength")

@@ -1,52 +1,33 @@
-"""Selective inversion recovery: from the files of one run to R1 of free water and the pool size ratio."""
+"""Selective inversion recovery: what its runs have of their own on the way to R1 of free water and pool size ratio."""
 
 from __future__ import annotations
 
-import logging
 import math
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from scipy import stats
 
-from bids_t1.bids.load import load_series
 from bids_t1.bids.volumes import SAME_TIME, complete_each, unfold
-from bids_t1.data.estimate import count_statuses
-from bids_t1.data.outputs import outputs_of
-from bids_t1.data.result import RunResult
-from bids_t1.data.vocabulary import known_manufacturer
+from bids_t1.data.sequences import SELECTIVE_INVERSION_RECOVERY
 from bids_t1.estimation.curves.engine import EstimationOptions, estimate
-from bids_t1.estimation.curves.examples import choose_examples
-from bids_t1.runs.common import (
-    computing,
-    covered,
-    if_valid,
-    interval_factor,
-    naming,
-    near_one,
-    noise_record,
-    require_memory,
-    times,
-    uris,
-    versions,
-)
+from bids_t1.runs.common import if_valid
+from bids_t1.runs.curves import CurveFit, Shown, Told, process_curves
 from bids_t1.sequences.selective_inversion_recovery import RECOVERY_KEY, SelectiveInversionRecovery
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable, Sequence
 
     import numpy as np
 
-    from bids_t1.data.acquisition import Acquisition, Series
+    from bids_t1.data.acquisition import Acquisition, Kind, Series
     from bids_t1.data.estimate import Estimate
+    from bids_t1.data.outputs import Output
     from bids_t1.data.protocol import Protocol
+    from bids_t1.data.result import RunResult
     from bids_t1.data.sidecar import Sidecar
+    from bids_t1.runs.common import Run
     from bids_t1.settings import Settings
-
-LOG = logging.getLogger(__name__)
-
-SEQUENCE = "SIR"
 
 ALGORITHMS = {
     1: "selective inversion recovery of free water alone, least squares by variable projection",
@@ -66,11 +47,13 @@ def declared(acquisition: Acquisition, protocol: Protocol) -> Acquisition | None
 
     The table SIR of a protocol file is of runs with its inversion times; without any, of all runs.
     """
-    table = protocol.of(SEQUENCE)
-    run = unfold(acquisition, "InversionTime", table)
+    table = protocol.of(SELECTIVE_INVERSION_RECOVERY.name)
+    run = unfold(acquisition, SELECTIVE_INVERSION_RECOVERY.varying, table)
     told = any(_has_delay(file.sidecar) for file in run.files)
     if told or (table is not None and RECOVERY_KEY in table.fields and _fits(run, table)):
-        return replace(complete_each(run, "InversionTime", table), sequence=SEQUENCE)
+        return replace(
+            complete_each(run, SELECTIVE_INVERSION_RECOVERY.varying, table), sequence=SELECTIVE_INVERSION_RECOVERY.name
+        )
     return None
 
 
@@ -94,17 +77,67 @@ def _fits(run: Acquisition, table: Sidecar) -> bool:
     return True
 
 
-def process(acquisition: Acquisition, raw: Path, settings: Settings) -> RunResult:
+def process(run: Run, settings: Settings) -> RunResult:
     """Fit one run of selective inversion recovery; see `declared`."""
-    admit = partial(require_memory, acquisition, settings.memory_mb, 2)
-    series = load_series(acquisition, "InversionTime", settings.protocol, admit, beside=RECOVERY_KEY)
-    with naming(acquisition):
-        model = SelectiveInversionRecovery.from_metadata(
-            series.sidecars,
-            n_pools=settings.pools.sir_pools,
-            exchange_rate=settings.pools.sir_exchange_rate,
-            saturation=settings.pools.sir_saturation,
+    return process_curves(run, settings, _prepare, times_images=2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Fit(CurveFit):
+    model: SelectiveInversionRecovery
+    series: Series
+    kind: Kind
+    options: EstimationOptions
+    warnings: tuple[str, ...]
+
+    def estimate(self, progress: Callable[[int], object]) -> tuple[Estimate, Callable[[Estimate], Shown]]:
+        model, series = self.model, self.series
+        found = estimate(model, series.measurements, series.kind, self.options, progress=progress)
+        is_one_curve = len(set(model.recovery_times)) == 1
+        places = model.inversion_times if is_one_curve else None
+        return found, lambda fitted: Shown(model=model, series=series, places=places, fitted=fitted)
+
+    def tell(self, fitted: Estimate, sources: Sequence[str]) -> Told:  # noqa: ARG002 - nothing is learned
+        model = self.model
+        pools = {
+            "ExchangeRate": model.exchange_rate,
+            "MacromolecularSaturation": model.saturation,
+            "PoolRatioRange": list(model.share_bounds),
+        }
+        return Told(
+            scan={
+                "EstimationAlgorithm": ALGORITHMS[model.n_pools],
+                "EstimationReference": REFERENCE,
+                "InversionTimes": list(model.inversion_times),
+                "RecoveryTimes": list(model.recovery_times),
+                "Pools": model.n_pools,
+                **(pools if model.n_pools > 1 else {}),
+                "EchoTime": if_valid(self.series.sidecars[0].seconds, "EchoTime"),
+            },
+            choices={"PolarityRestored": self.kind == "magnitude" or self.options.restore_polarity},
+            found={"Sources": list(sources)},
         )
+
+    def maps(self, rows: Sequence[Output], fitted: Estimate) -> dict[str, np.ndarray]:
+        """Return the maps of the run; those of the pool size ratio only where there are two pools."""
+        return {row.quantity: values for row in rows if (values := self._map(row, fitted)) is not None}
+
+    def _map(self, row: Output, fitted: Estimate) -> np.ndarray | None:
+        values: np.ndarray | None = getattr(fitted, row.quantity)
+        return None if row.quantity == "share" and fitted.share_sd is None else values
+
+    def interval(self, fitted: Estimate) -> float | None:
+        """Return the factor of Student's t, or that of a known noise where there are no residuals."""
+        return CurveFit.interval(self, fitted) or _of_known_noise(fitted)
+
+
+def _prepare(series: Series, settings: Settings) -> _Fit:
+    model = SelectiveInversionRecovery.from_metadata(
+        series.sidecars,
+        n_pools=settings.pools.sir_pools,
+        exchange_rate=settings.pools.sir_exchange_rate,
+        saturation=settings.pools.sir_saturation,
+    )
     options = EstimationOptions(
         time_range=settings.search.t1_range,
         noise="floor" if settings.recovery.ir_noise == "rician" else settings.recovery.ir_noise,
@@ -112,36 +145,8 @@ def process(acquisition: Acquisition, raw: Path, settings: Settings) -> RunResul
         device=settings.computing.device,
         n_threads=settings.n_threads,
     )
-    shape = series.grid.shape
-    LOG.info("%s: %d images, %s voxels, %s data", acquisition.name, model.n_measurements, times(shape), series.kind)
-    with computing(acquisition, shape, settings) as progress, near_one(series.measurements) as unit:
-        fitted = estimate(model, series.measurements, series.kind, options, progress=progress).in_images(unit)
-    coverage = covered(acquisition, series.measurements, fitted.status, fitted.noise.level)
-    return RunResult(
-        name=acquisition.name.having({"desc": SEQUENCE}, suffix="T1map", extension=".nii.gz"),
-        sequence=SEQUENCE,
-        grid=series.grid,
-        maps=_maps(fitted),
-        record=_record(series, model, fitted, settings)
-        | {"Sources": uris(series.sources, raw, settings)}
-        | coverage.record,
-        status_counts=count_statuses(fitted.status),
-        examples=choose_examples(model, series, model.inversion_times, fitted) if _is_one_curve(model) else (),
-        warnings=(*series.warnings, *_doubts(series, settings), *coverage.warnings),
-    )
-
-
-def _is_one_curve(model: SelectiveInversionRecovery) -> bool:
-    """Tell whether all images lie on one curve over the inversion time."""
-    return len(set(model.recovery_times)) == 1
-
-
-def _maps(fitted: Estimate) -> dict[str, np.ndarray]:
-    """Return the maps of the run; those of the pool size ratio only where there are two pools."""
-    maps = {row.quantity: getattr(fitted, row.quantity) for row in outputs_of(SEQUENCE)}
-    if fitted.share_sd is None:
-        del maps["share"], maps["share_sd"]
-    return maps
+    doubts = _doubts(series, settings)
+    return _Fit(model=model, series=series, kind=series.kind, options=options, warnings=doubts)
 
 
 def _doubts(series: Series, settings: Settings) -> tuple[str, ...]:
@@ -159,37 +164,3 @@ def _of_known_noise(fitted: Estimate) -> float | None:
     """Return the number of SDs of a 95 % interval where the noise is not that of the voxel's own residuals."""
     known = fitted.noise.background is not None or fitted.noise.assumed is not None
     return float(stats.norm.ppf(0.975)) if known else None
-
-
-def _record(
-    series: Series, model: SelectiveInversionRecovery, fitted: Estimate, settings: Settings
-) -> dict[str, object]:
-    """Say where every number of the maps comes from."""
-    first = series.sidecars[0]
-    pools = {
-        "ExchangeRate": model.exchange_rate,
-        "MacromolecularSaturation": model.saturation,
-        "PoolRatioRange": list(model.share_bounds),
-    }
-    record: dict[str, object] = {
-        "EstimationAlgorithm": ALGORITHMS[model.n_pools],
-        "EstimationReference": REFERENCE,
-        "InversionTimes": list(model.inversion_times),
-        "RecoveryTimes": list(model.recovery_times),
-        "Pools": model.n_pools,
-        **(pools if model.n_pools > 1 else {}),
-        "EchoTime": if_valid(first.seconds, "EchoTime"),
-        "MagneticFieldStrength": if_valid(first.number, "MagneticFieldStrength"),
-        "Manufacturer": known_manufacturer(first.text("Manufacturer")),
-        "DataKind": series.kind,
-        "PolarityRestored": series.kind == "magnitude" or settings.recovery.restore_polarity,
-        "SearchRange": list(settings.search.t1_range),
-        **noise_record(
-            series.kind, fitted, "floor" if settings.recovery.ir_noise == "rician" else settings.recovery.ir_noise
-        ),
-        "DegreesOfFreedom": fitted.degrees_of_freedom,
-        "IntervalFactor": interval_factor(fitted.degrees_of_freedom) or _of_known_noise(fitted),
-        "Device": fitted.device,
-        "EstimationSoftware": versions(),
-    }
-    return {key: value for key, value in record.items() if value is not None}

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from bids_t1.data.errors import InvalidInputError
+from bids_t1.data.sequences import name_of_readouts
 
 if TYPE_CHECKING:
     from bids_t1.data.shapes import Readouts, Times
@@ -139,7 +140,7 @@ class Mp2rage:
     @property
     def name(self) -> str:
         """MP2RAGE for two readouts, MP3RAGE for three and more."""
-        return "MP2RAGE" if self.n_readouts == 2 else "MP3RAGE"  # noqa: PLR2004
+        return name_of_readouts(self.n_readouts)
 
     @property
     def delays(self) -> tuple[float, ...]:

@@ -202,7 +202,7 @@ def test_the_grid_of_a_huge_image_is_compared_before_its_voxels_are_read(tmp_pat
     dataset = run_of(tmp_path, explosive, slice(2, 3))
     (acquisition,) = find(dataset, "01").runs
     with pytest.raises(InvalidInputError, match=r"inv-3_IRT1\.nii\.gz: its grid is 2048 x 2048 x 1024 voxels"):
-        load_series(acquisition, "InversionTime")
+        load_series(acquisition)
 
 
 def test_memory_is_asked_for_before_it_is_taken(tmp_path: Path, explosive: Path) -> None:
@@ -215,7 +215,7 @@ def test_memory_is_asked_for_before_it_is_taken(tmp_path: Path, explosive: Path)
         raise InputOutputError("too much")
 
     with pytest.raises(InputOutputError, match="too much"):
-        load_series(acquisition, "InversionTime", None, refuse)
+        load_series(acquisition, None, refuse)
     assert asked == [(5 * 4 + 2) * 2**32]
 
 
@@ -261,7 +261,7 @@ def test_images_of_a_run_may_have_different_units(tmp_path: Path) -> None:
     other.header.set_xyzt_units("micron")
     nib.save(other, images[1])
     (acquisition,) = find(tmp_path, "01").runs
-    np.testing.assert_allclose(load_series(acquisition, "InversionTime").grid.affine, AFFINE)
+    np.testing.assert_allclose(load_series(acquisition).grid.affine, AFFINE)
 
 
 @pytest.mark.parametrize(("unit", "edge"), [(1, 2.0), (2, 0.002), (0, 0.002), (3, 2.0)])
@@ -313,5 +313,5 @@ def test_images_that_do_not_say_where_the_head_lies_are_read_with_a_warning(tmp_
         struct.pack_into("<2h", data, CODES, 0, 0)
         path.write_bytes(gzip.compress(data))
     (run,) = find(tmp_path, "01").runs
-    (warning,) = load_series(run, "InversionTime").warnings
+    (warning,) = load_series(run).warnings
     assert "inv-1_IRT1.nii.gz and 4 more: the header says nothing of orientation" in warning

@@ -41,7 +41,7 @@ ANY = np.random.default_rng(4).random(SHAPE, np.float32)
 
 def load(dataset: Path) -> Series:
     (acquisition,) = find(dataset, "01").runs
-    return load_series(acquisition, "InversionTime")
+    return load_series(acquisition)
 
 
 def refused(dataset: Path, message: str) -> None:
@@ -268,7 +268,7 @@ def test_images_whose_names_do_not_number_them_are_refused(tmp_path: Path) -> No
         for path in (image, sidecar(image)):
             path.rename(path.with_name(path.name.replace("_inv-1", "_acq-TI50")))
     with pytest.raises(InvalidInputError, match=r"^sub-01_acq-TI50_IRT1\.nii\.gz: the name lacks inv-; expected inv-1"):
-        load_series(find(tmp_path, "01").runs[0], "InversionTime")
+        load_series(find(tmp_path, "01").runs[0])
 
 
 def test_complex_numbers_in_one_file_are_refused_and_not_cut(tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def test_signed_parts_may_be_negative_and_zero(tmp_path: Path, part: str) -> Non
 
 def load(dataset: Path) -> tuple[str, ...]:
     (acquisition,) = find(dataset, "01").runs
-    return load_series(acquisition, "InversionTime").warnings
+    return load_series(acquisition).warnings
 
 
 def images(seed: int = 1) -> NDArray[np.float64]:
@@ -160,7 +160,7 @@ def test_phase_images_without_a_phase_are_left_out_aloud(tmp_path: Path) -> None
     images = np.abs(complex_images())
     write_run(write_root(tmp_path), parts=("mag", "phase"), images=images)
     (run,) = find(tmp_path, "01").runs
-    series = load_series(run, "InversionTime")
+    series = load_series(run)
     assert series.kind == "magnitude"
     assert any("a phase of 0 rad in every voxel" in warning for warning in series.warnings)
 
@@ -170,4 +170,4 @@ def test_one_constant_phase_is_a_reference(tmp_path: Path) -> None:
     images[-1] = np.abs(images[-1])
     write_run(write_root(tmp_path), parts=("mag", "phase"), images=images)
     (run,) = find(tmp_path, "01").runs
-    assert load_series(run, "InversionTime").kind == "complex"
+    assert load_series(run).kind == "complex"

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 from pydicom import config, dcmread, dcmwrite
 from pydicom.dataset import Dataset
 
-from bids_t1.bids.discover import SEQUENCES, group_runs
+from bids_t1.bids.discover import group_runs
 from bids_t1.data.acquisition import RawFile
 from bids_t1.data.entities import BidsName
 from bids_t1.data.errors import BidsT1Error
+from bids_t1.data.sequences import BY_SUFFIX
 from bids_t1.data.sidecar import Sidecar
 from bids_t1.dicom.header import Header
 from bids_t1.dicom.reading.files import is_dicom
@@ -106,7 +107,7 @@ def _runs(draw: Draw, tables: list[Sidecar]) -> None:
     for table in tables:
         with suppress(BidsT1Error):
             name = BidsName.parse("".join(draw.one_of(WORDS) for _ in range(draw.below(12))) + draw.text())
-            if name.suffix in SEQUENCES:
+            if name.suffix in BY_SUFFIX:
                 files.setdefault(name.suffix, []).append(RawFile(Path(str(name)), name, table))
     with suppress(BidsT1Error):
         group_runs(files)

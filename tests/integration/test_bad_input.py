@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from bids_t1 import participant as story
-from bids_t1.bids.discover import SEQUENCES
 from bids_t1.data.estimate import VoxelStatus
+from bids_t1.data.sequences import BY_SUFFIX
+from bids_t1.runs.by_sequence import process
 from tests import command
 from tests.real_data import real_data
 from tests.small_bids import (
@@ -33,8 +34,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from bids_t1.data.acquisition import Acquisition
     from bids_t1.data.result import RunResult
+    from bids_t1.runs.common import Run
+    from bids_t1.settings import Settings
     from tests.command import Answer
 
 Images = list["Path"]
@@ -229,20 +231,20 @@ def test_grids_that_differ_a_little_leave_a_warning_in_the_page(tmp_path: Path) 
     assert "0.050 voxels beside those of" in (out_dir / "sub-01.html").read_text()
 
 
-def crash_for_01(process_run: Callable[..., RunResult]) -> Callable[..., RunResult]:
-    def process(acquisition: Acquisition, *arguments: object) -> RunResult:
-        if acquisition.name.get("sub") == "01":
+def crash_for_01(process_run: Callable[[Run, Settings], RunResult]) -> Callable[[Run, Settings], RunResult]:
+    def crashing(run: Run, settings: Settings) -> RunResult:
+        if run.acquisition.name.get("sub") == "01":
             raise RuntimeError("wires crossed")
-        return process_run(acquisition, *arguments)
+        return process_run(run, settings)
 
-    return process
+    return crashing
 
 
 def test_a_bug_keeps_its_traceback_and_the_others_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset, out_dir = write_root(tmp_path / "data"), tmp_path / "out"
     write_run(dataset, "01")
     write_run(dataset, "02")
-    monkeypatch.setattr(story, "_process_run", crash_for_01(story._process_run))
+    monkeypatch.setattr(story, "process", crash_for_01(process))
     answer = command.participant(dataset, out_dir)
     assert answer.code == 1
     assert 'raise RuntimeError("wires crossed")' in answer.said
@@ -255,7 +257,7 @@ def test_a_bug_keeps_its_traceback_and_the_others_go_on(tmp_path: Path, monkeypa
 def test_a_bug_in_the_only_participant_is_code_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = write_root(tmp_path / "data")
     write_run(dataset, "01")
-    monkeypatch.setattr(story, "_process_run", crash_for_01(story._process_run))
+    monkeypatch.setattr(story, "process", crash_for_01(process))
     assert command.participant(dataset, tmp_path / "out").code == 1
 
 
@@ -281,7 +283,7 @@ def test_images_of_no_known_sequence_are_no_input(tmp_path: Path) -> None:
     write_image(dataset / "sub-01" / "anat" / "sub-01_T1w.nii.gz", np.ones(SHAPE, np.float32))
     answer = command.participant(dataset, tmp_path / "out", "--participant-label", "01")
     assert answer.code == 66
-    message = f"sub-01: no images with suffix {' or '.join(SEQUENCES)} and no DICOM files; expected either"
+    message = f"sub-01: no images with suffix {' or '.join(BY_SUFFIX)} and no DICOM files; expected either"
     assert message in answer.said
 
 

@@ -9,15 +9,19 @@ import pytest
 
 from bids_t1.data.estimate import VoxelStatus
 from bids_t1.data.outputs import outputs_of
+from bids_t1.data.sequences import MULTI_ECHO, Axis
 from bids_t1.report.figures import plots
 from bids_t1.report.sections.run import describe_run
 from bids_t1.report.voices.methods import write_methods
+from bids_t1.report.voices.multi_echo_gre import MEANINGS
 from bids_t1.report.words import literature
 from bids_t1.report.words.quantity import T2_STAR
 from bids_t1.report.words.record import record_rows
 from tests.report.echo_results import ECHO_TIMES, make_echo_run
 from tests.report.pages import page_of, readout_run
 from tests.report.report_results import make_result, make_run
+
+ECHOES = MULTI_ECHO.axis or Axis(name="", unit="")
 
 USUAL = make_echo_run()
 
@@ -84,12 +88,12 @@ def test_the_histogram_counts_in_milliseconds_without_reference_bands() -> None:
 
 
 def test_decays_are_drawn_against_echo_times() -> None:
-    picture = drawn(plots.draw_curves(USUAL.examples, T2_STAR))
+    picture = drawn(plots.draw_curves(USUAL.examples, T2_STAR, ECHOES))
     assert "echo time [ms]" in picture
     assert "T2* = 18.0 ± 0.4 ms" in picture
     times, values = plots.curve(USUAL.examples[0])
     assert values == pytest.approx(900 * np.exp(-times / 0.018), rel=1e-6)
-    assert "T2* 18.0 ms, SD 0.4 ms" in plots.describe_curves(USUAL.examples, T2_STAR)
+    assert "T2* 18.0 ms, SD 0.4 ms" in plots.describe_curves(USUAL.examples, T2_STAR, ECHOES)
 
 
 @pytest.mark.parametrize(("scale", "label"), [(1.0, "signal"), (1e-6, "signal / 10⁻⁴"), (1e4, "signal / 10⁶")])
@@ -100,7 +104,7 @@ def test_large_and_small_units_leave_short_ticks(scale: float, label: str) -> No
         measured=tuple(scale * value for value in example.measured),
         fitted=tuple(scale * value for value in example.fitted),
     )
-    words = re.findall(r">([^<>]+)</text>", drawn(plots.draw_curves((scaled,), T2_STAR)))
+    words = re.findall(r">([^<>]+)</text>", drawn(plots.draw_curves((scaled,), T2_STAR, ECHOES)))
     assert label in words
     assert max(len(word) for word in words if re.fullmatch(r"[\d.\N{MINUS SIGN}]+", word)) <= 5
 
@@ -146,7 +150,7 @@ def test_the_methods_say_what_was_done(record: dict[str, object], said: str, uns
 
 
 def test_the_record_is_written_in_the_units_of_the_scan() -> None:
-    rows = {row.label: row.value for row in record_rows(USUAL)}
+    rows = {row.label: row.value for row in record_rows(USUAL, MEANINGS)}
     assert rows["Echo times TE"] == "4, 10, 16, 22, 28, 34, 40, 46 ms"
     assert rows["Repetition time TR"] == "0.05 s"
     assert rows["Flip angle"] == "15°"
@@ -154,7 +158,7 @@ def test_the_record_is_written_in_the_units_of_the_scan() -> None:
     labels = list(rows)
     assert labels.index("Flip angle") < labels.index("Matrix") < labels.index("Kind of data")
     complex_rows = {
-        row.label: row.value for row in record_rows(make_echo_run((4, 4, 1), record={"DataKind": "complex"}))
+        row.label: row.value for row in record_rows(make_echo_run((4, 4, 1), record={"DataKind": "complex"}), MEANINGS)
     }
     assert "linear in time" in complex_rows["Kind of data"]
 
@@ -163,7 +167,7 @@ def test_the_record_is_written_in_the_units_of_the_scan() -> None:
 @pytest.mark.parametrize("key", ["EchoTimes", "RepetitionTime", "FlipAngle", "SearchRange", "DataKind", "NoiseSD"])
 def test_a_strange_record_is_shown_and_not_fatal(key: str, value: object) -> None:
     run = make_echo_run((4, 4, 1), record={key: value}, examples=())
-    assert all(isinstance(row.value, str) for row in record_rows(run))
+    assert all(isinstance(row.value, str) for row in record_rows(run, MEANINGS))
     assert write_methods(make_result(runs=(run,))).paragraphs
 
 

@@ -65,4 +65,4 @@ def test_runs_that_were_treated_alike_share_their_text() -> None:
     assert write_methods(make_result(runs=(make_run(), make_run()))).paragraphs == one.paragraphs
     other = write_methods(make_result(runs=(make_run(), make_run(record={"EfficiencyModel": "ideal"}))))
     assert len(other.paragraphs) == len(one.paragraphs) + 1
-    assert other.models == ("free", "ideal")
+    assert other.equations == ("inversion", "ideal_inversion")

@@ -18,8 +18,8 @@ from bids_t1.report.figures.readout_plots import draw_cycle
 from bids_t1.report.figures.signal_curve import plateau_end, read_as, shared_ranges
 from bids_t1.report.sections.run import describe_run
 from bids_t1.report.voices.methods import write_methods
+from bids_t1.report.voices.mp2rage import extras
 from bids_t1.report.voices.origins import list_origins
-from bids_t1.report.voices.readouts import describe_readouts
 from bids_t1.report.voices.transmit import describe_transmit
 from bids_t1.report.words import literature
 from bids_t1.report.words.numbers import summarise_posterior
@@ -235,7 +235,7 @@ def test_a_strange_record_is_shown_and_not_fatal(key: str, value: object) -> Non
         {} if key in of_timing else {"NumberShotsPerReadout": "absent"}
     )  # drawing takes long and reads the timing only
     run = make_readout_run((4, 4, 1), record={**undrawn, key: value}, curve=None)
-    section = describe_readouts(run)
+    section = extras(run)
     assert all(isinstance(row.value, str) for row in section.origins)
     assert summarise_posterior(run).numbers
     assert write_methods(make_result(runs=(run,))).paragraphs

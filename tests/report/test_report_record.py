@@ -16,7 +16,7 @@ def test_known_keys_have_names_and_units_and_unknown_ones_are_shown_too() -> Non
         "NewThing": {"InnerValue": [1, 2.5, True, None]},
         "Description": "said elsewhere",
     }
-    rows = {row.label: row.value for row in record_rows(make_run(record=record))}
+    rows = {row.label: row.value for row in record_rows(make_run(record=record), {})}
     assert rows["Inversion times TI"] == "0.05, 0.2, 0.5, 1, 3 s"
     assert rows["Repetition times TR"] == "6, not known, 6, 6, 6 s"
     assert rows["Field strength"] == "3 T"
@@ -28,7 +28,7 @@ def test_known_keys_have_names_and_units_and_unknown_ones_are_shown_too() -> Non
 
 
 def test_magnitude_options_are_left_out_for_other_data() -> None:
-    labels = [row.label for row in record_rows(make_run(record={"DataKind": "real"}))]
+    labels = [row.label for row in record_rows(make_run(record={"DataKind": "real"}), {})]
     assert "Noise of magnitudes" not in labels
 
 
@@ -37,7 +37,7 @@ def test_magnitude_options_are_left_out_for_other_data() -> None:
 )
 @pytest.mark.parametrize("key", ["InversionTimes", "RepetitionTimes", "SearchRange", "EchoTime", "DataKind", "NoiseSD"])
 def test_a_strange_record_is_shown_and_not_fatal(key: str, value: object) -> None:
-    assert all(isinstance(row.value, str) for row in record_rows(make_run(record={key: value})))
+    assert all(isinstance(row.value, str) for row in record_rows(make_run(record={key: value}), {}))
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import pytest
 
 from bids_t1.report.sections.run import describe_run
 from bids_t1.report.voices.methods import write_methods
-from bids_t1.report.voices.readouts import cautions_of
-from bids_t1.report.voices.transmit import METHODS, describe_transmit
+from bids_t1.report.voices.mp2rage import cautions
+from bids_t1.report.voices.transmit import METHODS, describe_transmit, works_of
 from bids_t1.report.words import literature
 from tests.report.pages import page_of, readout_run
 from tests.report.readout_results import MAP, make_readout_run
@@ -48,7 +48,7 @@ def test_each_way_of_measuring_b1_is_named_and_cited(suffix: str, dois: set[str]
     assert section.method == f"Measured with {METHODS[suffix].name}"
     assert {work.doi for work in section.works} == dois
     methods = write_methods(make_result(runs=(run,)))
-    assert METHODS[suffix].name in " ".join(methods.paragraphs)
+    assert str(METHODS[suffix].name) in " ".join(methods.paragraphs)
     assert dois <= {work.doi for work in methods.references}
 
 
@@ -59,7 +59,7 @@ def test_a_map_of_unknown_method_claims_none(method: object) -> None:
     assert section is not None
     assert "does not tell its method" in section.method
     cited = write_methods(make_result(runs=(run,))).references
-    assert not set(cited) & {work for method in METHODS.values() for work in method.works}
+    assert not set(cited) & {work for method in METHODS.values() for work in works_of(method)}
 
 
 def test_without_a_map_there_is_no_section_and_both_maps_are_named_as_missing() -> None:
@@ -115,15 +115,14 @@ def test_extrapolation_is_drawn_on_the_slices_of_the_map_and_counted() -> None:
 @pytest.mark.parametrize(("share", "cautioned"), [(0.0, False), (0.02, False), (0.25, True)])
 def test_much_extrapolation_is_a_caution(share: float, cautioned: bool) -> None:
     run = extrapolated_run(share)
-    assert any("not measured but continued" in caution for caution in cautions_of(run)) == cautioned
+    assert any("not measured but continued" in caution for caution in cautions(run)) == cautioned
     text = " ".join(write_methods(make_result(runs=(run,))).paragraphs)
     assert ("continued from their neighbourhood" in text) == (share > 0)
 
 
 def test_cautions_are_counted_at_the_head_and_lead_to_their_box() -> None:
     reader = page_of(readout_run(transmit=False))
-    cautions = cautions_of(readout_run(transmit=False))
-    assert len(cautions) == 2
+    assert len(cautions(readout_run(transmit=False))) == 2
     assert "no warnings, two cautions." in reader.text
     link = next(a for a in reader.all("a") if (a["href"] or "").endswith("-cautions"))
     boxes = [attributes for _, attributes in reader.tags if f"#{attributes.get('id')}" == link["href"]]
@@ -131,6 +130,6 @@ def test_cautions_are_counted_at_the_head_and_lead_to_their_box() -> None:
 
 
 def test_works_on_b1_have_their_doi() -> None:
-    works = [work for method in METHODS.values() for work in method.works]
+    works = [work for method in METHODS.values() for work in works_of(method)]
     assert len({work.doi for work in works}) == len(works) == 6
     assert literature.LUTTI in works

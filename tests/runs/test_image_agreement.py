@@ -53,7 +53,7 @@ def series_of(measurements: np.ndarray, kind: Kind) -> Series:
     name = BidsName.parse("sub-01_IRT1.nii.gz")
     precision = np.complex64 if kind == "complex" else np.float32
     return Series(
-        acquisition=Acquisition(name, ()),
+        acquisition=Acquisition(name, (), "IRT1"),
         measurements=np.ascontiguousarray(measurements.astype(precision)),
         kind=kind,
         grid=Grid(shape=T1.shape, affine=np.eye(4)),

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bids_t1.bids.transmit.grid import coverage, on_grid
-from bids_t1.bids.transmit.measurement import METHODS, measure, read_map
+from bids_t1.bids.transmit.measurement import measure, read_map
 from bids_t1.bids.transmit.reference_voltage import compare_voltages
 from bids_t1.bids.transmit.smoothing import REACH, SMOOTHING, continued, head_of, smoothed
 from bids_t1.bids.transmit.units import PLAUSIBLE, is_plausible
 from bids_t1.data.acquisition import TransmitField
 from bids_t1.data.errors import InvalidInputError
+from bids_t1.data.sequences import TRANSMIT_METHODS
 from bids_t1.data.sidecar import Sidecar
 from bids_t1.untrusted import read_json
 
@@ -135,7 +136,7 @@ def _at_voltage(measured: MeasuredField, of_map: Sequence[Sidecar], run: Acquisi
     )
 
 
-_ORDER = tuple(METHODS)
+_ORDER = tuple(method.suffix for method in TRANSMIT_METHODS)
 _NAMED, _SAME_SESSION, _NO_SESSION, _INTENDED_ELSEWHERE = range(4)
 
 

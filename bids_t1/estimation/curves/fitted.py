@@ -61,7 +61,9 @@ def measured_signals(series: Series, fitted: NDArray[np.float64], voxels: NDArra
     return np.asarray(measured * np.sign((measured * fitted).sum(0)), dtype=np.float64)
 
 
-def residuals_by_time(model: SignalModel, series: Series, estimate: Estimate) -> tuple[ResidualsByTime, ...]:
+def residuals_by_time(
+    model: SignalModel | SurfaceModel, series: Series, estimate: Estimate
+) -> tuple[ResidualsByTime, ...]:
     """Return what the fit leaves at each inversion time, as medians over voxels of like relaxation time.
 
     Noise leaves nothing there; a second component, a wrong time or an image out of scale do.
@@ -76,7 +78,9 @@ def residuals_by_time(model: SignalModel, series: Series, estimate: Estimate) ->
     )
 
 
-def _medians(model: SignalModel, series: Series, estimate: Estimate, voxels: NDArray[np.integer]) -> ResidualsByTime:
+def _medians(
+    model: SignalModel | SurfaceModel, series: Series, estimate: Estimate, voxels: NDArray[np.integer]
+) -> ResidualsByTime:
     fitted = fitted_signals(model, estimate, voxels)
     relative = (measured_signals(series, fitted, voxels) - fitted) / estimate.amplitude.reshape(-1)[voxels]
     times = estimate.time.reshape(-1)[voxels]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bids_t1.data.result import Example
+    from bids_t1.data.sequences import Axis
     from bids_t1.report.words.literature import ReferenceBand
     from bids_t1.report.words.quantity import Quantity
 
@@ -70,7 +71,7 @@ def draw_histogram(fitted: NDArray[np.floating], quantity: Quantity, bands: Sequ
         return svg(figure)
 
 
-def draw_curves(examples: Sequence[Example], quantity: Quantity) -> str:
+def draw_curves(examples: Sequence[Example], quantity: Quantity, axis: Axis) -> str:
     """Draw the measurements of some voxels, the model through them and what it leaves, as a data URI."""
     shown = examples[:MAX_EXAMPLES]
     n_columns = 3 if len(shown) in {1, 2, 3, 5, 6} else 4
@@ -79,8 +80,8 @@ def draw_curves(examples: Sequence[Example], quantity: Quantity) -> str:
         figure = Figure(figsize=(WIDTH, PANEL_HEIGHT * n_rows))
         for number, example in enumerate(shown):
             upper, lower = _add_panel(figure, divmod(number, n_columns), n_rows, n_columns)
-            _draw_curve(upper, example, quantity)
-            _draw_residuals(lower, example, quantity)
+            _draw_curve(upper, example, quantity, axis)
+            _draw_residuals(lower, example, axis)
         return svg(figure)
 
 
@@ -107,13 +108,13 @@ def _add_panel(figure: Figure, place: tuple[int, int], n_rows: int, n_columns: i
     return upper, lower
 
 
-def _draw_curve(axes: Axes, example: Example, quantity: Quantity) -> None:
+def _draw_curve(axes: Axes, example: Example, quantity: Quantity, axis: Axis) -> None:
     times, values = curve(example)
     axes.axhline(0, color=LINES, linewidth=0.7)
     factor, power = _power_of_ten(np.concatenate([values, example.measured]))
-    axes.plot(times * quantity.per_second, values / factor, color=BLUE, linewidth=1.4)
+    axes.plot(times * axis.per_unit, values / factor, color=BLUE, linewidth=1.4)
     measured = np.divide(example.measured, factor)
-    axes.plot(np.multiply(example.times, quantity.per_second), measured, "o", color=ORANGE, markersize=4)
+    axes.plot(np.multiply(example.times, axis.per_unit), measured, "o", color=ORANGE, markersize=4)
     estimate, sd = quantity.written(example.estimate, unit=False), quantity.written(example.sd)
     axes.set_title(
         f"{quantity.name} = {estimate} ± {sd}\nvoxel {', '.join(map(str, example.voxel))}",
@@ -124,9 +125,9 @@ def _draw_curve(axes: Axes, example: Example, quantity: Quantity) -> None:
     axes.ticklabel_format(axis="y", style="plain", useOffset=False)
 
 
-def _draw_residuals(axes: Axes, example: Example, quantity: Quantity) -> None:
+def _draw_residuals(axes: Axes, example: Example, axis: Axis) -> None:
     """Draw what the model leaves, on its own scale: a pattern here is more than noise."""
-    times = np.multiply(example.times, quantity.per_second)
+    times = np.multiply(example.times, axis.per_unit)
     residuals = np.subtract(example.measured, example.fitted)
     factor, power = _power_of_ten(residuals)
     residuals /= factor
@@ -135,11 +136,11 @@ def _draw_residuals(axes: Axes, example: Example, quantity: Quantity) -> None:
     axes.plot(times, residuals, "o", color=ORANGE, markersize=2.5)
     largest = float(np.max(np.abs(residuals), initial=0.0))
     axes.set(
-        xlabel=f"{quantity.time_axis} [{quantity.unit}]",
+        xlabel=f"{axis.name} [{axis.unit}]",
         ylabel=f"residual{power}",
         ylim=(-1.4 * largest or -1, 1.4 * largest or 1),
     )
-    if quantity.is_logarithmic:
+    if axis.is_logarithmic:
         axes.set_xscale("log")
         ticks = [t for t in TICKS_OF_DECADES if 0.8 * times.min() <= t <= 1.25 * times.max()]
         axes.set_xticks(ticks, labels=[f"{tick:g}" for tick in ticks])
@@ -175,11 +176,11 @@ def curve(example: Example) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return dense, coefficients[0] + coefficients[1] * np.exp(-dense / example.estimate)
 
 
-def describe_curves(examples: Sequence[Example], quantity: Quantity) -> str:
+def describe_curves(examples: Sequence[Example], quantity: Quantity, axis: Axis) -> str:
     """Say what the curves show, for readers who cannot see them."""
     voxels = (
         f"voxel {', '.join(map(str, e.voxel))}: {quantity.name} {quantity.written(e.estimate)}, "
         f"SD {quantity.written(e.sd)}"
         for e in examples[:MAX_EXAMPLES]
     )
-    return f"Measured signals and fitted curves over {quantity.time_axis}. " + "; ".join(voxels)
+    return f"Measured signals and fitted curves over {axis.name}. " + "; ".join(voxels)

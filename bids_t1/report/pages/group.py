@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bids_t1.data.sequences import title_of
 from bids_t1.report.pages.participant import template
 from bids_t1.report.sections.calibration import describe_calibration
 from bids_t1.report.words import wording
+from bids_t1.report.words.quantity import quantity_of
 from bids_t1.storage import write_whole
 
 if TYPE_CHECKING:
@@ -58,11 +60,16 @@ def render_group_page(group: GroupResult, calibration: Calibration | None = None
     return template("group.html.j2").render(
         group=group,
         counts=counts,
-        tables=[(name, _rows([one for one in group.maps if one.sequence == name])) for name in sequences],
+        tables=[(name, _title(name), _rows([one for one in group.maps if one.sequence == name])) for name in sequences],
         others=[one for one in group.participants if one.status != "done"],
         calibration=None if calibration is None else describe_calibration(calibration),
         note=note,
     )
+
+
+def _title(name: str) -> str:
+    """Name a table by what was measured and how."""
+    return f"{quantity_of(name).name}, {wording.within_a_sentence(title_of(name))}"
 
 
 def _rows(maps: Sequence[MapSummary]) -> list[dict[str, object]]:
@@ -87,10 +94,10 @@ def _rows(maps: Sequence[MapSummary]) -> list[dict[str, object]]:
 
 
 def _time(one: MapSummary, seconds: float | None) -> str:
-    """Write a relaxation time: T2* in milliseconds, T1 in seconds."""
+    """Write a relaxation time in the unit of what was measured."""
     if seconds is None:
         return "none"
-    return f"{1000 * seconds:.1f} ms" if one.sequence == "MEGRE" else f"{seconds:.3f} s"
+    return quantity_of(one.sequence).written(seconds)
 
 
 def _far_from_others(medians: np.ndarray) -> np.ndarray:

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bids_t1.data.errors import CannotCreateOutputError
+from bids_t1.data.sequences import title_of
 from bids_t1.report.figures.agreement_plots import SOLID
 from bids_t1.report.figures.overlay import legend
 from bids_t1.report.sections import regions
 from bids_t1.report.sections.comparison import describe_comparison
-from bids_t1.report.sections.run import TITLES, describe_run
+from bids_t1.report.sections.run import describe_run
 from bids_t1.report.sections.tissues import describe_tissues
 from bids_t1.report.sections.viewer import describe_viewer
 from bids_t1.report.voices.methods import write_methods
@@ -107,6 +108,5 @@ def template(name: str) -> Template:
 
 def _methods_of(result: ParticipantResult) -> str:
     """Return the sequences of the runs, for the head of the page."""
-    names = dict.fromkeys(TITLES.get(run.sequence, run.sequence) for run in result.runs)
-    names = dict.fromkeys(name if name.isupper() else name.lower() for name in names)
+    names = dict.fromkeys(wording.within_a_sentence(title_of(run.sequence)) for run in result.runs)
     return f", from {wording.listed(list(names))}" if names else ""

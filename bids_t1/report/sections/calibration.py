@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bids_t1.data.sequences import name_of_readouts
 from bids_t1.data.tissue import Tissue
 from bids_t1.report.figures import colours
 from bids_t1.report.sections import calibration_plots, calibration_tables
@@ -140,7 +141,7 @@ def describe_calibration(calibration: Calibration) -> CalibrationSection:
 def sequence_of(card: CalibrationCard) -> str:
     """Return the name of the sequence that is calibrated: MP3RAGE from three readouts on."""
     times = card.measured_protocol.get("InversionTimes")
-    return "MP3RAGE" if isinstance(times, list | tuple) and len(times) > 2 else "MP2RAGE"  # noqa: PLR2004
+    return name_of_readouts(len(times) if isinstance(times, list | tuple) else 0)
 
 
 def field_of(card: CalibrationCard) -> str:

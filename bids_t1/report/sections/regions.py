@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bids_t1.data.entities import BidsName
+from bids_t1.data.sequences import NAMES, title_of
 from bids_t1.data.tissue import TISSUES, Hemisphere, Tissue
 from bids_t1.report.figures import colours
-from bids_t1.report.voices import readouts
 from bids_t1.report.words import wording
 from bids_t1.report.words.quantity import T1
 
@@ -23,7 +23,6 @@ FEW = 100
 MUCH_NOT_FITTED = 0.1
 """Share of the voxels of a tissue without an estimate from which the page cautions."""
 
-NAMES = {"IRT1": "Inversion recovery", "SIR": "Selective inversion recovery", **readouts.TITLES}
 SIDES = {Hemisphere.LEFT: "left", Hemisphere.RIGHT: "right"}
 HEADLINE = (Tissue.WHITE_MATTER, Tissue.GREY_MATTER, Tissue.SUBCORTICAL_GREY_MATTER)
 NO_NUMBER = "\N{EN DASH}"
@@ -77,7 +76,7 @@ def title_of_map(file: str) -> str:
     sequence = next((known for known in NAMES if desc.startswith(known)), desc)
     calibrated = ", calibrated" if "calibrated" in desc else ""
     others = [f"{key}-{label}" for key, label in name.entities if key not in {"sub", "desc", "space"}]
-    return " \N{MIDDLE DOT} ".join([NAMES.get(sequence, sequence) + calibrated, *others])
+    return " \N{MIDDLE DOT} ".join([title_of(sequence) + calibrated, *others])
 
 
 def maps_of(regions: Iterable[RegionStatistics]) -> list[str]:

@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bids_t1.data import sequences
 from bids_t1.data.estimate import VoxelStatus
 from bids_t1.data.outputs import CALIBRATED, Output, outputs_of
+from bids_t1.data.sequences import sequence_of
 from bids_t1.report.figures import colours, plots
 from bids_t1.report.figures.mosaic import MapFigure, draw_map, draw_marks, draw_status
 from bids_t1.report.figures.orientation import Layout, lay_out
 from bids_t1.report.sections.residuals import residual_table
-from bids_t1.report.voices import calibrated, origins, readouts, transmit
+from bids_t1.report.voices import calibrated, transmit
+from bids_t1.report.voices.by_sequence import voice_of
 from bids_t1.report.words import literature, wording
-from bids_t1.report.words.numbers import Summary, summarise, summarise_posterior, trusted
+from bids_t1.report.words.numbers import Summary, trusted
 from bids_t1.report.words.quantity import T1, Quantity, quantity_of
 from bids_t1.report.words.record import Row, record_rows
 
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 
     from bids_t1.data.result import RunResult
     from bids_t1.report.sections.residuals import ResidualTable
-    from bids_t1.report.voices.readouts import ReadoutSection
+    from bids_t1.report.voices.extras import Extras
     from bids_t1.report.voices.transmit import TransmitSection
     from bids_t1.report.words.literature import ReferenceBand
 
@@ -38,36 +41,6 @@ MAIN, STATUS = "time", "status"
 
 MARKED = ("two_modes", calibrated.OUTSIDE)
 """Masks that are drawn over a map."""
-
-TITLES = {
-    "IRT1": "Inversion recovery",
-    "SIR": "Selective inversion recovery",
-    "MEGRE": "Multi-echo gradient echo",
-    **readouts.TITLES,
-}
-
-OF_INVERSIONS = frozenset({VoxelStatus.POLARITY_UNDECIDED, VoxelStatus.RATIO_AT_BOUND})
-OF_CURVES = OF_INVERSIONS | {VoxelStatus.BELOW_RANGE, VoxelStatus.ABOVE_RANGE}
-OF_POSTERIORS = frozenset(
-    {
-        VoxelStatus.TWO_MODES,
-        VoxelStatus.AT_PRIOR_LIMIT,
-        VoxelStatus.LOW_CONFIDENCE,
-        VoxelStatus.INVERSION_DOUBTFUL,
-    }
-)
-"""Statuses that only fits of inversion-recovery curves, only fits of curves, and only posteriors of MP2RAGE give."""
-
-OF_POOLS = frozenset({VoxelStatus.SHARE_AT_BOUND})
-"""Statuses that only fits of two pools give."""
-
-IMPOSSIBLE = {
-    "IRT1": OF_POSTERIORS | OF_POOLS,
-    "SIR": OF_POSTERIORS,
-    "MEGRE": OF_POSTERIORS | OF_INVERSIONS | OF_POOLS,
-    **dict.fromkeys(readouts.TITLES, OF_CURVES | OF_POOLS),
-}
-"""Statuses that the runs of a sequence cannot have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,8 +94,8 @@ class RunSection:
     residuals: ResidualTable | None
     """What the fit leaves at each inversion time; None where nothing of the kind is on record."""
 
-    readouts: ReadoutSection | None
-    """What only MP2RAGE and MP3RAGE have."""
+    extras: Extras | None
+    """What only this sequence has."""
 
     transmit: TransmitSection | None
     """The transmit field, where a map of it was used."""
@@ -132,7 +105,8 @@ class RunSection:
 
 def describe_run(run: RunResult, number: int) -> RunSection:
     """Draw and describe one run."""
-    of_readouts, quantity = run.sequence in readouts.TITLES, quantity_of(run.sequence)
+    voice, quantity = voice_of(run), quantity_of(run.sequence)
+    axis = sequence_of(run.sequence).axis
     shown = trusted(run)
     layout = lay_out(run.grid, shown, n_slices=N_SLICES)
     few = layout.fewer(N_SLICES_OF_OTHERS)
@@ -145,8 +119,8 @@ def describe_run(run: RunResult, number: int) -> RunSection:
         name=str(run.name),
         quantity=quantity,
         warnings=tuple(map(wording.without_folders, run.warnings)),
-        cautions=readouts.cautions_of(run) if of_readouts else (),
-        summary=summarise_posterior(run) if of_readouts else summarise(run),
+        cautions=voice.cautions(run),
+        summary=voice.summarise(run),
         layout=layout,
         main=drawn.pop(MAIN, None),
         maps=tuple(drawn.values()),
@@ -154,20 +128,20 @@ def describe_run(run: RunResult, number: int) -> RunSection:
         status=draw_status(status, run.maps[STATUS], few, file_of(run, status)) if status else None,
         status_rows=_status_rows(run),
         histogram=_histogram(run, run.maps[MAIN][shown] if MAIN in run.maps else np.empty(0)),
-        curves=plots.draw_curves(run.examples, quantity) if run.examples else "",
-        curves_alt=plots.describe_curves(run.examples, quantity),
+        curves=plots.draw_curves(run.examples, quantity, axis) if axis and run.examples else "",
+        curves_alt=plots.describe_curves(run.examples, quantity, axis) if axis else "",
         residuals=residual_table(run.record),
         n_curves_left_out=max(0, len(run.examples) - plots.MAX_EXAMPLES),
-        readouts=readouts.describe_readouts(run) if of_readouts else None,
-        transmit=transmit.describe_transmit(run, _draw_transmit(run, layout)) if of_readouts else None,
-        record=record_rows(run, origins.SHOWN if of_readouts else frozenset()),
+        extras=voice.extras(run),
+        transmit=transmit.describe_transmit(run, _draw_transmit(run, layout)),
+        record=record_rows(run, voice.MEANINGS, voice.SHOWN),
     )
 
 
 def _draw_maps(run: RunResult, layout: Layout, few: Layout) -> dict[str, MapFigure]:
     """Draw all maps but those with a place of their own, in the order in which they are shown."""
     rows = {row.quantity: row for row in outputs_of(run.sequence)}
-    order = [*dict.fromkeys((MAIN, *readouts.ORDER)), *rows] if run.sequence in readouts.TITLES else rows
+    order = (MAIN, *voice_of(run).ORDER, *rows)
     elsewhere = {STATUS, transmit.MAP, transmit.EXTRAPOLATED}
     return {
         quantity: _draw_marked(run, rows[quantity], few)
@@ -222,14 +196,14 @@ def _is_missing(run: RunResult, quantity: str) -> bool:
 
 
 def _missing(run: RunResult, row: Output) -> str:
-    reason = readouts.why_missing(run, row.quantity)
+    reason = voice_of(run).why_missing(run, row.quantity)
     return f"{row.view.label} ({reason})" if reason else row.view.label
 
 
 def title_of(run: RunResult) -> str:
     """Name a run by its sequence and by what tells it from its neighbours."""
     parts = [f"{key}-{label}" for key, label in run.name.entities if key not in {"sub", "desc"}]
-    return " · ".join([TITLES.get(run.sequence, run.sequence), *parts])
+    return " · ".join([sequences.title_of(run.sequence), *parts])
 
 
 def file_of(run: RunResult, row: Output) -> str:
@@ -240,7 +214,7 @@ def file_of(run: RunResult, row: Output) -> str:
 def _status_rows(run: RunResult) -> tuple[StatusRow, ...]:
     """Return the legend: statuses that occur first, in the order of their codes."""
     total = sum(run.status_counts.values())
-    impossible = IMPOSSIBLE.get(run.sequence, frozenset())
+    impossible = sequence_of(run.sequence).impossible
     counts = {
         status: count
         for status in VoxelStatus

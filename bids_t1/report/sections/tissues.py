@@ -13,8 +13,8 @@ from bids_t1.report.figures.orientation import Layout, lay_out
 from bids_t1.report.figures.overlay import draw_tissues
 from bids_t1.report.sections import tissue_plots
 from bids_t1.report.sections.regions import MapOfRegions, cautions_of, tabulate, title_of_map
-from bids_t1.report.voices import readouts
 from bids_t1.report.words import literature, wording
+from bids_t1.report.words.quantity import T1, quantity_of
 from bids_t1.report.words.record import Row, plain
 
 if TYPE_CHECKING:
@@ -93,11 +93,7 @@ def describe_tissues(result: ParticipantResult) -> TissueSection | None:
 
 def field_strength_of(result: ParticipantResult) -> object:
     """Return the field strength of all T1 maps [T]; None where they differ or it is not known."""
-    found = {
-        run.record.get("MagneticFieldStrength")
-        for run in result.runs
-        if run.sequence in {"IRT1", "SIR", *readouts.TITLES}
-    }
+    found = {run.record.get("MagneticFieldStrength") for run in result.runs if quantity_of(run.sequence) is T1}
     return found.pop() if len(found) == 1 else None
 
 

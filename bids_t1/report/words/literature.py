@@ -263,6 +263,9 @@ _BY_INVERSION_RECOVERY = {
 """At 3 T, 56 data sets of several scanners: doi 10.1002/mrm.30111."""
 
 
+BY_DOI = {work.doi: work for work in (YARNYKH, INSKO, CHUNG, EGGENSCHWILER, JIRU, LUTTI)}
+"""Works that the table of measurements of the transmit field names."""
+
 MEASURED_BY = {
     "10.1007/s10334-008-0104-8": "with MPRAGE in four people",
     "10.1002/mrm.30111": "by inversion recovery in 56 data sets, white matter in the corpus callosum",

@@ -43,22 +43,18 @@ def trusted(run: RunResult) -> NDArray[np.bool_]:
     return counts
 
 
-BENDS = {
-    "IRT1": "motion, partial volume, magnetisation transfer",
-    "SIR": "motion, partial volume, a rate of exchange or a saturation other than assumed",
-    "MEGRE": "differences of the magnetic field across the voxel, motion, partial volume, several pools of water",
-}
-"""What makes the curve another one than that of the model, by sequence."""
+def summarise_fit(run: RunResult, *, bends: str, limit: str = "") -> Summary:
+    """Return the numbers of a run that was fitted curve by curve.
 
-DEPHASING = (
-    " T2* is that of the voxel as it was imaged: where the field changes across it, near the sinuses and the ear "
-    "canals and most along its longest edge, spins lose their common phase, and T2* is shorter than that of the "
-    "tissue. Nothing was corrected for this."
-)
-
-
-def summarise(run: RunResult) -> Summary:
-    """Return the numbers of a run that was fitted curve by curve."""
+    Parameters
+    ----------
+    run
+        Any whose SD comes from the residuals.
+    bends
+        What makes the curve another one than that of the model.
+    limit
+        What the numbers are not, in a sentence of its own.
+    """
     name = quantity_of(run.sequence).name
     factor, degrees = (run.record.get(key) for key in ("IntervalFactor", "DegreesOfFreedom"))
     interval = f"{factor:.2f}" if isinstance(factor, int | float) else ""
@@ -74,9 +70,7 @@ def summarise(run: RunResult) -> Summary:
         f"leave no scatter about the fit. A 95 % interval is {name} ± {interval} SD. It covers the noise, not what the "
         "model leaves out"
     )
-    bends = BENDS.get(run.sequence, BENDS["IRT1"])
     of_interval = f"{of_noise if degrees == 0 else of_scatter}: {bends}." if interval else ""
-    limit = DEPHASING if run.sequence == "MEGRE" else ""
     return Summary(
         numbers=(
             _median_time(run, f"Median {name} of fitted voxels"),

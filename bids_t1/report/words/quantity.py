@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from bids_t1.data.sequences import sequence_of
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -33,11 +35,6 @@ class Quantity:
     """For many and for few voxels, in `unit`."""
 
     tick: float
-    time_axis: str
-    """What its signal is measured against."""
-
-    is_logarithmic: bool
-    """Whether that axis is."""
 
     def written(self, value: float, *, unit: bool = True) -> str:
         """Write a value or its SD [s] in the unit of the quantity."""
@@ -66,8 +63,6 @@ T1 = Quantity(
     histogram_end=5.0,  # free fluid in the head has about 4 to 4.5 s
     bin_widths=(0.025, 0.1),
     tick=0.5,
-    time_axis="inversion time",
-    is_logarithmic=True,
 )
 T2_STAR = Quantity(
     name="T2*",
@@ -78,13 +73,13 @@ T2_STAR = Quantity(
     histogram_end=100.0,
     bin_widths=(1.0, 4.0),
     tick=10.0,
-    time_axis="echo time",
-    is_logarithmic=False,
 )
 QUANTITIES = (T1, T2_STAR)
 """In the order in which the page names them."""
 
+BY_NAME = {quantity.name: quantity for quantity in QUANTITIES}
+
 
 def quantity_of(sequence: str) -> Quantity:
     """Return what a sequence measures."""
-    return T2_STAR if sequence == "MEGRE" else T1
+    return BY_NAME[sequence_of(sequence).quantity]

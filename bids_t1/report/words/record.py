@@ -52,7 +52,6 @@ LABELS = {
 MEANINGS = {
     ("DataKind", "magnitude"): "magnitude",
     ("DataKind", "real"): "real part",
-    ("DataKind", "complex"): "complex: real part after phase correction",
     ("EfficiencyModel", "free"): "free in every voxel",
     ("EfficiencyModel", "learned"): "free in every voxel, with a prior learned from the image",
     ("EfficiencyModel", "ideal"): "ideal: \N{GREEK SMALL LETTER KAPPA} fixed at 2, TR taken as infinite",
@@ -89,9 +88,6 @@ INNER_LABELS = {
 }
 """Names inside of nested values."""
 
-MEANINGS_OF_ECHOES = {"complex": "complex: real part after the phase, linear in time, was taken off"}
-"""What kinds of data mean where they are something else for multi-echo images."""
-
 _OF_THE_SCAN = frozenset({
     "InversionTimes", "RepetitionTimes", "RecoveryTimes", "EchoTimes", "RepetitionTime", "FlipAngle", "EchoTime",
     "MagneticFieldStrength", "Manufacturer",
@@ -108,15 +104,25 @@ class Row:
     value: str
 
 
-def record_rows(run: RunResult, elsewhere: frozenset[str] = frozenset()) -> tuple[Row, ...]:
-    """Return what was found in the data and chosen for the fit, less the keys that are shown elsewhere."""
+def record_rows(run: RunResult, kinds: Mapping[str, str], elsewhere: frozenset[str] = frozenset()) -> tuple[Row, ...]:
+    """Return what was found in the data and chosen for the fit.
+
+    Parameters
+    ----------
+    run
+        With its record.
+    kinds
+        What kinds of data mean for the sequence of the run.
+    elsewhere
+        Keys that are shown elsewhere.
+    """
     shape = " \N{MULTIPLICATION SIGN} ".join(map(str, run.grid.shape))
     sizes = " \N{MULTIPLICATION SIGN} ".join(wording.number(size, 3) for size in run.grid.voxel_sizes)
     known = [key for key in LABELS if key in run.record and key not in elsewhere]
     if run.record.get("DataKind", "magnitude") != "magnitude":
         known = [key for key in known if key != "NoiseHandling"]  # says what was done to magnitudes
     others = [key for key in run.record if key not in LABELS and key not in _SHOWN_ELSEWHERE | elsewhere]
-    rows = [Row(_label(run, key), wording.without_folders(_value_in(run, key))) for key in (*known, *others)]
+    rows = [Row(_label(run, key), wording.without_folders(_value_in(run, key, kinds))) for key in (*known, *others)]
     place = sum(key in _OF_THE_SCAN for key in known)
     return (*rows[:place], Row("Matrix", f"{shape} voxels"), Row("Voxel size", f"{sizes} mm"), *rows[place:])
 
@@ -126,10 +132,10 @@ def _label(run: RunResult, key: str) -> str:
     return f"{label} of {quantity_of(run.sequence).name}" if key == "SearchRange" else label
 
 
-def _value_in(run: RunResult, key: str) -> str:
+def _value_in(run: RunResult, key: str, kinds: Mapping[str, str]) -> str:
     value = run.record[key]
-    if key == "DataKind" and run.sequence == "MEGRE" and str(value) in MEANINGS_OF_ECHOES:
-        return MEANINGS_OF_ECHOES[str(value)]
+    if key == "DataKind" and str(value) in kinds:
+        return kinds[str(value)]
     if key == "SearchRange" and len(limits := times_of(run.record, key)) == 2:  # noqa: PLR2004 -- a range
         quantity = quantity_of(run.sequence)
         lower, upper = (wording.number(limit * quantity.per_second) for limit in limits)

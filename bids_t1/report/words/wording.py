@@ -84,6 +84,11 @@ def spelt_out(key: str) -> str:
     return " ".join([first, *(word if word.isupper() else word.lower() for word in rest)])
 
 
+def within_a_sentence(title: str) -> str:
+    """Write a title in lower case, unless it is an abbreviation."""
+    return title if title.isupper() else title.lower()
+
+
 def typeset(text: str) -> str:
     """Set formulas and ranges with their proper signs, and keep numbers and units on one line."""
     text = text.replace(" - ", " \N{MINUS SIGN} ").replace("(-", "(\N{MINUS SIGN}")

@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING
 
 from bids_t1.report.figures.cycle import Cycle, numbers_of
 from bids_t1.report.voices import transmit
-from bids_t1.report.voices.origins import efficiency, prior_of, voxels_without_map
+from bids_t1.report.voices.origins import efficiency
 from bids_t1.report.words import literature, wording
 
 if TYPE_CHECKING:
     from bids_t1.data.result import RunResult
     from bids_t1.report.words.literature import References
-
-SEQUENCES = frozenset({"MP2RAGE", "MP3RAGE"})
 
 LIKELIHOODS = {
     "complex": "The likelihood was that of the complex images of all readouts with Gaussian noise; the complex "
@@ -33,7 +31,7 @@ LIKELIHOODS = {
 """What was compared with the model, by form of the input."""
 
 
-def paragraphs_of(run: RunResult, references: References) -> tuple[str, ...]:
+def paragraphs(run: RunResult, references: References) -> tuple[str, ...]:
     """Return acquisition, signal model, estimation and uncertainty of a run; empty ones where nothing is known."""
     return (_acquisition(run), _model(run, references), _estimation(run, references), _summaries(run, references))
 
@@ -84,7 +82,9 @@ def _estimation(run: RunResult, references: References) -> str:
     shape = run.record.get("T1Prior")
     prior = f"T1 had a {shape} prior{where}." if isinstance(shape, str) else ""
     likelihood = LIKELIHOODS.get(str(run.record.get("DataKind")), "")
-    return " ".join(filter(None, (likelihood, _noise(run), prior, _inversion(run), _transmit(run, references))))
+    return " ".join(
+        filter(None, (likelihood, _noise(run), prior, _inversion(run), transmit.sentence_on(run, references)))
+    )
 
 
 def _inversion(run: RunResult) -> str:
@@ -101,39 +101,6 @@ def _noise(run: RunResult) -> str:
             return "The noise SD was given." if given else f"The noise SD was taken from the {origin}."
         case _:
             return ""
-
-
-def _transmit(run: RunResult, references: References) -> str:
-    prior, n_without = prior_of(run), voxels_without_map(run)
-    measured = "" if n_without is None else _measured(run, references)
-    if prior is None or n_without == 0:
-        return measured
-    mean, sd, limits = prior
-    within = f", cut off at {limits[0]:g} and {limits[-1]:g}" if limits else ""
-    how = (
-        f"was integrated over a normal prior, {wording.plus_minus(mean, sd)} of nominal{within}"
-        if sd
-        else f"was taken as {mean:g} of nominal"
-    )
-    if measured:
-        return f"{measured} Where the map has no value, B1+ {how}."
-    return f"No map of the transmit field B1+ was used: it {how}."
-
-
-def _measured(run: RunResult, references: References) -> str:
-    """Say how B1+ was measured and where it was continued."""
-    method, extrapolated = transmit.method_of(run), transmit.extrapolated_share(run)
-    text = (
-        f"The transmit field B1+ was measured with {method.name} {references.cite(*method.works)}."
-        if method
-        else "The transmit field B1+ was that of a measured map."
-    )
-    if extrapolated and extrapolated[0]:
-        text += (
-            f" In {wording.percent(*extrapolated)} of the fitted voxels it was not measured but continued from their "
-            "neighbourhood."
-        )
-    return text
 
 
 def _summaries(run: RunResult, references: References) -> str:

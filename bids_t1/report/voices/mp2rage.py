@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bids_t1.data.sequences import name_of_readouts
 from bids_t1.report.figures import readout_plots, signal_curve
 from bids_t1.report.figures.cycle import Cycle
-from bids_t1.report.voices import calibrated, transmit
-from bids_t1.report.voices.origins import Origin, list_origins, prior_of, voxels_without_map
+from bids_t1.report.voices import calibrated, origins, transmit
+from bids_t1.report.voices.extras import Extras
+from bids_t1.report.voices.mp2rage_methods import paragraphs
 from bids_t1.report.words import wording
+from bids_t1.report.words.numbers import summarise_posterior as summarise
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bids_t1.data.result import RunResult, SignalCurve
 
-TITLES = {"MP2RAGE": "MP2RAGE", "MP3RAGE": "MP3RAGE"}
+__all__ = ["MEANINGS", "ORDER", "SHOWN", "cautions", "equations", "extras", "paragraphs", "summarise", "why_missing"]
 
-ORDER = (
+ORDER: tuple[str, ...] = (
     "calibrated", "calibrated_sd", "outside_training", "uni", "robust_uni", "time_sd", "lower", "upper", "two_modes",
     "confidence", "mean", "point", "rate", "amplitude",
 )  # fmt: skip
 """Maps beside T1, those that tell most first."""
 
+SHOWN: frozenset[str] = origins.SHOWN
+MEANINGS: Mapping[str, str] = {}
+
 TYPICAL_T1 = 1.5
 """Grey matter, roughly: for an example of what a wrong B1+ does [s]."""
-
-MUCH_EXTRAPOLATED = 0.05
-"""Share of fitted voxels with extrapolated B1+ from which the page cautions."""
 
 SHORT_T1 = 0.1
 """Shorter than any tissue that a head shows: a curve that is flat below needs no remark [s]."""
@@ -61,83 +65,42 @@ SIGN_LOST = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadoutSection:
-    """What the template shows of such a run beside what every run has."""
-
-    timing: str
-    timing_alt: str
-    curve: str
-    curve_alt: str
-    curve_notes: tuple[str, ...]
-    origins: tuple[Origin, ...]
+def equations(_run: RunResult) -> tuple[str, ...]:
+    """Return that of UNI, which the page explains T1 by."""
+    return ("uni",)
 
 
-def describe_readouts(run: RunResult) -> ReadoutSection:
-    """Draw and describe what is particular to these sequences."""
+def extras(run: RunResult) -> Extras:
+    """Draw and describe what is particular to readouts after one inversion."""
     cycle, curve = Cycle.from_record(run.record), run.curve
-    return ReadoutSection(
+    return Extras(
         timing=readout_plots.draw_cycle(cycle) if cycle else "",
         timing_alt=readout_plots.describe_cycle(cycle) if cycle else "",
         curve=readout_plots.draw_signal_curve(curve) if curve else "",
         curve_alt=readout_plots.describe_signal_curve(curve) if curve else "",
         curve_notes=_curve_notes(run, curve) if curve else (),
-        origins=list_origins(run),
+        origins=origins.list_origins(run),
     )
 
 
 def why_missing(run: RunResult, quantity: str) -> str:
     """Return why a run lacks a map, or nothing where that is not known."""
-    if quantity in {transmit.MAP, transmit.EXTRAPOLATED}:
-        return "no map of B1+ was used" if "TransmitField" not in run.record else ""
+    if quantity in transmit.MAPS:
+        return transmit.why_missing(run)
     return REASONS.get(quantity, {}).get(str(run.record.get("DataKind")), "")
 
 
-def cautions_of(run: RunResult) -> tuple[str, ...]:
+def cautions(run: RunResult) -> tuple[str, ...]:
     """Return what a reader has to know before using the numbers."""
     by_form = {"UNIT1": UNIT1_ALONE, "magnitudes": SIGN_LOST}
     found = (
-        _about_transmit(run),
-        _about_extrapolation(run),
+        transmit.caution_of_unknown(run, _example(run)),
+        transmit.caution_of_extrapolated(run),
         by_form.get(str(run.record.get("DataKind")), ""),
         _about_efficiency(run),
         *calibrated.cautions_of_run(run),
     )
     return tuple(map(wording.typeset, filter(None, found)))
-
-
-def _about_extrapolation(run: RunResult) -> str:
-    found = transmit.extrapolated_share(run)
-    if found is None or found[0] < MUCH_EXTRAPOLATED * found[1]:
-        return ""
-    return (
-        f"In {wording.percent(*found)} of the fitted voxels B1+ was not measured but continued from its neighbourhood: "
-        "there the 95 % interval takes it as exact. A picture below shows where."
-    )
-
-
-def _about_transmit(run: RunResult) -> str:
-    n_without, prior = voxels_without_map(run), prior_of(run)
-    if prior is None or n_without == 0:
-        return ""
-    mean, sd, limits = prior
-    within = f" (from {limits[0]:g} to {limits[-1]:g})" if limits else ""
-    if n_without is None:
-        start = "No map of the transmit field B1+ was used."
-        example = _example(run) if mean == signal_curve.NOMINAL else ""  # the curve is read at nominal B1+
-    else:
-        voxels = "1 voxel" if n_without == 1 else f"{wording.grouped(n_without)} voxels"
-        start, example = f"The map of the transmit field B1+ has no value in {voxels}.", ""
-    if not sd:
-        return (
-            f"{start} It was taken as {mean:g}: T1 is wrong where it is not, and the 95 % interval does not tell. "
-            f"{example}"
-        )
-    there = "" if n_without is None else " there"
-    return (
-        f"{start} T1{there} carries the uncertainty of B1+, which was allowed to be "
-        f"{wording.plus_minus(mean, sd)}{within}: the SD and the 95 % interval include it. {example}"
-    )
 
 
 def _example(run: RunResult) -> str:
@@ -172,6 +135,6 @@ def _curve_notes(run: RunResult, curve: SignalCurve) -> tuple[str, ...]:
             notes.append(STRENGTH_TELLS)
     else:
         notes.append("No two T1 share one S, as far as images can show.")
-    if run.sequence == "MP3RAGE" and kind in ROLES_OF_FIRST_TWO:
+    if run.sequence != name_of_readouts(2) and kind in ROLES_OF_FIRST_TWO:
         notes.append(f"S is that of the first two readouts; {ROLES_OF_FIRST_TWO[kind]}.")
     return tuple(map(wording.typeset, notes))

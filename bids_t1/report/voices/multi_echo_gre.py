@@ -1,23 +1,61 @@
-"""The methods section of multi-echo gradient-echo runs, written from what was really done."""
+"""What the page says of multi-echo gradient echo."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from bids_t1.report.figures.cycle import numbers_of
-from bids_t1.report.voices.fit_methods import noise_of_magnitudes
+from bids_t1.report.voices.fits import noise_of_magnitudes
 from bids_t1.report.words import literature, wording
+from bids_t1.report.words.numbers import summarise_fit
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bids_t1.data.result import RunResult
     from bids_t1.report.words.literature import References
-
-SEQUENCES = frozenset({"MEGRE"})
+    from bids_t1.report.words.numbers import Summary
 
 EQUATION = "S(TE) = M0 exp(-TE/T2*)"
 
+BENDS = "differences of the magnetic field across the voxel, motion, partial volume, several pools of water"
 
-def paragraphs_of(run: RunResult, references: References) -> tuple[str, ...]:
+DEPHASING = (
+    " T2* is that of the voxel as it was imaged: where the field changes across it, near the sinuses and the ear "
+    "canals and most along its longest edge, spins lose their common phase, and T2* is shorter than that of the "
+    "tissue. Nothing was corrected for this."
+)
+
+ORDER: tuple[str, ...] = ()
+SHOWN: frozenset[str] = frozenset()
+MEANINGS: Mapping[str, str] = {"complex": "complex: real part after the phase, linear in time, was taken off"}
+
+
+def equations(_run: RunResult) -> tuple[str, ...]:
+    """Return the signal model that was fitted."""
+    return ("decay",)
+
+
+def cautions(_run: RunResult) -> tuple[str, ...]:
+    """Return nothing: what limits T2* stands below its numbers."""
+    return ()
+
+
+def summarise(run: RunResult) -> Summary:
+    """Return the numbers of a run."""
+    return summarise_fit(run, bends=BENDS, limit=DEPHASING)
+
+
+def why_missing(_run: RunResult, _quantity: str) -> str:
+    """Return nothing: maps that are not there need no reason."""
+    return ""
+
+
+def extras(_run: RunResult) -> None:
+    """Return nothing: curves are shown for every fit."""
+
+
+def paragraphs(run: RunResult, references: References) -> tuple[str, ...]:
     """Return acquisition, signal model and fit, and uncertainty of a run."""
     return (_acquisition(run), _fit(run, references), _uncertainty(run), _limits(references))
 

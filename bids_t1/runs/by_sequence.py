@@ -1,0 +1,39 @@
+"""What makes maps of the runs of each sequence; a test holds it equal to the table of sequences."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from bids_t1.data.sequences import INVERSION_RECOVERY, MP2RAGE, MULTI_ECHO, SELECTIVE_INVERSION_RECOVERY
+from bids_t1.runs import inversion_recovery, mp2rage, multi_echo_gre, selective_inversion_recovery
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from bids_t1.data.acquisition import Acquisition
+    from bids_t1.data.protocol import Protocol
+    from bids_t1.data.result import RunResult
+    from bids_t1.runs.common import Run
+    from bids_t1.settings import Settings
+
+PROCESSES: Mapping[str, Callable[[Run, Settings], RunResult]] = {
+    INVERSION_RECOVERY.name: inversion_recovery.process,
+    SELECTIVE_INVERSION_RECOVERY.name: selective_inversion_recovery.process,
+    MP2RAGE.name: mp2rage.process,
+    MULTI_ECHO.name: multi_echo_gre.process,
+}
+
+
+DECLARED: Mapping[str, Callable[[Acquisition, Protocol], Acquisition | None]] = {
+    INVERSION_RECOVERY.name: selective_inversion_recovery.declared,
+}
+"""What metadata may declare a run of a sequence to be."""
+
+
+def process(run: Run, settings: Settings) -> RunResult:
+    """Estimate the maps of one run with what knows its sequence."""
+    declare = DECLARED.get(run.acquisition.sequence)
+    declared = None if declare is None else declare(run.acquisition, settings.protocol)
+    run = run if declared is None else replace(run, acquisition=declared)
+    return PROCESSES[run.acquisition.sequence](run, settings)
