@@ -18,7 +18,7 @@ from bids_t1_phantom.head.pose import Misalignment, Pose
 from bids_t1_phantom.head.transmit import TransmitOptions
 from bids_t1_phantom.physics.protocols import DEFAULT_INVERSION_TIMES, INVERSION_LEAVES, Protocol
 from bids_t1_phantom.physics.selective_inversion_recovery import TRAIN
-from bids_t1_phantom.sequences.inversion_recovery import Scan, acquire
+from bids_t1_phantom.sequences.inversion_recovery import InversionRecoveryScan, acquire
 from bids_t1_phantom.sequences.mp2rage import (
     ReadoutOptions,
     ReadoutScan,
@@ -40,7 +40,8 @@ from bids_t1_phantom.writers.bids import (
     write_truth_root,
 )
 from bids_t1_phantom.writers.dicom import write_dicom
-from bids_t1_phantom.writers.dicom_series import DicomOptions
+from bids_t1_phantom.writers.habits import DicomOptions
+from bids_t1_phantom.writers.headers import Identity
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
     from bids_t1_phantom.sequences.scan import Image
     from bids_t1_phantom.sequences.transmit_field import TransmitField
 
-    AnyScan = Scan | ReadoutScan | EchoScan | FieldScan
+    AnyScan = InversionRecoveryScan | ReadoutScan | EchoScan | FieldScan
 
 _DICOM_FIELDS = frozenset({("siemens", "tfl"), ("siemens", "afi")})
 """Measurements of the transmit field that are written as scanner files."""
@@ -290,6 +291,7 @@ def _dicom_options(arguments: Namespace, *, only_inversion_recovery: bool) -> Di
         vendor=arguments.vendor,
         enhanced=arguments.enhanced,
         one_series=arguments.one_series,
+        part=arguments.part,
         echo_part=arguments.megre_part,
         echo_series=arguments.echo_series,
         nested=arguments.layout != "flat",
@@ -411,7 +413,7 @@ def _kept(request: Request, scan: AnyScan) -> Iterator[Image]:
 def _write_dicom(request: Request, options: DicomOptions, folder: Path, heads: _Heads, participant: int) -> None:
     """Write the scanner files of one participant."""
     scans = _scans(request, heads, participant)
-    write_dicom(folder, scans, options, participant=f"{participant:02d}", part=request.part, seed=request.seed)
+    write_dicom(folder, scans, options, Identity(participant=f"{participant:02d}", seed=request.seed))
 
 
 def _scans(request: Request, heads: _Heads, participant: int) -> list[AnyScan]:

@@ -44,6 +44,12 @@ class FieldProtocol:
     parts: Parts = field(default_factory=lambda: MAGNITUDE)
     """The BIDS ``part`` label of each file of an image, and the view of it that the file holds."""
 
+    derives_angles: bool = False
+    """Whether scanners keep of the second image the achieved angle that follows from both."""
+
+    called: str = ""
+    """Name of the protocol on a scanner, where it is written as scanner files."""
+
 
 _AFI_ANGLE = 60.0
 _AFI_TIMES = (0.020, 0.100)
@@ -55,6 +61,7 @@ def _actual_flip_angle(t1: NDArray[np.float64], transmit: NDArray[np.float64]) -
 
 ACTUAL_FLIP_ANGLE = FieldProtocol(
     suffix="TB1AFI",
+    called="AFI_B1",
     description="Actual flip-angle imaging, spoiled gradient echo with two alternating repetition times",
     images=tuple(
         Shot(
@@ -116,6 +123,8 @@ def _turbo_flash(t1: NDArray[np.float64], transmit: NDArray[np.float64]) -> NDAr
 
 TURBO_FLASH = FieldProtocol(
     suffix="TB1TFL",
+    called="tfl_b1map",
+    derives_angles=True,
     description="Turbo-FLASH without and with a saturation pulse",
     images=(
         Shot(

@@ -10,7 +10,7 @@ import numpy as np
 from bids_t1_phantom.physics import two_pools
 from bids_t1_phantom.physics.selective_inversion_recovery import selective_inversion_recovery
 from bids_t1_phantom.physics.simulate import inversion_recovery
-from bids_t1_phantom.sequences.scan import PARTS, Images, Shot, receive
+from bids_t1_phantom.sequences.scan import PARTS, Scan, Shot, Timing, receive
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,17 +22,42 @@ if TYPE_CHECKING:
     from bids_t1_phantom.sequences.scan import Image
 
 
+NAME = "IRT1"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scan(Images):
+class InversionRecoveryScan(Scan):
     """Inversion-recovery images of one participant."""
 
     protocol: Protocol
+
+    @property
+    def name(self) -> str:
+        """Inversion recovery."""
+        return NAME
+
+    def timing(self, part: str, index: int) -> Timing:  # noqa: ARG002 -- all parts share it
+        """Return the times of one experiment."""
+        return Timing(
+            measurement=index + 1,
+            inversion_time=self.protocol.inversion_times[index],
+            repetition_time=self.protocol.repetition_times[index],
+            echo_time=self.protocol.echo_time,
+        )
+
+    def called(self, index: int | None) -> str:
+        """Return a name that lies about the inversion time, as when a protocol was copied and not renamed.
+
+        Readers must take the time from its own attribute, never from a name.
+        """
+        times = self.protocol.inversion_times
+        return "T1W_SE_IR" if index is None else f"T1W_SE_IR_TI{round(1000 * times[(index + 1) % len(times)]):04d}"
 
     def kept(self, part: str) -> Iterator[Image]:
         """Yield the files of the parts that `PARTS` names."""
         times = range(len(self.protocol.inversion_times))
         shots = [Shot(entities={"inv": str(at + 1)}, metadata=_acquisition(self.protocol, at)) for at in times]
-        return self.files("IRT1", shots, PARTS[part])
+        return self.files(NAME, shots, PARTS[part])
 
 
 def _acquisition(protocol: Protocol, index: int) -> dict[str, object]:
@@ -53,7 +78,9 @@ def _acquisition(protocol: Protocol, index: int) -> dict[str, object]:
     }
 
 
-def acquire(head: Head, protocol: Protocol, *, seed: int, participant: int = 1, layers: Iterable[Head] = ()) -> Scan:
+def acquire(
+    head: Head, protocol: Protocol, *, seed: int, participant: int = 1, layers: Iterable[Head] = ()
+) -> InversionRecoveryScan:
     """Scan a head: simulate the signal of each voxel, add its phase and complex Gaussian noise.
 
     Magnitude images are then Rician. The noise is white and has the same SD inside and outside the head.
@@ -76,7 +103,7 @@ def acquire(head: Head, protocol: Protocol, *, seed: int, participant: int = 1, 
         images = receive(np.mean(turned, axis=0), np.zeros(head.grid.shape), noise_sd=protocol.noise_sd, rng=rng)
     else:
         images = receive(_signal(head, protocol), head.phase, noise_sd=protocol.noise_sd, rng=rng)
-    return Scan(grid=head.grid, protocol=protocol, images=images, reference_phase=head.phase)
+    return InversionRecoveryScan(grid=head.grid, protocol=protocol, images=images, reference_phase=head.phase)
 
 
 def _signal(head: Head, protocol: Protocol) -> NDArray[np.float64]:

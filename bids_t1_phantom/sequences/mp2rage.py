@@ -15,10 +15,10 @@ from bids_t1_phantom.physics.protocols import INVERSION_LEAVES, WHITE_MATTER_M0
 from bids_t1_phantom.physics.simulate import rapid_gradient_echo_trains
 from bids_t1_phantom.physics.trains import MP2RAGE, MP3RAGE, MULTI_ECHO_MP2RAGE, ReadoutProtocol
 from bids_t1_phantom.sequences.multi_echo_gre import refuse_echo_times
-from bids_t1_phantom.sequences.scan import COMPLEX, MAGNITUDE, POLAR, Image, Images, Shot, receive
+from bids_t1_phantom.sequences.scan import COMPLEX, MAGNITUDE, POLAR, Image, Images, Scan, Shot, Timing, receive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -174,12 +174,39 @@ def store_uni(uni: NDArray[np.float64], scale: str) -> NDArray[np.generic]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReadoutScan(Images):
+class ReadoutScan(Scan):
     """Images of one run, array (readout, x, y, z): of each readout the first echo."""
 
     sequence: ReadoutSequence
     later_echoes: Images | None = None
     """The other echoes of the second readout, array (echo, x, y, z), where it has several."""
+
+    @property
+    def name(self) -> str:
+        """MP2RAGE or MP3RAGE."""
+        return self.sequence.name
+
+    def timing(self, part: str, index: int) -> Timing:
+        """Return the times of one readout; images that are derived have no inversion time."""
+        protocol = self.sequence.protocol
+        return Timing(
+            inversion_time=None if part in _DERIVED else protocol.inversion_times[index],
+            repetition_time=protocol.spacings[index],
+            cycle_time=protocol.cycle_time,
+            echo_time=protocol.echo_time,
+            flip_angle=protocol.flip_angles[index],
+            magnetic_field_strength=protocol.magnetic_field_strength,
+            acquisition_type="3D",
+        )
+
+    def called(self, index: int | None) -> str:  # noqa: ARG002 -- one name for all readouts
+        """Return the name of the protocol."""
+        return self.sequence.protocol_name
+
+    def volumes(self, part: str) -> NDArray[np.generic]:
+        """Return one part of all readouts, or what is derived from the first two."""
+        derive = _DERIVED.get(part)
+        return self.part(part) if derive is None else derive(self)[None]
 
     def kept(self, options: ReadoutOptions) -> Iterator[Image]:
         """Yield the files of the form that is asked for."""
@@ -241,6 +268,12 @@ class ReadoutScan(Images):
         table = first * second / (first**2 + second**2)
         falling = slice(int(np.argmax(table)), int(np.argmin(table)) + 1)
         return np.asarray(np.interp(-self.uni(), -table[falling], t1[falling]))
+
+
+_DERIVED: Mapping[str, Callable[[ReadoutScan], NDArray[np.float64]]] = MappingProxyType(
+    {"uni": ReadoutScan.uni, "denoised": ReadoutScan.denoised_uni, "t1": ReadoutScan.vendor_t1}
+)
+"""Images that scanners make of the first two readouts."""
 
 
 def acquire_readouts(head: Head, sequence: ReadoutSequence, *, seed: int, participant: int = 1) -> ReadoutScan:

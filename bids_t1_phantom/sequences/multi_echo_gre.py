@@ -13,7 +13,7 @@ from bids_t1_phantom.head.anatomy import Tissue
 from bids_t1_phantom.head.head import T1
 from bids_t1_phantom.physics.gradient_echo import echoes, spoiled_pulses
 from bids_t1_phantom.physics.protocols import WHITE_MATTER_M0
-from bids_t1_phantom.sequences.scan import PARTS, Images, Shot, receive
+from bids_t1_phantom.sequences.scan import PARTS, Scan, Shot, Timing, receive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from bids_t1_phantom.head.head import Head
     from bids_t1_phantom.sequences.scan import Image
+
+NAME = "MEGRE"
 
 DEFAULT_ECHO_TIMES = (0.004, 0.008, 0.012, 0.016, 0.020, 0.024)
 """Six echoes, evenly spaced [s]."""
@@ -112,16 +114,37 @@ def refuse_echo_times(echo_times: tuple[float, ...]) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EchoScan(Images):
+class EchoScan(Scan):
     """Images of one run, array (echo, x, y, z)."""
 
     protocol: EchoProtocol
+
+    @property
+    def name(self) -> str:
+        """Multi-echo gradient echo."""
+        return NAME
+
+    def timing(self, part: str, index: int) -> Timing:  # noqa: ARG002 -- all parts share it
+        """Return the times of one echo."""
+        protocol = self.protocol
+        return Timing(
+            repetition_time=protocol.repetition_time,
+            echo_time=protocol.echo_times[index],
+            echo_number=index + 1,
+            flip_angle=protocol.flip_angle,
+            magnetic_field_strength=protocol.magnetic_field_strength,
+            acquisition_type="3D",
+        )
+
+    def called(self, index: int | None) -> str:  # noqa: ARG002 -- one name for all echoes
+        """Return the name of the protocol."""
+        return "gre_me_T2star"
 
     def kept(self, part: str) -> Iterator[Image]:
         """Yield the files of the parts that `PARTS` names."""
         echoes_of = range(len(self.protocol.echo_times))
         shots = [Shot(entities={"echo": str(at + 1)}, metadata=_acquisition(self.protocol, at)) for at in echoes_of]
-        return self.files("MEGRE", shots, PARTS[part])
+        return self.files(NAME, shots, PARTS[part])
 
 
 def _acquisition(protocol: EchoProtocol, index: int) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -36,6 +37,38 @@ class Shot:
     """What its name has besides the participant and the part."""
 
     metadata: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """What scanners say of one image, all parts of which share it."""
+
+    repetition_time: float
+    """[s]"""
+
+    echo_time: float
+    """[s]"""
+
+    inversion_time: float | None = None
+    """[s]; None of images that have none."""
+
+    cycle_time: float | None = None
+    """From inversion to inversion, where that is not the repetition time [s]."""
+
+    measurement: int = 1
+    """Which experiment, from 1."""
+
+    echo_number: int = 1
+    """From 1."""
+
+    flip_angle: float = 90.0
+    """[degree]"""
+
+    magnetic_field_strength: float = 3.0
+    """[T]"""
+
+    acquisition_type: str = "2D"
+    """2D or 3D."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +128,33 @@ class Images:
             case _:
                 raise InvalidInputError(f"part {name!r}; expected mag, phase, real, imag or signed.")
         return values.astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan(Images, ABC):
+    """Images of one participant and one sequence, and what a scanner knows of them."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Of the sequence: IRT1, MP2RAGE and the like, or the BIDS suffix of a measurement of B1+."""
+
+    @property
+    def n_images(self) -> int:
+        """How many images there are of each part that is not derived."""
+        return len(self.images)
+
+    @abstractmethod
+    def timing(self, part: str, index: int) -> Timing:
+        """Return what a header says of one image."""
+
+    @abstractmethod
+    def called(self, index: int | None) -> str:
+        """Return what an operator called the measurement of an image, or of all of them."""
+
+    def volumes(self, part: str) -> NDArray[np.generic]:
+        """Return what a scanner stores of one part, array (image, x, y, z)."""
+        return self.part(part)
 
 
 def receive(

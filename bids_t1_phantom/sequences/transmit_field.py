@@ -13,7 +13,7 @@ from bids_t1_phantom.head.anatomy import Tissue
 from bids_t1_phantom.head.head import Grid
 from bids_t1_phantom.physics.protocols import WHITE_MATTER_M0
 from bids_t1_phantom.sequences.field_protocols import MAGNETIC_FIELD_STRENGTH, PROTOCOLS, FieldProtocol
-from bids_t1_phantom.sequences.scan import Image, Images, Shot, receive
+from bids_t1_phantom.sequences.scan import Image, Scan, Shot, Timing, receive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -102,10 +102,42 @@ class FieldOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FieldScan(Images):
+class FieldScan(Scan):
     """Images of one measurement, array (image, x, y, z)."""
 
     protocol: FieldProtocol
+
+    @property
+    def name(self) -> str:
+        """The suffix of the measurement in BIDS."""
+        return self.protocol.suffix
+
+    @property
+    def n_images(self) -> int:
+        """Of turbo-FLASH the scanner keeps the first image, and a map of angles."""
+        return 1 if self.protocol.derives_angles else len(self.images)
+
+    def timing(self, part: str, index: int) -> Timing:
+        """Return the times of one image; those of a pair are told apart by the number of the echo."""
+        metadata = self.protocol.images[1 if part == "angle" else index].metadata
+        first = self.protocol.images[0].metadata
+        is_pair = "RepetitionTimeExcitation" in first
+        return Timing(
+            repetition_time=_number(first, "RepetitionTimeExcitation" if is_pair else "RepetitionTime"),
+            echo_time=_number(first, "EchoTime"),
+            echo_number=index + 1 if is_pair else 1,
+            flip_angle=_number(metadata, "FlipAngle"),
+            magnetic_field_strength=MAGNETIC_FIELD_STRENGTH,
+            acquisition_type="3D" if is_pair else "2D",
+        )
+
+    def called(self, index: int | None) -> str:  # noqa: ARG002 -- one name for all images
+        """Return the name of the measurement on a scanner."""
+        return self.protocol.called
+
+    def volumes(self, part: str) -> NDArray[np.generic]:
+        """Return one part, or the angles of the saturation pulse."""
+        return self.saturation_angles()[None] if part == "angle" else self.part(part)
 
     def kept(self) -> Iterator[Image]:
         """Yield the files: the images, but of turbo-FLASH what the scanner makes of the second one."""
@@ -119,7 +151,7 @@ class FieldScan(Images):
         shots = [replace(image, metadata={**scanner, **image.metadata}) for image in self.protocol.images]
         first, *others = self.files(self.protocol.suffix, shots, self.protocol.parts, datatype="fmap")
         yield first
-        if self.protocol.suffix == "TB1TFL":
+        if self.protocol.derives_angles:
             yield replace(others[0], values=self.saturation_angles())
         else:
             yield from others
@@ -211,3 +243,8 @@ def measure_map(head: Head, options: FieldOptions, field: TransmitField) -> Imag
     metadata = {"Modality": "MR", "Units": unit.name, "Description": unit.description, **angle}
     shot = Shot(entities={}, metadata=metadata)
     return Image(suffix="TB1map", shot=shot, values=values.astype(np.float32), grid=grid, datatype="fmap")
+
+
+def _number(metadata: Mapping[str, object], key: str) -> float:
+    value = metadata[key]
+    return value if isinstance(value, float) else float("nan")

@@ -12,7 +12,7 @@ from bids_t1_phantom.writers.vendors import COMPONENTS, LARGEST_DOUBLE, LETTERS
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
 
-    from bids_t1_phantom.writers.vendors import Frame, Vendor
+    from bids_t1_phantom.writers.vendors import Frame, Habit
 
 _PARTS = ("mag", "phase", "real", "signed", "imag")
 
@@ -20,7 +20,7 @@ _PARTS = ("mag", "phase", "real", "signed", "imag")
 def add_functional_groups(  # noqa: PLR0913
     dataset: FileDataset,
     frames: tuple[Frame, ...],
-    vendor: Vendor,
+    habit: Habit,
     *,
     orientation: list[float],
     spacing: tuple[float, float],
@@ -34,7 +34,7 @@ def add_functional_groups(  # noqa: PLR0913
         The file, pixels included.
     frames : tuple of Frame
         In the order of the pixels.
-    vendor : Vendor
+    habit : Habit
         Whose private attributes to add.
     orientation : list of float
         Row and column cosines, as in (0020,0037).
@@ -58,7 +58,7 @@ def add_functional_groups(  # noqa: PLR0913
     dataset.NumberOfFrames = len(frames)
     _add_dimensions(dataset, dimension_uid)
     dataset.SharedFunctionalGroupsSequence = [_shared(frames[0], orientation, spacing)]
-    dataset.PerFrameFunctionalGroupsSequence = [_frame(frame, vendor) for frame in frames]
+    dataset.PerFrameFunctionalGroupsSequence = [_frame(frame, habit) for frame in frames]
 
 
 def _add_dimensions(dataset: FileDataset, uid: str) -> None:
@@ -97,23 +97,23 @@ def _shared(frame: Frame, orientation: list[float], spacing: tuple[float, float]
     return shared
 
 
-def _frame(frame: Frame, vendor: Vendor) -> Dataset:
+def _frame(frame: Frame, habit: Habit) -> Dataset:
     item = Dataset()
     item.FrameContentSequence = [
         _item(
             StackID="1",
             InStackPositionNumber=frame.slice_number,
-            TemporalPositionIndex=frame.measurement,
-            DimensionIndexValues=[1, frame.slice_number, frame.measurement, _PARTS.index(frame.part) + 1],
+            TemporalPositionIndex=frame.timing.measurement,
+            DimensionIndexValues=[1, frame.slice_number, frame.timing.measurement, _PARTS.index(frame.part) + 1],
         )
     ]
     item.PlanePositionSequence = [_item(ImagePositionPatient=[f"{value:.9g}" for value in frame.position])]
-    item.MREchoSequence = [_item(EffectiveEchoTime=frame.echo_time * 1000)]
+    item.MREchoSequence = [_item(EffectiveEchoTime=frame.timing.echo_time * 1000)]
     item.MRTimingAndRelatedParametersSequence = [
-        _item(RepetitionTime=f"{frame.repetition_time * 1000:.9g}", FlipAngle="90", EchoTrainLength=1)
+        _item(RepetitionTime=f"{frame.timing.repetition_time * 1000:.9g}", FlipAngle="90", EchoTrainLength=1)
     ]
-    filler = [LARGEST_DOUBLE] if vendor.manufacturer.startswith("Philips") else []
-    times = [] if frame.inversion_time is None else [frame.inversion_time * 1000]
+    filler = [LARGEST_DOUBLE] if habit.vendor.manufacturer.startswith("Philips") else []
+    times = [] if frame.timing.inversion_time is None else [frame.timing.inversion_time * 1000]
     item.MRModifierSequence = [_item(InversionRecovery="YES", InversionTimes=[*times, *filler])]
     item.MRImageFrameTypeSequence = [
         _item(
@@ -129,7 +129,7 @@ def _frame(frame: Frame, vendor: Vendor) -> Dataset:
     item.PixelValueTransformationSequence = [
         _item(RescaleIntercept=f"{frame.stored.intercept:.9g}", RescaleSlope=f"{slope:.9g}", RescaleType="US")
     ]
-    vendor.stamp_frame(item, frame)
+    habit.vendor.stamp_frame(item, frame, habit)
     return item
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
     from bids_t1_phantom.head.head import Grid
-    from bids_t1_phantom.writers.vendors import Frame, Vendor
+    from bids_t1_phantom.writers.vendors import Frame, Habit
 
 PATIENT_NAME = "PHANTOM^PRIVACY"
 """An obviously fictitious name, so that a test can search outputs for it."""
@@ -75,17 +75,18 @@ def stamp_examination(dataset: Dataset, identity: Identity) -> None:
         setattr(dataset, name, _STUDY_DATE)
 
 
-def stamp_equipment(dataset: Dataset, vendor: Vendor, frame: Frame, *, enhanced: bool) -> None:
+def stamp_equipment(dataset: Dataset, habit: Habit, frame: Frame, *, enhanced: bool) -> None:
     """Write the scanner and its version."""
     dataset.Modality = "MR"
+    vendor = habit.vendor
     dataset.Manufacturer = vendor.manufacturer
     dataset.ManufacturerModelName = vendor.model
     dataset.DeviceSerialNumber = "12345"
-    dataset.SoftwareVersions = vendor.enhanced_software if enhanced else vendor.software
-    dataset.MagneticFieldStrength = decimal(frame.magnetic_field_strength)
+    dataset.SoftwareVersions = vendor.enhanced_software if enhanced else habit.software or vendor.software
+    dataset.MagneticFieldStrength = decimal(frame.timing.magnetic_field_strength)
     dataset.BodyPartExamined = "HEAD"
     dataset.PatientPosition = "HFS"
-    dataset.MRAcquisitionType = frame.acquisition_type
+    dataset.MRAcquisitionType = frame.timing.acquisition_type
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,10 +104,10 @@ def stamp_series(dataset: Dataset, name: SeriesName, *, uid: UID, instance: int,
     dataset.SeriesNumber = name.number
     dataset.SeriesDescription = name.description
     dataset.ProtocolName = name.protocol
-    dataset.AcquisitionNumber = frame.measurement
+    dataset.AcquisitionNumber = frame.timing.measurement
     dataset.InstanceNumber = instance
     dataset.StudyTime = "080000"
-    dataset.AcquisitionTime = _clock(frame.measurement)
+    dataset.AcquisitionTime = _clock(frame.timing.measurement)
     dataset.ContentTime = dataset.AcquisitionTime
     dataset.SeriesTime = dataset.AcquisitionTime
 
@@ -131,18 +132,18 @@ def stamp_pixels(dataset: Dataset, frames: tuple[Frame, ...]) -> None:
     dataset.PixelData = b"".join(frame.pixels.astype(kind).tobytes() for frame in frames)
 
 
-def stamp_classic(dataset: Dataset, frame: Frame, vendor: Vendor, grid: Grid) -> None:
+def stamp_classic(dataset: Dataset, frame: Frame, habit: Habit, grid: Grid) -> None:
     """Write timing and geometry of a single-frame image, and what the vendor adds."""
-    if frame.inversion_time is not None:
-        dataset.InversionTime = decimal(frame.inversion_time * 1000)
-    dataset.RepetitionTime = decimal(frame.repetition_time * 1000)
-    dataset.EchoTime = decimal(frame.echo_time * 1000)
-    dataset.FlipAngle = decimal(frame.flip_angle)
+    if frame.timing.inversion_time is not None:
+        dataset.InversionTime = decimal(frame.timing.inversion_time * 1000)
+    dataset.RepetitionTime = decimal(frame.timing.repetition_time * 1000)
+    dataset.EchoTime = decimal(frame.timing.echo_time * 1000)
+    dataset.FlipAngle = decimal(frame.timing.flip_angle)
     dataset.EchoTrainLength = 1
-    dataset.EchoNumbers = frame.echo_number
+    dataset.EchoNumbers = frame.timing.echo_number
     dataset.NumberOfAverages = "1"
     dataset.ImagedNucleus = "1H"
-    dataset.ImagingFrequency = decimal(_FREQUENCY * frame.magnetic_field_strength)
+    dataset.ImagingFrequency = decimal(_FREQUENCY * frame.timing.magnetic_field_strength)
     dataset.PixelBandwidth = "240"
     dataset.AcquisitionMatrix = [0, *frame.pixels.shape, 0]
     dataset.InPlanePhaseEncodingDirection = "ROW"
@@ -157,7 +158,11 @@ def stamp_classic(dataset: Dataset, frame: Frame, vendor: Vendor, grid: Grid) ->
     if frame.stored.slope is not None:
         dataset.RescaleSlope = decimal(frame.stored.slope)
         dataset.RescaleIntercept = decimal(frame.stored.intercept)
-    vendor.stamp(dataset, frame)
+    dataset.ScanningSequence = habit.scanning_sequence
+    dataset.SequenceVariant = habit.variant
+    if habit.options is not None:
+        dataset.ScanOptions = habit.options
+    habit.vendor.stamp(dataset, frame, habit)
 
 
 def spacing(grid: Grid) -> tuple[float, float]:

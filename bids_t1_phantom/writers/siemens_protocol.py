@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bids_t1_phantom.sequences.mp2rage import ReadoutSequence
+    from bids_t1_phantom.sequences.mp2rage import ReadoutScan
+    from bids_t1_phantom.sequences.transmit_field import FieldScan
 
 _PARTIAL_FOURIER = {0.5: 0x1, 0.625: 0x2, 0.75: 0x4, 0.875: 0x8, 1.0: 0x10}
 _OFF = 0x10
@@ -27,13 +28,13 @@ def series_header(protocol: str) -> bytes:
     return b"SV10\4\3\2\1" + struct.pack("<2I", 1, 77) + element + item
 
 
-def protocol_text(sequence: ReadoutSequence) -> str:
+def trains_protocol(scan: ReadoutScan) -> str:
     """Return the protocol of gradient-echo trains after one inversion."""
-    protocol = sequence.protocol
+    protocol = scan.sequence.protocol
     partial_fourier = _PARTIAL_FOURIER[protocol.slice_partial_fourier]
     values: dict[str, object] = {
         "tSequenceFileName": '""%SiemensSeq%\\tfl""',
-        "tProtocolName": f'""{sequence.protocol_name}""',
+        "tProtocolName": f'""{scan.sequence.protocol_name}""',
         "alTR[0]": round(protocol.cycle_time * 1e6),
         **{f"alTI[{index}]": round(time * 1e6) for index, time in enumerate(protocol.inversion_times)},
         "alTE[0]": round(protocol.echo_time * 1e6),
@@ -49,6 +50,17 @@ def protocol_text(sequence: ReadoutSequence) -> str:
         "sFastImaging.lEchoTrainDuration": 700,
     }
     return as_text(values)
+
+
+def saturation_map(scan: FieldScan) -> str:
+    """Return the protocol of a map of turbo-FLASH."""
+    return as_text({"tSequenceFileName": f'""%SiemensSeq%\\{scan.protocol.called}""', "tProtocolName": '""B1map""'})
+
+
+def alternating_times(scan: FieldScan) -> str:
+    """Return the protocol of actual flip-angle imaging: its repetition times."""
+    times = (image.metadata["RepetitionTimeExcitation"] for image in scan.protocol.images)
+    return as_text({f"alTR[{index}]": round(time * 1e6) for index, time in enumerate(times) if isinstance(time, float)})
 
 
 def as_text(values: Mapping[str, object]) -> str:

@@ -15,7 +15,7 @@ from bids_t1_phantom.cli import main
 from bids_t1_phantom.head.anatomy import Atlas
 from bids_t1_phantom.head.head import HeadOptions, make_head
 from bids_t1_phantom.physics.protocols import Protocol
-from bids_t1_phantom.sequences.inversion_recovery import Scan, acquire
+from bids_t1_phantom.sequences.inversion_recovery import InversionRecoveryScan, acquire
 
 TIMES = (0.1, 0.5, 2.0)
 OPTIONS = HeadOptions(resolution=8.0, slices=4)
@@ -24,7 +24,7 @@ DCM2NIIX = Path(sys.executable).with_name("dcm2niix")
 
 
 @pytest.fixture(scope="module")
-def scan(atlas: Atlas) -> Scan:
+def scan(atlas: Atlas) -> InversionRecoveryScan:
     return acquire(make_head(atlas, OPTIONS, seed=0), Protocol.build(TIMES), seed=0)
 
 
@@ -54,7 +54,9 @@ RADIANS = {"SIEMENS": np.pi / 4096, "PHILIPS": 1.0, "GE": 0.001}
 
 @pytest.mark.parametrize("part", ["mag", "real", "complex", "polar"])
 @pytest.mark.parametrize("vendor", ["siemens", "philips", "ge"])
-def test_classic_files_convert_to_the_simulated_images(tmp_path: Path, scan: Scan, vendor: str, part: str) -> None:
+def test_classic_files_convert_to_the_simulated_images(
+    tmp_path: Path, scan: InversionRecoveryScan, vendor: str, part: str
+) -> None:
     folder = _make(tmp_path / "out", "--layout", "flat", "--vendor", vendor, "--part", part)
     converted = _convert(folder, tmp_path / "nifti")
     n_parts = {"mag": 1, "real": 1, "polar": 2, "complex": 4 if vendor == "ge" else 2}[part]
@@ -75,7 +77,9 @@ def test_classic_files_convert_to_the_simulated_images(tmp_path: Path, scan: Sca
 
 
 @pytest.mark.parametrize("vendor", ["siemens", "philips"])
-def test_enhanced_files_convert_to_the_simulated_images(tmp_path: Path, scan: Scan, vendor: str) -> None:
+def test_enhanced_files_convert_to_the_simulated_images(
+    tmp_path: Path, scan: InversionRecoveryScan, vendor: str
+) -> None:
     folder = _make(tmp_path / "out", "--vendor", vendor, "--enhanced")
     files = sorted(folder.rglob("*.dcm"))
     assert len(files) == len(TIMES)
@@ -97,7 +101,9 @@ def test_enhanced_files_say_the_inversion_time_of_each_frame(tmp_path: Path) -> 
     assert times == [1000 * time for time in TIMES for _ in range(4)]
 
 
-def test_philips_raw_integers_need_the_private_scale_of_their_own_time(tmp_path: Path, scan: Scan) -> None:
+def test_philips_raw_integers_need_the_private_scale_of_their_own_time(
+    tmp_path: Path, scan: InversionRecoveryScan
+) -> None:
     folder = _make(tmp_path / "out", "--layout", "flat", "--vendor", "philips", "--one-series")
     headers = [pydicom.dcmread(path) for path in sorted(folder.iterdir())]
     assert len({image.SeriesInstanceUID for image in headers}) == 1
