@@ -76,6 +76,11 @@ class Fork:
         if self._pid == 0:
             _become(arguments, said)
 
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the command and all its processes."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._pid, number)
+
     def poll(self) -> Ran | None:
         """Return what came of it, or None while it runs; end what hangs or eats memory."""
         pid, status, usage = os.wait4(self._pid, os.WNOHANG)

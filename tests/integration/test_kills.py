@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -16,7 +17,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.command import betrayed, leftovers, listing, participant, phantom, secrets_of
+from bids_t1.phantom.__main__ import main as make_phantom
+from tests.command import betrayed, leftovers, listing, participant, phantom, secrets_of, whole
 from tests.small_bids import write_readouts, write_root, write_run
 
 if TYPE_CHECKING:
@@ -73,4 +75,58 @@ def test_a_killed_command_leaves_nothing_that_the_same_command_does_not_mend(tmp
         assert listing(out_dir) == expected
         shutil.rmtree(out_dir)
     sys.stdout.write(f"{kind}: {n_killed} of {KILLS} killed within {duration:.1f} s\n")
+    assert n_killed
+
+
+TRAINING = """
+import sys
+from dataclasses import replace
+import bids_t1.learning
+from bids_t1.cli import main
+from bids_t1.data.calibration import SMALL
+
+few = {"width": 1 / 16, "tile": 8, "batch": 2, "steps": 20, "epochs": 3, "patience": 3, "validation_examples": 4}
+bids_t1.learning.PRESETS = {"small": replace(SMALL, **few)}
+sys.exit(main(sys.argv[1:]))
+"""
+"""The command with a calibration that learns next to nothing, in seconds."""
+
+
+def train(data: Path, out_dir: Path, seconds: float) -> int:
+    """Train with the results of two participants, and kill that after some seconds; return the exit code."""
+    words = [sys.executable, "-c", TRAINING, str(data), str(out_dir), "group", "--device", "cpu"]
+    with subprocess.Popen(words, stderr=subprocess.DEVNULL, start_new_session=True) as process:
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+    return process.returncode
+
+
+def learned(out_dir: Path) -> tuple[str, bytes]:
+    """Return the checksum of the model, and the scores."""
+    card = json.loads((out_dir / "calibration" / "model.json").read_text(encoding="utf-8"))
+    return card["checksum"], (out_dir / "group_calibration.tsv").read_bytes()
+
+
+def test_a_killed_training_goes_on_to_the_same_model_and_scores(tmp_path: Path) -> None:
+    data, before = tmp_path / "data", tmp_path / "before"
+    heads = ("--resolution", "4", "--slices", "14", "--bias", "mt", "--participants", "2")
+    assert make_phantom([str(data), *heads, "--sequences", "IRT1,MP2RAGE"]) == 0
+    assert whole(data, before).code == 0
+    finished = tmp_path / "finished"
+    shutil.copytree(before, finished)
+    began = time.monotonic()
+    assert train(data, finished, 3600) == 0
+    duration = time.monotonic() - began
+    moments, n_killed = random.Random("training"), 0  # noqa: S311 - no secret
+    for number in range(KILLS):
+        out_dir = tmp_path / str(number)
+        shutil.copytree(before, out_dir)
+        n_killed += train(data, out_dir, duration * moments.uniform(0.1, 1.0)) == -signal.SIGKILL
+        assert train(data, out_dir, 3600) == 0
+        assert leftovers(out_dir) == []
+        assert learned(out_dir) == learned(finished)
+        shutil.rmtree(out_dir)
+    sys.stdout.write(f"training: {n_killed} of {KILLS} killed within {duration:.1f} s\n")
     assert n_killed
