@@ -19,6 +19,7 @@ from bids_t1.data.errors import (
     ignored,
     stop,
     stop_if_asked,
+    without_stopping,
 )
 from bids_t1.data.options import GROUPS
 from bids_t1.data.sidecar import plain
@@ -106,16 +107,24 @@ def _run(settings: Settings) -> int:
 
     _require_places(settings)
     work = find_work(settings)
-    if not settings.running.reports_only:
-        _make(settings.out_dir, settings.work_dir, settings.out_dir / "logs")
-        describe_output(settings)
+    try:
+        if not settings.running.reports_only:
+            _make(settings.out_dir, settings.work_dir, settings.out_dir / "logs")
+            describe_output(settings)
+        _sweep(settings)
+        outcomes = process_all(work, settings)
+    finally:
+        with without_stopping():
+            _tidy(settings)
+    return _summarise(outcomes, settings)
+
+
+def _tidy(settings: Settings) -> None:
+    """Remove what nothing needs any more, however it ended: a process of ours may have been killed."""
     _sweep(settings)
-    outcomes = process_all(work, settings)
-    _sweep(settings)  # a process of ours may have been killed
     if settings.work_dir.parent == settings.out_dir:
         with suppress(OSError):  # not empty: something is being worked on there
             settings.work_dir.rmdir()
-    return _summarise(outcomes, settings)
 
 
 def _require_places(settings: Settings) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.command import listing, participant, phantom, run
+from tests.command import leftovers, listing, participant, phantom, run
 from tests.small_bids import change_json, write_root, write_run
 from tests.validator import errors
 
@@ -188,3 +188,11 @@ def test_group_brings_participants_together(tmp_path: Path) -> None:
 def test_group_with_one_participant_is_fine_and_with_none_is_no_input(done: tuple[Path, Path], tmp_path: Path) -> None:
     assert run(*done, "group").code == 0
     assert run(done[0], tmp_path / "empty", "group").code == 66
+
+
+def test_a_stopped_command_leaves_no_folder_that_it_worked_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bids_dir, out_dir = tmp_path / "bids", tmp_path / "out"
+    write_run(write_root(bids_dir))
+    monkeypatch.setattr("bids_t1.cohort.process_all", lambda *_: signal.raise_signal(signal.SIGINT))
+    assert participant(bids_dir, out_dir).code == 130
+    assert leftovers(out_dir) == []
