@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bids_t1.phantom.__main__ import main as make_phantom
+from bids_t1_phantom.cli import main as make_phantom
 from tests.command import betrayed, leftovers, listing, participant, phantom, secrets_of, whole
 from tests.small_bids import write_readouts, write_root, write_run
 
