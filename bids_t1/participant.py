@@ -28,6 +28,7 @@ from bids_t1.dicom.convert import convert
 from bids_t1.dicom.writing.record import Conversion
 from bids_t1.places import require_raw
 from bids_t1.report.pages.participant import write_page
+from bids_t1.report.sections.quality import qualities_of
 from bids_t1.runs.by_sequence import process
 from bids_t1.runs.common import Run, versions
 from bids_t1.spaces import Related, relate
@@ -322,6 +323,7 @@ def _stage_session(
             for run in related.runs:
                 write.write_run(stage / folder, run, notes)
             _write_related(stage / folder, related, related.runs[0].name)
+            write.write_quality(stage / folder, related.runs[0].name, qualities_of(related))
         outputs = resume.checksums(stage, stage / folder) if related.runs else before
         told = [settings.without_paths(str(failure)) for failure in failures]
         log = {**_log(session, related, told, notes), **command, "outputs": outputs}
@@ -373,6 +375,7 @@ def _log(session: _Session, related: Related, failures: Sequence[str], notes: Se
         "failures": list(failures),
         "warnings": list(notes),
         "series": [] if conversion is None else [asdict(series) for series in conversion.series],
+        "quality": {one.name: one.to_json() for one in qualities_of(related)},
         "versions": versions(),
     }
 

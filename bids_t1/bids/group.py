@@ -11,6 +11,7 @@ from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.result import GroupResult, MapSummary, ParticipantSummary
 from bids_t1.data.sequences import NAMES, sequence_of
 from bids_t1.data.sidecar import Sidecar, brief
+from bids_t1.data.tissue import Hemisphere, Tissue
 from bids_t1.storage import as_json, as_tsv, write_whole
 from bids_t1.untrusted import read_json
 
@@ -31,6 +32,9 @@ MAPS = {
     "quartile_3": "75 % quantile over these voxels [s].",
     "median_sd": "Median of the standard deviation of a single voxel [s].",
     "warnings": "Number of warnings; the page of the participant has them.",
+    "verdict": "Whether the scan is good, doubtful or bad, by the numbers in desc-quality_metrics.json.",
+    "white_matter": "Median T1 of white matter [s].",
+    "grey_matter": "Median T1 of cortical grey matter [s].",
 }
 """Columns of group_maps.tsv."""
 
@@ -61,7 +65,7 @@ def read_group(out_dir: Path, participants: Iterable[str]) -> GroupResult:
 def _summary(participant: str, logs: Sequence[Mapping[str, Any]]) -> tuple[ParticipantSummary, list[MapSummary]]:
     """Return what a participant's logs say; raise one of `DAMAGED_LOG` where they lack something."""
     failures = tuple(str(failure) for log in logs for failure in log["failures"])
-    found = [_map(participant, run) for log in logs for run in log["runs"]]
+    found = [_map(participant, run, log) for log in logs for run in log["runs"]]
     summary = ParticipantSummary(
         participant=participant,
         status="not processed" if not logs else "with failures" if failures else "done",
@@ -91,7 +95,7 @@ def participants_with_logs(out_dir: Path) -> set[str]:
     return {name.removeprefix("sub-") for name in names}
 
 
-def _map(participant: str, run: Mapping[str, Any]) -> MapSummary:
+def _map(participant: str, run: Mapping[str, Any], log: Mapping[str, Any]) -> MapSummary:
     summary = Sidecar("summary", run["summary"])
     quartiles = summary.numbers("Quartiles")
     name = BidsName.parse(run["name"])
@@ -105,7 +109,17 @@ def _map(participant: str, run: Mapping[str, Any]) -> MapSummary:
         quartiles=None if quartiles is None else (quartiles[0], quartiles[1], quartiles[2]),
         median_sd=summary.number("MedianSD"),
         n_warnings=len(run["warnings"]),
+        verdict=log.get("quality", {}).get(str(name), {}).get("Verdict"),
+        white_matter=_median_of(Tissue.WHITE_MATTER, str(name), log),
+        grey_matter=_median_of(Tissue.GREY_MATTER, str(name), log),
     )
+
+
+def _median_of(tissue: Tissue, name: str, log: Mapping[str, Any]) -> float | None:
+    """Return the median of a tissue in a map, both sides and borders included [s]."""
+    wanted = {"map": name, "tissue": tissue, "hemisphere": Hemisphere.NEITHER, "eroded": False}
+    rows = [row for row in log.get("regions", ()) if all(row.get(key) == value for key, value in wanted.items())]
+    return Sidecar("regions", rows[0]).number("median") if rows else None
 
 
 def write_tables(out_dir: Path, group: GroupResult) -> None:
@@ -120,6 +134,9 @@ def write_tables(out_dir: Path, group: GroupResult) -> None:
             *(one.quartiles or (None,) * 3),
             one.median_sd,
             one.n_warnings,
+            one.verdict,
+            one.white_matter,
+            one.grey_matter,
         )
         for one in group.maps
     ]

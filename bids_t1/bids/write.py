@@ -10,19 +10,20 @@ import nibabel as nib
 import numpy as np
 
 from bids_t1 import __version__
+from bids_t1.data.entities import BidsName
 from bids_t1.data.estimate import VoxelStatus
 from bids_t1.data.outputs import CALIBRATED, OUTPUTS, outputs_of
 from bids_t1.data.tissue import TISSUES
 from bids_t1.storage import BIDS_VERSION, as_json, write_whole, writing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from bids_t1.data.entities import BidsName
     from bids_t1.data.grid import Grid
     from bids_t1.data.outputs import Output
     from bids_t1.data.result import RunResult
+    from bids_t1.quality import RunQuality
 
 TABLES = ("tissue", "agreement")
 """What desc- is of the tables of regions; BIDS has no name for them."""
@@ -78,6 +79,7 @@ def describe_ignored(out_dir: Path) -> None:
         "group_*",
         "calibration",
         "*_xfm.*",
+        "*_metrics.json",
         *(f"*_desc-{desc}_T1map.*" for desc in TABLES),
         *sorted({f"*_{row.suffix}.*" for row in OUTPUTS if not row.in_bids}),
     ]
@@ -102,6 +104,18 @@ def write_run(folder: Path, run: RunResult, notes: Sequence[str] = ()) -> None:
             target = write_map(folder, (run.name, row), run.maps[row.quantity], run.grid, record)
             if row.suffix == "dseg":
                 (target / str(output_name(run.name, row, ".tsv"))).write_text(_status_table(), encoding="utf-8")
+
+
+def write_quality(folder: Path, name: BidsName, qualities: Iterable[RunQuality]) -> None:
+    """Write whether the scans are good, by the file names of their maps, below the folder of a session."""
+    (folder / "anat").mkdir(exist_ok=True)
+    described = {
+        "Description": "Numbers that tell whether a scan is good, and the verdict on each; by map.",
+        **{quality.name: quality.to_json() for quality in qualities},
+    }
+    ends = {key: name.get(key) for key in ("sub", "ses")}
+    target = BidsName.build(ends | {"desc": "quality"}, "metrics", ".json")
+    (folder / "anat" / str(target)).write_text(as_json(described), encoding="utf-8")
 
 
 def with_warnings(record: Mapping[str, object], warnings: Sequence[str]) -> dict[str, object]:

@@ -210,6 +210,12 @@ class MapSummary:
     """[s]."""
 
     n_warnings: int
+    verdict: str | None = None
+    """Whether the scan is good; None where an earlier version did not say."""
+
+    white_matter: float | None = None
+    grey_matter: float | None = None
+    """Median T1 of white and of cortical grey matter [s]; None where they were not told apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -84,6 +84,12 @@ class MapFigure:
     alt: str
     legend: tuple[LegendEntry, ...] = ()
 
+    def few(self, n_tiles: int) -> MapFigure:
+        """Return the figure with some of its slices, from the middle half of them."""
+        last = len(self.tiles) - 1
+        chosen = dict.fromkeys(round(last * (0.3 + 0.4 * tile / max(1, n_tiles - 1))) for tile in range(n_tiles))
+        return replace(self, tiles=tuple(self.tiles[tile] for tile in chosen))
+
 
 def draw_map(output: Output, values: NDArray[np.floating], layout: Layout, file: str) -> MapFigure:
     """Draw a map in the colours of its row in the outputs table."""

@@ -87,6 +87,9 @@ def _rows(maps: Sequence[MapSummary]) -> list[dict[str, object]]:
             else f"{_time(one, one.quartiles[0])} to {_time(one, one.quartiles[2])}",
             "sd": _time(one, one.median_sd),
             "warnings": one.n_warnings,
+            "verdict": one.verdict or "not judged",
+            "white": _time(one, one.white_matter),
+            "grey": _time(one, one.grey_matter),
             "far": bool(is_far),
         }
         for one, is_far in zip(maps, far, strict=True)

@@ -19,6 +19,7 @@ from bids_t1.report.figures.agreement_plots import SOLID
 from bids_t1.report.figures.overlay import legend
 from bids_t1.report.sections import regions
 from bids_t1.report.sections.comparison import describe_comparison
+from bids_t1.report.sections.quality import describe_quality
 from bids_t1.report.sections.run import describe_run
 from bids_t1.report.sections.tissues import describe_tissues
 from bids_t1.report.sections.viewer import describe_viewer
@@ -72,6 +73,7 @@ def render_page(result: ParticipantResult) -> str:
         result=result,
         sessions=[session for session in sessions if session is not None],
         runs=sections,
+        quality=describe_quality(result, sections),
         tissues=tissues,
         viewer=describe_viewer(result),
         comparisons=comparisons,

@@ -1,0 +1,332 @@
+"""Whether a scan is good: numbers of a run, each with a stated threshold, a verdict, and what to do.
+
+They rate the data and their fit, not the program: a run without failure may be of a head that moved.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from bids_t1.data.estimate import VoxelStatus
+from bids_t1.data.tissue import Hemisphere, Tissue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from bids_t1.data.result import Comparison, RunResult
+    from bids_t1.data.tissue import RegionStatistics
+
+
+class Verdict(IntEnum):
+    """How good a number is; the larger the worse."""
+
+    GOOD = 0
+    DOUBTFUL = 1
+    BAD = 2
+
+    @property
+    def word(self) -> str:
+        """In one word for page and table."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """One number that says something about the data."""
+
+    key: str
+    """Its name in tables, lower case with underscores as MRIQC's."""
+
+    title: str
+    value: float
+    unit: str
+    good: float
+    """Up to which value, or from which on, it is good."""
+
+    doubtful: float
+    """The same for doubtful; beyond, it is bad."""
+
+    advice: str
+    """What to do where it is not good."""
+
+    @property
+    def more_is_better(self) -> bool:
+        """Which way the thresholds go."""
+        return self.good > self.doubtful
+
+    @property
+    def verdict(self) -> Verdict:
+        """Where the value lies among the thresholds."""
+        sign = -1 if self.more_is_better else 1
+        if not math.isfinite(self.value):
+            return Verdict.BAD
+        if sign * self.value <= sign * self.good:
+            return Verdict.GOOD
+        return Verdict.DOUBTFUL if sign * self.value <= sign * self.doubtful else Verdict.BAD
+
+    @property
+    def threshold(self) -> str:
+        """What would be good, in words."""
+        return f"good {'from' if self.more_is_better else 'up to'} {self.good:g}{self.unit and ' ' + self.unit}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunQuality:
+    """The verdict on one run."""
+
+    name: str
+    """File name of its map of the relaxation time."""
+
+    measures: tuple[Measure, ...] = field(default=())
+    has_tissues: bool = True
+    """Whether a brain was looked for and found; tissue values of phantoms are not judged."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of its measures."""
+        return max((measure.verdict for measure in self.measures), default=Verdict.GOOD)
+
+    def to_json(self) -> dict[str, object]:
+        """Return names, values and verdicts."""
+        return {
+            "Verdict": self.verdict.word,
+            "Tissues": self.has_tissues,
+            **{measure.key: round(measure.value, 5) for measure in self.measures if math.isfinite(measure.value)},
+            "Verdicts": {measure.key: measure.verdict.word for measure in self.measures},
+        }
+
+
+class Found(Protocol):
+    """What was made of one participant or session."""
+
+    @property
+    def runs(self) -> tuple[RunResult, ...]:
+        """Maps of every run."""
+        ...
+
+    @property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """Runs beside their reference."""
+        ...
+
+    @property
+    def regions(self) -> tuple[RegionStatistics, ...]:
+        """T1 in the tissues."""
+        ...
+
+
+def assess(found: Found, white_matter: Mapping[str, tuple[float, float]]) -> tuple[RunQuality, ...]:
+    """Judge every run of a participant.
+
+    Parameters
+    ----------
+    found
+        Runs, and what is known of them together.
+    white_matter
+        By file name of a run's map, mean and SD between people of published T1 in white matter [s]; absent where
+        nothing is published for its field.
+    """
+    measured = {one.map for one in found.regions}
+    return tuple(
+        RunQuality(
+            name=str(run.name),
+            measures=tuple(_measures(run, found, white_matter.get(str(run.name)))),
+            has_tissues=str(run.name) in measured,
+        )
+        for run in found.runs
+    )
+
+
+def _measures(run: RunResult, found: Found, band: tuple[float, float] | None) -> Iterator[Measure]:
+    yield from _of_noise(run)
+    yield from _of_images(run)
+    yield from _of_status(run)
+    yield from _of_transmit(run)
+    yield from _of_registration(run, found)
+    yield from _of_white_matter(run, found, band)
+
+
+def _of_noise(run: RunResult) -> Iterator[Measure]:
+    """How wide the noise makes a voxel's value."""
+    time, sd = run.maps.get("time"), run.maps.get("time_sd")
+    if time is None or sd is None:
+        return
+    with np.errstate(invalid="ignore", divide="ignore"):
+        relative = 100 * sd / time
+    relative = relative[np.isfinite(relative)]
+    if relative.size:
+        yield Measure(
+            key="relative_sd_median",
+            title="SD of a voxel, over its value",
+            value=float(np.median(relative)),
+            unit="%",
+            good=6,
+            doubtful=12,
+            advice="The images are noisy: trust means of regions rather than voxels, or scan with larger voxels.",
+        )
+
+
+def _of_images(run: RunResult) -> Iterator[Measure]:
+    """Tell what the model leaves, and how images lie to each other."""
+    noise = run.record.get("NoiseSD")
+    if isinstance(noise, dict) and _number(noise.get("Background")) and _number(noise.get("Residual")):
+        yield Measure(
+            key="residual_over_noise",
+            title="Misfit, over the noise of the background",
+            value=float(noise["Residual"]) / float(noise["Background"]),
+            unit="",
+            good=1.5,
+            doubtful=2.5,
+            advice="The curve does not go through the images: look for motion between them, wrong times, or ghosts.",
+        )
+    agreement = run.record.get("ImageAgreement")
+    if isinstance(agreement, dict):
+        yield Measure(
+            key="image_suspected",
+            title="Images that do not go with the others",
+            value=float(len(agreement["Of"])) if isinstance(agreement.get("Of"), list) else 0.0,
+            unit="",
+            good=0,
+            doubtful=1,
+            advice="The warnings name the image and the likely cause.",
+        )
+    motion = run.record.get("MotionBetweenImages")
+    if isinstance(motion, dict) and _number(motion.get("Largest")):
+        yield Measure(
+            key="motion_max",
+            title="Motion between images, at most",
+            value=float(motion["Largest"]),
+            unit="mm",
+            good=0.5,
+            doubtful=2,
+            advice="The head moved between images. They were registered to each other; look at the cortex, and repeat "
+            "the scan where it matters.",
+        )
+
+
+def _of_status(run: RunResult) -> Iterator[Measure]:
+    """How many voxels have no value, or two."""
+    coverage = run.record.get("Coverage")
+    if isinstance(coverage, dict) and _number(coverage.get("VoxelsWithSignal")):
+        lost = coverage.get("WithoutEstimate")
+        without = sum(lost.values()) if isinstance(lost, dict) else 0
+        yield Measure(
+            key="not_fitted",
+            title="Voxels with signal but without a value",
+            value=100 * without / max(1.0, float(coverage["VoxelsWithSignal"])),
+            unit="%",
+            good=5,
+            doubtful=10,
+            advice="See which voxels and why in the map of the status.",
+        )
+    estimates = sum(run.status_counts.get(status.name, 0) for status in VoxelStatus if status.has_estimate)
+    for status, key, title, good, doubtful, advice in _SHARES:
+        if count := run.status_counts.get(status.name, 0):
+            yield Measure(
+                key=key,
+                title=title,
+                value=100 * count / max(1, estimates),
+                unit="%",
+                good=good,
+                doubtful=doubtful,
+                advice=advice,
+            )
+
+
+_SHARES = (
+    (
+        VoxelStatus.POLARITY_UNDECIDED,
+        "sign_undecided",
+        "Voxels with two choices of sign",
+        30.0,
+        42.0,
+        "Magnitudes have lost signs that the fit could not restore: few or badly placed inversion times, or motion.",
+    ),
+    (
+        VoxelStatus.TWO_MODES,
+        "two_modes",
+        "Voxels that two values explain",
+        5.0,
+        20.0,
+        "Two T1 fit the data there: scan B1+, or more readouts.",
+    ),
+    (
+        VoxelStatus.LOW_CONFIDENCE,
+        "low_confidence",
+        "Voxels no likelier than noise",
+        5.0,
+        20.0,
+        "The images contradict the model there: check timing, phase and B1+.",
+    ),
+    (
+        VoxelStatus.INVERSION_DOUBTFUL,
+        "inversion_doubtful",
+        "Voxels with too weak a B1+ to invert",
+        1.0,
+        10.0,
+        "The pulse does not invert there: leave these voxels out.",
+    ),
+)
+
+
+def _of_transmit(run: RunResult) -> Iterator[Measure]:
+    """How far the transmit field is from nominal."""
+    transmit, time = run.maps.get("transmit"), run.maps.get("time")
+    if transmit is None or time is None:
+        return
+    values = transmit[np.isfinite(transmit) & np.isfinite(time)]
+    if values.size:
+        yield Measure(
+            key="b1_off_nominal",
+            title="B1+ off nominal, in 9 of 10 voxels at most",
+            value=100 * float(np.quantile(np.abs(values - 1), 0.9)),
+            unit="%",
+            good=35,
+            doubtful=55,
+            advice="Check the unit of the map of B1+ and the reference voltage; T1 is less sure far from nominal.",
+        )
+
+
+def _of_registration(run: RunResult, found: Found) -> Iterator[Measure]:
+    """Whether it lies on its reference."""
+    for one in found.comparisons:
+        if one.moving == str(run.name):
+            yield Measure(
+                key="registration_refused",
+                title="Registration to inversion recovery",
+                value=float(bool(one.alignment.reasons)),
+                unit="",
+                good=0,
+                doubtful=0.5,
+                advice="It was not believed: the section on the comparison tells why. Are both of the same person?",
+            )
+
+
+def _of_white_matter(run: RunResult, found: Found, band: tuple[float, float] | None) -> Iterator[Measure]:
+    """How far T1 of white matter is from what is published."""
+    rows: Sequence[float] = [
+        one.median
+        for one in found.regions
+        if (one.map, one.tissue, one.hemisphere, one.eroded)
+        == (str(run.name), Tissue.WHITE_MATTER, Hemisphere.NEITHER, False)
+        and one.median is not None
+    ]
+    if band is not None and rows:
+        yield Measure(
+            key="white_matter_off_published",
+            title="White matter off published T1",
+            value=100 * abs(rows[0] / band[0] - 1),
+            unit="%",
+            good=20,
+            doubtful=35,
+            advice="Check inversion times, field strength and B1+; T1 differs between sequences by up to a fifth.",
+        )
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0
