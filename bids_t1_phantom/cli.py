@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-_SEQUENCES = ("IRT1", "MP2RAGE", "MP3RAGE", "MEGRE")
-
 
 def build_parser() -> argparse.ArgumentParser:
     """Declare the arguments, their defaults and their help."""
@@ -31,7 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_protocol(parser.add_argument_group("how it is scanned"))
     _add_readouts(parser.add_argument_group("MP2RAGE and MP3RAGE"))
     _add_field(parser.add_argument_group("transmit field B1+"))
-    _add_echoes(parser.add_argument_group("MEGRE"))
+    _add_echoes(parser.add_argument_group("multi-echo gradient echo (MEGRE)"))
     _add_format(parser.add_argument_group("how it is written"))
     return parser
 
@@ -124,7 +122,7 @@ def _add_protocol(group: argparse._ArgumentGroup) -> None:
         "--sequences",
         nargs="+",
         type=_sequences,
-        default=[["IRT1"]],
+        default=[],
         metavar="NAME",
         help="sequences to simulate, separated by spaces or commas: IRT1, inversion recovery with several inversion "
         "times (default); MP2RAGE, two gradient-echo trains after one inversion, at 3 T; MP3RAGE, three, at 7 T; "
@@ -182,10 +180,12 @@ def _add_protocol(group: argparse._ArgumentGroup) -> None:
 
 def _sequences(words: str) -> list[str]:
     """Read one word of --sequences, which may be a list with commas."""
+    from bids_t1_phantom.sequences.table import SEQUENCES  # noqa: PLC0415 -- --help must stay quick
+
     names = [word for word in words.split(",") if word]
-    unknown = [name for name in names if name not in _SEQUENCES]
+    unknown = [name for name in names if name not in SEQUENCES]
     if unknown or not names:
-        raise ArgumentTypeError(f"{words!r}; expected {', '.join(_SEQUENCES)}")
+        raise ArgumentTypeError(f"{words!r}; expected {', '.join(SEQUENCES)}")
     return names
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -16,19 +15,9 @@ from bids_t1_phantom.head.anatomy import load_atlas
 from bids_t1_phantom.head.head import HeadOptions, field_of, make_head, sub_slices
 from bids_t1_phantom.head.pose import Misalignment, Pose
 from bids_t1_phantom.head.transmit import TransmitOptions
-from bids_t1_phantom.physics.protocols import DEFAULT_INVERSION_TIMES, INVERSION_LEAVES, Protocol
-from bids_t1_phantom.physics.selective_inversion_recovery import TRAIN
-from bids_t1_phantom.sequences.inversion_recovery import InversionRecoveryScan, acquire
-from bids_t1_phantom.sequences.mp2rage import (
-    ReadoutOptions,
-    ReadoutScan,
-    acquire_readouts,
-    default_sequence,
-    protocol_name,
-    protocol_text,
-)
-from bids_t1_phantom.sequences.multi_echo_gre import DEFAULT_ECHO_TIMES, EchoProtocol, EchoScan, acquire_echoes
-from bids_t1_phantom.sequences.transmit_field import UNITS, FieldOptions, FieldScan, acquire_field, measure_map
+from bids_t1_phantom.sequences.mp2rage import refuse_echoes
+from bids_t1_phantom.sequences.table import SEQUENCES
+from bids_t1_phantom.sequences.transmit_field import UNITS, FieldOptions, acquire_field, measure_map
 from bids_t1_phantom.writers.bids import (
     Readme,
     TruthOptions,
@@ -45,18 +34,15 @@ from bids_t1_phantom.writers.headers import Identity
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Iterator
 
     import numpy as np
     from numpy.typing import NDArray
 
     from bids_t1_phantom.head.anatomy import Atlas
     from bids_t1_phantom.head.head import Head
-    from bids_t1_phantom.sequences.mp2rage import ReadoutSequence
-    from bids_t1_phantom.sequences.scan import Image
+    from bids_t1_phantom.sequences.scan import Scan, Sequence
     from bids_t1_phantom.sequences.transmit_field import TransmitField
 
-    AnyScan = InversionRecoveryScan | ReadoutScan | EchoScan | FieldScan
 
 _DICOM_FIELDS = frozenset({("siemens", "tfl"), ("siemens", "afi")})
 """Measurements of the transmit field that are written as scanner files."""
@@ -70,8 +56,8 @@ class Request:
     """Everything that determines a dataset."""
 
     out_dir: Path
-    protocol: Protocol | None
-    """Of inversion recovery; None where it is not scanned."""
+    sequences: tuple[Sequence, ...]
+    """In the order in which they are scanned."""
 
     head: HeadOptions
     """As it lies in inversion recovery."""
@@ -82,22 +68,11 @@ class Request:
     misalignment: Misalignment = dataclasses.field(default_factory=Misalignment)
     """How far the head may move before the other images."""
 
-    readouts: tuple[ReadoutSequence, ...] = ()
-    """MP2RAGE and MP3RAGE, where they are scanned."""
-
-    readout_options: ReadoutOptions = dataclasses.field(default_factory=ReadoutOptions)
-    echoes: EchoProtocol | None = None
-    """Of the multi-echo gradient echo; None where it is not scanned."""
-
-    echo_part: str = "mag"
-    """Key of `scan.PARTS`."""
-
     field: FieldOptions = dataclasses.field(default_factory=FieldOptions)
     """How the transmit field is measured."""
 
     participants: int = 1
     seed: int = 0
-    part: str = "mag"
     dicom: DicomOptions | None = None
     """How DICOM files are written; None for BIDS."""
 
@@ -126,8 +101,9 @@ class Request:
     def from_arguments(cls, arguments: Namespace) -> Request:
         """Turn the command line into a request; raise UsageError for what cannot be."""
         mean, sd = arguments.efficiency
-        sequences = [name for group in arguments.sequences for name in group]
-        readouts = _readouts(arguments, sequences)
+        refuse_echoes(arguments)
+        asked = [name for group in arguments.sequences for name in group] or [next(iter(SEQUENCES))]
+        sequences = tuple(make(arguments) for name, make in SEQUENCES.items() if name in asked)
         head = HeadOptions(
             resolution=arguments.resolution,
             slices=arguments.slices,
@@ -138,56 +114,48 @@ class Request:
         )
         return cls(
             out_dir=arguments.out_dir.absolute(),
-            protocol=_inversion_recovery(arguments) if "IRT1" in sequences else None,
+            sequences=sequences,
             head=head,
             slab=_slab(arguments, head),
             misalignment=Misalignment(degrees=arguments.misalignment[0], millimetres=arguments.misalignment[1]),
-            readouts=readouts,
-            echoes=EchoProtocol.build(tuple(arguments.echo_times or DEFAULT_ECHO_TIMES), arguments.megre_snr)
-            if "MEGRE" in sequences
-            else None,
-            echo_part=arguments.megre_part,
-            readout_options=ReadoutOptions(form=arguments.mp2rage_form, uni_scale=arguments.uni_scale),
-            field=_field(arguments, scanned=bool(readouts)),
+            field=_field(arguments, scanned=any(sequence.needs_field for sequence in sequences)),
             participants=arguments.participants,
             seed=arguments.seed,
-            part=arguments.part,
-            dicom=_dicom_options(arguments, only_inversion_recovery=sequences == ["IRT1"]),
+            dicom=_dicom_options(
+                arguments, only_inversion_recovery=all(sequence.space is None for sequence in sequences)
+            ),
             layout=arguments.layout,
         )
 
     @property
-    def sequences(self) -> tuple[str, ...]:
-        """Names of what is scanned."""
-        return (
-            *(("IRT1",) if self.protocol is not None else ()),
-            *(sequence.name for sequence in self.readouts),
-            *(("MEGRE",) if self.echoes is not None else ()),
-        )
+    def inversion_recovery(self) -> bool:
+        """Whether there are images in the space that has no name."""
+        return any(sequence.space is None for sequence in self.sequences)
 
     @property
     def space(self) -> str | None:
         """Name of the space of all that is not inversion recovery; None where there is one space only."""
-        others = "MP2RAGE" if self.readouts else "MEGRE" if self.echoes is not None else None
         apart = self.slab is not None or self.misalignment != Misalignment()
-        return others if apart and self.protocol is not None else None
+        return self.space_of_others if apart and self.inversion_recovery else None
+
+    @property
+    def space_of_others(self) -> str | None:
+        """The same, wherever the head lies; None where nothing else is scanned."""
+        return next((sequence.space for sequence in self.sequences if sequence.space is not None), None)
 
     def pose(self, participant: int) -> Pose:
         """Return how one participant's head lies in MP2RAGE, MP3RAGE and MEGRE."""
         return Pose.draw(self.misalignment, seed=self.seed, participant=participant)
 
-    @property
-    def decays(self) -> bool:
-        """Whether something that is scanned depends on T2*."""
-        return self.echoes is not None or any(sequence.protocol.later_echo_times for sequence in self.readouts)
-
     def readme(self, truth: str) -> Readme:
         """Return what a README says, with the place of the truth in the reader's words."""
+        files = (sequence.protocol_file for sequence in self.sequences)
         return Readme(
             truth=truth,
-            sequences=self.sequences,
-            protocols=tuple(protocol_name(sequence) for sequence in self.readouts),
-            has_echoes=self.decays,
+            sequences=tuple(sequence.name for sequence in self.sequences),
+            only_inversion_recovery=self.space_of_others is None,
+            protocols=tuple(file[0] for file in files if file is not None),
+            has_echoes=any(sequence.decays for sequence in self.sequences),
             has_pools=self.head.bound_pool,
             space=self.space,
         )
@@ -195,20 +163,15 @@ class Request:
     def truth_options(self) -> TruthOptions:
         """Return which maps the truth holds."""
         noise: dict[str, object] = {}
-        if self.protocol is not None:
-            noise |= noise_fields(self.protocol.noise_sd, self.protocol.snr)
-        for sequence in self.readouts:
-            snr = 1 / sequence.noise if sequence.noise else math.inf
-            noise |= noise_fields(sequence.noise_sd, snr, prefix=sequence.name if len(self.sequences) > 1 else "")
-        if self.echoes is not None:
-            prefix = "MEGRE" if len(self.sequences) > 1 else ""
-            noise |= noise_fields(self.echoes.noise_sd, self.echoes.snr, prefix=prefix)
+        for sequence in self.sequences:
+            prefix = sequence.name if len(self.sequences) > 1 and sequence.space is not None else ""
+            noise |= noise_fields(sequence.noise_sd, sequence.snr, prefix=prefix)
         return TruthOptions(
             noise=noise,
-            inversion_recovery=self.protocol is not None,
-            transmit_field=bool(self.readouts) or self.echoes is not None or self.field.kind != "none",
-            decay=self.decays,
-            echoes=self.echoes,
+            inversion_recovery=self.inversion_recovery,
+            transmit_field=self.space_of_others is not None or self.field.kind != "none",
+            decay=any(sequence.decays for sequence in self.sequences),
+            sequences=self.sequences,
         )
 
 
@@ -217,54 +180,6 @@ def _slab(arguments: Namespace, head: HeadOptions) -> HeadOptions | None:
         return None
     slices = arguments.ir_slices if arguments.ir_slices is not None else head.slices
     return dataclasses.replace(head, slices=slices, slice_thickness=arguments.ir_slice_thickness)
-
-
-def _inversion_recovery(arguments: Namespace) -> Protocol:
-    return Protocol.build(
-        tuple(arguments.inversion_times or DEFAULT_INVERSION_TIMES),
-        repetition_times=_repetition_times(arguments),
-        recovery_times=tuple(arguments.recovery_times),
-        echo_time=arguments.echo_time,
-        snr=arguments.snr,
-        inversion_leaves=_inversions_leave(arguments)[0],
-    )
-
-
-def _repetition_times(arguments: Namespace) -> tuple[float, ...]:
-    """Return the times between inversions, which follow from recovery times where these are given."""
-    times, delays = arguments.inversion_times or DEFAULT_INVERSION_TIMES, arguments.recovery_times
-    if len(times) != len(delays):
-        return tuple(arguments.repetition_times)
-    return tuple(time + TRAIN + delay for time, delay in zip(times, delays, strict=True))
-
-
-def _inversions_leave(arguments: Namespace) -> tuple[float, float]:
-    """Return the share of bound protons' magnetisation that the inversions of IRT1 and of the trains leave."""
-    first, *others = shares = arguments.inversion_leaves or [INVERSION_LEAVES]
-    if len(others) > 1 or not all(0 <= share <= 1 for share in shares):
-        raise UsageError(
-            f"--inversion-leaves is {' '.join(f'{share:g}' for share in shares)}; expected one share, or that of IRT1 "
-            "and that of MP2RAGE and MP3RAGE, from 0 to 1."
-        )
-    return first, others[0] if others else first
-
-
-def _readouts(arguments: Namespace, sequences: list[str]) -> tuple[ReadoutSequence, ...]:
-    names = [name for name in ("MP2RAGE", "MP3RAGE") if name in sequences]
-    if arguments.mp2rage_echoes and (arguments.format == "dicom" or "MP2RAGE" not in names):
-        raise UsageError("--mp2rage-echoes; expected --format bids with MP2RAGE among the sequences.")
-    return tuple(
-        default_sequence(
-            name,
-            inversion_efficiency=arguments.mp2rage_efficiency,
-            noise=arguments.mp2rage_noise,
-            slice_partial_fourier=arguments.slice_partial_fourier,
-            echo_times=tuple(arguments.mp2rage_echoes or ()),
-            label=name.lower() if len(names) > 1 else None,
-            inversion_leaves=_inversions_leave(arguments)[1],
-        )
-        for name in names
-    )
 
 
 def _field(arguments: Namespace, *, scanned: bool) -> FieldOptions:
@@ -334,8 +249,10 @@ def _write(request: Request, data: Path, truth: Path) -> None:
     if request.dicom is None or request.layout == "sourcedata":
         write_root(data, request.readme(f"in {_TRUTH}"))
     write_truth_root(truth, request.readme("this dataset"), raw="../.." if request.dicom is None else None)
-    for sequence in request.readouts:
-        (truth / protocol_name(sequence)).write_text(protocol_text(sequence), encoding="utf-8")
+    for sequence in request.sequences:
+        if sequence.protocol_file is not None:
+            name, text = sequence.protocol_file
+            (truth / name).write_text(text, encoding="utf-8")
     atlas = load_atlas()
     for participant in range(1, request.participants + 1):
         heads = _heads(atlas, request, participant)
@@ -371,7 +288,7 @@ class _Heads:
 def _heads(atlas: Atlas, request: Request, participant: int) -> _Heads:
     make = partial(make_head, atlas, seed=request.seed, participant=participant)
     moved = dataclasses.replace(request.head, pose=_pose_of_others(request, participant))
-    if request.protocol is None:
+    if not request.inversion_recovery:
         others = make(moved)
         return _Heads(unnamed=others, others=others)
     options = request.slab or request.head
@@ -386,28 +303,16 @@ def _heads(atlas: Atlas, request: Request, participant: int) -> _Heads:
 
 def _pose_of_others(request: Request, participant: int) -> Pose:
     """Return how the head lies in all images but inversion recovery, which a lone B1+ map goes with."""
-    return request.pose(participant) if request.readouts or request.echoes is not None else Pose()
+    return request.pose(participant) if request.space_of_others is not None else Pose()
 
 
 def _write_bids(request: Request, data: Path, heads: _Heads, participant: int) -> list[str]:
     """Write the images of one participant; return their URIs."""
-    images = [image for scan in _scans(request, heads, participant) for image in _kept(request, scan)]
+    images = [image for scan in _scans(request, heads, participant) for image in scan.kept()]
     if request.field.kind in UNITS:
         images.append(measure_map(heads.others, request.field, _field_of(request, participant)))
     paths = write_images(data, images, participant=f"{participant:02d}")
     return [f"bids:raw:{path.as_posix()}" for path in paths]
-
-
-def _kept(request: Request, scan: AnyScan) -> Iterator[Image]:
-    """Return the files of a scan, of the parts that are asked for."""
-    match scan:
-        case ReadoutScan():
-            return scan.kept(request.readout_options)
-        case FieldScan():
-            return scan.kept()
-        case EchoScan():
-            return scan.kept(request.echo_part)
-    return scan.kept(request.part)
 
 
 def _write_dicom(request: Request, options: DicomOptions, folder: Path, heads: _Heads, participant: int) -> None:
@@ -416,18 +321,17 @@ def _write_dicom(request: Request, options: DicomOptions, folder: Path, heads: _
     write_dicom(folder, scans, options, Identity(participant=f"{participant:02d}", seed=request.seed))
 
 
-def _scans(request: Request, heads: _Heads, participant: int) -> list[AnyScan]:
+def _scans(request: Request, heads: _Heads, participant: int) -> list[Scan]:
     """Scan one head with every sequence."""
-    scans: list[AnyScan] = []
-    if request.protocol is not None:
-        scan = partial(acquire, seed=request.seed, participant=participant, layers=heads.layers)
-        scans.append(scan(heads.unnamed, request.protocol))
-    scans += [
-        acquire_readouts(heads.others, sequence, seed=request.seed, participant=participant)
-        for sequence in request.readouts
+    scans: list[Scan] = [
+        sequence.scan(
+            heads.unnamed if sequence.space is None else heads.others,
+            seed=request.seed,
+            participant=participant,
+            layers=heads.layers,
+        )
+        for sequence in request.sequences
     ]
-    if request.echoes is not None:
-        scans.append(acquire_echoes(heads.others, request.echoes, seed=request.seed, participant=participant))
     if request.field.protocol is not None:
         field = _field_of(request, participant)
         scans.append(acquire_field(heads.others, request.field, field, seed=request.seed, participant=participant))

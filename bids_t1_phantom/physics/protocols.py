@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from bids_t1.data.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 WHITE_MATTER_M0 = 1000.0
 """M0 of average white matter [arbitrary]: the signal that SNR is relative to."""
@@ -94,3 +98,20 @@ class Protocol:
     def noise_sd(self) -> float:
         """Standard deviation of the noise in the real, and in the imaginary, channel [units of M0]."""
         return WHITE_MATTER_M0 / self.snr
+
+
+def inversions_leave(shares: Sequence[float] | None) -> tuple[float, float]:
+    """Return the share of bound protons' magnetisation that the inversions of IRT1 and of the trains leave.
+
+    Raises
+    ------
+    UsageError
+        If there are more than two, or they are no shares.
+    """
+    first, *others = given = shares or [INVERSION_LEAVES]
+    if len(others) > 1 or not all(0 <= share <= 1 for share in given):
+        raise UsageError(
+            f"--inversion-leaves is {' '.join(f'{share:g}' for share in given)}; expected one share, or that of IRT1 "
+            "and that of MP2RAGE and MP3RAGE, from 0 to 1."
+        )
+    return first, others[0] if others else first

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from bids_t1_phantom.physics import two_pools
-from bids_t1_phantom.physics.selective_inversion_recovery import selective_inversion_recovery
+from bids_t1_phantom.physics.protocols import DEFAULT_INVERSION_TIMES, Protocol, inversions_leave
+from bids_t1_phantom.physics.selective_inversion_recovery import TRAIN, selective_inversion_recovery
 from bids_t1_phantom.physics.simulate import inversion_recovery
 from bids_t1_phantom.sequences.scan import PARTS, Scan, Shot, Timing, receive
 
 if TYPE_CHECKING:
+    from argparse import Namespace
     from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
     from bids_t1_phantom.head.head import Head
-    from bids_t1_phantom.physics.protocols import Protocol
     from bids_t1_phantom.sequences.scan import Image
 
 
@@ -30,6 +31,8 @@ class InversionRecoveryScan(Scan):
     """Inversion-recovery images of one participant."""
 
     protocol: Protocol
+    choice: str = "mag"
+    """Key of `PARTS`."""
 
     @property
     def name(self) -> str:
@@ -53,11 +56,11 @@ class InversionRecoveryScan(Scan):
         times = self.protocol.inversion_times
         return "T1W_SE_IR" if index is None else f"T1W_SE_IR_TI{round(1000 * times[(index + 1) % len(times)]):04d}"
 
-    def kept(self, part: str) -> Iterator[Image]:
-        """Yield the files of the parts that `PARTS` names."""
+    def kept(self) -> Iterator[Image]:
+        """Yield the files of the parts that are chosen."""
         times = range(len(self.protocol.inversion_times))
         shots = [Shot(entities={"inv": str(at + 1)}, metadata=_acquisition(self.protocol, at)) for at in times]
-        return self.files(NAME, shots, PARTS[part])
+        return self.files(NAME, shots, PARTS[self.choice])
 
 
 def _acquisition(protocol: Protocol, index: int) -> dict[str, object]:
@@ -142,3 +145,57 @@ def _pools(head: Head, matter: NDArray[np.bool_]) -> two_pools.Pools:
     if head.pools is not None:
         return head.pools[matter]
     return two_pools.Pools.build(head.t1[matter], bound_fraction=0.0, exchange=20.0, bound_rate=1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InversionRecovery:
+    """Inversion recovery as a sequence of the dataset."""
+
+    name: ClassVar[str] = NAME
+    space: ClassVar[None] = None
+    decays: ClassVar[bool] = False
+    needs_field: ClassVar[bool] = False
+    protocol_file: ClassVar[None] = None
+
+    protocol: Protocol
+    choice: str = "mag"
+    """Key of `PARTS`."""
+
+    @property
+    def noise_sd(self) -> float:
+        """Standard deviation of the noise of one channel [units of M0]."""
+        return self.protocol.noise_sd
+
+    @property
+    def snr(self) -> float:
+        """M0 of average white matter over it."""
+        return self.protocol.snr
+
+    def amplitude_of(self, head: Head) -> None:
+        """Return None: M0 is that of the head."""
+
+    def scan(self, head: Head, *, seed: int, participant: int, layers: Iterable[Head]) -> InversionRecoveryScan:
+        """Scan a head."""
+        scan = acquire(head, self.protocol, seed=seed, participant=participant, layers=layers)
+        return replace(scan, choice=self.choice)
+
+
+def from_arguments(arguments: Namespace) -> InversionRecovery:
+    """Return what the command line asks for."""
+    protocol = Protocol.build(
+        tuple(arguments.inversion_times or DEFAULT_INVERSION_TIMES),
+        repetition_times=_repetition_times(arguments),
+        recovery_times=tuple(arguments.recovery_times),
+        echo_time=arguments.echo_time,
+        snr=arguments.snr,
+        inversion_leaves=inversions_leave(arguments.inversion_leaves)[0],
+    )
+    return InversionRecovery(protocol=protocol, choice=arguments.part)
+
+
+def _repetition_times(arguments: Namespace) -> tuple[float, ...]:
+    """Return the times between inversions, which follow from recovery times where these are given."""
+    times, delays = arguments.inversion_times or DEFAULT_INVERSION_TIMES, arguments.recovery_times
+    if len(times) != len(delays):
+        return tuple(arguments.repetition_times)
+    return tuple(time + TRAIN + delay for time, delay in zip(times, delays, strict=True))

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from bids_t1.data.errors import UsageError
 from bids_t1_phantom.physics import two_pools
 from bids_t1_phantom.physics.gradient_echo import echoes
-from bids_t1_phantom.physics.protocols import INVERSION_LEAVES, WHITE_MATTER_M0
+from bids_t1_phantom.physics.protocols import INVERSION_LEAVES, WHITE_MATTER_M0, inversions_leave
 from bids_t1_phantom.physics.simulate import rapid_gradient_echo_trains
 from bids_t1_phantom.physics.trains import MP2RAGE, MP3RAGE, MULTI_ECHO_MP2RAGE, ReadoutProtocol
 from bids_t1_phantom.sequences.multi_echo_gre import refuse_echo_times
 from bids_t1_phantom.sequences.scan import COMPLEX, MAGNITUDE, POLAR, Image, Images, Scan, Shot, Timing, receive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from argparse import Namespace
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -178,6 +180,7 @@ class ReadoutScan(Scan):
     """Images of one run, array (readout, x, y, z): of each readout the first echo."""
 
     sequence: ReadoutSequence
+    choice: ReadoutOptions = field(default_factory=ReadoutOptions)
     later_echoes: Images | None = None
     """The other echoes of the second readout, array (echo, x, y, z), where it has several."""
 
@@ -208,16 +211,16 @@ class ReadoutScan(Scan):
         derive = _DERIVED.get(part)
         return self.part(part) if derive is None else derive(self)[None]
 
-    def kept(self, options: ReadoutOptions) -> Iterator[Image]:
+    def kept(self) -> Iterator[Image]:
         """Yield the files of the form that is asked for."""
-        form = FORMS[options.form]
+        form = FORMS[self.choice.form]
         for image in self._readouts(form.parts):
             if not form.last_only or image.shot.entities["inv"] == "2":
                 yield image
         if form.uni:
-            yield self._unit1(self.uni(), options, "UNI_Images")
+            yield self._unit1(self.uni(), "UNI_Images")
         if form.denoised:
-            yield self._unit1(self.denoised_uni(), options, "UNI-DEN", rec="denoised")
+            yield self._unit1(self.denoised_uni(), "UNI-DEN", rec="denoised")
 
     def _readouts(self, parts: Parts) -> Iterator[Image]:
         """Yield readouts and, of each part, the later echoes of the second one; one echo has no number."""
@@ -237,9 +240,9 @@ class ReadoutScan(Scan):
         entities = {"acq": self.sequence.label, "inv": str(index + 1), "echo": str(echo + 1) if named else None}
         return Shot(entities=entities, metadata=readout_metadata(self.sequence, index, echo))
 
-    def _unit1(self, uni: NDArray[np.float64], options: ReadoutOptions, kind: str, rec: str | None = None) -> Image:
+    def _unit1(self, uni: NDArray[np.float64], kind: str, rec: str | None = None) -> Image:
         shot = Shot(entities={"acq": self.sequence.label, "rec": rec}, metadata=_uni_metadata(self.sequence, kind))
-        return Image(suffix="UNIT1", shot=shot, values=store_uni(uni, options.uni_scale), grid=self.grid)
+        return Image(suffix="UNIT1", shot=shot, values=store_uni(uni, self.choice.uni_scale), grid=self.grid)
 
     def uni(self) -> NDArray[np.float64]:
         """UNI of the first two readouts, Re(conj(g1) g2) / (|g1|^2 + |g2|^2), array (x, y, z), from -1/2 to 1/2."""
@@ -393,3 +396,84 @@ def protocol_text(sequence: ReadoutSequence) -> str:
 
 def _one_or_all(values: tuple[float, ...]) -> float | list[float]:
     return values[0] if len(set(values)) == 1 else list(values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trains:
+    """MP2RAGE or MP3RAGE as a sequence of the dataset."""
+
+    space: ClassVar[str] = "MP2RAGE"
+    needs_field: ClassVar[bool] = True
+
+    sequence: ReadoutSequence
+    choice: ReadoutOptions
+
+    @property
+    def name(self) -> str:
+        """MP2RAGE or MP3RAGE."""
+        return self.sequence.name
+
+    @property
+    def noise_sd(self) -> float:
+        """Standard deviation of the noise of one channel [units of M0]."""
+        return self.sequence.noise_sd
+
+    @property
+    def snr(self) -> float:
+        """M0 of average white matter over it."""
+        return 1 / self.sequence.noise if self.sequence.noise else math.inf
+
+    @property
+    def decays(self) -> bool:
+        """Whether there are several echoes."""
+        return bool(self.sequence.protocol.later_echo_times)
+
+    @property
+    def protocol_file(self) -> tuple[str, str]:
+        """Name and text of the protocol."""
+        return protocol_name(self.sequence), protocol_text(self.sequence)
+
+    def amplitude_of(self, head: Head) -> None:
+        """Return None: M0 is that of the head."""
+
+    def scan(self, head: Head, *, seed: int, participant: int, layers: Iterable[Head]) -> ReadoutScan:  # noqa: ARG002
+        """Scan a head."""
+        scan = acquire_readouts(head, self.sequence, seed=seed, participant=participant)
+        return replace(scan, choice=self.choice)
+
+
+def two_trains(arguments: Namespace) -> Trains:
+    """Return MP2RAGE as the command line asks for it."""
+    return _from_arguments(arguments, "MP2RAGE")
+
+
+def three_trains(arguments: Namespace) -> Trains:
+    """Return MP3RAGE as the command line asks for it."""
+    return _from_arguments(arguments, "MP3RAGE")
+
+
+def _from_arguments(arguments: Namespace, name: str) -> Trains:
+    asked = {each for group in arguments.sequences for each in group}
+    sequence = default_sequence(
+        name,
+        inversion_efficiency=arguments.mp2rage_efficiency,
+        noise=arguments.mp2rage_noise,
+        slice_partial_fourier=arguments.slice_partial_fourier,
+        echo_times=tuple(arguments.mp2rage_echoes or ()),
+        label=name.lower() if asked.issuperset(_STREAMS) else None,
+        inversion_leaves=inversions_leave(arguments.inversion_leaves)[1],
+    )
+    return Trains(sequence=sequence, choice=ReadoutOptions(form=arguments.mp2rage_form, uni_scale=arguments.uni_scale))
+
+
+def refuse_echoes(arguments: Namespace) -> None:
+    """Refuse several echoes of what is not scanned, or not written.
+
+    Raises
+    ------
+    UsageError
+        If they are asked for in DICOM files, or without MP2RAGE.
+    """
+    asked = {each for group in arguments.sequences for each in group}
+    if arguments.mp2rage_echoes and (arguments.format == "dicom" or "MP2RAGE" not in asked):
+        raise UsageError("--mp2rage-echoes; expected --format bids with MP2RAGE among the sequences.")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -16,7 +16,8 @@ from bids_t1_phantom.physics.protocols import WHITE_MATTER_M0
 from bids_t1_phantom.sequences.scan import PARTS, Scan, Shot, Timing, receive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from argparse import Namespace
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -118,6 +119,8 @@ class EchoScan(Scan):
     """Images of one run, array (echo, x, y, z)."""
 
     protocol: EchoProtocol
+    choice: str = "mag"
+    """Key of `PARTS`."""
 
     @property
     def name(self) -> str:
@@ -140,11 +143,11 @@ class EchoScan(Scan):
         """Return the name of the protocol."""
         return "gre_me_T2star"
 
-    def kept(self, part: str) -> Iterator[Image]:
-        """Yield the files of the parts that `PARTS` names."""
+    def kept(self) -> Iterator[Image]:
+        """Yield the files of the parts that are chosen."""
         echoes_of = range(len(self.protocol.echo_times))
         shots = [Shot(entities={"echo": str(at + 1)}, metadata=_acquisition(self.protocol, at)) for at in echoes_of]
-        return self.files(NAME, shots, PARTS[part])
+        return self.files(NAME, shots, PARTS[self.choice])
 
 
 def _acquisition(protocol: EchoProtocol, index: int) -> dict[str, object]:
@@ -183,3 +186,42 @@ def true_amplitude(head: Head, protocol: EchoProtocol) -> NDArray[np.float64]:
     amplitude = np.zeros(head.grid.shape)
     amplitude[matter] = protocol.amplitude(head.t1[matter], head.m0[matter], head.transmit_field[matter])
     return amplitude
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MultiEchoGradientEcho:
+    """The multi-echo gradient echo as a sequence of the dataset."""
+
+    name: ClassVar[str] = NAME
+    space: ClassVar[str] = NAME
+    decays: ClassVar[bool] = True
+    needs_field: ClassVar[bool] = False
+    protocol_file: ClassVar[None] = None
+
+    protocol: EchoProtocol
+    choice: str = "mag"
+    """Key of `PARTS`."""
+
+    @property
+    def noise_sd(self) -> float:
+        """Standard deviation of the noise of one channel [units of M0]."""
+        return self.protocol.noise_sd
+
+    @property
+    def snr(self) -> float:
+        """Amplitude of average white matter over it."""
+        return self.protocol.snr
+
+    def amplitude_of(self, head: Head) -> NDArray[np.float64]:
+        """Return the signal at echo time 0."""
+        return true_amplitude(head, self.protocol)
+
+    def scan(self, head: Head, *, seed: int, participant: int, layers: Iterable[Head]) -> EchoScan:  # noqa: ARG002
+        """Scan a head."""
+        return replace(acquire_echoes(head, self.protocol, seed=seed, participant=participant), choice=self.choice)
+
+
+def from_arguments(arguments: Namespace) -> MultiEchoGradientEcho:
+    """Return what the command line asks for."""
+    protocol = EchoProtocol.build(tuple(arguments.echo_times or DEFAULT_ECHO_TIMES), arguments.megre_snr)
+    return MultiEchoGradientEcho(protocol=protocol, choice=arguments.megre_part)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from bids_t1_phantom.head.head import Grid
+    from bids_t1_phantom.head.head import Grid, Head
 
     Parts = Mapping[str | None, str]
 
@@ -152,9 +152,51 @@ class Scan(Images, ABC):
     def called(self, index: int | None) -> str:
         """Return what an operator called the measurement of an image, or of all of them."""
 
+    @abstractmethod
+    def kept(self) -> Iterator[Image]:
+        """Yield the files of a BIDS dataset, of the parts that were asked for."""
+
     def volumes(self, part: str) -> NDArray[np.generic]:
         """Return what a scanner stores of one part, array (image, x, y, z)."""
         return self.part(part)
+
+
+class Sequence(Protocol):
+    """What is played, and what the dataset has to know of it; a row of `table.SEQUENCES` makes one."""
+
+    @property
+    def name(self) -> str:
+        """IRT1, MP2RAGE and the like."""
+
+    @property
+    def space(self) -> str | None:
+        """Name of the space of its images; None for inversion recovery, from whose space the others may move away."""
+
+    @property
+    def noise_sd(self) -> float:
+        """Standard deviation of the noise of one channel [units of M0]."""
+
+    @property
+    def snr(self) -> float:
+        """What the noise is told by; infinite for none."""
+
+    @property
+    def decays(self) -> bool:
+        """Whether images depend on T2*."""
+
+    @property
+    def needs_field(self) -> bool:
+        """Whether T1 cannot be had of it without a map of the transmit field."""
+
+    @property
+    def protocol_file(self) -> tuple[str, str] | None:
+        """Name and text of the file that says what images and headers do not."""
+
+    def amplitude_of(self, head: Head) -> NDArray[np.float64] | None:
+        """Return what a perfect measurement calls M0, array (x, y, z); None where it is the M0 of the head."""
+
+    def scan(self, head: Head, *, seed: int, participant: int, layers: Iterable[Head]) -> Scan:
+        """Scan a head; thick slices average layers, where there are any."""
 
 
 def receive(

@@ -12,7 +12,6 @@ from bids_t1.data.entities import BidsName
 from bids_t1.storage import as_json
 from bids_t1_phantom.head.anatomy import Tissue
 from bids_t1_phantom.head.pose import CENTRE
-from bids_t1_phantom.sequences.multi_echo_gre import true_amplitude
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
 
     from bids_t1_phantom.head.head import Grid, Head
     from bids_t1_phantom.head.pose import Pose
-    from bids_t1_phantom.sequences.multi_echo_gre import EchoProtocol
-    from bids_t1_phantom.sequences.scan import Image
+    from bids_t1_phantom.sequences.scan import Image, Sequence
 
 BIDS_VERSION = "1.10.0"
 
@@ -82,7 +80,8 @@ class Readme:
     truth: str
     """Where a reader finds the truth."""
 
-    sequences: tuple[str, ...] = ("IRT1",)
+    sequences: tuple[str, ...]
+    only_inversion_recovery: bool
     protocols: tuple[str, ...] = ()
     """Names of the protocol files in the folder of the truth; none where there is no MP2RAGE."""
 
@@ -98,7 +97,7 @@ class Readme:
     def text(self) -> str:
         """Return the README."""
         pools = _README_POOLS if self.has_pools else ""
-        if self.sequences == ("IRT1",):
+        if self.only_inversion_recovery:
             return _README.format(truth=self.truth) + pools
         files = " and ".join(self.protocols)
         protocols = _README_PROTOCOLS.format(protocols=files) if files else ""
@@ -205,8 +204,8 @@ class TruthOptions:
     decay: bool = False
     """Whether there are images that decay with T2*."""
 
-    echoes: EchoProtocol | None = None
-    """Multi-echo gradient echo, where it is scanned: its amplitude is not M0."""
+    sequences: tuple[Sequence, ...] = ()
+    """Of which some may have an amplitude that is not M0."""
 
     space: str | None = None
     """Where the head lies as in other images than inversion recovery; None for the space without a name."""
@@ -289,12 +288,14 @@ def _truth_of_echoes(head: Head, options: TruthOptions) -> list[_TruthMap]:
         maps.append(("truth", "T2starmap", "anat", head.t2_star.astype(np.float32), {
             "Units": "s", "Description": "True T2*; NaN in air",
         }))  # fmt: skip
-    if options.echoes is not None:
-        amplitude = true_amplitude(head, options.echoes)
-        maps.append(("truthMEGRE", "M0map", "anat", amplitude.astype(np.float32), {
-            "Units": "arbitrary",
-            "Description": "True signal of MEGRE at echo time 0, with the T1 weighting of its steady state; 0 in air",
-        }))  # fmt: skip
+    for sequence in options.sequences:
+        amplitude = sequence.amplitude_of(head)
+        if amplitude is not None:
+            maps.append((f"truth{sequence.name}", "M0map", "anat", amplitude.astype(np.float32), {
+                "Units": "arbitrary",
+                "Description": f"True signal of {sequence.name} at echo time 0, with the T1 weighting of its steady "
+                "state; 0 in air",
+            }))  # fmt: skip
     return maps
 
 
