@@ -79,9 +79,13 @@ def _groups(scan: Scan, habit: Habit, parts: tuple[str, ...], options: DicomOpti
     order = ORDERS[scan.name]
     images = range(scan.n_images)
     measurements = [[image] for image in images] if order.apart(options) else [list(images)]
-    together = habit.vendor.parts_share_series or (options.one_series and order.one_series_joins_parts)
-    shares = [parts] if together else [(part,) for part in parts]
+    shares = _shares(habit, order, parts, options)
     return [[(part, image) for image in kept for part in share] for kept in measurements for share in shares]
+
+
+def _shares(habit: Habit, order: Order, parts: tuple[str, ...], options: DicomOptions) -> list[tuple[str, ...]]:
+    together = habit.vendor.parts_share_series or (options.one_series and order.one_series_joins_parts)
+    return [parts] if together else [(part,) for part in parts]
 
 
 def _stored(scan: Scan, habit: Habit, order: Order, part: str) -> list[Stored]:
