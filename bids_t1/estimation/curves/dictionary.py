@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from bids_t1.data.signal_model import SignalModel
     from bids_t1.estimation.curves.prior import RatioPrior
 
-LOG_STEP = 0.18
+LOG_STEP = 0.184
 """Largest distance of two atoms in log T.
 
 The residual is smooth on this scale, so that its minimum lies between the neighbours of the best atom."""

@@ -14,12 +14,15 @@ from bids_t1.data.errors import InvalidInputError, NoSignalError
 from bids_t1.data.estimate import Estimate, LearnedRatio, NoiseLevels, VoxelStatus
 from bids_t1.data.signal_model import SurfaceModel
 from bids_t1.estimation.chunks import choose_device, for_each_chunk
+from bids_t1.estimation.compiling import COMPILES
 from bids_t1.estimation.curves.dictionary import Dictionary, build_dictionaries
-from bids_t1.estimation.curves.polarity import Solution, real_part, solve_signed, solve_unsigned
+from bids_t1.estimation.curves.lattice import FINE_PARTS, tabulate
+from bids_t1.estimation.curves.polarity import CLEAR_CALL, CLOSE_CALL, Solution, real_part, solve_signed, solve_unsigned
 from bids_t1.estimation.curves.ratio_prior import learn_ratio_prior
 from bids_t1.estimation.curves.refinement import TINY, Problem
 from bids_t1.estimation.curves.rician import refine_rician
 from bids_t1.estimation.curves.surface import SurfaceAtoms, SurfaceFit, SurfaceProblem, solve_surface
+from bids_t1.estimation.curves.voxel import Choices, Tables, fit_voxels, work_space
 from bids_t1.estimation.noise import (
     FALSE_BACKGROUND,
     Background,
@@ -30,6 +33,8 @@ from bids_t1.estimation.noise import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from numpy.typing import NDArray
 
     from bids_t1.data.acquisition import Kind
     from bids_t1.data.shapes import Measurements, Signals, VoxelMask, Voxels
@@ -92,6 +97,9 @@ class EstimationOptions:
     n_threads: int = 1
     """Chunks computed side by side on a CPU; with more than one, set PyTorch's own threads to one."""
 
+    plain: bool = False
+    """Whether PyTorch computes everything: the reference of the compiled fit."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Plan:
@@ -109,11 +117,16 @@ class _Plan:
     degrees_of_freedom: int
     prior: RatioPrior | None = None
     n_learned_from: int = 0
+    compiled: tuple[Tables, Choices] | None = None
+    """What the compiled fit needs, where it is the one that is used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Maps:
-    """The maps of some voxels while they are being filled."""
+    """The maps of all voxels while they are being filled."""
+
+    values: torch.Tensor
+    """(map, voxel); what follows are its rows."""
 
     time: torch.Tensor
     time_sd: torch.Tensor
@@ -126,6 +139,17 @@ class _Maps:
     """Nothing but NaN where there is no second pool."""
 
     status: torch.Tensor
+
+    @classmethod
+    def empty(cls, n_voxels: int) -> _Maps:
+        """Return maps without an estimate."""
+        values = torch.full((len(MAPS), n_voxels), torch.nan)
+        status = torch.zeros(n_voxels, dtype=torch.uint8)
+        return cls(**dict(zip(MAPS, values, strict=True)), values=values, status=status)
+
+
+MAPS = ("time", "time_sd", "amplitude", "ratio", "residual", "relative_error", "share", "share_sd")
+"""Maps of numbers, in the order in which the compiled fit fills them; the last is that of a second pool only."""
 
 
 def estimate(
@@ -163,11 +187,11 @@ def estimate(
     plan = _prepare(model, measurements, kind, options)
     flat = measurements.reshape(len(measurements), -1)
     n_voxels = flat.shape[1]
-    values = {name: torch.full((n_voxels,), torch.nan) for name in _Maps.__slots__ if name != "status"}
-    maps = _Maps(**values, status=torch.zeros(n_voxels, dtype=torch.uint8))
+    maps = _Maps.empty(n_voxels)
+    fill = _estimate_chunk if plan.compiled is None else _fill_compiled
     for_each_chunk(
         n_voxels,
-        lambda chunk: _estimate_chunk(plan, flat, maps, chunk),
+        lambda chunk: fill(plan, flat, maps, chunk),
         n_threads=options.n_threads if plan.device.type == "cpu" else 1,
         progress=progress,
     )
@@ -180,7 +204,7 @@ def estimate(
             sd=plan.prior.sd,
             n_voxels=plan.n_learned_from,
         )
-    arrays = {name: getattr(maps, name).numpy().reshape(shape) for name in _Maps.__slots__}
+    arrays = {name: getattr(maps, name).numpy().reshape(shape) for name in (*MAPS, "status")}
     share_sd = arrays.pop("share_sd")
     return Estimate(
         **arrays,
@@ -199,7 +223,59 @@ def _prepare(
     plan, solution = _begin(model, measurements, kind, options)
     if options.learn_ratio and model.n_coefficients > 1 and not isinstance(model, SurfaceModel):
         plan = _learn_ratio(plan, model, solution)
-    return plan
+    return replace(plan, compiled=_compile(plan))
+
+
+def _compile(plan: _Plan) -> tuple[Tables, Choices] | None:
+    """Prepare the compiled fit; None where it cannot be used, and PyTorch does the same more slowly."""
+    is_rician = plan.kind == "magnitude" and _handling(plan) == "rician"
+    if not COMPILES or plan.options.plain or is_rician or plan.device.type != "cpu":
+        return None
+    if isinstance(plan.model, SurfaceModel):
+        return None
+    tables = tabulate(plan.model, plan.options.time_range, plan.prior, plan.dictionaries)
+    return tables, _choices(plan, plan.model, tables)
+
+
+def _choices(plan: _Plan, model: SignalModel, tables: Tables) -> Choices:
+    """Write down for the compiled fit what is decided once per image."""
+    noise, dof = plan.noise, plan.degrees_of_freedom
+    is_magnitude = plan.kind == "magnitude"
+    low, high = plan.options.time_range
+    lowest, highest = math.log(low), math.log(high)
+    n_atoms = len(plan.dictionaries[0].times)
+    floor = noise.one_channel if is_magnitude and _handling(plan) == "floor" else None
+    low_ratio, high_ratio = model.ratio_bounds
+    return Choices(
+        n_atoms=n_atoms,
+        n_measurements=model.n_measurements,
+        has_first=model.n_coefficients > 1,
+        has_beside=model.companion is not None,
+        has_prior=plan.prior is not None,
+        is_unsigned=(is_magnitude or plan.options.restore_polarity) and model.changes_sign,
+        lowest=lowest,
+        low_time=low * (1 + AT_LIMIT),
+        middle_time=(low * high) ** 0.5,
+        high_time=high * (1 - AT_LIMIT),
+        atom_step=(highest - lowest) / (n_atoms - 1),
+        stretch=(highest - lowest) / len(tables.columns),
+        fine_step=(highest - lowest) / len(tables.columns) / FINE_PARTS,
+        low_ratio=float(low_ratio),
+        high_ratio=float(high_ratio),
+        prior_sd=1.0 if plan.prior is None else plan.prior.sd,
+        threshold=0.0 if plan.kind == "complex" else _threshold(plan),
+        noise_floor=-1.0 if floor is None else (2 * noise.coils - 1) * floor**2,
+        makes_absolute=is_magnitude or plan.options.restore_polarity,
+        noise_variance=_noise_sd(plan) ** 2,
+        known_variance=(_floor(plan) or math.nan) ** 2,
+        degrees_of_freedom=float(max(dof, 0)),
+        least_noise=0.0 if dof > 0 or _floor(plan) else 1 / PLAUSIBLE_SIGNAL_TO_NOISE**2,
+        close_call=CLOSE_CALL,
+        clear_call=CLEAR_CALL,
+        undecided=UNDECIDED,
+        min_signal_to_noise=MIN_SIGNAL_TO_NOISE,
+        at_limit=AT_LIMIT,
+    )
 
 
 def _begin(
@@ -406,9 +482,13 @@ def _load(plan: _Plan, images: Measurements) -> torch.Tensor:
 def _initial_status(plan: _Plan, images: torch.Tensor) -> torch.Tensor:
     """Say which voxels are worth fitting, from their measurements alone."""
     energy = (images * images.conj()).real.sum(0) if images.is_complex() else (images * images).sum(0)
-    threshold = _floor(plan) ** 2 * stats.chi2.ppf(1 - 1e-4, 2 * len(images) * plan.noise.coils)
-    status = (energy > threshold).to(torch.uint8) * int(VoxelStatus.FITTED)
+    status = (energy > _threshold(plan)).to(torch.uint8) * int(VoxelStatus.FITTED)
     return torch.where(torch.isfinite(energy), status, int(VoxelStatus.NOT_FINITE))
+
+
+def _threshold(plan: _Plan) -> float:
+    """Return the energy that noise alone hardly reaches."""
+    return float(_floor(plan) ** 2 * stats.chi2.ppf(1 - 1e-4, 2 * plan.model.n_measurements * plan.noise.coils))
 
 
 def _floor(plan: _Plan) -> float:
@@ -498,6 +578,32 @@ def _estimate_chunk(plan: _Plan, flat: Measurements, maps: _Maps, chunk: slice) 
     for name, value in values.items():
         getattr(maps, name)[where] = torch.where(has_estimate, value, torch.nan).cpu()
     maps.status[where] = status.cpu()
+
+
+def _fill_compiled(plan: _Plan, flat: Measurements, maps: _Maps, chunk: slice) -> None:
+    """Fill the maps of one chunk of voxels in one pass over them."""
+    if plan.compiled is None:
+        return
+    tables, choices = plan.compiled
+    images, first = _samples(plan, flat, chunk)
+    filled = maps.values.numpy(), maps.status.numpy()
+    fit_voxels(tables, choices, images, first, chunk.start, chunk.stop, *filled, *work_space(tables))
+
+
+def _samples(plan: _Plan, flat: Measurements, chunk: slice) -> tuple[NDArray[np.float32], int]:
+    """Return real samples, and the voxel that they begin with; all of them where nothing needs a copy.
+
+    Complex ones come without their phase, and as zeros where they hold no signal.
+    """
+    if np.iscomplexobj(flat):
+        images = _load(plan, flat[:, chunk])
+        status = _initial_status(plan, images)
+        signals = torch.where(status == VoxelStatus.FITTED, real_part(images), 0.0)
+        signals.masked_fill_(status == VoxelStatus.NOT_FINITE, torch.nan)
+        return signals.numpy(), chunk.start
+    if flat.dtype == np.float32 and flat.flags.c_contiguous:
+        return flat, 0
+    return np.ascontiguousarray(flat[:, chunk], np.float32), chunk.start
 
 
 def _uncertainty(plan: _Plan, solution: Solution) -> tuple[Voxels, Voxels, Voxels]:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 CLOSE_CALL = 0.0015
 """Share of the energy by which the second choice may be worse after the search, and still win when refined."""
 
+ROUNDING = 1e-9
+"""Share of the energy by which costs differ where both are zero, but for rounding: the first choice then stays."""
+
 CLEAR_CALL = 12.0
 """Difference of costs, in noise variances, beyond which the second choice has no probability."""
 
@@ -97,7 +100,7 @@ def solve_unsigned(problem: Problem, magnitudes: Signals) -> Solution:
     some = Found(found.gain[:, close], found.atom[:, close], found.offset[:, close])
     second_signals, second_fit = _refined(problem, candidates[..., close], some, 1 - which[close])
     # Where the second choice turns out to be the better one, the two change places.
-    wins = second_fit.cost < fit.cost[close]
+    wins = second_fit.cost < fit.cost[close] - ROUNDING * signals[:, close].square().sum(0)
     winners = close[wins]
     losers, losing_fit = signals[:, winners], fit.select(winners)
     signals[:, winners] = second_signals[:, wins]

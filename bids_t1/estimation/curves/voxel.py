@@ -1,0 +1,785 @@
+"""The fit of one voxel from samples to maps, number by number: search, both choices of signs, refinement, error bar.
+
+Numba compiles it for processors and for CUDA. It does in double precision and without arrays in between what `search`,
+`polarity`, `refinement` and `engine` do to many voxels at a time, which is the plain reference that tests hold it to.
+Read `fit_voxel` first.
+
+Columns of the model are *first* (where there are two coefficients), *last* and *beside* (the companion). Names of inner
+products: `g` of columns, `h` of the derivative of one with another, `s` of derivatives, `d` and `p` of columns and
+derivatives with the signal; 0, 1 and 2 stand for first, last and beside.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from bids_t1.data.estimate import VoxelStatus
+from bids_t1.estimation.curves.polarity import ROUNDING
+from bids_t1.estimation.compiling import compiled, kept
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Singles = NDArray[np.float32]
+
+NO_SIGNAL, FITTED, UNDECIDED = int(VoxelStatus.NO_SIGNAL), int(VoxelStatus.FITTED), int(VoxelStatus.POLARITY_UNDECIDED)
+AT_BOUND, NOT_FINITE = int(VoxelStatus.RATIO_AT_BOUND), int(VoxelStatus.NOT_FINITE)
+TOO_LOW, BELOW, ABOVE = int(VoxelStatus.SIGNAL_TOO_LOW), int(VoxelStatus.BELOW_RANGE), int(VoxelStatus.ABOVE_RANGE)
+
+MOST_STEPS = 30
+"""Steps of the refinement at most."""
+
+TOLERANCE = 3e-6
+"""Last step in log T, after which nothing is computed anew: what is left after it drowns in single precision."""
+
+LONGEST_STEP = 0.5
+
+TRUSTED = 4.0
+"""Factor between the slope of the gradient that two steps show and the information, up to which the slope is used."""
+
+HELD = 1e30
+TINY = 1e-30
+
+LANES = 4
+"""Samples are padded with zeros to a multiple of this."""
+
+
+POWERS = 6
+"""Coefficients of the polynomials."""
+
+
+class Tables(NamedTuple):
+    """The model over log T, as `lattice.tabulate` makes it."""
+
+    axis: Singles
+    """Of each dictionary, (dictionary, sample, atom)."""
+
+    side: Singles
+    cosine: Singles
+    """Of half the opening of each cone, (dictionary, atom)."""
+
+    sine: Singles
+    columns: Floats
+    """Polynomials of the columns in each stretch of log T, (stretch, column, power, sample)."""
+
+    products: Floats
+    """The same of the inner products of columns and derivatives, (stretch, power, product): g00, g01, g11, h00, h01, h10,
+    h11, s00, s01, s11, and with a companion g02, g12, g22, h02, h12, h20, h21, h22, s02, s12, s22."""
+
+    limit: Floats
+    """Largest share of the companion, at places that lie close together."""
+
+    mean: Floats
+    """Mean of the prior on the coefficient ratio, at the same."""
+
+
+class Choices(NamedTuple):
+    """What is decided once per image, in units of the samples squared where it is compared with energies."""
+
+    n_atoms: int
+    n_measurements: int
+    has_first: bool
+    has_beside: bool
+    has_prior: bool
+    is_unsigned: bool
+    """Whether signs are to be chosen."""
+
+    lowest: float
+    """Log T of the first atom and node."""
+
+    low_time: float
+    """First relaxation time [s]; a best value that is no later is below the range."""
+
+    middle_time: float
+    high_time: float
+    atom_step: float
+    stretch: float
+    """Length of the stretches of log T in which the model is a polynomial."""
+
+    fine_step: float
+    """Distance of the places of `Tables.limit` and `Tables.mean`."""
+
+    low_ratio: float
+    high_ratio: float
+    prior_sd: float
+    threshold: float
+    """Energy from which a voxel holds signal."""
+
+    noise_floor: float
+    """Taken off squared magnitudes; negative: samples are taken as they are."""
+
+    makes_absolute: bool
+    noise_variance: float
+    """Typical one, which weighs prior and choices of sign."""
+
+    known_variance: float
+    """Where a fit leaves no residuals; NaN where it is not known."""
+
+    degrees_of_freedom: float
+    """Zero where a fit leaves no residuals."""
+
+    least_noise: float
+    """Share of the signal's energy that is taken for noise where nothing tells it; zero where something does."""
+
+    close_call: float
+    clear_call: float
+    undecided: float
+    min_signal_to_noise: float
+    at_limit: float
+    """Distance to a bound of the ratio that counts as being at it."""
+
+
+class Moments(NamedTuple):
+    """Inner products at one T."""
+
+    g00: float
+    g01: float
+    g11: float
+    g02: float
+    g12: float
+    g22: float
+    h00: float
+    h01: float
+    h10: float
+    h11: float
+    h02: float
+    h12: float
+    h20: float
+    h21: float
+    h22: float
+    s00: float
+    s01: float
+    s11: float
+    s02: float
+    s12: float
+    s22: float
+    d0: float
+    d1: float
+    d2: float
+    p0: float
+    p1: float
+    p2: float
+
+
+class Linear(NamedTuple):
+    """Coefficients of two columns that minimise the squared residual, with what is held of them."""
+
+    first: float
+    last: float
+    is_single: bool
+    """Whether their ratio is held."""
+
+    ratio: float
+    """What it is held at, or drawn towards."""
+
+
+class Point(NamedTuple):
+    """The best coefficients at one T."""
+
+    first: float
+    last: float
+    share: float
+    cost: float
+    gradient: float
+    """Half the derivative of the explained energy with respect to log T."""
+
+    information: float
+    """Squared norm of the derivative that no coefficient could imitate."""
+
+    is_held: bool
+    """Whether a coefficient is at a bound."""
+
+
+class Found(NamedTuple):
+    """Where the search for one choice of signs ended, as `search.Found`."""
+
+    gain: float
+    atom: int
+    offset: float
+
+
+NOWHERE = Point(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, False)
+NOTHING = Moments(*(0.0,) * 27)
+
+
+@compiled
+def stretch_of(tables: Tables, choices: Choices, place: float) -> tuple[int, float]:
+    """Return the stretch of a log T, and where it lies in it, from -1 to 1."""
+    position = (place - choices.lowest) / choices.stretch
+    stretch = min(max(int(position), 0), len(tables.columns) - 1)
+    return stretch, 2.0 * (position - stretch) - 1.0
+
+
+@compiled
+def multiply(tables: Tables, stretch: int, y: Floats, dots: Floats) -> None:
+    """Multiply a signal with the polynomials of all columns, which leaves polynomials of numbers."""
+    columns = tables.columns
+    for column in range(columns.shape[1]):
+        a = b = c = d = e = f = 0.0
+        for i in range(len(y)):
+            a += columns[stretch, column, 0, i] * y[i]
+            b += columns[stretch, column, 1, i] * y[i]
+            c += columns[stretch, column, 2, i] * y[i]
+            d += columns[stretch, column, 3, i] * y[i]
+            e += columns[stretch, column, 4, i] * y[i]
+            f += columns[stretch, column, 5, i] * y[i]
+        dots[column, 0], dots[column, 1], dots[column, 2] = a, b, c
+        dots[column, 3], dots[column, 4], dots[column, 5] = d, e, f
+
+
+@compiled
+def value_of(dots: Floats, column: int, t: float) -> float:
+    """Return a polynomial."""
+    a = dots[column]
+    return a[0] + t * (a[1] + t * (a[2] + t * (a[3] + t * (a[4] + t * a[5]))))
+
+
+@compiled
+def slope_of(dots: Floats, column: int, t: float) -> float:
+    """Return its derivative."""
+    a = dots[column]
+    return a[1] + t * (2.0 * a[2] + t * (3.0 * a[3] + t * (4.0 * a[4] + t * 5.0 * a[5])))
+
+
+@compiled
+def moments_at(tables: Tables, choices: Choices, stretch: int, t: float, dots: Floats, m: Floats) -> Moments:
+    """Return the inner products at a place in a stretch; `m` is work space."""
+    p = tables.products
+    for k in range(len(m)):
+        m[k] = p[stretch, 5, k]
+    for power in range(4, -1, -1):
+        for k in range(len(m)):
+            m[k] = m[k] * t + p[stretch, power, k]
+    scale, z = 2.0 / choices.stretch, 0.0
+    last = 1 if choices.has_first else 0
+    d1, p1 = value_of(dots, last, t), slope_of(dots, last, t) * scale
+    d0 = p0 = d2 = p2 = 0.0
+    if choices.has_first:
+        d0, p0 = value_of(dots, 0, t), slope_of(dots, 0, t) * scale
+    if not choices.has_beside:
+        return Moments(
+            m[0], m[1], m[2], z, z, z, m[3], m[4], m[5], m[6], z, z, z, z, z, m[7], m[8], m[9], z, z, z,
+            d0, d1, z, p0, p1, z,
+        )  # fmt: skip
+    d2, p2 = value_of(dots, last + 1, t), slope_of(dots, last + 1, t) * scale
+    return Moments(
+        m[0], m[1], m[2], m[10], m[11], m[12] + TINY, m[3], m[4], m[5], m[6], m[13], m[14], m[15], m[16], m[17],
+        m[7], m[8], m[9], m[18], m[19], m[20], d0, d1, d2, p0, p1, p2,
+    )  # fmt: skip
+
+
+@compiled
+def between(values: Floats, choices: Choices, place: float) -> tuple[float, float]:
+    """Interpolate values that lie close together; return the value at a log T, and its derivative."""
+    position = (place - choices.lowest) / choices.fine_step
+    left = min(max(int(position), 0), len(values) - 2)
+    rise = values[left + 1] - values[left]
+    return values[left] + (position - left) * rise, rise / choices.fine_step
+
+
+@compiled
+def two_columns(  # noqa: PLR0913 - five inner products, and what is known of the ratio
+    g00: float, g01: float, g11: float, d0: float, d1: float, choices: Choices, mean: float, stiffness: float
+) -> Linear:
+    """Solve for one coefficient, or two whose ratio is drawn towards a mean, or kept within its bounds."""
+    if not choices.has_first:
+        return Linear(0.0, d1 / max(g11, TINY), True, 0.0)
+    base = max(g00 + 2.0 * mean * g01 + mean * mean * g11, TINY)
+    overlap = (g01 + mean * g11) / base
+    side = max(g11 - overlap * overlap * base, 0.0) + stiffness + TINY
+    along = (d0 + mean * d1) / base
+    deviation = (d1 - overlap * (d0 + mean * d1)) / side
+    first = along - overlap * deviation
+    last = mean * first + deviation
+    if choices.has_prior or (first > 0.0 and choices.low_ratio * first <= last <= choices.high_ratio * first):
+        return Linear(first, last, False, mean)
+    low, high = choices.low_ratio, choices.high_ratio
+    low_norm = max(g00 + 2.0 * low * g01 + low * low * g11, TINY)
+    high_norm = max(g00 + 2.0 * high * g01 + high * high * g11, TINY)
+    with_low, with_high = d0 + low * d1, d0 + high * d1
+    if with_low * with_low * high_norm >= with_high * with_high * low_norm:
+        return Linear(with_low / low_norm, low * with_low / low_norm, True, low)
+    return Linear(with_high / high_norm, high * with_high / high_norm, True, high)
+
+
+@compiled
+def left_over(  # noqa: PLR0913 - as `two_columns`
+    g00: float, g01: float, g11: float, v0: float, v1: float, found: Linear, has_first: bool, stiffness: float
+) -> float:
+    """Return the squared length of what two columns explain of a vector, from its products with them."""
+    if not has_first:
+        return v1 * v1 / max(g11, TINY)
+    ratio = found.ratio
+    base = max(g00 + 2.0 * ratio * g01 + ratio * ratio * g11, TINY)
+    along = v0 + ratio * v1
+    explained = along * along / base
+    if not found.is_single:
+        overlap = (g01 + ratio * g11) / base
+        across = v1 - overlap * along
+        explained += across * across / (max(g11 - overlap * overlap * base, 0.0) + stiffness + TINY)
+    return explained
+
+
+@compiled
+def solve(m: Moments, tables: Tables, choices: Choices, place: float, energy: float, stiffness: float) -> Point:
+    """Solve the linear problem at a log T: a companion first free, then held where its share is not allowed.
+
+    Parameters
+    ----------
+    stiffness
+        Squared ratio of the noise SD to the SD that a prior gives the last coefficient; zero without a prior.
+    """
+    mean, bend = (choices.low_ratio + choices.high_ratio) / 2.0, 0.0
+    if choices.has_prior:
+        mean, bend = between(tables.mean, choices, place)
+    if not choices.has_beside:
+        found = two_columns(m.g00, m.g01, m.g11, m.d0, m.d1, choices, mean, stiffness)
+        at_bound = choices.has_first and found.is_single
+        return described(m, choices, found, 0.0, 0.0, False, at_bound, bend, energy, stiffness)
+    found = two_columns(
+        m.g00 - m.g02 * m.g02 / m.g22,
+        m.g01 - m.g02 * m.g12 / m.g22,
+        m.g11 - m.g12 * m.g12 / m.g22,
+        m.d0 - m.g02 * m.d2 / m.g22,
+        m.d1 - m.g12 * m.d2 / m.g22,
+        choices,
+        mean,
+        stiffness,
+    )
+    beside = (m.d2 - m.g02 * found.first - m.g12 * found.last) / m.g22
+    share = beside / (found.last if found.last != 0.0 else TINY)
+    limit, rise = between(tables.limit, choices, place)
+    if 0.0 <= share <= limit:
+        at_bound = choices.has_first and found.is_single
+        return described(m, choices, found, share, 0.0, True, at_bound, bend, energy, stiffness)
+    held = min(max(share, 0.0), limit)
+    found = two_columns(
+        m.g00,
+        m.g01 + held * m.g02,
+        m.g11 + 2.0 * held * m.g12 + held * held * m.g22,
+        m.d0,
+        m.d1 + held * m.d2,
+        choices,
+        mean,
+        stiffness,
+    )
+    at_bound = limit > 0.0 or (choices.has_first and found.is_single)
+    return described(m, choices, found, held, rise if held > 0.0 else 0.0, False, at_bound, bend, energy, stiffness)
+
+
+@compiled
+def described(  # noqa: PLR0913 - a solution, and what is held in it
+    m: Moments,
+    choices: Choices,
+    found: Linear,
+    share: float,
+    rise: float,
+    share_is_free: bool,
+    at_bound: bool,
+    bend: float,
+    energy: float,
+    stiffness: float,
+) -> Point:
+    """Return cost and derivatives of a solution whose bounds move with T: `rise` of the share, `bend` of the ratio."""
+    c0, c1 = found.first, found.last
+    c2 = share * c1
+    moved1 = c0 * bend
+    moved2 = rise * c1 + share * moved1 * (0.0 if share_is_free else 1.0)
+    cost = max(energy - c0 * m.d0 - c1 * m.d1 - c2 * m.d2, 0.0)
+    # Products of the derivative of the prediction with each column, first of its own derivative only.
+    v0 = m.h00 * c0 + m.h10 * c1 + m.h20 * c2
+    v1 = m.h01 * c0 + m.h11 * c1 + m.h21 * c2
+    v2 = m.h02 * c0 + m.h12 * c1 + m.h22 * c2
+    square = m.s00 * c0 * c0 + m.s11 * c1 * c1 + m.s22 * c2 * c2
+    square += 2.0 * (m.s01 * c0 * c1 + m.s02 * c0 * c2 + m.s12 * c1 * c2)
+    gradient = m.p0 * c0 + m.p1 * c1 + m.p2 * c2 - v0 * c0 - v1 * c1 - v2 * c2
+    if moved1 != 0.0 or moved2 != 0.0:
+        gradient += moved1 * (m.d1 - m.g01 * c0 - m.g11 * c1 - m.g12 * c2)
+        gradient += moved2 * (m.d2 - m.g02 * c0 - m.g12 * c1 - m.g22 * c2)
+        square += 2.0 * (moved1 * v1 + moved2 * v2)
+        square += moved1 * moved1 * m.g11 + 2.0 * moved1 * moved2 * m.g12 + moved2 * moved2 * m.g22
+        v0 += m.g01 * moved1 + m.g02 * moved2
+        v1 += m.g11 * moved1 + m.g12 * moved2
+        v2 += m.g12 * moved1 + m.g22 * moved2
+    explained = explained_by_columns(m, choices, found, share, share_is_free, v0, v1, v2, stiffness)
+    return Point(c0, c1, share, cost, gradient, square - explained, at_bound)
+
+
+@compiled
+def explained_by_columns(  # noqa: PLR0913 - a vector's products with three columns, and what is held of them
+    m: Moments,
+    choices: Choices,
+    found: Linear,
+    share: float,
+    share_is_free: bool,
+    v0: float,
+    v1: float,
+    v2: float,
+    stiffness: float,
+) -> float:
+    """Return the squared length of what the columns that are free explain of a vector."""
+    if not share_is_free:
+        return left_over(
+            m.g00,
+            m.g01 + share * m.g02,
+            m.g11 + 2.0 * share * m.g12 + share * share * m.g22,
+            v0,
+            v1 + share * v2,
+            found,
+            choices.has_first,
+            stiffness,
+        )
+    return v2 * v2 / m.g22 + left_over(
+        m.g00 - m.g02 * m.g02 / m.g22,
+        m.g01 - m.g02 * m.g12 / m.g22,
+        m.g11 - m.g12 * m.g12 / m.g22,
+        v0 - m.g02 * v2 / m.g22,
+        v1 - m.g12 * v2 / m.g22,
+        found,
+        choices.has_first,
+        stiffness,
+    )
+
+
+@compiled
+def loosened(m: Moments, tables: Tables, choices: Choices, place: float, point: Point, stiffness: float) -> float:
+    """Return the information, with all coefficients free where one is at a bound: a bound is no measurement."""
+    if not point.is_held:
+        return point.information
+    mean = 0.0
+    if choices.has_prior:
+        mean, _ = between(tables.mean, choices, place)
+    free = Linear(point.first, point.last, not choices.has_first, mean)
+    loose = described(m, choices, free, point.share, 0.0, choices.has_beside, True, 0.0, 0.0, stiffness)
+    return max(loose.information, TINY)
+
+
+@compiled
+def sample_of(columns: Floats, stretch: int, column: int, i: int, t: float) -> float:
+    """Return one sample of a column."""
+    a = columns[stretch, column]
+    return a[0, i] + t * (a[1, i] + t * (a[2, i] + t * (a[3, i] + t * (a[4, i] + t * a[5, i]))))
+
+
+@compiled
+def squared_residual(tables: Tables, choices: Choices, stretch: int, t: float, y: Floats, point: Point) -> float:
+    """Return the squared residual from its samples: as a difference of energies it would drown in their rounding."""
+    columns, beside = tables.columns, tables.columns.shape[1] - 1
+    last, with_beside = (1 if choices.has_first else 0), point.share * point.last
+    total = 0.0
+    for i in range(len(y)):
+        left = y[i] - point.last * sample_of(columns, stretch, last, i, t)
+        if choices.has_first:
+            left -= point.first * sample_of(columns, stretch, 0, i, t)
+        if choices.has_beside:
+            left -= with_beside * sample_of(columns, stretch, beside, i, t)
+        total += left * left
+    return total
+
+
+@compiled
+def refine(
+    tables: Tables, choices: Choices, y: Floats, energy: float, found: Found, dots: Floats, m: Floats
+) -> tuple[float, Point]:
+    """Move from the best atom to the nearest optimum, without leaving the atom's neighbourhood.
+
+    Gauss-Newton, and as soon as two steps show the slope of the gradient, Newton with that slope.
+    """
+    low = choices.lowest + choices.atom_step * max(found.atom - 1, 0)
+    high = choices.lowest + choices.atom_step * min(found.atom + 1, choices.n_atoms - 1)
+    place = choices.lowest + choices.atom_step * (found.atom + found.offset)
+    stiffness = HELD if choices.has_prior else 0.0
+    known, t, before, gradient, seen = -1, 0.0, place, 0.0, 0.0
+    point = NOWHERE
+    products = NOTHING
+    for _ in range(MOST_STEPS):
+        stretch, t = stretch_of(tables, choices, place)
+        if stretch != known:
+            multiply(tables, stretch, y, dots)
+            known = stretch
+        products = moments_at(tables, choices, stretch, t, dots, m)
+        point = solve(products, tables, choices, place, energy, stiffness)
+        if stiffness == HELD:
+            weight = choices.prior_sd * max(point.first, TINY)
+            stiffness = choices.noise_variance / (weight * weight)
+            continue
+        slope = max(point.information, TINY)
+        if place != before:
+            seen = (gradient - point.gradient) / (place - before)
+            if slope < TRUSTED * seen and seen < TRUSTED * slope:
+                slope = seen
+        before, gradient = place, point.gradient
+        place = min(max(place + min(max(gradient / slope, -LONGEST_STEP), LONGEST_STEP), low), high)
+        if abs(place - before) < TOLERANCE:
+            break
+    cost = squared_residual(tables, choices, known, t, y, point)
+    if choices.has_prior:
+        deviation = point.last - between(tables.mean, choices, before)[0] * point.first
+        cost += stiffness * deviation * deviation
+    information = loosened(products, tables, choices, place, point, stiffness)
+    return place, Point(point.first, point.last, point.share, cost, point.gradient, information, point.is_held)
+
+
+@compiled
+def project(tables: Tables, dictionary: int, y: Singles, along: Singles, across: Singles) -> None:
+    """Multiply a signal with all atoms of a dictionary; four samples at a time, for fewer ways to memory."""
+    axis, side, k = tables.axis, tables.side, dictionary
+    for i in range(0, len(y), LANES):
+        a, b, c, d = y[i], y[i + 1], y[i + 2], y[i + 3]
+        for j in range(len(along)):
+            one = axis[k, i, j] * a + axis[k, i + 1, j] * b + axis[k, i + 2, j] * c + axis[k, i + 3, j] * d
+            along[j] = one if i == 0 else along[j] + one
+            if len(side) > 0:
+                other = side[k, i, j] * a + side[k, i + 1, j] * b + side[k, i + 2, j] * c + side[k, i + 3, j] * d
+                across[j] = other if i == 0 else across[j] + other
+
+
+@compiled
+def gains(tables: Tables, dictionary: int, along: Singles, across: Singles, gain: Singles) -> None:
+    """Return the squared length of the projection of a signal on the cone of each atom, as `search._cone_gain`."""
+    zero = gain.dtype.type(0.0)
+    if len(tables.side) == 0:
+        for j in range(len(along)):
+            one = along[j] if along[j] > zero else zero
+            gain[j] = one * one
+        return
+    for j in range(len(along)):
+        a, b = along[j], across[j]
+        b = b if b > zero else -b
+        cosine, sine = tables.cosine[dictionary, j], tables.sine[dictionary, j]
+        edge, beyond = a * cosine + b * sine, b * cosine - a * sine
+        edge = edge if edge > zero else zero
+        beyond = beyond if beyond < zero else zero
+        gain[j] = edge * edge + beyond * beyond
+
+
+@compiled
+def best_atom(gain: Singles, n_atoms: int) -> Found:
+    """Return the best atom and the vertex of the parabola through it and its neighbours."""
+    highest = gain[0]
+    for j in range(len(gain)):
+        highest = gain[j] if gain[j] > highest else highest
+    atom = n_atoms - 1
+    while atom > 0 and gain[atom] < highest:
+        atom -= 1
+    below, above = float(gain[max(atom - 1, 0)]), float(gain[min(atom + 1, n_atoms - 1)])
+    curvature = max(2.0 * highest - below - above, TINY)
+    offset = min(max((above - below) / (2.0 * curvature), -0.5), 0.5)
+    return Found(highest + (above - below) * offset / 4.0, atom, offset)
+
+
+@compiled
+def turn(
+    tables: Tables, choices: Choices, dictionary: int, sample: int, value: float, along: Singles, across: Singles
+) -> None:
+    """Give one sample the other sign in the products with all atoms, or all samples where signs are known."""
+    if not choices.is_unsigned:
+        for j in range(len(along)):
+            along[j], across[j] = -along[j], -across[j]
+        return
+    twice = along.dtype.type(2.0 * value)
+    for j in range(len(along)):
+        along[j] -= twice * tables.axis[dictionary, sample, j]
+    if len(tables.side) > 0:
+        for j in range(len(along)):
+            across[j] -= twice * tables.side[dictionary, sample, j]
+
+
+@compiled
+def search(
+    tables: Tables, choices: Choices, y: Singles, smallest: int, along: Singles, across: Singles, gain: Singles
+) -> tuple[Found, Found]:
+    """Find the best atoms for both choices of signs: as given, and with one sample, or all of them, turned."""
+    first, second = Found(-1.0, 0, 0.0), Found(-1.0, 0, 0.0)
+    for dictionary in range(len(tables.axis)):
+        project(tables, dictionary, y, along, across)
+        for choice in range(2):
+            gains(tables, dictionary, along, across, gain)
+            found = best_atom(gain, choices.n_atoms)
+            if choice == 0:
+                first = found if found.gain > first.gain else first
+                turn(tables, choices, dictionary, smallest, float(y[smallest]), along, across)
+            else:
+                second = found if found.gain > second.gain else second
+    return first, second
+
+
+@compiled
+def load(images: Singles, voxel: int, choices: Choices, y: Singles) -> float:
+    """Take the samples of one voxel, magnitudes less their noise floor; return their energy before that."""
+    energy = images.dtype.type(0.0)
+    floor = images.dtype.type(max(choices.noise_floor, 0.0))
+    zero = images.dtype.type(0.0)
+    for i in range(choices.n_measurements):
+        value = images[i, voxel]
+        square = value * value
+        energy += square
+        if choices.noise_floor >= 0.0:
+            value = math.sqrt(max(square - floor, zero))
+        elif choices.makes_absolute:
+            value = abs(value)
+        y[i] = value
+    return float(energy)
+
+
+@compiled
+def give_signs(y: Singles, n_measurements: int) -> int:
+    """Give magnitudes the signs before the smallest one is negative; return its place."""
+    smallest = 0
+    for i in range(n_measurements):
+        if y[i] < y[smallest]:
+            smallest = i
+    for i in range(smallest):
+        y[i] = -y[i]
+    return smallest
+
+
+@compiled
+def spread_of(
+    choices: Choices, time: float, first: Point, second: tuple[float, Point], is_close: bool, energy: float
+) -> tuple[float, float]:
+    """Return the SD of the relaxation time [s], both choices of signs included, and the second one's probability."""
+    dof, cost = max(choices.degrees_of_freedom, 1.0), first.cost
+    variance = cost / dof if choices.degrees_of_freedom > 0.0 else choices.known_variance
+    total = time * time * variance / first.information
+    if not is_close:
+        return math.sqrt(total), 0.0
+    unexplained = max(cost / dof, choices.noise_variance, TINY)
+    unexplained = max(unexplained, choices.least_noise * energy / choices.n_measurements)
+    probability = 1.0 / (1.0 + math.exp((second[1].cost - cost) / (2.0 * unexplained)))
+    other = math.exp(second[0])
+    of_other = other * other * variance / second[1].information
+    mixed = (1.0 - probability) * total + probability * of_other
+    return math.sqrt(mixed + probability * (1.0 - probability) * (time - other) * (time - other)), probability
+
+
+@compiled
+def status_of(choices: Choices, time: float, point: Point, energy: float, ratio: float, probability: float) -> int:
+    """Return the most serious thing there is to say about a voxel."""
+    if time <= choices.low_time or time >= choices.high_time:
+        return BELOW if time < choices.middle_time else ABOVE
+    variance = point.cost / max(choices.degrees_of_freedom, 1.0)
+    least = choices.min_signal_to_noise * choices.min_signal_to_noise * variance
+    if not (energy - point.cost) / choices.n_measurements > least:
+        return TOO_LOW
+    if probability > choices.undecided:
+        return UNDECIDED
+    at_low, at_high = ratio <= choices.low_ratio + choices.at_limit, ratio >= choices.high_ratio - choices.at_limit
+    return AT_BOUND if choices.has_first and (at_low or at_high) else FITTED
+
+
+@compiled
+def optima(  # noqa: PLR0913 - the tables, one voxel, and where to work
+    tables: Tables, choices: Choices, y: Singles, signal: Floats, energy: float, work: Singles, dots: Floats, m: Floats
+) -> tuple[tuple[float, Point], tuple[float, Point], bool]:
+    """Return the optimum of lower cost, the other one, and whether the other one has a chance."""
+    smallest = give_signs(y, choices.n_measurements) if choices.is_unsigned else 0
+    first, second = search(tables, choices, y, smallest, work[0], work[1], work[2])
+    swapped = second.gain > first.gain
+    for i in range(choices.n_measurements):
+        turned = swapped and (i == smallest or not choices.is_unsigned)
+        signal[i] = -y[i] if turned else y[i]
+    margin = choices.close_call * max(first.gain, second.gain) + choices.clear_call * choices.noise_variance
+    is_close = choices.is_unsigned and abs(first.gain - second.gain) < margin
+    best = other = (0.0, NOWHERE)
+    for choice in range(2 if is_close else 1):
+        found = refine(tables, choices, signal, energy, second if swapped != (choice == 1) else first, dots, m)
+        if choice == 0:
+            best = other = found
+            signal[smallest] = -signal[smallest]
+        elif found[1].cost < best[1].cost - ROUNDING * energy:
+            best = found
+        else:
+            other = found
+    return best, other, is_close
+
+
+@compiled
+def fit_voxel(  # noqa: PLR0913 - what there is, where it goes, and where to work
+    tables: Tables,
+    choices: Choices,
+    images: Singles,
+    column: int,
+    voxel: int,
+    maps: Singles,
+    status: NDArray[np.uint8],
+    y: Singles,
+    signal: Floats,
+    work: Singles,
+    dots: Floats,
+    m: Floats,
+) -> None:
+    """Fill the maps of one voxel, in the order of `engine.MAPS`; NaN where it has no estimate.
+
+    Parameters
+    ----------
+    images
+        (measurement, voxel), magnitudes or signed.
+    column, voxel
+        Its place in the images, and in the maps.
+    maps, status
+        (map, voxel) and (voxel), which are filled.
+    y, signal, work
+        Samples twice, padded with zeros to `LANES`, and three numbers of each atom: work space.
+    """
+    measured = load(images, column, choices, y)
+    for index in range(len(maps)):
+        maps[index, voxel] = math.nan
+    if not math.isfinite(measured):
+        status[voxel] = NOT_FINITE
+        return
+    if not measured > choices.threshold:
+        status[voxel] = NO_SIGNAL
+        return
+    energy = 0.0
+    for i in range(choices.n_measurements):
+        energy += float(y[i]) * float(y[i])
+    best, other, is_close = optima(tables, choices, y, signal, energy, work, dots, m)
+    point, time = best[1], math.exp(best[0])
+    spread, probability = spread_of(choices, time, point, other, is_close, energy)
+    amplitude = point.first if choices.has_first else point.last
+    ratio = point.last / (point.first if point.first != 0.0 else TINY) if choices.has_first else 0.0
+    found = status_of(choices, time, point, energy, ratio, probability)
+    status[voxel] = found
+    if found in (TOO_LOW, BELOW, ABOVE):
+        return
+    maps[0, voxel], maps[1, voxel], maps[2, voxel] = time, spread, amplitude
+    maps[3, voxel], maps[4, voxel] = ratio, math.sqrt(point.cost / max(choices.degrees_of_freedom, 1.0))
+    maps[5, voxel], maps[6, voxel] = math.sqrt(point.cost / energy), point.share
+
+
+@kept
+def fit_voxels(  # noqa: PLR0913 - as `fit_voxel`
+    tables: Tables,
+    choices: Choices,
+    images: Singles,
+    first: int,
+    start: int,
+    stop: int,
+    maps: Singles,
+    status: NDArray[np.uint8],
+    y: Singles,
+    signal: Floats,
+    work: Singles,
+    dots: Floats,
+    m: Floats,
+) -> None:
+    """Fill the maps of the voxels from `start` up to `stop`, on one processor; images begin at voxel `first`."""
+    for voxel in range(start, stop):
+        fit_voxel(tables, choices, images, voxel - first, voxel, maps, status, y, signal, work, dots, m)
+
+
+def work_space(tables: Tables) -> tuple[Singles, Floats, Singles, Floats, Floats]:
+    """Return the last arguments of `fit_voxel`."""
+    n_samples = tables.axis.shape[1]
+    return (
+        np.zeros(n_samples, np.float32),
+        np.zeros(n_samples, np.float64),
+        np.zeros((3, tables.axis.shape[2]), np.float32),
+        np.zeros((3, POWERS), np.float64),
+        np.zeros(tables.products.shape[2], np.float64),
+    )
