@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,32 +14,36 @@ Function = TypeVar("Function", bound="Callable[..., object]")
 COMPILES = importlib.util.find_spec("numba") is not None
 """Whether there is a compiler; without one, PyTorch computes the same."""
 
-ALLOWED = {"reassoc", "contract", "nsz", "arcp"}
-"""Freedom of the compiler in sums and products of one voxel. All voxels go through the same instructions, so that
-their bits depend neither on their neighbours nor on the number of threads."""
+SETTINGS = {
+    "nogil": True,
+    "error_model": "numpy",
+    # Sums and products of one voxel may be ordered freely. All voxels go through the same instructions, so that their
+    # bits depend neither on their neighbours nor on the number of threads.
+    "fastmath": {"reassoc", "contract", "nsz", "arcp"},
+    # Compiled functions get all arrays and make none: counting who holds them would take most of the time.
+    "_nrt": False,
+}
 
 
 def compiled(function: Function) -> Function:
-    """Compile a function when it is first called, without the interpreter's lock, for use by other compiled ones."""
-    if not COMPILES:
-        return function
-    import numba
-
-    made: Function = numba.njit(nogil=True, fastmath=ALLOWED, error_model="numpy", forceinline=True, _nrt=False)(
-        function
-    )
-    return made
+    """Compile a function as a part of those that call it."""
+    return _compile(function, forceinline=True) if COMPILES else function
 
 
 def kept(function: Function) -> Function:
-    """Compile as `compiled` does, and keep the machine code on disk where a folder is writable."""
+    """Compile a function when it is first called, and keep the machine code where a folder can be written to.
+
+    ``NUMBA_CACHE_DIR`` says where; else it is beside the source, or in the user's folder for such things.
+    """
     if not COMPILES:
         return function
-    import numba
-
-    settings = {"nogil": True, "fastmath": ALLOWED, "error_model": "numpy"}
     try:
-        made: Function = numba.njit(cache=True, _nrt=False, **settings)(function)
-    except RuntimeError:  # there is no such folder: it is compiled anew in each process
-        made = numba.njit(_nrt=False, **settings)(function)
+        return _compile(function, cache=True)
+    except RuntimeError:  # there is no such folder: each process compiles anew
+        return _compile(function)
+
+
+def _compile(function: Function, **settings: bool) -> Function:
+    compiler: Any = importlib.import_module("numba")
+    made: Function = compiler.njit(**SETTINGS, **settings)(function)
     return made

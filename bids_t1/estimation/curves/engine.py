@@ -586,8 +586,8 @@ def _fill_compiled(plan: _Plan, flat: Measurements, maps: _Maps, chunk: slice) -
         return
     tables, choices = plan.compiled
     images, first = _samples(plan, flat, chunk)
-    filled = maps.values.numpy(), maps.status.numpy()
-    fit_voxels(tables, choices, images, first, chunk.start, chunk.stop, *filled, *work_space(tables))
+    values, status = maps.values.numpy(), maps.status.numpy()
+    fit_voxels(tables, choices, images, first, chunk.start, chunk.stop, values, status, work_space(tables))
 
 
 def _samples(plan: _Plan, flat: Measurements, chunk: slice) -> tuple[NDArray[np.float32], int]:

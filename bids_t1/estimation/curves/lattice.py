@@ -85,7 +85,7 @@ def _of_atoms(rows: Sequence[torch.Tensor]) -> NDArray[np.float32]:
     return _padded(whole, LANES_OF_ATOMS).astype(np.float32)
 
 
-def _padded(values: NDArray[np.floating], lanes: int) -> NDArray[np.floating]:
+def _padded(values: NDArray[np.float64], lanes: int) -> NDArray[np.float64]:
     """Add zeros at the end of the last axis, up to a multiple of `lanes`."""
     return np.ascontiguousarray(np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, -values.shape[-1] % lanes)]))
 
@@ -114,9 +114,9 @@ def _products(model: SignalModel, columns: torch.Tensor, slopes: torch.Tensor) -
     place = dict(zip(ROLES[2 - model.n_coefficients :], range(len(columns)), strict=False))
     named = {"g": (columns, columns), "h": (slopes, columns), "s": (slopes, slopes)}
     products = []
-    for kind, *pair in PRODUCTS if model.companion is not None else PRODUCTS[:N_WITHOUT_COMPANION]:
-        if all(role in place for role in pair):
-            one, other = (part[place[role]] for part, role in zip(named[kind], pair, strict=True))
+    for name in PRODUCTS if model.companion is not None else PRODUCTS[:N_WITHOUT_COMPANION]:
+        if all(role in place for role in name[1:]):
+            one, other = (part[place[role]] for part, role in zip(named[name[0]], name[1:], strict=True))
             products.append((one * other).sum(0).numpy())
         else:
             products.append(np.zeros(columns.shape[2]))

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from bids_t1.data.estimate import VoxelStatus
-from bids_t1.estimation.curves.polarity import ROUNDING
 from bids_t1.estimation.compiling import compiled, kept
+from bids_t1.estimation.curves.polarity import ROUNDING
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,8 +67,8 @@ class Tables(NamedTuple):
     """Polynomials of the columns in each stretch of log T, (stretch, column, power, sample)."""
 
     products: Floats
-    """The same of the inner products of columns and derivatives, (stretch, power, product): g00, g01, g11, h00, h01, h10,
-    h11, s00, s01, s11, and with a companion g02, g12, g22, h02, h12, h20, h21, h22, s02, s12, s22."""
+    """The same of the inner products of columns and derivatives, (stretch, power, product): g00, g01, g11, h00, h01,
+    h10, h11, s00, s01, s11, and with a companion g02, g12, g22, h02, h12, h20, h21, h22, s02, s12, s22."""
 
     limit: Floats
     """Largest share of the companion, at places that lie close together."""
@@ -131,6 +131,25 @@ class Choices(NamedTuple):
     min_signal_to_noise: float
     at_limit: float
     """Distance to a bound of the ratio that counts as being at it."""
+
+
+class Work(NamedTuple):
+    """Room for the numbers of one voxel."""
+
+    y: Singles
+    """Samples, padded with zeros to `LANES`."""
+
+    signal: Floats
+    """The same with signs."""
+
+    atoms: Singles
+    """Three numbers of each atom."""
+
+    dots: Floats
+    """Polynomials of the products of samples and columns, (column, power)."""
+
+    products: Floats
+    """What the polynomials of `Tables.products` are at one T."""
 
 
 class Moments(NamedTuple):
@@ -235,20 +254,22 @@ def multiply(tables: Tables, stretch: int, y: Floats, dots: Floats) -> None:
 def value_of(dots: Floats, column: int, t: float) -> float:
     """Return a polynomial."""
     a = dots[column]
-    return a[0] + t * (a[1] + t * (a[2] + t * (a[3] + t * (a[4] + t * a[5]))))
+    value: float = a[0] + t * (a[1] + t * (a[2] + t * (a[3] + t * (a[4] + t * a[5]))))
+    return value
 
 
 @compiled
 def slope_of(dots: Floats, column: int, t: float) -> float:
     """Return its derivative."""
     a = dots[column]
-    return a[1] + t * (2.0 * a[2] + t * (3.0 * a[3] + t * (4.0 * a[4] + t * 5.0 * a[5])))
+    slope: float = a[1] + t * (2.0 * a[2] + t * (3.0 * a[3] + t * (4.0 * a[4] + t * 5.0 * a[5])))
+    return slope
 
 
 @compiled
-def moments_at(tables: Tables, choices: Choices, stretch: int, t: float, dots: Floats, m: Floats) -> Moments:
-    """Return the inner products at a place in a stretch; `m` is work space."""
-    p = tables.products
+def moments_at(tables: Tables, choices: Choices, stretch: int, t: float, work: Work) -> Moments:
+    """Return the inner products at a place in a stretch."""
+    p, m, dots = tables.products, work.products, work.dots
     for k in range(len(m)):
         m[k] = p[stretch, 5, k]
     for power in range(4, -1, -1):
@@ -282,7 +303,7 @@ def between(values: Floats, choices: Choices, place: float) -> tuple[float, floa
 
 
 @compiled
-def two_columns(  # noqa: PLR0913 - five inner products, and what is known of the ratio
+def two_columns(
     g00: float, g01: float, g11: float, d0: float, d1: float, choices: Choices, mean: float, stiffness: float
 ) -> Linear:
     """Solve for one coefficient, or two whose ratio is drawn towards a mean, or kept within its bounds."""
@@ -307,7 +328,7 @@ def two_columns(  # noqa: PLR0913 - five inner products, and what is known of th
 
 
 @compiled
-def left_over(  # noqa: PLR0913 - as `two_columns`
+def left_over(
     g00: float, g01: float, g11: float, v0: float, v1: float, found: Linear, has_first: bool, stiffness: float
 ) -> float:
     """Return the squared length of what two columns explain of a vector, from its products with them."""
@@ -372,7 +393,7 @@ def solve(m: Moments, tables: Tables, choices: Choices, place: float, energy: fl
 
 
 @compiled
-def described(  # noqa: PLR0913 - a solution, and what is held in it
+def described(
     m: Moments,
     choices: Choices,
     found: Linear,
@@ -410,7 +431,7 @@ def described(  # noqa: PLR0913 - a solution, and what is held in it
 
 
 @compiled
-def explained_by_columns(  # noqa: PLR0913 - a vector's products with three columns, and what is held of them
+def explained_by_columns(
     m: Moments,
     choices: Choices,
     found: Linear,
@@ -462,7 +483,8 @@ def loosened(m: Moments, tables: Tables, choices: Choices, place: float, point: 
 def sample_of(columns: Floats, stretch: int, column: int, i: int, t: float) -> float:
     """Return one sample of a column."""
     a = columns[stretch, column]
-    return a[0, i] + t * (a[1, i] + t * (a[2, i] + t * (a[3, i] + t * (a[4, i] + t * a[5, i]))))
+    value: float = a[0, i] + t * (a[1, i] + t * (a[2, i] + t * (a[3, i] + t * (a[4, i] + t * a[5, i]))))
+    return value
 
 
 @compiled
@@ -482,13 +504,12 @@ def squared_residual(tables: Tables, choices: Choices, stretch: int, t: float, y
 
 
 @compiled
-def refine(
-    tables: Tables, choices: Choices, y: Floats, energy: float, found: Found, dots: Floats, m: Floats
-) -> tuple[float, Point]:
+def refine(tables: Tables, choices: Choices, energy: float, found: Found, work: Work) -> tuple[float, Point]:
     """Move from the best atom to the nearest optimum, without leaving the atom's neighbourhood.
 
     Gauss-Newton, and as soon as two steps show the slope of the gradient, Newton with that slope.
     """
+    y = work.signal
     low = choices.lowest + choices.atom_step * max(found.atom - 1, 0)
     high = choices.lowest + choices.atom_step * min(found.atom + 1, choices.n_atoms - 1)
     place = choices.lowest + choices.atom_step * (found.atom + found.offset)
@@ -499,9 +520,9 @@ def refine(
     for _ in range(MOST_STEPS):
         stretch, t = stretch_of(tables, choices, place)
         if stretch != known:
-            multiply(tables, stretch, y, dots)
+            multiply(tables, stretch, y, work.dots)
             known = stretch
-        products = moments_at(tables, choices, stretch, t, dots, m)
+        products = moments_at(tables, choices, stretch, t, work)
         point = solve(products, tables, choices, place, energy, stiffness)
         if stiffness == HELD:
             weight = choices.prior_sd * max(point.first, TINY)
@@ -590,10 +611,9 @@ def turn(
 
 
 @compiled
-def search(
-    tables: Tables, choices: Choices, y: Singles, smallest: int, along: Singles, across: Singles, gain: Singles
-) -> tuple[Found, Found]:
+def search(tables: Tables, choices: Choices, smallest: int, work: Work) -> tuple[Found, Found]:
     """Find the best atoms for both choices of signs: as given, and with one sample, or all of them, turned."""
+    y, along, across, gain = work.y, work.atoms[0], work.atoms[1], work.atoms[2]
     first, second = Found(-1.0, 0, 0.0), Found(-1.0, 0, 0.0)
     for dictionary in range(len(tables.axis)):
         project(tables, dictionary, y, along, across)
@@ -673,12 +693,13 @@ def status_of(choices: Choices, time: float, point: Point, energy: float, ratio:
 
 
 @compiled
-def optima(  # noqa: PLR0913 - the tables, one voxel, and where to work
-    tables: Tables, choices: Choices, y: Singles, signal: Floats, energy: float, work: Singles, dots: Floats, m: Floats
+def optima(
+    tables: Tables, choices: Choices, energy: float, work: Work
 ) -> tuple[tuple[float, Point], tuple[float, Point], bool]:
     """Return the optimum of lower cost, the other one, and whether the other one has a chance."""
+    y, signal = work.y, work.signal
     smallest = give_signs(y, choices.n_measurements) if choices.is_unsigned else 0
-    first, second = search(tables, choices, y, smallest, work[0], work[1], work[2])
+    first, second = search(tables, choices, smallest, work)
     swapped = second.gain > first.gain
     for i in range(choices.n_measurements):
         turned = swapped and (i == smallest or not choices.is_unsigned)
@@ -687,7 +708,7 @@ def optima(  # noqa: PLR0913 - the tables, one voxel, and where to work
     is_close = choices.is_unsigned and abs(first.gain - second.gain) < margin
     best = other = (0.0, NOWHERE)
     for choice in range(2 if is_close else 1):
-        found = refine(tables, choices, signal, energy, second if swapped != (choice == 1) else first, dots, m)
+        found = refine(tables, choices, energy, second if swapped != (choice == 1) else first, work)
         if choice == 0:
             best = other = found
             signal[smallest] = -signal[smallest]
@@ -699,7 +720,7 @@ def optima(  # noqa: PLR0913 - the tables, one voxel, and where to work
 
 
 @compiled
-def fit_voxel(  # noqa: PLR0913 - what there is, where it goes, and where to work
+def fit_voxel(
     tables: Tables,
     choices: Choices,
     images: Singles,
@@ -707,11 +728,7 @@ def fit_voxel(  # noqa: PLR0913 - what there is, where it goes, and where to wor
     voxel: int,
     maps: Singles,
     status: NDArray[np.uint8],
-    y: Singles,
-    signal: Floats,
-    work: Singles,
-    dots: Floats,
-    m: Floats,
+    work: Work,
 ) -> None:
     """Fill the maps of one voxel, in the order of `engine.MAPS`; NaN where it has no estimate.
 
@@ -723,9 +740,10 @@ def fit_voxel(  # noqa: PLR0913 - what there is, where it goes, and where to wor
         Its place in the images, and in the maps.
     maps, status
         (map, voxel) and (voxel), which are filled.
-    y, signal, work
-        Samples twice, padded with zeros to `LANES`, and three numbers of each atom: work space.
+    work
+        Room.
     """
+    y = work.y
     measured = load(images, column, choices, y)
     for index in range(len(maps)):
         maps[index, voxel] = math.nan
@@ -738,7 +756,7 @@ def fit_voxel(  # noqa: PLR0913 - what there is, where it goes, and where to wor
     energy = 0.0
     for i in range(choices.n_measurements):
         energy += float(y[i]) * float(y[i])
-    best, other, is_close = optima(tables, choices, y, signal, energy, work, dots, m)
+    best, other, is_close = optima(tables, choices, energy, work)
     point, time = best[1], math.exp(best[0])
     spread, probability = spread_of(choices, time, point, other, is_close, energy)
     amplitude = point.first if choices.has_first else point.last
@@ -753,7 +771,7 @@ def fit_voxel(  # noqa: PLR0913 - what there is, where it goes, and where to wor
 
 
 @kept
-def fit_voxels(  # noqa: PLR0913 - as `fit_voxel`
+def fit_voxels(
     tables: Tables,
     choices: Choices,
     images: Singles,
@@ -762,24 +780,20 @@ def fit_voxels(  # noqa: PLR0913 - as `fit_voxel`
     stop: int,
     maps: Singles,
     status: NDArray[np.uint8],
-    y: Singles,
-    signal: Floats,
-    work: Singles,
-    dots: Floats,
-    m: Floats,
+    work: Work,
 ) -> None:
     """Fill the maps of the voxels from `start` up to `stop`, on one processor; images begin at voxel `first`."""
     for voxel in range(start, stop):
-        fit_voxel(tables, choices, images, voxel - first, voxel, maps, status, y, signal, work, dots, m)
+        fit_voxel(tables, choices, images, voxel - first, voxel, maps, status, work)
 
 
-def work_space(tables: Tables) -> tuple[Singles, Floats, Singles, Floats, Floats]:
-    """Return the last arguments of `fit_voxel`."""
+def work_space(tables: Tables) -> Work:
+    """Return the last argument of `fit_voxels`."""
     n_samples = tables.axis.shape[1]
-    return (
-        np.zeros(n_samples, np.float32),
-        np.zeros(n_samples, np.float64),
-        np.zeros((3, tables.axis.shape[2]), np.float32),
-        np.zeros((3, POWERS), np.float64),
-        np.zeros(tables.products.shape[2], np.float64),
+    return Work(
+        y=np.zeros(n_samples, np.float32),
+        signal=np.zeros(n_samples),
+        atoms=np.zeros((3, tables.axis.shape[2]), np.float32),
+        dots=np.zeros((3, POWERS)),
+        products=np.zeros(tables.products.shape[2]),
     )
