@@ -4,30 +4,26 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from bids_t1.bids.load_readouts import load_readouts
-from bids_t1.bids.transmit.field import load_given_transmit_field, load_transmit_field
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.estimate import VoxelStatus, count_statuses
 from bids_t1.data.outputs import outputs_of
 from bids_t1.data.result import RunResult, SignalCurve
 from bids_t1.data.vocabulary import known_manufacturer
-from bids_t1.estimation.posterior.posterior import PosteriorOptions, ReadoutImages, TransmitPrior, estimate_posterior
+from bids_t1.estimation.posterior.posterior import PosteriorOptions, ReadoutImages, estimate_posterior
 from bids_t1.estimation.posterior.readout_phase import remove_phase
-from bids_t1.runs.common import computing, covered, if_valid, naming, near_one, require_memory, times, uris, versions
+from bids_t1.runs.common import computing, covered, if_valid, naming, near_one, require_memory, times, versions
+from bids_t1.runs.transmit import record_of_transmit_field, transmit_field_of, transmit_prior
 from bids_t1.sequences.mp2rage_timing import GivenEfficiency, ImageFacts, read_timing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from bids_t1.data.acquisition import InputForm, ReadoutSeries, TransmitField, TransmitImages
+    from bids_t1.data.acquisition import InputForm, ReadoutSeries
     from bids_t1.data.estimate import PosteriorEstimate
     from bids_t1.estimation.posterior.readout_phase import PhaseTurn
     from bids_t1.runs.common import Run
@@ -67,10 +63,10 @@ def process(run: Run, settings: Settings) -> RunResult:
     series = load_readouts(acquisition, settings.protocol, admit)
     with naming(acquisition):
         timing = _timing(series, settings)
-    field = _transmit_field(run.transmit_fields, series, settings)
+    field = transmit_field_of(run.transmit_fields, series.acquisition, series.grid, settings)
     options = PosteriorOptions(
         time_range=settings.search.t1_range,
-        transmit_prior=_transmit_prior(settings),
+        transmit_prior=transmit_prior(settings),
         transmit_sd=settings.readouts.b1_map_sd,
         lowest_transmit=timing.model.lowest_transmit,
         device=settings.computing.device,
@@ -110,8 +106,7 @@ def process(run: Run, settings: Settings) -> RunResult:
         grid=series.grid,
         maps={quantity: values for quantity, values in maps.items() if values is not None},
         record=_record(series, timing, estimate, settings)
-        | _sources(series, field, raw, settings)
-        | _record_of_transmit_field(estimate, field, raw, settings)
+        | record_of_transmit_field(estimate, field, series.sources, raw, settings)
         | _record_of_phase(turns)
         | coverage.record,
         status_counts=counts,
@@ -174,31 +169,6 @@ def _timing(series: ReadoutSeries, settings: Settings) -> Timing:
         raise InvalidInputError("\n".join((str(error), *series.lost))) from error
 
 
-def _transmit_field(
-    candidates: Sequence[TransmitImages], series: ReadoutSeries, settings: Settings
-) -> TransmitField | None:
-    """Return the map of the transmit field to use: the one given, none where so asked, else that of the dataset."""
-    if settings.readouts.b1_map is not None:
-        return load_given_transmit_field(settings.readouts.b1_map, series.grid, series.acquisition)
-    if settings.readouts.no_b1:
-        return None
-    completed = [
-        replace(
-            images,
-            files=tuple(
-                replace(file, sidecar=settings.protocol.complete(file.sidecar, images.suffix)) for file in images.files
-            ),
-        )
-        for images in candidates
-    ]
-    return load_transmit_field(completed, series.acquisition, series.grid)
-
-
-def _transmit_prior(settings: Settings) -> TransmitPrior:
-    mean, sd = settings.readouts.b1_prior
-    return TransmitPrior(mean=mean, sd=sd, range=(round(max(0.2, mean - 2 * sd), 6), round(mean + 2 * sd, 6)))
-
-
 def _doubts(counts: dict[str, int], n_estimates: int, estimate: PosteriorEstimate) -> tuple[str, ...]:
     """Warn of what is wrong in much of the map; what form of input and record imply, the page says by itself."""
     doubts = []
@@ -259,32 +229,6 @@ def _record(
 
 def _efficiency_by_transmit(model: Mp2rage) -> list[list[float]]:
     return [[round(field, 4), round(model.efficiency * factor, 4)] for field, factor in model.efficiency_curve]
-
-
-def _sources(series: ReadoutSeries, field: TransmitField | None, raw: Path, settings: Settings) -> dict[str, object]:
-    of_field = () if field is None else tuple(path for path in field.sources if path.is_relative_to(raw))
-    return {"Sources": uris((*series.sources, *of_field), raw, settings)}
-
-
-def _record_of_transmit_field(
-    estimate: PosteriorEstimate, field: TransmitField | None, raw: Path, settings: Settings
-) -> dict[str, object]:
-    """Say which transmit field entered, and over what it was integrated elsewhere."""
-    record: dict[str, object] = {}
-    fitted = np.isfinite(estimate.mean)
-    unknown = fitted if estimate.transmit is None else fitted & ~np.isfinite(estimate.transmit)
-    if field is not None:
-        record["TransmitField"] = {
-            "Source": ", ".join(uris(field.sources, raw, settings)),
-            "Method": field.method,
-            "Scaling": field.scaling,
-            "VoxelsWithout": int(unknown.sum()),
-            "SD": settings.readouts.b1_map_sd,
-        }
-    if unknown.any():
-        prior = asdict(_transmit_prior(settings))
-        record["TransmitFieldPrior"] = {"Mean": prior["mean"], "SD": prior["sd"], "Range": list(prior["range"])}
-    return record
 
 
 def _curve(model: Mp2rage, time_range: tuple[float, float]) -> SignalCurve:

@@ -78,7 +78,7 @@ def test_one_sequence_is_the_reference() -> None:
 
 
 def test_an_unknown_sequence_is_an_error_and_never_another_one() -> None:
-    with pytest.raises(InvalidInputError, match="'T1w' is no sequence that is known; expected IRT1, MP2RAGE"):
+    with pytest.raises(InvalidInputError, match="'T1w' is no sequence that is known; expected IRT1, SIR, MP2RAGE"):
         sequence_of("T1w")
 
 
