@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from benchmarks.mp2rage_scenes import T1_RANGE, estimate, every_voxel, scene
-from bids_t1.data.acquisition import InputForm
+from bids_t1.data.forms import InputForm
 from bids_t1.estimation.posterior.posterior import TransmitPrior
 from tests.estimation.scenes import BANDS, bias, rmse
 

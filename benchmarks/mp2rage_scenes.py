@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from bids_t1.data.acquisition import InputForm
     from bids_t1.data.estimate import PosteriorEstimate
+    from bids_t1.data.forms import InputForm
 
     Array = NDArray[np.floating[Any]]
     Mask = NDArray[np.bool_]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.memory import MB, peak
 
 if TYPE_CHECKING:
-    from bids_t1.data.acquisition import InputForm
+    from bids_t1.data.forms import InputForm
 
 # Linux lets a process begin with the peak of the one that started it: nothing heavy is imported before the child runs.
 

@@ -14,6 +14,7 @@ from bids_t1.bids.soundness import require_signal
 from bids_t1.bids.uni import describes_denoised, read_uni
 from bids_t1.data.acquisition import ReadoutSeries
 from bids_t1.data.errors import InvalidInputError
+from bids_t1.data.forms import FORMS
 from bids_t1.data.sidecar import Unreadable
 from bids_t1.sequences.mp2rage_timing import of_readout
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bids_t1.bids.uni import Uni
-    from bids_t1.data.acquisition import Acquisition, InputForm, RawFile
+    from bids_t1.data.acquisition import Acquisition, RawFile
+    from bids_t1.data.forms import InputForm
     from bids_t1.data.protocol import Protocol
     from bids_t1.data.sidecar import Sidecar
 
@@ -30,15 +32,6 @@ Parts = dict[str, "RawFile"]
 """The files of one readout by mag, phase, real and imag."""
 
 COMPLEX_PAIRS = (("real", "imag"), ("mag", "phase"))
-
-WHAT_IS_LOST: Mapping[InputForm, str] = {
-    "complex": "nothing, as other parts hold the same",
-    "UNIT1 and magnitudes": "nothing, as UNIT1 holds what the phases tell of T1",
-    "UNIT1 and last magnitude": "the magnitude of the first readout; readouts are taken as in phase",
-    "UNIT1": "the magnitudes; M0 is taken as the same everywhere, and noise is judged by UNIT1 alone",
-    "magnitudes": "the signs of the readouts, so that two values of T1 are possible in places",
-}
-"""Against the most informative form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +107,7 @@ def _told(
     instead = "" if plan.form == richest else f" instead of {richest}"
     warning = (
         f"{acquisition.name}: T1 is measured from {plan.form}{instead}, because an image cannot be used: "
-        f"{' '.join(failures)} What is lost: {WHAT_IS_LOST[plan.form]}."
+        f"{' '.join(failures)} What is lost: {FORMS[plan.form].costs}."
     )
     return (warning,)
 
@@ -127,7 +120,7 @@ def _load(acquisition: Acquisition, plan: _Plan, protocol: Protocol, admit: Call
     uni = None if plan.uni is None else _read_uni(plan.uni, reader)
     doubts: tuple[str, ...] = ()
     if plan.uni is not None and uni is not None:
-        if readouts is not None and plan.form == "UNIT1 and magnitudes":
+        if readouts is not None and FORMS[plan.form].has_energy:
             refuse_denoised(plan.uni, uni.values, readouts)
         else:
             doubts = refuse_processed(plan.uni, uni.values)

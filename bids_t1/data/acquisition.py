@@ -10,14 +10,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bids_t1.data.entities import BidsName
+    from bids_t1.data.forms import InputForm
     from bids_t1.data.grid import Grid
     from bids_t1.data.shapes import Labels, Map, Measurements
     from bids_t1.data.sidecar import Sidecar
 
 Kind = Literal["magnitude", "real", "complex"]
-
-InputForm = Literal["complex", "UNIT1 and magnitudes", "UNIT1 and last magnitude", "UNIT1", "magnitudes"]
-"""What there is of an MP2RAGE run, the most informative first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import torch
 from bids_t1.bids.load_readouts import load_readouts
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.estimate import VoxelStatus, count_statuses
+from bids_t1.data.forms import FORMS
 from bids_t1.data.outputs import outputs_of
 from bids_t1.data.result import RunResult, SignalCurve
 from bids_t1.data.vocabulary import known_manufacturer
@@ -23,7 +24,7 @@ from bids_t1.runs.transmit import record_of_transmit_field, transmit_field_of, t
 from bids_t1.sequences.mp2rage_timing import GivenEfficiency, ImageFacts, read_timing
 
 if TYPE_CHECKING:
-    from bids_t1.data.acquisition import InputForm, ReadoutSeries
+    from bids_t1.data.acquisition import ReadoutSeries
     from bids_t1.data.estimate import PosteriorEstimate
     from bids_t1.estimation.posterior.readout_phase import PhaseTurn
     from bids_t1.runs.common import Run
@@ -32,17 +33,6 @@ if TYPE_CHECKING:
     from bids_t1.settings import Settings
 
 LOG = logging.getLogger(__name__)
-
-ALGORITHMS: dict[InputForm, str] = {
-    "complex": "posterior of T1 from all complex readouts, complex amplitude integrated out",
-    "UNIT1 and magnitudes": "posterior of T1 from the magnitudes and UNI, which hold the same products as complex "
-    "readouts; complex amplitude integrated out",
-    "UNIT1 and last magnitude": "posterior of T1 from UNI and the magnitude of the second readout, the readouts taken "
-    "as in phase; amplitude integrated out",
-    "UNIT1": "posterior of T1 from UNI alone, closed-form density at an amplitude taken as the same everywhere",
-    "magnitudes": "posterior of T1 from magnitudes, summed over the signs they have lost; prior of M0 learned from the "
-    "image",
-}
 
 REFERENCE = "Marques et al., NeuroImage 49:1271 (2010), doi:10.1016/j.neuroimage.2009.10.002"
 
@@ -125,7 +115,7 @@ def process(run: Run, settings: Settings) -> RunResult:
 
 def _in_phase(images: ReadoutImages) -> tuple[ReadoutImages, tuple[PhaseTurn, ...]]:
     """Take off what turns complex readouts against one another, which the model does not know."""
-    if images.form != "complex" or images.readouts is None:
+    if not FORMS[images.form].is_complex or images.readouts is None:
         return images, ()
     aligned, turns = remove_phase(images.readouts)
     return replace(images, readouts=aligned), turns
@@ -199,7 +189,7 @@ def _record(
     if field_strength is None and protocol is not None:
         field_strength = protocol.number("MagneticFieldStrength")
     record: dict[str, object] = {
-        "EstimationAlgorithm": ALGORITHMS[series.form],
+        "EstimationAlgorithm": FORMS[series.form].algorithm,
         "EstimationReference": REFERENCE,
         "InversionTimes": list(model.inversion_times),
         "FlipAngles": [round(math.degrees(angle), 6) for angle in model.flip_angles],

@@ -67,7 +67,7 @@ def test_every_field_is_documented() -> None:
     ("text", "message"),
     [
         ("[MP2RAGE", r"protocol\.toml: cannot be read as TOML"),
-        ("[T1w]\nEchoTime = 1", "'T1w' is no table that is known; expected IRT1, MP2RAGE"),
+        ("[T1w]\nEchoTime = 1", "'T1w' is no table that is known; expected IRT1, SIR, MP2RAGE"),
         ("MP2RAGE = 3", "'MP2RAGE' is no table"),
         ("[MP2RAGE]\nEchoSpacing = 0.007", r"\[MP2RAGE\]: 'EchoSpacing' is no field .*RepetitionTimeExcitation"),
         ("[IRT1]\nNumberShots = 4", r"\[IRT1\]: 'NumberShots' is no field that is known; expected PhaseScaling"),

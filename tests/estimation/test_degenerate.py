@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from bids_t1.data.acquisition import InputForm
 from bids_t1.data.errors import BidsT1Error
 from bids_t1.data.estimate import VoxelStatus
+from bids_t1.data.forms import InputForm
 from bids_t1.estimation.curves.demodulation import demodulate
 from bids_t1.estimation.curves.engine import EstimationOptions, estimate
 from bids_t1.estimation.posterior.posterior import PosteriorOptions, ReadoutImages, TransmitPrior, estimate_posterior

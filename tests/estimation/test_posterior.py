@@ -24,8 +24,8 @@ from tests.estimation.readout_scenes import Scene, estimate_scene, make_scene
 from tests.sequences.test_mp2rage import seven_tesla
 
 if TYPE_CHECKING:
-    from bids_t1.data.acquisition import InputForm
     from bids_t1.data.estimate import PosteriorEstimate
+    from bids_t1.data.forms import InputForm
 
 BANDS = ((0.3, 0.7), (0.7, 1.2), (1.2, 2.0), (2.0, 3.0))
 NOMINAL = torch.tensor(1.0, dtype=torch.float64)

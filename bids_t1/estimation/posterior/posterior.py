@@ -11,6 +11,7 @@ import torch
 
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.estimate import NoiseSD, PosteriorEstimate, VoxelStatus
+from bids_t1.data.forms import FORMS
 from bids_t1.estimation.chunks import choose_device, for_each_chunk
 from bids_t1.estimation.posterior.amplitude_prior import learn_amplitude_prior
 from bids_t1.estimation.posterior.likelihood import ProductLikelihood, UniLikelihood
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from bids_t1.data.acquisition import InputForm
+    from bids_t1.data.forms import Form
     from bids_t1.data.shapes import Map
     from bids_t1.data.signal_model import ReadoutModel
     from bids_t1.estimation.posterior.readout_table import ReadoutTable
@@ -193,18 +194,17 @@ def estimate_posterior(
         progress=progress,
     )
     arrays = {name: getattr(maps, name).numpy().reshape(images.shape) for name in _Maps.__slots__}
-    has_amplitude = images.readouts is not None
-    has_energy = has_amplitude and images.form != "UNIT1 and last magnitude"
+    form = FORMS[images.form]
     return PosteriorEstimate(
         **arrays
         | {
-            "amplitude": arrays["amplitude"] if has_amplitude else None,
+            "amplitude": arrays["amplitude"] if form.has_amplitude else None,
             "uni": arrays["uni"] if images.uni is None else images.uni.astype(np.float32),
-            "robust_uni": arrays["robust_uni"] if has_energy else None,
+            "robust_uni": arrays["robust_uni"] if form.has_energy else None,
             "transmit": None if plan.known is None else arrays["transmit"],
         },
         noise=plan.noise,
-        robust_beta=choose_beta(plan.noise.value) if has_energy else None,
+        robust_beta=choose_beta(plan.noise.value) if form.has_energy else None,
         device=str(plan.device),
     )
 
@@ -212,7 +212,8 @@ def estimate_posterior(
 def _prepare(model: ReadoutModel, images: ReadoutImages, options: PosteriorOptions) -> Plan:
     """Build the tables and learn the noise."""
     _require_images(model, images)
-    if images.form == "UNIT1" and images.uni is not None:
+    form = FORMS[images.form]
+    if not form.has_amplitude and images.uni is not None:
         images = replace(images, uni=np.where(looks_like_noise(images.uni), np.float32(np.nan), images.uni))
     device = choose_device(options.device)
     fields, log_prior = options.transmit_prior.planes()
@@ -225,10 +226,10 @@ def _prepare(model: ReadoutModel, images: ReadoutImages, options: PosteriorOptio
             "have. Look for copies among the images and for phase images of zeros, or give the noise with --noise-sd."
         )
     reference = int((fields - options.transmit_prior.mean).abs().argmin())
-    unknown = replace(_field(over_prior, images.form, reference), log_prior=log_prior.to(device), reference=reference)
+    unknown = replace(_field(over_prior, form, reference), log_prior=log_prior.to(device), reference=reference)
     if len(fields) > 1:
         unknown = replace(unknown, coarse=unknown.likelihood.every(SCAN_STRIDE), spread=over_prior.spread)
-    if images.form == "UNIT1":
+    if not form.has_amplitude:
         unknown = replace(unknown, tabulated=_tabulate(unknown, noise.value))
     known = None
     summed = SUMMED_SDS * options.transmit_sd if options.sums_transmit else 0.0
@@ -236,7 +237,7 @@ def _prepare(model: ReadoutModel, images: ReadoutImages, options: PosteriorOptio
     if of_map is not None:
         turned_by = 0.0 if summed else options.transmit_sd
         table = build_table(model, options.time_range, of_map, transmit_sd=turned_by, device=device)
-        known = _field(table, images.form, int((of_map - 1).abs().argmin()) if summed else None)
+        known = _field(table, form, int((of_map - 1).abs().argmin()) if summed else None)
         if summed:
             known = replace(known, log_shifts=_log_shifts(options.transmit_sd).to(device), spread=table.spread)
     plan = Plan(
@@ -247,7 +248,7 @@ def _prepare(model: ReadoutModel, images: ReadoutImages, options: PosteriorOptio
         unknown=unknown,
         lowest_transmit=options.lowest_transmit,
     )
-    return _with_amplitude_prior(plan) if images.form == "magnitudes" else plan
+    return _with_amplitude_prior(plan) if not form.has_signs else plan
 
 
 def _with_amplitude_prior(plan: Plan) -> Plan:
@@ -284,21 +285,22 @@ def _tabulate(field: Field, noise_sd: float) -> Tensor:
 
 
 def _require_images(model: ReadoutModel, images: ReadoutImages) -> None:
-    expected = {"UNIT1": 0, "UNIT1 and last magnitude": 1}.get(images.form, model.n_readouts)
+    form = FORMS[images.form]
+    expected = form.needed(model.n_readouts)
     found = 0 if images.readouts is None else len(images.readouts)
-    if found != expected or (images.form.startswith("UNIT1") and images.uni is None):
+    if found != expected or (form.uses_uni and images.uni is None):
         raise InvalidInputError(
             f"{found} readouts for a model of {model.n_readouts} in the form {images.form!r}; expected {expected}."
         )
 
 
-def _field(table: ReadoutTable, form: InputForm, reference: int | None = None) -> Field:
-    if form in {"UNIT1", "UNIT1 and last magnitude"}:
+def _field(table: ReadoutTable, form: Form, reference: int | None = None) -> Field:
+    if form.is_pair:
         table = table.of_pair()
     likelihood = (
         UniLikelihood(table)
-        if form == "UNIT1"
-        else ProductLikelihood.build(table, reference, free_of_scale=form == "magnitudes")
+        if not form.has_amplitude
+        else ProductLikelihood.build(table, reference, free_of_scale=not form.has_signs)
     )
     return Field(likelihood=likelihood, look_up=LookUp.build(table), pair=table.of_pair())
 
@@ -330,7 +332,7 @@ def _noise(images: ReadoutImages, table: ReadoutTable, options: PosteriorOptions
         if images.uni is None:
             raise InvalidInputError("there are neither readouts nor UNIT1.")
         return noise_of_uni(images.uni, table, None)
-    if images.form == "complex":
+    if FORMS[images.form].is_complex:
         return noise_of_complex(images.readouts)
     return noise_of_magnitudes(images.readouts, images.uni, table)
 

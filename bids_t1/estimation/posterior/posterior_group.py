@@ -12,6 +12,7 @@ from scipy import stats
 
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.estimate import VoxelStatus
+from bids_t1.data.forms import FORMS
 from bids_t1.estimation.posterior.amplitude_prior import log_amplitudes
 from bids_t1.estimation.posterior.likelihood import (
     Between,
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from bids_t1.data.acquisition import InputForm
     from bids_t1.data.estimate import NoiseSD
+    from bids_t1.data.forms import InputForm
     from bids_t1.data.shapes import Map, Measurements, Posteriors, VoxelIndex, Voxels
     from bids_t1.estimation.posterior.amplitude_prior import AmplitudePrior
     from bids_t1.estimation.posterior.likelihood import Alternatives, Likelihood
@@ -304,7 +305,7 @@ def estimate_group(plan: Plan, voxels: Loaded, group: Group) -> dict[str, Tensor
     has_estimate = status != VoxelStatus.SIGNAL_TOO_LOW
     values = {name: torch.where(has_estimate, value, torch.nan) for name, value in values.items()}
     values |= {"two_modes": summary.two_modes & has_estimate, "status": status}
-    if plan.images.form == "magnitudes":
+    if not FORMS[plan.images.form].has_signs:
         beta = choose_beta(plan.noise.value)
         robust = (measured.uni * measured.energy - beta) / (measured.energy + 2 * beta)
         values |= {"uni": measured.uni, "robust_uni": robust}
@@ -399,7 +400,7 @@ def _status(plan: Plan, group: Group, summary: Summary, measured: _Measured) -> 
     status.masked_fill_(summary.at_limit, VoxelStatus.AT_PRIOR_LIMIT)
     status.masked_fill_(summary.two_modes, VoxelStatus.TWO_MODES)
     status.masked_fill_(measured.confidence < MIN_CONFIDENCE, VoxelStatus.LOW_CONFIDENCE)
-    if plan.images.form != "UNIT1":
+    if FORMS[plan.images.form].has_amplitude:
         too_low = measured.norm < MIN_SIGNAL_TO_NOISE * plan.noise.value
         status.masked_fill_(too_low, VoxelStatus.SIGNAL_TOO_LOW)
     return status

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bids_t1.data.forms import recorded_form
 from bids_t1.data.sequences import name_of_readouts
 from bids_t1.report.figures import readout_plots, signal_curve
 from bids_t1.report.figures.cycle import Cycle
@@ -37,33 +38,6 @@ SHORT_T1 = 0.1
 
 STRENGTH_TELLS = "The strength of the signal entered too, and often can; where it could not, two modes are marked."
 
-ROLES_OF_FIRST_TWO = {
-    "UNIT1": "nothing else entered",
-    **dict.fromkeys(("complex", "UNIT1 and magnitudes", "magnitudes"), "the others entered as well"),
-}
-"""What more than two readouts contributed, by form of the input."""
-
-REASONS = {
-    "amplitude": {"UNIT1": "UNIT1 has no signal strength"},
-    "robust_uni": {
-        "UNIT1": "UNIT1 has no signal strength",
-        "UNIT1 and last magnitude": "needs the magnitude of the first readout",
-    },
-}
-"""Why a map cannot be made, by form of the input."""
-
-UNIT1_ALONE = (
-    "Only UNIT1 was there. The noise was taken as the same everywhere: where the signal is weak the 95 % interval is "
-    "too narrow, where it is strong too wide. Without magnitudes, air differs from tissue only by the roughness of "
-    "UNIT1: what is left of the noise outside the head has values of T1 that mean nothing, and they count in all "
-    "numbers and in the histogram."
-)
-SIGN_LOST = (
-    "There are magnitudes only: the sign of the signal is lost, and most voxels have two possible T1. Between these "
-    "the evenness of M0 over the image decided where it could; elsewhere the voxel is marked as having two modes, and "
-    "its T1 is a coin toss. An uneven receive field may mislead the choice. Phase images or UNIT1 would tell."
-)
-
 
 def equations(_run: RunResult) -> tuple[str, ...]:
     """Return that of UNI, which the page explains T1 by."""
@@ -87,16 +61,17 @@ def why_missing(run: RunResult, quantity: str) -> str:
     """Return why a run lacks a map, or nothing where that is not known."""
     if quantity in transmit.MAPS:
         return transmit.why_missing(run)
-    return REASONS.get(quantity, {}).get(str(run.record.get("DataKind")), "")
+    form = recorded_form(run.record.get("DataKind"))
+    return "" if form is None else form.missing.get(quantity, "")
 
 
 def cautions(run: RunResult) -> tuple[str, ...]:
     """Return what a reader has to know before using the numbers."""
-    by_form = {"UNIT1": UNIT1_ALONE, "magnitudes": SIGN_LOST}
+    form = recorded_form(run.record.get("DataKind"))
     found = (
         transmit.caution_of_unknown(run, _example(run)),
         transmit.caution_of_extrapolated(run),
-        by_form.get(str(run.record.get("DataKind")), ""),
+        "" if form is None else form.caution,
         _about_efficiency(run),
         *calibrated.cautions_of_run(run),
     )
@@ -124,17 +99,17 @@ def _about_efficiency(run: RunResult) -> str:
 
 
 def _curve_notes(run: RunResult, curve: SignalCurve) -> tuple[str, ...]:
-    kind = str(run.record.get("DataKind"))
+    form = recorded_form(run.record.get("DataKind"))
     notes = []
     if (plateau := signal_curve.plateau_end(curve)) > SHORT_T1:
         notes.append(f"Below T1 of {plateau:.2f} s S hardly changes.")
     if ranges := signal_curve.shared_ranges(curve):
         where = wording.listed([f"{first:.2f} to {last:.2f} s" for first, last in ranges])
         notes.append(f"Orange: S turns, and two T1 share one S, for T1 of {where}; there S alone cannot tell.")
-        if kind != "UNIT1":
+        if form is None or form.has_amplitude:
             notes.append(STRENGTH_TELLS)
     else:
         notes.append("No two T1 share one S, as far as images can show.")
-    if run.sequence != name_of_readouts(2) and kind in ROLES_OF_FIRST_TWO:
-        notes.append(f"S is that of the first two readouts; {ROLES_OF_FIRST_TWO[kind]}.")
+    if run.sequence != name_of_readouts(2) and form is not None and form.others:
+        notes.append(f"S is that of the first two readouts; {form.others}.")
     return tuple(map(wording.typeset, notes))

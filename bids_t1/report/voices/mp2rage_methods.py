@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bids_t1.data.forms import recorded_form
 from bids_t1.report.figures.cycle import Cycle, numbers_of
 from bids_t1.report.voices import transmit
 from bids_t1.report.voices.origins import efficiency
@@ -12,23 +13,6 @@ from bids_t1.report.words import literature, wording
 if TYPE_CHECKING:
     from bids_t1.data.result import RunResult
     from bids_t1.report.words.literature import References
-
-LIKELIHOODS = {
-    "complex": "The likelihood was that of the complex images of all readouts with Gaussian noise; the complex "
-    "amplitude of the voxel, with a flat prior, was integrated out in closed form.",
-    "UNIT1 and magnitudes": "The likelihood was that of complex readouts with Gaussian noise, whose products are known "
-    "from UNI and the magnitudes; the complex amplitude of the voxel, with a flat prior, was integrated out in closed "
-    "form.",
-    "UNIT1 and last magnitude": "The likelihood was that of readouts with Gaussian noise, reconstructed from UNI and "
-    "the last magnitude: the readouts were taken as in phase or in opposition, and both ratios of theirs that UNI "
-    "allows entered; the complex amplitude of the voxel, with a flat prior, was integrated out in closed form.",
-    "UNIT1": "The likelihood was the exact probability density of UNI under Gaussian noise in the complex readouts, in "
-    "closed form; for want of magnitudes, the ratio of M0 to the noise was taken as the same in every voxel.",
-    "magnitudes": "The likelihood was that of readouts with Gaussian noise, summed over the signs that magnitudes have "
-    "lost; the amplitude of the voxel had a prior of its logarithm that was learned from the image by expectation and "
-    "maximisation.",
-}
-"""What was compared with the model, by form of the input."""
 
 
 def paragraphs(run: RunResult, references: References) -> tuple[str, ...]:
@@ -81,7 +65,8 @@ def _estimation(run: RunResult, references: References) -> str:
     where = f" between {wording.number(limits[0])} and {wording.number(limits[-1])} s" if limits else ""
     shape = run.record.get("T1Prior")
     prior = f"T1 had a {shape} prior{where}." if isinstance(shape, str) else ""
-    likelihood = LIKELIHOODS.get(str(run.record.get("DataKind")), "")
+    form = recorded_form(run.record.get("DataKind"))
+    likelihood = "" if form is None else form.likelihood
     return " ".join(
         filter(None, (likelihood, _noise(run), prior, _inversion(run), transmit.sentence_on(run, references)))
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from bids_t1.data.forms import recorded_form
 from bids_t1.report.figures.cycle import numbers_of
 from bids_t1.report.words import wording
 from bids_t1.report.words.record import plain
@@ -23,27 +24,6 @@ OLD_NAMES = {
     "default": "not in the data: the default was taken",
 }
 """How origins of the record read, where they do not speak for themselves."""
-
-FORMS = {
-    "complex": ("complex images of every readout", "nothing is lost"),
-    "UNIT1 and magnitudes": (
-        "UNIT1 and the magnitude of every readout",
-        "there is no phase; UNIT1 gives the signs, so that next to nothing is lost",
-    ),
-    "UNIT1 and last magnitude": (
-        "UNIT1 and the magnitude of the last readout",
-        "the first magnitude is lost: it follows from UNIT1; there is no robust UNI",
-    ),
-    "UNIT1": (
-        "UNIT1 alone",
-        "the strength of the signal is lost: the noise was taken as the same everywhere, and there is no M0",
-    ),
-    "magnitudes": (
-        "magnitudes alone",
-        "the sign of the signal is lost: every choice of signs entered, as likely as the data and M0 make it",
-    ),
-}
-"""Forms of the input: what there was, and what is lost."""
 
 SHOWN = frozenset({
     "InversionTimes", "FlipAngles", "RepetitionTimePreparation", "RepetitionTimesExcitation", "NumberShotsPerReadout",
@@ -99,7 +79,8 @@ def sources_of(field: Mapping[str, object]) -> str:
 def _images(run: RunResult) -> list[Origin]:
     rows = []
     if (kind := run.record.get("DataKind")) is not None:
-        value, lost = FORMS.get(str(kind), (plain(kind), ""))
+        form = recorded_form(kind)
+        value, lost = (plain(kind), "") if form is None else (form.images, form.lost)
         rows.append(Origin(label="Images", value=value, origin=lost))
     scaling = run.record.get("Scaling")
     if isinstance(scaling, Mapping):
