@@ -164,28 +164,36 @@ def _require_most(acquisition: Acquisition, parts: Sequence[str], by_part: Mappi
 
 def _in_order(files: Sequence[RawFile], sequence: PulseSequence) -> list[RawFile]:
     """Order images by what varies between them, and by a second field where the first is the same."""
-    keys = sequence.keys
-    values = [(tuple(file.sidecar.number(key) for key in keys), file) for file in files]
-    for key in keys:
-        missing = [file.sidecar.name for file in files if file.sidecar.number(key) is None]
-        if missing:
-            raise InvalidInputError(
-                f"{', '.join(missing)}: {key} is missing; expected {PLAUSIBLE[key].unit} in the sidecar of every "
-                f"image, or in one it inherits from{_elsewhere(key, sequence)}. It is never guessed."
-            )
-    ordered = sorted(values, key=lambda pair: tuple(value or 0.0 for value in pair[0]))
-    for (found, file), (following, next_file) in pairwise(ordered):
-        if all(
-            math.isclose(value or 0.0, other or 0.0, abs_tol=1e-6)
-            for value, other in zip(found, following, strict=True)
-        ):
-            told = " and ".join(f"{key} {value:g} {_unit(key)}" for key, value in zip(keys, found, strict=True))
-            raise InvalidInputError(
-                f"{_told_apart(file)} and {_told_apart(next_file)}: both have {told}; expected different ones. "
-                "Tell repeated acquisitions apart with run-, or exclude one with --bids-filter-file."
-                f"{_delays(sequence)}"
-            )
-    return [file for _, file in ordered]
+    for key in sequence.keys:
+        _require_told(files, key, sequence)
+    ordered = sorted(files, key=lambda file: _values(file, sequence))
+    for file, following in pairwise(ordered):
+        _require_different(file, following, sequence)
+    return ordered
+
+
+def _values(file: RawFile, sequence: PulseSequence) -> tuple[float, ...]:
+    return tuple(file.sidecar.number(key) or 0.0 for key in sequence.keys)
+
+
+def _require_told(files: Sequence[RawFile], key: str, sequence: PulseSequence) -> None:
+    missing = [file.sidecar.name for file in files if file.sidecar.number(key) is None]
+    if missing:
+        raise InvalidInputError(
+            f"{', '.join(missing)}: {key} is missing; expected {PLAUSIBLE[key].unit} in the sidecar of every "
+            f"image, or in one it inherits from{_elsewhere(key, sequence)}. It is never guessed."
+        )
+
+
+def _require_different(file: RawFile, following: RawFile, sequence: PulseSequence) -> None:
+    found, other = (_values(one, sequence) for one in (file, following))
+    if any(not math.isclose(one, another, abs_tol=1e-6) for one, another in zip(found, other, strict=True)):
+        return
+    told = " and ".join(f"{key} {value:g} {_unit(key)}" for key, value in zip(sequence.keys, found, strict=True))
+    raise InvalidInputError(
+        f"{_told_apart(file)} and {_told_apart(following)}: both have {told}; expected different ones. "
+        f"Tell repeated acquisitions apart with run-, or exclude one with --bids-filter-file.{_delays(sequence)}"
+    )
 
 
 def _told_apart(file: RawFile) -> str:
