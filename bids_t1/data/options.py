@@ -19,6 +19,7 @@ Effect = Literal["value", "content", "apart", "nothing"]
 Noise = Literal["floor", "gaussian", "rician"]
 Efficiency = Literal["free", "learned", "ideal"]
 FastChoice = Literal["auto", "none", "fit", "exclude"]
+MotionChoice = Literal["auto", "none"]
 
 KEY: Final = "option"
 """Of an option among the metadata of its field."""
@@ -124,6 +125,11 @@ class Recovery:
         help="fast component of tissue in inversion recovery, which makes T1 read short: fitted, its inversion times "
         "left out, or none; auto: what the image asks for and its inversion times allow (default: %(default)s)",
         more="exclude leaves out inversion times below 0.15 s (0.2 s at 7 T)",
+    ))  # fmt: skip
+    ir_motion: MotionChoice = option("auto", Option(
+        title="Motion in inversion recovery",
+        help="motion between images of inversion recovery: taken off by rigid registration where the images show it, "
+        "or not looked for (default: %(default)s)",
     ))  # fmt: skip
     ir_noise: Noise = option("floor", Option(
         title="Noise of inversion recovery",

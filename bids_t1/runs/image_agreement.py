@@ -101,10 +101,6 @@ def compare(question: Question, series: Series, options: EstimationOptions) -> A
     InvalidInputError
         If no voxel has signal.
     """
-    if series.kind != "magnitude":
-        signs = _compare_signs(question, series, options)
-        if signs is not None:
-            return signs.and_then(compare(question, signs.series, options))
     misfit = _find(question, series, options)
     suspicion = misfit.suspicion
     record = _told(misfit, question)
@@ -132,20 +128,27 @@ def compare(question: Question, series: Series, options: EstimationOptions) -> A
     )
 
 
-def _compare_signs(question: Question, series: Series, options: EstimationOptions) -> Agreement | None:
-    """Set signs aside that no relaxation time explains; None where they hold, or a wrong time explains them."""
-    if options.restore_polarity:
-        return None
+def settle_signs(question: Question, series: Series, options: EstimationOptions) -> Agreement:
+    """Set signs aside that no relaxation time explains, unless a wrong time explains them.
+
+    Raises
+    ------
+    InvalidInputError
+        If no voxel has signal.
+    """
+    whole = Agreement.as_it_is(series)
+    if series.kind == "magnitude" or options.restore_polarity:
+        return whole
     model = question.at_times(range(len(question.times)), question.times)
     with near_one(series.measurements):
         bench = set_up_bench(model, series.measurements, series.kind, options, N_VOXELS)
         signs = weigh_signs(bench, model)
         if signs.contradicted < MANY:
-            return None
+            return whole
         misfit = _weigh(bench, question, unsigned=False)
     suspicion = misfit.suspicion
     if suspicion is not None and suspicion.cause in {"exchanged", "time"} and misfit.is_explained:
-        return None
+        return whole
     cause = (
         "Their phase differs from image to image, as in scans that were reconstructed one by one."
         if series.kind == "complex"

@@ -13,7 +13,8 @@ from bids_t1.estimation.curves.held_companion import HeldCompanion
 from bids_t1.runs.common import if_valid
 from bids_t1.runs.curves import CurveFit, Shown, Told, process_curves
 from bids_t1.runs.fast_component import fast_component_at, treat, treat_slices, treat_suspect
-from bids_t1.runs.image_agreement import Question, compare, without_offset
+from bids_t1.runs.head_motion import Motion, without_motion
+from bids_t1.runs.image_agreement import Question, compare, settle_signs, without_offset
 from bids_t1.runs.slice_by_slice import estimate_slices, group_slices, only
 from bids_t1.sequences.inversion_recovery import InversionRecovery
 from bids_t1.sequences.slice_timing import slice_delays
@@ -70,6 +71,7 @@ class _Fit(CurveFit):
     options: EstimationOptions
     warnings: tuple[str, ...]
     agreement: Agreement
+    motion: Motion
     treatment: Treatment
     delays: tuple[int, NDArray[np.float64]] | None
     """The axis of slices with inversion times of their own, and what is added to them; see `slice_delays`."""
@@ -104,6 +106,7 @@ class _Fit(CurveFit):
                 "LearnedEfficiency": _learned(fitted),
                 "AddedToInversionTimes": None if self.delays is None else self.delays[1].T.tolist(),
                 "ImageAgreement": self.agreement.record or None,
+                "Motion": self.motion.record or None,
                 "FastComponent": self.treatment.record,
             },
         )
@@ -146,9 +149,12 @@ def _prepare(series: Series, settings: Settings) -> _Fit:
     )
     delays = slice_delays(told, series.grid.shape)
     field = if_valid(series.sidecars[0].number, "MagneticFieldStrength")
-    agreement = without_offset(series)
+    agreement, motion = without_offset(series), Motion(series=series)
     if delays is None:
-        agreement = agreement.and_then(compare(question_of(model, field), agreement.series, options))
+        question = question_of(model, field)
+        agreement = agreement.and_then(settle_signs(question, agreement.series, options))
+        motion = without_motion(question, agreement.series, options, settings.recovery.ir_motion)
+        agreement = agreement.and_then(compare(question, motion.series, options))
         decide = treat_suspect if agreement.is_suspect else treat
         model = model.select(agreement.kept)
     else:
@@ -159,8 +165,9 @@ def _prepare(series: Series, settings: Settings) -> _Fit:
         series=treatment.series,
         kind=treatment.series.kind,
         options=options,
-        warnings=(*notes, *agreement.warnings, *treatment.warnings),
+        warnings=(*notes, *agreement.warnings, *motion.warnings, *treatment.warnings),
         agreement=agreement,
+        motion=motion,
         treatment=treatment,
         delays=delays,
         efficiency=settings.recovery.ir_efficiency,

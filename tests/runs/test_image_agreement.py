@@ -15,7 +15,7 @@ from bids_t1.data.entities import BidsName
 from bids_t1.data.grid import Grid
 from bids_t1.data.sidecar import Sidecar
 from bids_t1.estimation.curves.engine import EstimationOptions, estimate
-from bids_t1.runs.image_agreement import Agreement, compare, without_offset
+from bids_t1.runs.image_agreement import Agreement, compare, settle_signs, without_offset
 from bids_t1.runs.inversion_recovery import question_of
 from bids_t1.runs.multi_echo_gre import question_of_echoes
 from bids_t1.sequences.inversion_recovery import InversionRecovery
@@ -70,7 +70,9 @@ def asked(
     order = np.argsort(times)
     model = InversionRecovery(inversion_times=tuple(sorted(times)), repetition_times=(TR,) * len(times))
     agreement = without_offset(series_of(measurements[order], kind))
-    agreement = agreement.and_then(compare(question_of(model, 3.0), agreement.series, EstimationOptions()))
+    question = question_of(model, 3.0)
+    for step in (settle_signs, compare):
+        agreement = agreement.and_then(step(question, agreement.series, EstimationOptions()))
     series = agreement.series
     if agreement.is_suspect:
         return agreement, math.inf

@@ -19,7 +19,7 @@ from bids_t1.estimation.curves.dictionary import Dictionary, build_dictionaries
 from bids_t1.estimation.curves.lattice import FINE_PARTS, tabulate
 from bids_t1.estimation.curves.polarity import CLEAR_CALL, CLOSE_CALL, Solution, real_part, solve_signed, solve_unsigned
 from bids_t1.estimation.curves.ratio_prior import learn_ratio_prior
-from bids_t1.estimation.curves.refinement import TINY, Problem
+from bids_t1.estimation.curves.refinement import TINY, Problem, predict
 from bids_t1.estimation.curves.rician import refine_rician
 from bids_t1.estimation.curves.surface import SurfaceAtoms, SurfaceFit, SurfaceProblem, solve_surface
 from bids_t1.estimation.curves.voxel import Choices, Tables, fit_voxels, work_space
@@ -373,12 +373,31 @@ def fit_sample(
     return solution, plan.noise
 
 
+def fit_examples(
+    model: SignalModel, measurements: Measurements, kind: Kind, options: EstimationOptions
+) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Return flat indices of bright voxels at regular distances, and what a fit predicts there, (measurement, voxel).
+
+    Raises
+    ------
+    InvalidInputError
+        If no voxel has signal.
+    """
+    bench = set_up_bench(model, measurements, kind, options, SAMPLE)
+    unsigned = kind == "magnitude" or options.restore_polarity
+    fit = bench.fit(model, bench.signals, unsigned=unsigned)
+    return bench.voxels, predict(model, fit).cpu().numpy()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Bench:
     """Bright voxels of an image, to fit again and again under other hypotheses."""
 
     images: torch.Tensor
     """Measurements of the voxels, (measurement, voxel)."""
+
+    voxels: NDArray[np.intp]
+    """Their flat indices."""
 
     plan: _Plan
 
@@ -422,21 +441,28 @@ def set_up_bench(
     """
     options = replace(options, learn_ratio=False, noise="floor" if options.noise == "rician" else options.noise)
     plan, _ = _begin(model, measurements, kind, options)
-    sample = _sample(plan, measurements.reshape(len(measurements), -1))
+    places, sample = _placed_sample(plan, measurements.reshape(len(measurements), -1))
     energy = sample.abs().square().sum(0)
     bright = torch.nonzero(energy > BRIGHT * energy.quantile(0.95)).squeeze(1)
     if kind != "magnitude":
         plan = replace(plan, noise=replace(plan.noise, assumed=noise_of_neighbours(np.abs(measurements))))
-    return Bench(images=sample[:, bright[:: max(1, len(bright) // n_voxels)]], plan=plan)
+    chosen = bright[:: max(1, len(bright) // n_voxels)]
+    return Bench(images=sample[:, chosen], voxels=places[chosen].cpu().numpy(), plan=plan)
 
 
 def _sample(plan: _Plan, flat: Measurements) -> torch.Tensor:
     """Take voxels with signal at regular distances; of a large image, among every few voxels first."""
+    return _placed_sample(plan, flat)[1]
+
+
+def _placed_sample(plan: _Plan, flat: Measurements) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the same with their flat indices."""
     for step in (max(1, flat.shape[1] // (8 * SAMPLE)), 1):
         images = _load(plan, flat[:, ::step])
         with_signal = torch.nonzero(_initial_status(plan, images) == VoxelStatus.FITTED).squeeze(1)
         if len(with_signal):
-            return images[:, with_signal[:: max(1, len(with_signal) // SAMPLE)]]
+            chosen = with_signal[:: max(1, len(with_signal) // SAMPLE)]
+            return step * chosen, images[:, chosen]
     raise NoSignalError("no voxel has a finite signal above the noise; expected images of a head or phantom.")
 
 
