@@ -16,7 +16,7 @@ from bids_t1.bids.given import find_given
 from bids_t1.data.errors import BidsT1Error
 from bids_t1.data.outputs import IN_REFERENCE_SPACE
 from bids_t1.data.result import Anatomy, Comparison
-from bids_t1.data.sequences import CALIBRATED, COMPARED, REFERENCE
+from bids_t1.data.sequences import CALIBRATED, COMPARED, REFERENCES
 from bids_t1.registration.itk import to_itk
 from bids_t1.registration.rigid import align
 from bids_t1.resampling import resample, resample_flags, resample_labels, resample_times
@@ -39,9 +39,6 @@ if TYPE_CHECKING:
     from bids_t1.tissue.templates import Template
 
 LOG = logging.getLogger(__name__)
-
-SPACE = REFERENCE.name
-"""Label of ``space-`` in names of what was brought to inversion recovery."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -74,9 +71,12 @@ def relate(runs: Sequence[RunResult], settings: Settings) -> Related:
 
     The tissues come from MP2RAGE, which covers the head, and are carried to inversion recovery through the
     registration; where that cannot be trusted, or there is no MP2RAGE, they come from inversion recovery itself.
+    Of several kinds of it in one session, MP2RAGE is brought to the one that `REFERENCES` names first.
     """
     compared = [run for run in runs if run.sequence in COMPARED]
-    recoveries = [run for run in runs if run.sequence in REFERENCE.titles]
+    recoveries = sorted(
+        (run for run in runs if run.sequence in REFERENCES), key=lambda run: REFERENCES.index(run.sequence)
+    )
     failures: list[BidsT1Error] = []
     if settings.session.maps_only or not (compared or recoveries):
         return Related(runs=tuple(_calibrated(run, None, failures, settings) for run in runs), failures=tuple(failures))
@@ -98,7 +98,8 @@ def relate(runs: Sequence[RunResult], settings: Settings) -> Related:
     for run in recoveries:
         if run.name not in segmented:
             with _noting(run, warned, failures):
-                segmented[run.name] = _segment(run, SPACE if compared else None, template, settings)
+                space = _space(run, segmented.values(), run.sequence if compared else None)
+                segmented[run.name] = _segment(run, space, template, settings)
     known = [segmented[run.name].run if run.name in segmented else run for run in runs]
     return Related(
         runs=tuple(
@@ -171,7 +172,7 @@ def _compare(moving: _Segmented, fixed: RunResult) -> tuple[Comparison, _Segment
     picture = replace(head_image(run.maps, run.grid), brain=moving.segmentation.brain)
     alignment = align(head_image(fixed.maps, fixed.grid), picture)
     comparison = Comparison(
-        name=run.name.having({"space": SPACE}),
+        name=run.name.having({"space": fixed.sequence}),
         sequence=run.sequence,
         moving=str(run.name),
         fixed=str(fixed.name),
@@ -193,7 +194,7 @@ def _compare(moving: _Segmented, fixed: RunResult) -> tuple[Comparison, _Segment
     if not alignment.trusted:
         return comparison, None
     return comparison, _Segmented(
-        run=fixed, segmentation=_carried(moving, fixed, alignment), name=_tissue_name(fixed, SPACE)
+        run=fixed, segmentation=_carried(moving, fixed, alignment), name=_tissue_name(fixed, fixed.sequence)
     )
 
 
@@ -244,12 +245,12 @@ def _anatomy(one: _Segmented) -> Anatomy:
 
 def _transforms(comparison: Comparison) -> dict[tuple[str, str], str]:
     """Return the transforms between both runs; none where they are not trusted."""
-    matrix = comparison.alignment.matrix
+    matrix, reference = comparison.alignment.matrix, str(comparison.name.get("space"))
     if not comparison.alignment.trusted:
         return {}
     return {
-        (comparison.sequence, SPACE): to_itk(matrix),
-        (SPACE, comparison.sequence): to_itk(np.linalg.inv(matrix)),
+        (comparison.sequence, reference): to_itk(matrix),
+        (reference, comparison.sequence): to_itk(np.linalg.inv(matrix)),
     }
 
 

@@ -16,7 +16,7 @@ from bids_t1.bids.uni import is_denoised
 from bids_t1.data.acquisition import Acquisition, RawFile, TransmitImages
 from bids_t1.data.entities import BidsName, strip_label
 from bids_t1.data.errors import InvalidInputError, NothingSelectedError, UsageError
-from bids_t1.data.sequences import BY_SUFFIX, MP2RAGE, MULTI_ECHO, REFERENCE, TRANSMIT_METHODS, sequence_of
+from bids_t1.data.sequences import BY_SUFFIX, MP2RAGE, MULTI_ECHO, REFERENCES, TRANSMIT_METHODS, sequence_of
 from bids_t1.data.sidecar import Sidecar, brief
 from bids_t1.untrusted import read_json
 
@@ -113,7 +113,7 @@ def read_filters(path: Path | None) -> dict[str, dict[str, object]]:
     """
     if path is None:
         return {}
-    example = f'{{"{REFERENCE.name}": {{"acquisition": "gold"}}}}'
+    example = f'{{"{REFERENCES[0]}": {{"acquisition": "gold"}}}}'
     try:
         filters = read_json(path, str(path))
     except InvalidInputError as error:

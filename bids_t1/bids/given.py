@@ -18,7 +18,7 @@ import numpy as np
 from bids_t1.bids.images import MOST_VOXELS_BESIDE, read_volume
 from bids_t1.data.entities import BidsName
 from bids_t1.data.errors import InvalidInputError
-from bids_t1.data.sequences import COMPARED, REFERENCE
+from bids_t1.data.sequences import COMPARED, REFERENCES
 from bids_t1.data.sidecar import brief
 from bids_t1.data.tissue import tissue_named
 from bids_t1.resampling import resample_labels
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from bids_t1.data.grid import Grid
     from bids_t1.data.shapes import Labels, VoxelFlags
 
-SCAN_SPACES = frozenset({None, "T1w", "scanner", "orig", REFERENCE.name, *COMPARED})
+SCAN_SPACES = frozenset({None, "T1w", "scanner", "orig", *REFERENCES, *COMPARED})
 """Labels of ``space-`` that mean scanner coordinates."""
 
 COMMON_LABELS = {1: "GM", 2: "WM", 3: "CSF", 8: "CGM", 9: "SGM"}

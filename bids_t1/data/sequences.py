@@ -125,7 +125,7 @@ SELECTIVE_INVERSION_RECOVERY = PulseSequence(
     may_have_gaps=True,
     quantity="T1",
     axis=INVERSION_RECOVERY.axis,
-    role="other",
+    role="reference",
     impossible=OF_POSTERIORS,
     protocol={
         "PhaseScaling": _PHASE_SCALING,
@@ -195,10 +195,11 @@ BY_SUFFIX: Mapping[str, PulseSequence] = {suffix: row for row in SEQUENCES for s
 NAMES = tuple(name for row in SEQUENCES for name in row.titles)
 """Of what comes of runs."""
 
-REFERENCE = next(row for row in SEQUENCES if row.role == "reference")
+REFERENCES = tuple(name for row in SEQUENCES if row.role == "reference" for name in row.titles)
 COMPARED = tuple(name for row in SEQUENCES if row.role == "compared" for name in row.titles)
 CALIBRATED = tuple(name for row in SEQUENCES if row.is_calibrated for name in row.titles)
-"""Names of runs that are compared with the reference, and of those that can be calibrated to it."""
+"""Names of runs that others are compared with, the first of them where a session has several; of runs that are compared
+with these; and of runs that can be calibrated to them."""
 
 
 def sequence_of(name: str) -> PulseSequence:

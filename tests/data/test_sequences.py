@@ -19,6 +19,7 @@ from bids_t1.data.sequences import (
     INVERSION_RECOVERY,
     MP2RAGE,
     NAMES,
+    REFERENCES,
     SEQUENCES,
     TRANSMIT_METHODS,
     PulseSequence,
@@ -73,8 +74,8 @@ def test_images_of_a_run_are_numbered_by_an_entity_of_bids(row: PulseSequence) -
     assert row.numbered_by in within or not row.suffixes
 
 
-def test_one_sequence_is_the_reference() -> None:
-    assert sum(row.role == "reference" for row in SEQUENCES) == 1
+def test_of_several_references_inversion_recovery_comes_before_the_selective_one() -> None:
+    assert REFERENCES == ("IRT1", "SIR")
 
 
 def test_an_unknown_sequence_is_an_error_and_never_another_one() -> None:
