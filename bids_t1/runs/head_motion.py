@@ -80,17 +80,17 @@ def without_motion(question: Question, series: Series, options: EstimationOption
     with near_one(series.measurements):
         apparent = _apparent(model, series, options)
     if is_small(max(apparent), series.grid):
-        return Motion(series=series, record=_told("none seen: images are as they were", apparent))
-    return _realign(model, int(np.argmax(question.times)), series, options)
+        return Motion(series=series, record=_told("none seen: images are as they were", question, apparent))
+    return _realign(model, question, series, options)
 
 
-def _realign(model: SignalModel, reference: int, series: Series, options: EstimationOptions) -> Motion:
+def _realign(model: SignalModel, question: Question, series: Series, options: EstimationOptions) -> Motion:
     """Register all images, and take the motion off where it is large enough and images then fit better."""
-    matrices = _matrices(model, reference, series, options)
+    matrices = _matrices(model, int(np.argmax(question.times)), series, options)
     head = _head(np.abs(series.measurements))
     found = [displacement(matrix, series.grid, head) for matrix in matrices]
     if is_small(max(found), series.grid):
-        return Motion(series=series, record=_told("below a tenth of a voxel: images are as they were", found))
+        return Motion(series=series, record=_told("below a tenth of a voxel: images are as they were", question, found))
     moved_back = replace(series, measurements=realigned(series.measurements, matrices, series.grid))
     before, after = (_left(model, each, head, options) for each in (series, moved_back))
     evidence = {"ResidualBefore": round(before, 5), "ResidualAfter": round(after, 5)}
@@ -100,8 +100,8 @@ def _realign(model: SignalModel, reference: int, series: Series, options: Estima
             "they are left as they were."
         )
         done = "realigned images fit no better: they are as they were"
-        return Motion(series=series, record=_told(done, found) | evidence, warnings=(warning,))
-    record = _told("realigned to the longest time", found) | evidence
+        return Motion(series=series, record=_told(done, question, found) | evidence, warnings=(warning,))
+    record = _told("realigned to the longest time", question, found) | evidence
     record["Rotations"] = [round(rotation(matrix), 2) for matrix in matrices]
     return Motion(series=moved_back, record=record, warnings=(_warning(max(found), series),))
 
@@ -155,9 +155,10 @@ def _left(model: SignalModel, series: Series, head: VoxelFlags, options: Estimat
     return float(np.nanmedian(fitted.relative_error[head]))
 
 
-def _told(done: str, displacements: list[float]) -> dict[str, object]:
+def _told(done: str, question: Question, displacements: list[float]) -> dict[str, object]:
     return {
         "Done": done,
+        "Of": list(question.times),
         "LargestDisplacement": round(max(displacements), 3),
         "Displacements": [round(value, 3) for value in displacements],
     }

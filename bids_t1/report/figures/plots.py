@@ -29,6 +29,7 @@ SUPERSCRIPTS = str.maketrans("-0123456789", "\N{SUPERSCRIPT MINUS}⁰¹²³⁴�
 TICKS_OF_DECADES = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 
 HISTOGRAM_HEIGHT = 3.1
+MOTION_HEIGHT = 2.2
 PANEL_HEIGHT = 3.3
 PANEL_MARGINS = {"left": 0.72, "right": 0.12, "bottom": 0.5, "top": 0.58}
 """Around the axes of one voxel, for ticks, labels and a power of ten [inch]."""
@@ -68,6 +69,20 @@ def draw_histogram(fitted: NDArray[np.floating], quantity: Quantity, bands: Sequ
         axes.locator_params(axis="y", nbins=4, integer=True)
         axes.yaxis.set_major_formatter(lambda count, _: wording.grouped(round(count)))
         axes.set_xticks(np.arange(0, quantity.histogram_end + quantity.tick / 2, quantity.tick))
+        return svg(figure)
+
+
+def draw_motion(times: Sequence[float], displacements: Sequence[float]) -> str:
+    """Draw the displacement of images [mm] at their times [s], as a data URI."""
+    with mpl.rc_context(SETTINGS):
+        figure = Figure(figsize=(WIDTH, MOTION_HEIGHT))
+        axes = figure.add_axes((0.075, 0.24, 0.905, 0.7))
+        places = range(len(times))
+        axes.bar(places, displacements, width=0.6, color=BLUE, alpha=0.75)
+        axes.set(xlabel="inversion time [ms]", ylabel="displacement [mm]")
+        axes.set_xticks(list(places), [f"{1000 * time:g}" for time in times])
+        axes.set_ylim(bottom=0)
+        axes.locator_params(axis="y", nbins=4)
         return svg(figure)
 
 

@@ -14,6 +14,7 @@ from bids_t1.data.sequences import sequence_of
 from bids_t1.report.figures import colours, plots
 from bids_t1.report.figures.mosaic import MapFigure, draw_map, draw_marks, draw_status
 from bids_t1.report.figures.orientation import Layout, lay_out
+from bids_t1.report.sections.motion import motion_figure
 from bids_t1.report.sections.residuals import residual_table
 from bids_t1.report.voices import calibrated, transmit
 from bids_t1.report.voices.by_sequence import voice_of
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bids_t1.data.result import RunResult
+    from bids_t1.report.sections.motion import MotionFigure
     from bids_t1.report.sections.residuals import ResidualTable
     from bids_t1.report.voices.extras import Extras
     from bids_t1.report.voices.transmit import TransmitSection
@@ -94,6 +96,9 @@ class RunSection:
     residuals: ResidualTable | None
     """What the fit leaves at each inversion time; None where nothing of the kind is on record."""
 
+    motion: MotionFigure | None
+    """How far images lay from their places; None where nothing moved, or nothing is on record."""
+
     extras: Extras | None
     """What only this sequence has."""
 
@@ -131,6 +136,7 @@ def describe_run(run: RunResult, number: int) -> RunSection:
         curves=plots.draw_curves(run.examples, quantity, axis) if axis and run.examples else "",
         curves_alt=plots.describe_curves(run.examples, quantity, axis) if axis else "",
         residuals=residual_table(run.record),
+        motion=motion_figure(run.record),
         n_curves_left_out=max(0, len(run.examples) - plots.MAX_EXAMPLES),
         extras=voice.extras(run),
         transmit=transmit.describe_transmit(run, _draw_transmit(run, layout)),
