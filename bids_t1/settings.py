@@ -199,6 +199,11 @@ def _check_efficiency(readouts: Readouts) -> None:
             f"--inversion-efficiency is {' '.join(map(str, given))}; expected a number above 0 and at most 1, or "
             "two: its value and its slope with R1."
         )
+    if given is not None and readouts.mt_prior not in {"none", "tissue"}:
+        raise UsageError(
+            f"--inversion-efficiency and --mt-prior {readouts.mt_prior} contradict each other: both are of the "
+            "inversion efficiency; expected one of them."
+        )
     if given is not None and readouts.inversion_efficiency_prior is not None:
         raise UsageError(
             "--inversion-efficiency and --inversion-efficiency-prior contradict each other; expected one of them. For "

@@ -203,6 +203,9 @@ def _carried_maps(run: RunResult, fixed: RunResult, alignment: Alignment) -> dic
     where = (run.grid, fixed.grid, alignment.matrix)
     time, time_sd = resample_times(run.maps["time"], run.maps["time_sd"], *where)
     carried = {"time": time, "time_sd": time_sd, "rate": 1 / time}
+    if "slow" in run.maps:
+        slow, slow_sd = resample_times(run.maps["slow"], run.maps["slow_sd"], *where)
+        carried |= {"slow": slow, "slow_sd": slow_sd}
     if "calibrated" in run.maps:
         calibrated, _ = resample_times(run.maps["calibrated"], run.maps["calibrated_sd"], *where)
         # What the relation leaves uncertain, neighbours share: it does not average out as noise does.
@@ -258,7 +261,7 @@ def _regions(one: _Segmented) -> list[RegionStatistics]:
     """Tell T1 in the tissues of one run, before and after calibration."""
     found = one.segmentation
     volume = float(abs(np.linalg.det(found.grid.affine[:3, :3]))) / 1000
-    names = {"time": str(one.run.name), "calibrated": _calibrated_name(one.run.name, one.run.sequence)}
+    names = _names(one.run.name, one.run.sequence)
     return [
         row
         for quantity, name in names.items()
@@ -272,7 +275,7 @@ def _agreements(
 ) -> list[Agreement]:
     """Compare maps with inversion recovery, before and after calibration."""
     fixed = next(run for run in runs if str(run.name) == comparison.fixed)
-    names = {"time": str(comparison.name), "calibrated": _calibrated_name(comparison.name, comparison.sequence)}
+    names = _names(comparison.name, comparison.sequence)
     return [
         row
         for quantity, name in names.items()
@@ -287,5 +290,7 @@ def _agreements(
     ]
 
 
-def _calibrated_name(name: BidsName, sequence: str) -> str:
-    return str(name.having({"desc": f"{sequence}calibrated"}))
+def _names(name: BidsName, sequence: str) -> dict[str, str]:
+    """Return the file names of the maps of T1 of a run, as measured and corrected, by quantity."""
+    corrected = {kind: str(name.having({"desc": f"{sequence}{kind}"})) for kind in ("calibrated", "slow")}
+    return {"time": str(name), **corrected}

@@ -214,6 +214,22 @@ def _of_readouts(sequence: str) -> tuple[Output, ...]:
             "Voxels that are not calibrated: outside the brain, or the range of the training; T1 is as measured there.",
             View(colour_map="grey", limits=(0.0, 1.0), label="outside of training"),
         ),
+        row(
+            "slow",
+            "slow",
+            "T1map",
+            "s",
+            "T1 of the slow component of tissue, by the tissue prior.",
+            replace(T1_VIEW, label="slow T1 [s]"),
+        ),
+        row(
+            "slow_sd",
+            "slowsd",
+            "T1map",
+            "s",
+            "Standard deviation of T1 of the slow component: of the measurement, and of what differs between tissues.",
+            replace(sd_view, label="SD of slow T1 [s]"),
+        ),
         row("rate", "", "R1map", "1/s", "Longitudinal relaxation rate R1 = 1/T1.", R1_VIEW),
         row(
             "amplitude",
@@ -422,7 +438,10 @@ OUTPUTS = (*(row for name in NAMES for row in BY_SEQUENCE[sequence_of(name).name
 CALIBRATED = ("calibrated", "calibrated_sd", "outside_training")
 """Quantities that a calibration adds to those of a run."""
 
-IN_REFERENCE_SPACE = ("time", "time_sd", "rate", *CALIBRATED)
+SLOW = ("slow", "slow_sd")
+"""Quantities that a tissue prior adds to those of a run."""
+
+IN_REFERENCE_SPACE = ("time", "time_sd", "rate", *CALIBRATED, *SLOW)
 """Quantities of MP2RAGE and MP3RAGE that are also written in the space of inversion recovery."""
 
 

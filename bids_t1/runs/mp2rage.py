@@ -20,6 +20,7 @@ from bids_t1.data.vocabulary import known_manufacturer
 from bids_t1.estimation.posterior.posterior import PosteriorOptions, ReadoutImages, estimate_posterior
 from bids_t1.estimation.posterior.readout_phase import remove_phase
 from bids_t1.runs.common import computing, covered, if_valid, naming, near_one, require_memory, times, versions
+from bids_t1.runs.slow_time import efficiency_of, with_slow_time
 from bids_t1.runs.transmit import record_of_transmit_field, transmit_field_of, transmit_prior
 from bids_t1.sequences.mp2rage_timing import GivenEfficiency, ImageFacts, read_timing
 
@@ -90,7 +91,7 @@ def process(run: Run, settings: Settings) -> RunResult:
     maps = {row.quantity: getattr(estimate, row.quantity, None) for row in outputs_of(sequence)}
     if field is not None:
         maps["transmit_extrapolated"] = field.extrapolated
-    return RunResult(
+    made = RunResult(
         name=acquisition.name.having({"desc": sequence}, suffix="T1map", extension=".nii.gz"),
         sequence=sequence,
         grid=series.grid,
@@ -111,6 +112,11 @@ def process(run: Run, settings: Settings) -> RunResult:
         ),
         curve=_curve(timing.model, settings.search.t1_range),
     )
+    if settings.readouts.mt_prior != "tissue":
+        return made
+    with naming(acquisition):
+        mean, _ = settings.readouts.b1_prior
+        return with_slow_time(made, timing.model, _field_strength(series, settings), mean)
 
 
 def _in_phase(images: ReadoutImages) -> tuple[ReadoutImages, tuple[PhaseTurn, ...]]:
@@ -146,12 +152,13 @@ def _timing(series: ReadoutSeries, settings: Settings) -> Timing:
         several_echoes=series.several_echoes,
         grid=series.grid,
     )
+    published = efficiency_of(settings.readouts.mt_prior, _field_strength(series, settings))
     try:
         return read_timing(
             series.sidecars,
             settings.protocol.of(series.acquisition.sequence),
             efficiency=GivenEfficiency(
-                settings.readouts.efficiency_and_slope, settings.readouts.inversion_efficiency_prior
+                published or settings.readouts.efficiency_and_slope, settings.readouts.inversion_efficiency_prior
             ),
             facts=facts,
         )
@@ -184,10 +191,6 @@ def _record(
 ) -> dict[str, object]:
     """Say where every number of the maps comes from."""
     first, model = series.sidecars[0], timing.model
-    protocol = settings.protocol.of(series.acquisition.sequence)
-    field_strength = if_valid(first.number, "MagneticFieldStrength")
-    if field_strength is None and protocol is not None:
-        field_strength = protocol.number("MagneticFieldStrength")
     record: dict[str, object] = {
         "EstimationAlgorithm": FORMS[series.form].algorithm,
         "EstimationReference": REFERENCE,
@@ -203,7 +206,7 @@ def _record(
         "InversionEfficiencyByB1": _efficiency_by_transmit(model) or None,
         "TimingOrigins": timing.origins,
         "EchoTime": if_valid(first.seconds, "EchoTime"),
-        "MagneticFieldStrength": field_strength,
+        "MagneticFieldStrength": _field_strength(series, settings),
         "Manufacturer": known_manufacturer(first.text("Manufacturer")),
         "DataKind": series.form,
         "Scaling": dict(series.scaling) or None,
@@ -215,6 +218,13 @@ def _record(
         "EstimationSoftware": versions(),
     }
     return {key: value for key, value in record.items() if value is not None}
+
+
+def _field_strength(series: ReadoutSeries, settings: Settings) -> float | None:
+    """Return the field strength of the images, else that of the protocol file [T]."""
+    protocol = settings.protocol.of(series.acquisition.sequence)
+    found = if_valid(series.sidecars[0].number, "MagneticFieldStrength")
+    return found if found is not None or protocol is None else protocol.number("MagneticFieldStrength")
 
 
 def _efficiency_by_transmit(model: Mp2rage) -> list[list[float]]:

@@ -21,6 +21,12 @@ DEFAULT_EFFICIENCY = 0.96
 DEFAULT_EFFICIENCY_SD = 0.025
 """What adiabatic pulses differ by between scanners, tissues and places."""
 
+OLSSON_PULSES = {"olsson-tr-foci": (1.0214, -0.39871), "olsson-hs": (1.0435, -0.4480)}
+"""Efficiency and its slope with R1 [s] by pulse (Olsson et al. 2025, doi 10.1002/nbm.70067)."""
+
+OLSSON_FIELD = 7.0
+"""The only field at which they were measured [T]."""
+
 ADIABATIC_SHARE = 0.95
 """Share of its best efficiency below which a pulse is taken as adiabatic no longer."""
 

@@ -69,14 +69,18 @@ class Headline:
     medians: tuple[str, ...]
 
 
+CORRECTED = {"calibrated": "calibrated", "slow": "slow T1 by a tissue prior"}
+"""How maps of T1 that were corrected are called, by the end of their ``desc``."""
+
+
 def title_of_map(file: str) -> str:
     """Name a map by its sequence, whether it is calibrated, and what tells it from its neighbours."""
     name = BidsName.parse(file)
     desc = name.get("desc") or ""
     sequence = next((known for known in NAMES if desc.startswith(known)), desc)
-    calibrated = ", calibrated" if "calibrated" in desc else ""
+    corrected = next((f", {word}" for kind, word in CORRECTED.items() if desc.endswith(kind)), "")
     others = [f"{key}-{label}" for key, label in name.entities if key not in {"sub", "desc", "space"}]
-    return " \N{MIDDLE DOT} ".join([title_of(sequence) + calibrated, *others])
+    return " \N{MIDDLE DOT} ".join([title_of(sequence) + corrected, *others])
 
 
 def maps_of(regions: Iterable[RegionStatistics]) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from bids_t1.data import sequences
 from bids_t1.data.estimate import VoxelStatus
-from bids_t1.data.outputs import CALIBRATED, Output, outputs_of
+from bids_t1.data.outputs import CALIBRATED, SLOW, Output, outputs_of
 from bids_t1.data.sequences import sequence_of
 from bids_t1.report.figures import colours, plots
 from bids_t1.report.figures.mosaic import MapFigure, draw_map, draw_marks, draw_status
@@ -197,8 +197,9 @@ def _with_most(run: RunResult, marked: NDArray[np.bool_]) -> Layout:
 
 
 def _is_missing(run: RunResult, quantity: str) -> bool:
-    """Tell maps that could have been made; calibrated ones are made only where they are asked for."""
-    return quantity not in run.maps and (quantity not in CALIBRATED or calibrated.CALIBRATED in run.maps)
+    """Tell maps that could have been made; corrected ones are made only where they are asked for."""
+    unasked = {*SLOW, *(() if calibrated.CALIBRATED in run.maps else CALIBRATED)}
+    return quantity not in run.maps and quantity not in unasked
 
 
 def _missing(run: RunResult, row: Output) -> str:

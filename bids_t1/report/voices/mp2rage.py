@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["MEANINGS", "ORDER", "SHOWN", "cautions", "equations", "extras", "paragraphs", "summarise", "why_missing"]
 
 ORDER: tuple[str, ...] = (
-    "calibrated", "calibrated_sd", "outside_training", "uni", "robust_uni", "time_sd", "lower", "upper", "two_modes",
+    "calibrated", "calibrated_sd", "outside_training", "slow", "slow_sd", "uni", "robust_uni", "time_sd", "lower",
+    "upper", "two_modes",
     "confidence", "mean", "point", "rate", "amplitude",
 )  # fmt: skip
 """Maps beside T1, those that tell most first."""
@@ -73,6 +74,7 @@ def cautions(run: RunResult) -> tuple[str, ...]:
         transmit.caution_of_extrapolated(run),
         "" if form is None else form.caution,
         _about_efficiency(run),
+        _about_transfer(run),
         *calibrated.cautions_of_run(run),
     )
     return tuple(map(wording.typeset, filter(None, found)))
@@ -96,6 +98,17 @@ def _about_efficiency(run: RunResult) -> str:
         f"The inversion efficiency is not in the data: the default of {value:g} was taken. If it is another on this "
         f"scanner, T1 is shifted everywhere; the 95 % interval allows for an SD of {sd:g}."
     )
+
+
+def _about_transfer(run: RunResult) -> str:
+    """Say what a correction by belief is worth."""
+    if "TissuePrior" in run.record:
+        return (
+            "Slow T1 is T1 of MP2RAGE corrected for magnetisation transfer as the literature has it, not as it was "
+            "measured here: in tissue unlike that, such as lesions or the brains of children, it may be wrong by some "
+            "5 %."
+        )
+    return ""
 
 
 def _curve_notes(run: RunResult, curve: SignalCurve) -> tuple[str, ...]:

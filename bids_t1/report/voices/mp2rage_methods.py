@@ -68,7 +68,17 @@ def _estimation(run: RunResult, references: References) -> str:
     form = recorded_form(run.record.get("DataKind"))
     likelihood = "" if form is None else form.likelihood
     return " ".join(
-        filter(None, (likelihood, _noise(run), prior, _inversion(run), transmit.sentence_on(run, references)))
+        filter(
+            None,
+            (
+                likelihood,
+                _noise(run),
+                prior,
+                _inversion(run),
+                transmit.sentence_on(run, references),
+                _transfer(run, references),
+            ),
+        )
     )
 
 
@@ -77,6 +87,18 @@ def _inversion(run: RunResult) -> str:
     if not isinstance(sd, int | float) or not sd:
         return ""
     return f"The inversion efficiency was integrated over a normal prior with an SD of {sd:g}."
+
+
+def _transfer(run: RunResult, references: References) -> str:
+    prior = run.record.get("TissuePrior")
+    if not isinstance(prior, dict):
+        return ""
+    return (
+        "T1 of the slow component of tissue was had from T1 as measured by a correction that was learned from two "
+        f"exchanging pools {references.cite(literature.DORTCH, literature.RIOUX)} played through this protocol, with "
+        f"parameters drawn from what is published at {wording.number(float(prior['FieldStrength']))} T; its SD holds "
+        "what these parameters leave open."
+    )
 
 
 def _noise(run: RunResult) -> str:
