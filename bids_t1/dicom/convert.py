@@ -19,11 +19,13 @@ from bids_t1.data.protocol import Protocol
 from bids_t1.dicom.par_rec import all_images, find_inversion_recovery, par_files
 from bids_t1.dicom.reading.files import first_dicom
 from bids_t1.dicom.recognising.classify import classify
+from bids_t1.dicom.recognising.inversion_recovery import SUFFIX
 from bids_t1.dicom.recognising.one_patient import check_examinations, require_one_patient
+from bids_t1.dicom.recognising.verdict import warned
 from bids_t1.dicom.writing.dataset import describe
 from bids_t1.dicom.writing.dcm2niix import run_dcm2niix
 from bids_t1.dicom.writing.extract import lay_out
-from bids_t1.dicom.writing.mp2rage_timing import completed, missing
+from bids_t1.dicom.writing.mp2rage import TABLE, completed, missing, told_missing
 from bids_t1.dicom.writing.nifti import Nifti
 from bids_t1.dicom.writing.pixels import corrected
 from bids_t1.dicom.writing.placement import require_equal_distances
@@ -38,14 +40,14 @@ if TYPE_CHECKING:
 
     from bids_t1.data.sidecar import Sidecar
     from bids_t1.dicom.par_rec import ParFound
-    from bids_t1.dicom.recognising.plan import Kept, Plan
+    from bids_t1.dicom.recognising.verdict import PlannedImage
 
 LOG = logging.getLogger(__name__)
 
-_FULL_CIRCLE = (0.9, 1.01)
+FULL_CIRCLE = (0.9, 1.01)
 """Largest angle of a phase image over pi, if its unit is what the vendor rule says."""
 
-_NO_PROTOCOL = Protocol()
+NO_PROTOCOL = Protocol()
 
 
 def convert(  # noqa: PLR0913 - three folders, three words about whose they are, and what the user knows
@@ -56,7 +58,7 @@ def convert(  # noqa: PLR0913 - three folders, three words about whose they are,
     participant: str,
     session: str | None = None,
     previous: Conversion | None = None,
-    protocol: Protocol = _NO_PROTOCOL,
+    protocol: Protocol = NO_PROTOCOL,
 ) -> Conversion:
     """Convert what measures T1, T2* and the transmit field among one participant's scanner files to raw BIDS.
 
@@ -96,41 +98,47 @@ def convert(  # noqa: PLR0913 - three folders, three words about whose they are,
         "sub": strip_label("sub", participant),
         "ses": None if session is None else strip_label("ses", session),
     }
-    table = protocol.of("MP2RAGE")
-    told = [one for one in (table, protocol.of("SIR")) if one is not None]
-    digest = source_digest(source_folder, participant=labels["sub"] or "", session=labels["ses"], tables=told)
+    table, selective = protocol.of(TABLE), protocol.of("SIR")
+    said = [declared for declared in (table, selective) if declared is not None]
+    digest = source_digest(source_folder, participant=labels["sub"] or "", session=labels["ses"], tables=said)
     if previous is not None and previous.holds_for(digest, raw_dir):
         return previous
-    selective = protocol.of("SIR")
     delayed = () if selective is None else selective.numbers("InversionTime") or ()
-    home = Path(BidsName.build(labels, "IRT1").folder("anat")).parent
+    home = Path(BidsName.build(labels, SUFFIX).folder("anat")).parent
     pars = par_files(source_folder)
     if pars and first_dicom(source_folder) is None:
         of_philips = find_inversion_recovery(pars, delayed)
-        written = _publish(raw_dir, home, previous, partial(_write_par_images, of_philips, labels))
+        written, _ = _publish(raw_dir, home, previous, partial(_write_par_images, of_philips, labels))
         return Conversion(digest=digest, written=written, series=of_philips.series, warnings=of_philips.warnings)
     found = survey(source_folder)
-    plan = classify([piece for content in found.contents for piece in content.slices], delayed)
-    series = series_records(found, plan)
-    if all(image.datatype == "fmap" for image in plan.kept):
+    verdict = classify([plane for content in found.contents for plane in content.slices], delayed)
+    series = series_records(found, verdict)
+    if all(image.datatype == "fmap" for image in verdict.kept):
         raise nothing_usable(series)
     require_one_patient(found.contents)
-    check_examinations(found.contents, plan)
+    verdict += warned(*check_examinations(found.contents, verdict.kept))
     conditions = _Conditions(work_dir, found.identifying, table)
-    written = _publish(raw_dir, home, previous, partial(_write_images, plan, labels, conditions))
-    return Conversion(digest=digest, written=written, series=series, warnings=collect_warnings(found, plan))
+    written, notes = _publish(raw_dir, home, previous, partial(_write_images, verdict.kept, labels, conditions))
+    warnings = collect_warnings(found, verdict + warned(*notes))
+    return Conversion(digest=digest, written=written, series=series, warnings=warnings)
 
 
 def _publish(
-    raw_dir: Path, home: Path, previous: Conversion | None, write: Callable[[Path], list[str]]
-) -> tuple[str, ...]:
-    """Let the images of one participant and session appear together; return their names in the raw dataset."""
+    raw_dir: Path, home: Path, previous: Conversion | None, write: Callable[[Path], tuple[list[str], list[str]]]
+) -> tuple[tuple[str, ...], list[str]]:
+    """Let the images of one participant and session appear together.
+
+    Returns
+    -------
+    tuple
+        Their names in the raw dataset, and what the user must know of them.
+    """
     describe(raw_dir)
     with publishing(raw_dir, home, () if previous is None else previous.written) as folder:
-        names = write(folder)
+        names, notes = write(folder)
         if previous is None:
             _require_only(names, raw_dir / home)
-    return tuple((home / name).as_posix() for name in names)
+    return tuple((home / name).as_posix() for name in names), notes
 
 
 def _require_only(names: Sequence[str], home: Path) -> None:
@@ -154,44 +162,44 @@ class _Conditions:
     """What the protocol file says of MP2RAGE."""
 
 
-def _write_images(plan: Plan, labels: dict[str, str | None], conditions: _Conditions, folder: Path) -> list[str]:
-    """Convert each volume and write it with its sidecar; return the names written, with their datatype."""
-    for datatype in sorted({image.datatype for image in plan.kept}):
+def _write_images(
+    images: Sequence[PlannedImage], labels: dict[str, str | None], conditions: _Conditions, folder: Path
+) -> tuple[list[str], list[str]]:
+    """Convert each volume and write it with its sidecar.
+
+    Returns
+    -------
+    tuple
+        Names written, with their datatype, and what the user must know of the images.
+    """
+    for datatype in sorted({image.datatype for image in images}):
         (folder / datatype).mkdir()
     conditions.work_dir.mkdir(parents=True, exist_ok=True)
     names: list[str] = []
     lacking: set[str] = set()
     noted: dict[str, list[str]] = defaultdict(list)
-    for image in plan.kept:
+    for image in images:
         name = BidsName.build(labels | image.entities, image.suffix)
         sidecar = name.having({}, extension=".json")
         with scratch(conditions.work_dir) as place:
             target = folder / image.datatype / str(name)
             metadata, notes = _convert_volume(image, target, place, conditions.identifying)
         for note in notes:
-            noted[note].append(f"series {image.volume.one.series.number}")
-        if image.suffix in {"MP2RAGE", "UNIT1"}:
-            metadata = completed(metadata, image, conditions.table)
-        lacking |= set(missing(metadata) if image.suffix == "MP2RAGE" else ())
+            noted[note].append(f"series {image.volume.first.series.number}")
+        metadata = completed(metadata, image, conditions.table)
+        lacking |= set(missing(metadata, image))
         target.with_name(str(sidecar)).write_text(as_json(metadata), encoding="utf-8")
         names += [f"{image.datatype}/{name}", f"{image.datatype}/{sidecar}"]
-    for note, images in noted.items():
-        plan.warn(f"{', '.join(dict.fromkeys(images))}: {note}")
-    if lacking:
-        plan.warn(
-            f"MP2RAGE: {', '.join(sorted(lacking))} missing in the DICOM headers, and not given by a protocol file for "
-            f"each readout; expected by BIDS and for T1. Give {'it' if len(lacking) == 1 else 'them'} with --protocol "
-            "FILE, in a table [MP2RAGE]"
-        )
-    return sorted(names)
+    warnings = [f"{', '.join(dict.fromkeys(series))}: {note}" for note, series in noted.items()]
+    return sorted(names), [*warnings, *([told_missing(lacking)] if lacking else [])]
 
 
-def _write_par_images(found: ParFound, labels: dict[str, str | None], folder: Path) -> list[str]:
+def _write_par_images(found: ParFound, labels: dict[str, str | None], folder: Path) -> tuple[list[str], list[str]]:
     """Write each image of PAR/REC files with its sidecar; return the names written, with their datatype."""
     (folder / "anat").mkdir()
     names: list[str] = []
     for image, entities in all_images(found):
-        name = BidsName.build(labels | entities, "IRT1")
+        name = BidsName.build(labels | entities, SUFFIX)
         sidecar = name.having({}, extension=".json")
         values, in_radians = image.values()
         written = nib.Nifti1Image(values, image.affine)
@@ -200,33 +208,32 @@ def _write_par_images(found: ParFound, labels: dict[str, str | None], folder: Pa
         units = {"Units": "rad" if in_radians else "arbitrary"} if image.part == "phase" else {}
         (folder / "anat" / str(sidecar)).write_text(as_json(image.metadata | units), encoding="utf-8")
         names += [f"anat/{name}", f"anat/{sidecar}"]
-    return sorted(names)
+    return sorted(names), []
 
 
 def _convert_volume(
-    image: Kept, target: Path, place: Path, identifying: frozenset[str]
+    image: PlannedImage, target: Path, place: Path, identifying: frozenset[str]
 ) -> tuple[dict[str, object], list[str]]:
     """Write a volume with comparable, signed values; return its metadata, and what the user must know of it."""
-    piece = image.volume.one
-    where = f"series {piece.series.number}"
+    plane = image.volume.first
+    where = f"series {plane.series.number}"
     require_equal_distances(image.volume, where=where)
     source, made = place / "dicom", place / "nifti"
     source.mkdir()
     made.mkdir()
     lay_out(image.volume, source, identifying)
-    display = image.suffix == "TB1map"
-    n_voxels = math.prod(piece.matrix) * len(image.volume.slices)
-    done = run_dcm2niix(source, made, n_voxels, display=display, where=where, never=identifying)
+    n_voxels = math.prod(plane.matrix) * len(image.volume.slices)
+    done = run_dcm2niix(source, made, n_voxels, display=image.displayed, where=where, never=identifying)
     nifti = Nifti(done.image)
-    if not _has_shape(nifti.shape, (*piece.matrix, len(image.volume.slices))):
+    if not _has_shape(nifti.shape, (*plane.matrix, len(image.volume.slices))):
         raise InvalidInputError(
-            f"{where}: dcm2niix made an image of {nifti.shape} voxels; expected {piece.matrix} and "
+            f"{where}: dcm2niix made an image of {nifti.shape} voxels; expected {plane.matrix} and "
             f"{len(image.volume.slices)} slices. Report this with the scanner's model and software version."
         )
-    note = corrected(nifti, image.volume, where=where, display=display, doubts=done.doubts)
-    if piece.zero_level is not None:
-        nifti.shift_stored(piece.zero_level)
-    in_radians = piece.phase_unit is not None and _to_radians(nifti, piece.phase_unit)
+    note = corrected(nifti, image.volume, where=where, display=image.displayed, doubts=done.doubts)
+    if plane.zero_level is not None:
+        nifti.shift_stored(plane.zero_level)
+    in_radians = plane.phase_unit is not None and _to_radians(nifti, plane.phase_unit)
     nifti.save(target)
     converted = _sidecar(done.image.with_suffix(".json"))
     metadata = complete(converted, image, identifying, in_radians=in_radians)
@@ -262,7 +269,7 @@ def _has_shape(shape: tuple[int, ...], expected: tuple[int, int, int]) -> bool:
 def _to_radians(nifti: Nifti, unit: float) -> bool:
     """Scale a phase image to radians if its range confirms the unit: the noise in it takes every angle."""
     fullness = nifti.largest() * unit / math.pi
-    confirmed = _FULL_CIRCLE[0] <= fullness <= _FULL_CIRCLE[1]
+    confirmed = FULL_CIRCLE[0] <= fullness <= FULL_CIRCLE[1]
     if confirmed:
         nifti.multiply(unit)
     return confirmed

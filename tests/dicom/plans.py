@@ -10,11 +10,11 @@ from bids_t1.dicom.writing.survey import survey
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bids_t1.dicom.recognising.plan import Plan
+    from bids_t1.dicom.recognising.verdict import Verdict
 
 
-def plan_of(folder: Path) -> Plan:
-    return classify([piece for content in survey(folder).contents for piece in content.slices])
+def plan_of(folder: Path) -> Verdict:
+    return classify([plane for content in survey(folder).contents for plane in content.slices])
 
 
 def names(folder: Path) -> list[str]:
@@ -28,5 +28,5 @@ def names(folder: Path) -> list[str]:
 def reasons(folder: Path) -> str:
     """Why nothing is kept."""
     plan = plan_of(folder)
-    assert plan.kept == []
+    assert plan.kept == ()
     return " | ".join(reason for _, reason in plan.skipped)

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bids_t1.data.sequences import SEQUENCES
 from bids_t1.dicom.reading.slices import read_file
+from bids_t1.dicom.recognising.classify import SEQUENCES as RECOGNISERS
 from bids_t1.dicom.recognising.classify import classify
 from bids_t1.dicom.vendors import STANDARD, VENDORS, Rule
 from bids_t1.dicom.writing.survey import survey
@@ -27,16 +29,16 @@ from tests.real_data import real_data
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bids_t1.dicom.recognising.plan import Plan
+    from bids_t1.dicom.recognising.verdict import Verdict
 
 
-def plan_of(folder: Path) -> Plan:
-    return classify([piece for content in survey(folder).contents for piece in content.slices])
+def plan_of(folder: Path) -> Verdict:
+    return classify([plane for content in survey(folder).contents for plane in content.slices])
 
 
 def reasons(folder: Path) -> str:
     plan = plan_of(folder)
-    assert plan.kept == []
+    assert plan.kept == ()
     return " | ".join(reason for _, reason in plan.skipped)
 
 
@@ -51,7 +53,7 @@ def test_two_complete_acquisitions_are_two_runs(tmp_path: Path) -> None:
     write_set(tmp_path, SIEMENS)
     write_set(tmp_path, SIEMENS, first_series=11)
     plan = plan_of(tmp_path)
-    assert {(image.run, image.volume.one.series.number) for image in plan.kept} == {
+    assert {(image.run, image.volume.first.series.number) for image in plan.kept} == {
         (1 + series // 10, series) for series in (1, 2, 3, 4, 11, 12, 13, 14)
     }
     assert {image.inversion for image in plan.kept} == {1, 2, 3, 4}
@@ -63,14 +65,14 @@ def test_repetitions_inside_one_series_are_runs(tmp_path: Path) -> None:
         write_set(tmp_path, SIEMENS | times, one_series=True)
     plan = plan_of(tmp_path)
     assert len(plan.kept) == 8
-    assert {(image.run, image.volume.one.acquired[1]) for image in plan.kept} == {(1, 0), (2, 1)}
+    assert {(image.run, image.volume.first.acquired[1]) for image in plan.kept} == {(1, 0), (2, 1)}
 
 
 def test_a_single_repeated_time_replaces_the_earlier_one(tmp_path: Path) -> None:
     write_set(tmp_path, SIEMENS)
     write_volume(tmp_path, TIMES[1], SIEMENS, series=20)
     plan = plan_of(tmp_path)
-    assert {image.volume.one.series.number for image in plan.kept} == {1, 20, 3, 4}
+    assert {image.volume.first.series.number for image in plan.kept} == {1, 20, 3, 4}
     assert "acquired 2 times" in plan.warnings[0]
 
 
@@ -87,13 +89,13 @@ def test_one_of_several_reconstructions_is_kept(tmp_path: Path) -> None:
     filtered = SIEMENS | {"ImageType": ["ORIGINAL", "PRIMARY", "M", "NORM", "DIS2D"]}
     write_set(tmp_path, filtered, first_series=11)
     plan = plan_of(tmp_path)
-    assert {image.volume.one.series.number for image in plan.kept} == {1, 2, 3, 4}
+    assert {image.volume.first.series.number for image in plan.kept} == {1, 2, 3, 4}
     assert "another reconstruction (DIS2D, NORM)" in plan.skipped[0][1]
 
 
 def test_names_that_lie_about_the_time_are_not_believed(tmp_path: Path) -> None:
     write_set(tmp_path, SIEMENS | {"SeriesDescription": "IR_TI_999ms", "ProtocolName": "TI 7"})
-    times = {image.volume.one.inversion_time for image in plan_of(tmp_path).kept}
+    times = {image.volume.first.inversion_time for image in plan_of(tmp_path).kept}
     assert times == {time / 1000 for time in TIMES}
 
 
@@ -284,8 +286,8 @@ def test_an_image_whose_inversion_time_is_lost_is_missed_aloud(tmp_path: Path, s
 def test_odd_values_do_not_stop_the_reading(tmp_path: Path) -> None:
     odd = {"SeriesNumber": None, "TriggerTime": "", (0x0043, "GEMS_PARM_01", 0x2F, "UN"): b"odd"}
     (file, _) = write_volume(tmp_path, 50.0, GE | odd, series=1)
-    (piece,) = read_file(file).slices
-    assert (piece.component, piece.trigger_time, piece.series.number) == ("mag", None, None)
+    (plane,) = read_file(file).slices
+    assert (plane.component, plane.trigger_time, plane.series.number) == ("mag", None, None)
 
 
 def component(folder: Path, attributes: dict[Any, Any]) -> str:
@@ -323,9 +325,9 @@ def test_each_vendor_says_in_its_own_way_which_part_an_image_shows(
 
 def test_enhanced_sequence_codes_equal_classic_ones(tmp_path: Path) -> None:
     frames = [{"time": 50.0, "place": 0, "value": 1}]
-    (piece,) = read_file(write_enhanced(tmp_path / "a", frames)).slices
-    assert (piece.sequence, piece.echo_time, piece.repetition_time) == (frozenset({"SE", "IR"}), 0.01, 6.0)
-    assert (piece.inversion_time, piece.flip_angle, piece.spacing) == (0.05, 90, (2, 2))
+    (plane,) = read_file(write_enhanced(tmp_path / "a", frames)).slices
+    assert (plane.sequence, plane.echo_time, plane.repetition_time) == (frozenset({"SE", "IR"}), 0.01, 6.0)
+    assert (plane.inversion_time, plane.flip_angle, plane.spacing) == (0.05, 90, (2, 2))
 
 
 def test_every_vendor_rule_has_a_source() -> None:
@@ -356,3 +358,10 @@ def test_every_vendor_rule_has_a_source() -> None:
 )
 def test_real_series_that_are_no_multi_time_inversion_recovery_are_refused(folder: str, reason: str) -> None:
     assert reason in reasons(real_data(*folder.split("/")))
+
+
+def test_every_sequence_of_the_table_has_its_recogniser() -> None:
+    """A selective inversion recovery is told from an ordinary one by the user only: one file recognises both."""
+    files = {row.file for row in SEQUENCES} - {"selective_inversion_recovery"}
+    assert files == set(RECOGNISERS)
+    assert all(recogniser.__name__.endswith(f".{name}") for name, recogniser in RECOGNISERS.items())  # type: ignore[attr-defined]

@@ -46,7 +46,7 @@ def test_echoes_are_ranked_by_their_time_and_not_by_their_order(tmp_path: Path, 
     for rank, time in enumerate((20, 5, 10)):
         write_volume(tmp_path, None, ECHO | {"EchoTime": time}, series=1 if one_series else 9 - rank)
     assert names(tmp_path) == ECHOES
-    times = {image.echo: image.volume.one.echo_time for image in plan_of(tmp_path).kept}
+    times = {image.echo: image.volume.first.echo_time for image in plan_of(tmp_path).kept}
     assert times == {1: 0.005, 2: 0.01, 3: 0.02}
 
 
@@ -134,7 +134,7 @@ def test_a_time_series_is_no_multi_echo_image(tmp_path: Path) -> None:
 def test_repeated_scans_are_runs(tmp_path: Path) -> None:
     write_echoes(tmp_path, parts="MP")
     write_echoes(tmp_path, ECHO | {"AcquisitionTime": "112233"}, parts="MP", first_series=11)
-    kept = {(image.run, image.volume.one.series.number) for image in plan_of(tmp_path).kept}
+    kept = {(image.run, image.volume.first.series.number) for image in plan_of(tmp_path).kept}
     assert kept == {(1, 1), (1, 2), (2, 11), (2, 12)}
 
 
@@ -142,7 +142,7 @@ def test_scans_of_another_flip_angle_are_runs_of_their_own(tmp_path: Path) -> No
     """Multi-parameter mapping has several multi-echo scans."""
     write_echoes(tmp_path)
     write_echoes(tmp_path, ECHO | {"FlipAngle": 5}, times=(6, 12, 18, 24), first_series=11)
-    assert {(image.run, image.volume.one.flip_angle) for image in plan_of(tmp_path).kept} == {(1, 15), (2, 5)}
+    assert {(image.run, image.volume.first.flip_angle) for image in plan_of(tmp_path).kept} == {(1, 15), (2, 5)}
 
 
 def test_echoes_of_separate_scans_are_warned_about(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_the_reconstruction_with_all_echoes_is_kept(tmp_path: Path) -> None:
         write_volume(tmp_path, None, filtered | {"EchoTime": time}, series=1)
     write_echoes(tmp_path, first_series=2)
     assert names(tmp_path) == ECHOES
-    assert {image.volume.one.series.number for image in plan_of(tmp_path).kept} == {2}
+    assert {image.volume.first.series.number for image in plan_of(tmp_path).kept} == {2}
 
 
 def test_converted_echoes_have_their_times_and_radians(tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ def test_each_frame_has_its_own_scaling(tmp_path: Path, manufacturer: str, compr
 def volume_and_image(tmp_path: Path) -> tuple[Volume, Nifti]:
     write(tmp_path / "dicom", SIEMENS, {}, {}, {})
     files = [read_file(path) for path in sorted((tmp_path / "dicom").glob("1_*"))]
-    ((volume,), _) = assemble([piece for file in files for piece in file.slices])
+    ((volume,), _) = assemble([plane for file in files for plane in file.slices])
     values = np.array([1000 * place + 100 + FRAMES for place in range(N_SLICES)], np.int16).T
     image = nib.nifti1.Nifti1Image(values, np.diag([-2.0, -2.0, 3.0, 1.0]))
     image.header.set_slope_inter(1, 0)

@@ -36,7 +36,7 @@ def source(tmp_path: Path) -> Path:
 def copies(source: Path, folder: Path) -> list[Path]:
     """Lay out the volumes of a folder as for dcm2niix."""
     found = survey(source)
-    volumes, _ = assemble(piece for content in found.contents for piece in content.slices)
+    volumes, _ = assemble(plane for content in found.contents for plane in content.slices)
     for number, volume in enumerate(volumes):
         (folder / str(number)).mkdir(parents=True)
         lay_out(volume, folder / str(number), found.identifying)

@@ -72,7 +72,7 @@ def test_frames_of_a_real_enhanced_file_are_cut_out_whole(tmp_path: Path) -> Non
     path = real_data("dicom_vendors", "philips_enhanced_fieldmap") / "2001_WIP_fcMRI_Field_Mapping_e2_phMag.dcm.gz"
     volumes, failures = assemble(read_file(path).slices)
     assert failures == []
-    kinds = sorted((volume.one.echo_time or 0.0, volume.one.component) for volume in volumes)
+    kinds = sorted((volume.first.echo_time or 0.0, volume.first.component) for volume in volumes)
     assert [component for _, component in kinds] == ["mag", "phase", "mag", "phase"]
     assert [len(volume.slices) for volume in volumes] == [53] * 4
     with open_plain(path) as file:
@@ -82,5 +82,5 @@ def test_frames_of_a_real_enhanced_file_are_cut_out_whole(tmp_path: Path) -> Non
         folder.mkdir()
         lay_out(volume, folder, frozenset())
         (cut,) = folder.iterdir()
-        frames = sorted(piece.frame or 0 for piece in volume.slices)
+        frames = sorted(plane.frame or 0 for plane in volume.slices)
         assert np.array_equal(dcmread(cut).pixel_array, whole[frames])

@@ -75,7 +75,7 @@ def test_a_flip_angle_map_and_the_image_of_its_scan_go_together(tmp_path: Path, 
     write_volume(tmp_path, None, TURBO, series=1)
     write_volume(tmp_path, None, TURBO | mark, series=2)
     assert names(tmp_path) == BOTH
-    assert {image.label: image.volume.one.series.number for image in plan_of(tmp_path).kept} == {"anat": 1, "famp": 2}
+    assert {image.label: image.volume.first.series.number for image in plan_of(tmp_path).kept} == {"anat": 1, "famp": 2}
 
 
 @pytest.mark.parametrize(
@@ -122,14 +122,14 @@ def test_the_image_that_was_corrected_like_the_map_goes_with_it(tmp_path: Path) 
     write_volume(tmp_path, None, TURBO | corrected, series=1)
     write_volume(tmp_path, None, TURBO, series=2)
     write_volume(tmp_path, None, TURBO | {"ImageType": ["ORIGINAL", "PRIMARY", "FLIP ANGLE MAP", "DIS2D"]}, series=3)
-    assert {image.label: image.volume.one.series.number for image in plan_of(tmp_path).kept} == {"anat": 1, "famp": 3}
+    assert {image.label: image.volume.first.series.number for image in plan_of(tmp_path).kept} == {"anat": 1, "famp": 3}
 
 
 def test_repeated_maps_are_runs_with_their_own_images(tmp_path: Path) -> None:
     for series in (1, 11):
         write_volume(tmp_path, None, TURBO, series=series)
         write_volume(tmp_path, None, TURBO | ANGLES, series=series + 1)
-    kept = {(image.run, image.label, image.volume.one.series.number) for image in plan_of(tmp_path).kept}
+    kept = {(image.run, image.label, image.volume.first.series.number) for image in plan_of(tmp_path).kept}
     assert kept == {(1, "anat", 1), (1, "famp", 2), (2, "anat", 11), (2, "famp", 12)}
 
 

@@ -129,8 +129,8 @@ def test_numbers_without_end_are_not_read(tmp_path: Path, key: str, number: str)
 )
 def test_a_damaged_protocol_says_nothing_and_stops_nothing(tmp_path: Path, content: bytes) -> None:
     (file, _) = write_volume(tmp_path, 700, MP2RAGE | {CSA_SERIES: content}, series=1)
-    (piece,) = read_file(file).slices
-    assert (piece.readouts, piece.inversion_time) == (None, 0.7)
+    (plane,) = read_file(file).slices
+    assert (plane.readouts, plane.inversion_time) == (None, 0.7)
 
 
 @pytest.mark.parametrize(

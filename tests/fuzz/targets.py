@@ -148,7 +148,7 @@ def headers(content: bytes) -> None:
         series_records(found, plan)
         collect_warnings(found, plan)
         require_one_patient(contents)
-        check_examinations(contents, plan)
+        check_examinations(contents, plan.kept)
 
 
 @lru_cache(maxsize=1000)

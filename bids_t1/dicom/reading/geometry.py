@@ -19,14 +19,14 @@ def close(a: Sequence[float], b: Sequence[float], tolerance: float) -> bool:
     return len(a) == len(b) and all(abs(x - y) <= tolerance for x, y in zip(a, b, strict=True))
 
 
-def has_place(piece: Slice) -> bool:
+def has_place(plane: Slice) -> bool:
     """Tell whether the header says where a slice lies, and how far its pixels are apart."""
-    lengths = len(piece.orientation), len(piece.position), len(piece.spacing)
-    return lengths == (_N_COSINES, _N_COORDINATES, _N_SPACINGS) and min(piece.spacing) > 0
+    lengths = len(plane.orientation), len(plane.position), len(plane.spacing)
+    return lengths == (_N_COSINES, _N_COORDINATES, _N_SPACINGS) and min(plane.spacing) > 0
 
 
-def along_normal(piece: Slice) -> float:
+def along_normal(plane: Slice) -> float:
     """Return a slice's place along its normal [mm]."""
-    rx, ry, rz, cx, cy, cz = piece.orientation
+    rx, ry, rz, cx, cy, cz = plane.orientation
     normal = (ry * cz - rz * cy, rz * cx - rx * cz, rx * cy - ry * cx)
-    return sum(a * b for a, b in zip(normal, piece.position, strict=True))
+    return sum(a * b for a, b in zip(normal, plane.position, strict=True))

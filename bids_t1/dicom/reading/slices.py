@@ -70,10 +70,17 @@ class SeriesKey:
     description: str
     protocol: str
 
+    def is_called(self, pattern: re.Pattern[str]) -> bool:
+        """Tell whether its description or its protocol has a word in it."""
+        return any(pattern.search(name) for name in (self.description, self.protocol))
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Slice:
-    """One image plane: a classic file, or a frame of an enhanced one. Times in s, lengths in mm."""
+    """One image plane: a classic file, or a frame of an enhanced one; equal to itself only.
+
+    Times in s, lengths in mm.
+    """
 
     path: Path
     frame: int | None

@@ -14,61 +14,59 @@ if TYPE_CHECKING:
 
     from bids_t1.dicom.reading.slices import Slice
 
-_ECHO_TOLERANCE = 0.0005
+ECHO_TOLERANCE = 0.0005
 """Echo times closer than this belong to one echo [s]."""
 
-_SAME_ECHO = 0.0001
+SAME_ECHO = 0.0001
 """Echo times of one scan that are closer than this are one: headers round them [s]."""
 
-_POSITION_TOLERANCE = 0.1
+POSITION_TOLERANCE = 0.1
 """Slices closer than this lie in the same place [mm]."""
 
-_FLIP_TOLERANCE = 0.5
+FLIP_TOLERANCE = 0.5
 """Flip angles closer than this are the same [degree]."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Volume:
-    """The slices of one image, ordered along the slice normal."""
+    """The slices of one image, ordered along the slice normal; equal to itself only."""
 
     slices: tuple[Slice, ...]
 
     @property
-    def one(self) -> Slice:
-        """Return a slice that speaks for all: what makes a volume is the same in each."""
+    def first(self) -> Slice:
+        """The first slice, which speaks for all: what makes a volume is the same in each."""
         return self.slices[0]
 
     @property
     def started(self) -> tuple[str, int, int]:
-        """Return an order in time within the examination."""
-        time = min(piece.acquired for piece in self.slices)
-        return time[0], self.one.series.number or 0, time[1]
+        """An order in time within the examination."""
+        time = min(plane.acquired for plane in self.slices)
+        return time[0], self.first.series.number or 0, time[1]
 
     def lies_with(self, other: Volume) -> bool:
         """Tell whether another volume shows the same slices."""
-        a, b = self.one, other.one
+        a, b = self.first, other.first
         return (
             (a.matrix, a.vendor) == (b.matrix, b.vendor)
             and len(self.slices) == len(other.slices)
             and close(a.spacing, b.spacing, 1e-3)
             and close(a.orientation, b.orientation, 1e-3)
-            and close(a.position, b.position, _POSITION_TOLERANCE)
-            and close(self.slices[-1].position, other.slices[-1].position, _POSITION_TOLERANCE)
+            and close(a.position, b.position, POSITION_TOLERANCE)
+            and close(self.slices[-1].position, other.slices[-1].position, POSITION_TOLERANCE)
         )
 
     def is_part_of(self, other: Volume) -> bool:
         """Tell whether another volume shows these slices and more, with the same sequence at any inversion time."""
-        places = [piece.position for piece in self.slices]
+        places = [plane.position for plane in self.slices]
         same = [
-            piece
-            for piece in other.slices
-            if any(close(piece.position, place, _POSITION_TOLERANCE) for place in places)
+            plane for plane in other.slices if any(close(plane.position, place, POSITION_TOLERANCE) for place in places)
         ]
         return len(self.slices) == len(same) < len(other.slices) and self.fits(Volume(tuple(same)))
 
     def echoes_like(self, other: Volume) -> bool:
         """Tell whether another volume shows the same slices with the same sequence, at any echo."""
-        a, b = self.one, other.one
+        a, b = self.first, other.first
         return (
             self.lies_with(other)
             and (a.sequence, a.dimensions) == (b.sequence, b.dimensions)
@@ -77,12 +75,12 @@ class Volume:
 
     def plays_like(self, other: Volume) -> bool:
         """Tell whether another volume shows the same slices with the same sequence, at any time and flip angle."""
-        apart = abs((self.one.echo_time or 0) - (other.one.echo_time or 0))
-        return self.echoes_like(other) and apart < _ECHO_TOLERANCE
+        apart = abs((self.first.echo_time or 0) - (other.first.echo_time or 0))
+        return self.echoes_like(other) and apart < ECHO_TOLERANCE
 
     def turns_like(self, other: Volume) -> bool:
         """Tell whether another volume was excited with the same flip angle."""
-        return abs((self.one.flip_angle or 0) - (other.one.flip_angle or 0)) < _FLIP_TOLERANCE
+        return abs((self.first.flip_angle or 0) - (other.first.flip_angle or 0)) < FLIP_TOLERANCE
 
     def fits(self, other: Volume) -> bool:
         """Tell whether another volume shows the same slices with the same sequence at any inversion time."""
@@ -98,12 +96,12 @@ def assemble(
     imaged several times belongs to several volumes, in the order of acquisition.
     """
     groups: dict[tuple[object, ...], list[Slice]] = defaultdict(list)
-    for piece in slices:
-        groups[*_same_volume(piece), apart(piece)].append(piece)
+    for plane in slices:
+        groups[*_same_volume(plane), apart(plane)].append(plane)
     volumes: list[Volume] = []
     failures: list[tuple[Slice, str]] = []
     for group in groups.values():
-        if not all(has_place(piece) for piece in group):
+        if not all(has_place(plane) for plane in group):
             failures.append((group[0], "image position or orientation is missing or incomplete, or pixel spacing"))
             continue
         if _contradict(group):
@@ -117,16 +115,39 @@ def assemble(
     return volumes, failures
 
 
+def in_order(volumes: Iterable[Volume]) -> list[Volume]:
+    """Return volumes in the order of their acquisition."""
+    return sorted(volumes, key=lambda volume: volume.started)
+
+
+def grouped(volumes: Iterable[Volume], joins: Callable[[Sequence[Volume], Volume], bool]) -> list[list[Volume]]:
+    """Put each volume into the first group that it joins, in the order in which they come."""
+    groups: list[list[Volume]] = []
+    for volume in volumes:
+        home = next((group for group in groups if joins(group, volume)), None)
+        if home is None:
+            groups.append([volume])
+        else:
+            home.append(volume)
+    return groups
+
+
+def without(volumes: Iterable[Volume], others: Iterable[Volume]) -> list[Volume]:
+    """Return the volumes that are none of the others."""
+    taken = set(others)
+    return [volume for volume in volumes if volume not in taken]
+
+
 def times_of(volumes: Iterable[Volume]) -> tuple[float, ...]:
     """Return the distinct inversion times of volumes, rising [s]."""
-    return tuple(sorted({volume.one.inversion_time for volume in volumes if volume.one.inversion_time is not None}))
+    return tuple(sorted({volume.first.inversion_time for volume in volumes if volume.first.inversion_time is not None}))
 
 
 def echo_times_of(volumes: Iterable[Volume]) -> tuple[float, ...]:
     """Return the distinct echo times of volumes, rising [s]; of those that are the same up to rounding, the first."""
     found: list[float] = []
-    for time in sorted({volume.one.echo_time for volume in volumes if volume.one.echo_time is not None}):
-        if not found or time - found[-1] >= _SAME_ECHO:
+    for time in sorted({volume.first.echo_time for volume in volumes if volume.first.echo_time is not None}):
+        if not found or time - found[-1] >= SAME_ECHO:
             found.append(time)
     return tuple(found)
 
@@ -135,7 +156,7 @@ def echo_rank(volume: Volume, times: Sequence[float]) -> int | None:
     """Return the rank, from 1, of a volume's echo time among several; None where there is one."""
     if len(times) < 2:  # noqa: PLR2004 - a rank among one says nothing
         return None
-    return min(range(len(times)), key=lambda index: abs(times[index] - (volume.one.echo_time or 0.0))) + 1
+    return min(range(len(times)), key=lambda index: abs(times[index] - (volume.first.echo_time or 0.0))) + 1
 
 
 def _stem(sequence_name: str) -> str:
@@ -144,18 +165,18 @@ def _stem(sequence_name: str) -> str:
     return found.group() if found else ""
 
 
-def _same_volume(piece: Slice) -> tuple[object, ...]:
-    orientation = tuple(round(cosine, 3) + 0.0 for cosine in piece.orientation)
-    echo = None if piece.echo_time is None else round(piece.echo_time, 4)
-    kind = piece.component, piece.product, piece.reconstruction
-    return piece.inversion_time, kind, piece.matrix, orientation, echo
+def _same_volume(plane: Slice) -> tuple[object, ...]:
+    orientation = tuple(round(cosine, 3) + 0.0 for cosine in plane.orientation)
+    echo = None if plane.echo_time is None else round(plane.echo_time, 4)
+    kind = plane.component, plane.product, plane.reconstruction
+    return plane.inversion_time, kind, plane.matrix, orientation, echo
 
 
 def _contradict(group: list[Slice]) -> bool:
     """Tell whether slices are said to lie in one place, and elsewhere in the headers not to."""
-    places = [along_normal(piece) for piece in group]
-    locations = [piece.location for piece in group if piece.location is not None]
-    return max(places) - min(places) < _POSITION_TOLERANCE and _spread(locations) >= _POSITION_TOLERANCE
+    places = [along_normal(plane) for plane in group]
+    locations = [plane.location for plane in group if plane.location is not None]
+    return max(places) - min(places) < POSITION_TOLERANCE and _spread(locations) >= POSITION_TOLERANCE
 
 
 def _spread(numbers: Sequence[float]) -> float:
@@ -164,17 +185,17 @@ def _spread(numbers: Sequence[float]) -> float:
 
 def _repeats(group: list[Slice]) -> list[Volume] | None:
     places: list[list[Slice]] = []
-    for piece in sorted(group, key=along_normal):
-        if places and along_normal(piece) - along_normal(places[-1][0]) < _POSITION_TOLERANCE:
-            places[-1].append(piece)
+    for plane in sorted(group, key=along_normal):
+        if places and along_normal(plane) - along_normal(places[-1][0]) < POSITION_TOLERANCE:
+            places[-1].append(plane)
         else:
-            places.append([piece])
+            places.append([plane])
     counts = {len(place) for place in places}
     if len(counts) != 1:
         return None
     ordered = [sorted(place, key=_time) for place in places]
-    return [Volume(tuple(pieces)) for pieces in zip(*ordered, strict=True)]
+    return [Volume(tuple(planes)) for planes in zip(*ordered, strict=True)]
 
 
-def _time(piece: Slice) -> tuple[int, tuple[str, int, int], int]:
-    return piece.temporal_position or 0, piece.acquired, piece.frame or 0
+def _time(plane: Slice) -> tuple[int, tuple[str, int, int], int]:
+    return plane.temporal_position or 0, plane.acquired, plane.frame or 0

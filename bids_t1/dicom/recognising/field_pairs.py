@@ -2,62 +2,98 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
-from bids_t1.dicom.recognising.plan import Kept
+from bids_t1.dicom.reading.volumes import FLIP_TOLERANCE, grouped, in_order, without
 from bids_t1.dicom.recognising.repetitions import one_reconstruction
+from bids_t1.dicom.recognising.transmit_method import TransmitMethod
+from bids_t1.dicom.recognising.verdict import (
+    PlannedImage,
+    Verdict,
+    left_out,
+    numbered,
+    repeated,
+    together,
+    warned,
+)  # fmt: skip
+from bids_t1.dicom.vendors import names
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from bids_t1.dicom.reading.volumes import Volume
-    from bids_t1.dicom.recognising.plan import Plan
-
-Method = Literal["TB1AFI", "TB1DAM"]
 
 SHORTEST_RECOVERY = 5.0
 """The double angle method takes the magnetisation as recovered: three T1 of grey matter at 3 T [s]."""
 
-_SAME_REPETITION = 0.0005
+SAME_DELAY = 0.0005
 """Repetition times closer than this are the same [s]."""
 
-_SAME_ANGLE = 0.5
-"""Flip angles closer than this are the same [degree]."""
-
-_DOUBLE = (1.98, 2.02)
-
-_PAIR = 2
+DOUBLE = (1.98, 2.02)
+"""Ratio of two flip angles of which one is twice the other."""
 
 
-def keep_pairs(method: Method, volumes: Sequence[Volume], plan: Plan) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pair:
+    """A method of two images, by what differs between them."""
+
+    suffix: str
+    name: str
+    differs: Callable[[Volume], float]
+    """What differs, in its own unit."""
+
+    same: float
+    """Values closer than this are the same."""
+
+    alike: Callable[[Volume, Volume], bool]
+    """Tells whether two images differ in nothing else."""
+
+    refusal: Callable[[Sequence[Volume]], str | None]
+    """Says what the headers of a pair lack, or nothing."""
+
+    planned: Callable[[Volume, int, int | None], PlannedImage]
+    """Names an image by its rank, from 1, and its run."""
+
+
+def _keep(method: _Pair, volumes: Sequence[Volume]) -> Verdict:
     """Keep the magnitude images of each complete pair, and say what the others lack."""
     usable = [volume for volume in volumes if _is_usable(volume)]
-    plan.skip(
-        [volume for volume in volumes if not any(volume is other for other in usable)],
-        f"image of {_NAMES[method]} that is no magnitude of a gradient echo: not needed",
+    groups = grouped(in_order(usable), lambda group, volume: method.alike(group[0], volume))
+    found = [_pairs(method, group) for group in groups]
+    pairs = [pair for pairs, _ in found for pair in pairs]
+    kept = tuple(
+        method.planned(volume, rank, run) for pair, run in numbered(pairs) for rank, volume in enumerate(pair, start=1)
     )
-    pairs = [pair for group in _groups(method, usable) for pair in _pairs(method, group, plan)]
-    for number, pair in enumerate(pairs, start=1):
-        run = number if len(pairs) > 1 else None
-        plan.kept.extend(_kept(method, volume, rank, run) for rank, volume in enumerate(pair, start=1))
-
-
-_NAMES = {"TB1AFI": "actual flip angle imaging (AFI)", "TB1DAM": "the double angle method (DAM)"}
+    needless = f"image of {method.name} that is no magnitude of a gradient echo: not needed"
+    return together([left_out(without(volumes, usable), needless), *(others for _, others in found), Verdict(kept)])
 
 
 def _is_usable(volume: Volume) -> bool:
-    one = volume.one
-    return one.component == "mag" and not one.derived and one.product is None and _is_gradient_echo(volume)
+    first = volume.first
+    is_gradient_echo = "GR" in first.sequence and not {"SE", "IR"} & first.sequence
+    return first.component == "mag" and not first.derived and first.product is None and is_gradient_echo
 
 
-def _is_gradient_echo(volume: Volume) -> bool:
-    return "GR" in volume.one.sequence and not {"SE", "IR"} & volume.one.sequence
-
-
-def _kept(method: Method, volume: Volume, rank: int, run: int | None) -> Kept:
-    if method == "TB1DAM":
-        return Kept(volume, run=run, suffix=method, flip=rank)
-    return Kept(volume, run=run, suffix=method, label=f"tr{rank}", repetition_time=_repetition_time(volume))
+def _pairs(method: _Pair, group: Sequence[Volume]) -> tuple[list[tuple[Volume, Volume]], Verdict]:
+    """Return the complete pairs of a group, the lower value first, in the order of their acquisition."""
+    kept, verdict = one_reconstruction(group)
+    stacks = grouped(
+        sorted(kept, key=method.differs),
+        lambda stack, volume: method.differs(volume) - method.differs(stack[0]) < method.same,
+    )
+    reason = method.refusal([stack[0] for stack in stacks])
+    if reason is not None:
+        return [], verdict + left_out(group, reason)
+    first, second = map(in_order, stacks)
+    if len(first) != len(second):
+        verdict += left_out(
+            [*first[len(second) :], *second[len(first) :]], f"image of {method.name} without a partner"
+        ) + warned(
+            f"{method.suffix}: {len(first)} and {len(second)} images of the two; those without a partner are left out"
+        )
+    return list(zip(first, second, strict=False)), verdict
 
 
 def _repetition_time(volume: Volume) -> float | None:
@@ -66,72 +102,70 @@ def _repetition_time(volume: Volume) -> float | None:
     Siemens writes the first delay into both images (rordenlab/dcm2niix#918), Philips its own into each
     (rordenlab/dcm2niix#743).
     """
-    one = volume.one
-    ranked = one.echo_number is not None and 1 <= one.echo_number <= len(one.repetition_times)
-    return one.repetition_times[(one.echo_number or 1) - 1] if ranked else one.repetition_time
+    first = volume.first
+    ranked = first.echo_number is not None and 1 <= first.echo_number <= len(first.repetition_times)
+    return first.repetition_times[(first.echo_number or 1) - 1] if ranked else first.repetition_time
 
 
-def _groups(method: Method, volumes: Sequence[Volume]) -> list[list[Volume]]:
-    """Group images that differ in nothing but what the method varies."""
-    groups: list[list[Volume]] = []
-    for volume in sorted(volumes, key=lambda volume: volume.started):
-        home = next((group for group in groups if _belongs(method, group[0], volume)), None)
-        if home is None:
-            groups.append([volume])
-        else:
-            home.append(volume)
-    return groups
+def _two_delays(images: Sequence[Volume]) -> str | None:
+    delays = [_repetition_time(image) or 0.0 for image in images]
+    if len(delays) == 2 and delays[0] > 0:  # noqa: PLR2004 - a pair
+        return None
+    return (
+        f"{AFI.name} by its name, with repetition times of {', '.join(f'{delay * 1000:g}' for delay in delays)} ms in "
+        "its headers; expected two, one for each image"
+    )
 
 
-def _belongs(method: Method, first: Volume, second: Volume) -> bool:
-    if method == "TB1AFI":
-        return first.fits(second)
-    apart = abs((first.one.repetition_time or 0.0) - (second.one.repetition_time or 0.0))
-    return first.plays_like(second) and apart < _SAME_REPETITION
+def _delayed(volume: Volume, rank: int, run: int | None) -> PlannedImage:
+    timing = repeated(volume.first)
+    del timing["RepetitionTime"]
+    timing = {"RepetitionTimeExcitation": _repetition_time(volume) or volume.first.repetition_time} | timing
+    return PlannedImage(volume=volume, run=run, suffix=AFI.suffix, label=f"tr{rank}", timing=timing)
 
 
-def _pairs(method: Method, group: list[Volume], plan: Plan) -> list[tuple[Volume, Volume]]:
-    """Return the complete pairs of a group, the lower value first, in the order of their acquisition."""
-    stacks: list[list[Volume]] = []
-    tolerance = _SAME_REPETITION if method == "TB1AFI" else _SAME_ANGLE
-    for volume in sorted(one_reconstruction(group, plan), key=lambda volume: _value(method, volume)):
-        if stacks and _value(method, volume) - _value(method, stacks[-1][0]) < tolerance:
-            stacks[-1].append(volume)
-        else:
-            stacks.append([volume])
-    reason = _refusal(method, [stack[0] for stack in stacks])
-    if reason is not None:
-        plan.skip(group, reason)
-        return []
-    first, second = (sorted(stack, key=lambda volume: volume.started) for stack in stacks)
-    if len(first) != len(second):
-        plan.warn(f"{method}: {len(first)} and {len(second)} images of the two; those without a partner are left out")
-        plan.skip([*first[len(second) :], *second[len(first) :]], f"image of {_NAMES[method]} without a partner")
-    return list(zip(first, second, strict=False))
+def _same_repetition(first: Volume, second: Volume) -> bool:
+    apart = abs((first.first.repetition_time or 0.0) - (second.first.repetition_time or 0.0))
+    return first.plays_like(second) and apart < SAME_DELAY
 
 
-def _value(method: Method, volume: Volume) -> float:
-    return (_repetition_time(volume) if method == "TB1AFI" else volume.one.flip_angle) or 0.0
+def _two_angles(images: Sequence[Volume]) -> str | None:
+    angles = [image.first.flip_angle or 0.0 for image in images]
+    if len(angles) != 2 or angles[0] <= 0 or not DOUBLE[0] <= angles[1] / angles[0] <= DOUBLE[1]:  # noqa: PLR2004
+        listed = ", ".join(f"{angle:g}" for angle in angles)
+        return f"{DAM.name} by its name, with flip angles of {listed} degrees; expected two, one twice the other"
+    recovery = images[0].first.repetition_time or 0.0
+    if recovery >= SHORTEST_RECOVERY:
+        return None
+    return (
+        f"{DAM.name} by its name, with a repetition time of {recovery:g} s; expected {SHORTEST_RECOVERY:g} s "
+        "or more, for the magnetisation to recover"
+    )
 
 
-def _refusal(method: Method, images: Sequence[Volume]) -> str | None:
-    """Say what the headers of a pair lack, or nothing."""
-    values = [_value(method, image) for image in images]
-    if method == "TB1AFI":
-        listed = ", ".join(f"{value * 1000:g}" for value in values)
-        if len(values) == _PAIR and values[0] > 0:
-            return None
-        return (
-            f"{_NAMES[method]} by its name, with repetition times of {listed} ms in its headers; expected two, one for "
-            "each image"
-        )
-    listed = ", ".join(f"{value:g}" for value in values)
-    if len(values) != _PAIR or values[0] <= 0 or not _DOUBLE[0] <= values[1] / values[0] <= _DOUBLE[1]:
-        return f"{_NAMES[method]} by its name, with flip angles of {listed} degrees; expected two, one twice the other"
-    recovery = images[0].one.repetition_time or 0.0
-    if recovery < SHORTEST_RECOVERY:
-        return (
-            f"{_NAMES[method]} by its name, with a repetition time of {recovery:g} s; expected {SHORTEST_RECOVERY:g} s "
-            "or more, for the magnetisation to recover"
-        )
-    return None
+def _turned(volume: Volume, rank: int, run: int | None) -> PlannedImage:
+    return PlannedImage(volume=volume, run=run, suffix=DAM.suffix, flip=rank, timing=repeated(volume.first))
+
+
+AFI = _Pair(
+    suffix="TB1AFI",
+    name="actual flip angle imaging (AFI)",
+    differs=lambda volume: _repetition_time(volume) or 0.0,
+    same=SAME_DELAY,
+    alike=lambda first, second: first.fits(second),
+    refusal=_two_delays,
+    planned=_delayed,
+)
+
+DAM = _Pair(
+    suffix="TB1DAM",
+    name="the double angle method (DAM)",
+    differs=lambda volume: volume.first.flip_angle or 0.0,
+    same=FLIP_TOLERANCE,
+    alike=_same_repetition,
+    refusal=_two_angles,
+    planned=_turned,
+)
+
+ACTUAL_FLIP_ANGLE = TransmitMethod(keep=partial(_keep, AFI), called=names.AFI)
+DOUBLE_ANGLE = TransmitMethod(keep=partial(_keep, DAM), called=names.DOUBLE_ANGLE)

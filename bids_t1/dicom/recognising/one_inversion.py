@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from bids_t1.dicom.reading.volumes import times_of
+from bids_t1.dicom.reading.volumes import grouped, in_order, times_of
 from bids_t1.dicom.recognising.refusals import known_start
 from bids_t1.dicom.vendors import names
 
@@ -20,25 +20,18 @@ MOST_READOUTS = 5
 LONGEST_EXCITATION_TIME = 0.1
 """Excitations of a gradient-echo train follow one another faster than this, cycles do not [s]."""
 
-_SAME_TIME = 0.001
+SAME_TIME = 0.001
 """Times closer than this are the same: headers and protocols round them [s]."""
 
-_CLOCK = re.compile(r"(?:\d{8})?(\d{2})(\d{2})(\d{2}(?:\.\d+)?)")
+CLOCK = re.compile(r"(?:\d{8})?(\d{2})(\d{2})(\d{2}(?:\.\d+)?)")
 
 
-def groups(volumes: Sequence[Volume]) -> list[list[Volume]]:
+def of_one_protocol(volumes: Sequence[Volume]) -> list[list[Volume]]:
     """Group volumes that one protocol may have made: the same slices, sequence, repetition time and name.
 
     Those of another echo time belong to it if they were acquired at once: echoes of the same readouts.
     """
-    found: list[list[Volume]] = []
-    for volume in sorted(volumes, key=lambda volume: volume.started):
-        home = next((group for group in found if _joins(group, volume)), None)
-        if home is None:
-            found.append([volume])
-        else:
-            home.append(volume)
-    return found
+    return grouped(in_order(volumes), _joins)
 
 
 def _joins(group: Sequence[Volume], volume: Volume) -> bool:
@@ -50,11 +43,11 @@ def _joins(group: Sequence[Volume], volume: Volume) -> bool:
 def _at_once(first: Volume, second: Volume) -> bool:
     """Tell whether two volumes were acquired at once: in one series, or beginning at the same time."""
     starts = known_start(first), known_start(second)
-    return first.one.series == second.one.series or (starts[0] is not None and starts[0] == starts[1])
+    return first.first.series == second.first.series or (starts[0] is not None and starts[0] == starts[1])
 
 
 def _same_protocol(first: Volume, second: Volume) -> bool:
-    a, b = first.one, second.one
+    a, b = first.first, second.first
     return (
         first.echoes_like(second)
         and a.series.protocol == b.series.protocol
@@ -65,7 +58,7 @@ def _same_protocol(first: Volume, second: Volume) -> bool:
 
 def computed_of(uni: Volume, readout: Volume) -> bool:
     """Tell whether a UNI image may have been computed of a readout: same slices, echo, cycle and protocol name."""
-    a, b = uni.one, readout.one
+    a, b = uni.first, readout.first
     return (
         uni.lies_with(readout)
         and a.series.protocol == b.series.protocol
@@ -76,7 +69,7 @@ def computed_of(uni: Volume, readout: Volume) -> bool:
 
 def _close(first: float | None, second: float | None) -> bool:
     """Tell whether two times agree, or are not both known."""
-    return first is None or second is None or abs(first - second) < _SAME_TIME
+    return first is None or second is None or abs(first - second) < SAME_TIME
 
 
 def after_one_inversion(group: Sequence[Volume], unis: Sequence[Volume]) -> bool:
@@ -86,24 +79,24 @@ def after_one_inversion(group: Sequence[Volume], unis: Sequence[Volume]) -> bool
     the same slices says so, else its protocol. Where there is neither, a hint counts, such as a name, unless the
     times speak against it.
     """
-    one = group[0].one
+    one = group[0].first
     if "GR" not in one.sequence or "SE" in one.sequence or one.dimensions != "3D":
         return False
     if unis:
         return True
     if one.readouts is not None:
         return one.readouts.shared_inversion
-    return any(volume.one.shared_inversion for volume in group) and _times_allow_it(group)
+    return any(volume.first.shared_inversion for volume in group) and _times_allow_it(group)
 
 
 def _times_allow_it(group: Sequence[Volume]) -> bool:
-    times, repetition = times_of(group), group[0].one.repetition_time
+    times, repetition = times_of(group), group[0].first.repetition_time
     if not 1 < len(times) <= MOST_READOUTS:
         return False
     if repetition is not None and LONGEST_EXCITATION_TIME <= repetition <= times[-1]:
         return False
     together = _acquired_together(group, max(times[-1], repetition or 0.0))
-    return _is_named(group) if together is None else together
+    return group[0].first.series.is_called(names.MP2RAGE) if together is None else together
 
 
 def _acquired_together(group: Sequence[Volume], cycle: float) -> bool | None:
@@ -112,16 +105,11 @@ def _acquired_together(group: Sequence[Volume], cycle: float) -> bool | None:
     known = [start for start in starts if start is not None]
     if len(known) == len(starts):
         return max(known) - min(known) < cycle
-    return True if len({volume.one.series for volume in group}) == 1 else None
-
-
-def _is_named(group: Sequence[Volume]) -> bool:
-    series = group[0].one.series
-    return any(names.MP2RAGE.search(name) for name in (series.protocol, series.description))
+    return True if len({volume.first.series for volume in group}) == 1 else None
 
 
 def _seconds_of_day(start: str | None) -> float | None:
-    found = None if start is None else _CLOCK.match(start)
+    found = None if start is None else CLOCK.match(start)
     if found is None:
         return None
     hours, minutes, seconds = (float(part) for part in found.groups())
@@ -130,9 +118,9 @@ def _seconds_of_day(start: str | None) -> float | None:
 
 def readout_times(group: Sequence[Volume]) -> tuple[float, ...]:
     """Return the inversion times of all readouts [s], also of those without an image where the protocol knows them."""
-    times, readouts = times_of(group), group[0].one.readouts
+    times, readouts = times_of(group), group[0].first.readouts
     if readouts is None or not readouts.shared_inversion:
         return times
     played = readouts.inversion_times
-    described = all(any(abs(time - other) < _SAME_TIME for other in played) for time in times)
+    described = all(any(abs(time - other) < SAME_TIME for other in played) for time in times)
     return tuple(sorted(played)) if described else times

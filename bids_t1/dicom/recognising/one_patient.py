@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from bids_t1.dicom.reading.identity import Identity
     from bids_t1.dicom.reading.slices import FileContent, SeriesKey
-    from bids_t1.dicom.recognising.plan import Kept, Plan
+    from bids_t1.dicom.recognising.verdict import PlannedImage
 
 
 def require_one_patient(contents: Sequence[FileContent]) -> None:
@@ -59,39 +59,43 @@ def _numbers(series: Iterable[SeriesKey]) -> str:
     return ", ".join([*map(str, numbers), *without])
 
 
-def check_examinations(contents: Iterable[FileContent], plan: Plan) -> None:
+def check_examinations(contents: Iterable[FileContent], kept: Sequence[PlannedImage]) -> list[str]:
     """Compare examination and frame of reference of the images that are used.
 
     Two examinations of one day may be one that was exported in parts, or two with a break: that is told. Images
     that are fitted together must not have been taken in two examinations with two frames of reference.
+
+    Returns
+    -------
+    list of str
+        What the user must know.
 
     Raises
     ------
     InvalidInputError
         If images are of several days, or those of one run are of several examinations in several positions.
     """
-    by_path = {piece.path: content.identity for content in contents for piece in content.slices}
-    _require_one_day(plan.kept, by_path)
-    runs: dict[Hashable, list[Kept]] = defaultdict(list)
-    for image in plan.kept:
-        runs[image.suffix.replace("UNIT1", "MP2RAGE"), image.run, image.label].append(image)
+    by_path = {plane.path: content.identity for content in contents for plane in content.slices}
+    _require_one_day(kept, by_path)
+    runs: dict[Hashable, list[PlannedImage]] = defaultdict(list)
+    for image in kept:
+        runs[image.computed_of or image.suffix, image.run, image.label].append(image)
     for images in runs.values():
         _check_run(images, by_path)
-    studies = _holders(plan.kept, by_path, lambda identity: identity.study)
-    frames = _holders(plan.kept, by_path, lambda identity: identity.frame_of_reference)
-    if len(studies) > 1:
-        plan.warn(
-            f"{_several(studies, 'examination')} (StudyInstanceUID differs): taken for one of the same day; put them "
-            "into ses-* folders if the patient left the scanner in between"
-        )
-    if len(frames) > 1:
-        plan.warn(
-            f"{_several(frames, 'frame')} of reference (FrameOfReferenceUID differs): their positions are comparable "
-            "only if the patient was not moved in between"
-        )
+    studies = _holders(kept, by_path, lambda identity: identity.study)
+    frames = _holders(kept, by_path, lambda identity: identity.frame_of_reference)
+    several = (
+        f"{_several(studies, 'examination')} (StudyInstanceUID differs): taken for one of the same day; put them "
+        "into ses-* folders if the patient left the scanner in between"
+    )
+    moved = (
+        f"{_several(frames, 'frame')} of reference (FrameOfReferenceUID differs): their positions are comparable "
+        "only if the patient was not moved in between"
+    )
+    return [words for words, holders in ((several, studies), (moved, frames)) if len(holders) > 1]
 
 
-def _require_one_day(kept: Sequence[Kept], by_path: Mapping[Path, Identity]) -> None:
+def _require_one_day(kept: Sequence[PlannedImage], by_path: Mapping[Path, Identity]) -> None:
     days = _holders(kept, by_path, lambda identity: identity.study_date)
     if len(days) > 1:
         raise InvalidInputError(
@@ -100,7 +104,7 @@ def _require_one_day(kept: Sequence[Kept], by_path: Mapping[Path, Identity]) -> 
         )
 
 
-def _check_run(images: Sequence[Kept], by_path: Mapping[Path, Identity]) -> None:
+def _check_run(images: Sequence[PlannedImage], by_path: Mapping[Path, Identity]) -> None:
     studies = _holders(images, by_path, lambda identity: identity.study)
     frames = _holders(images, by_path, lambda identity: identity.frame_of_reference)
     if len(studies) > 1 and len(frames) > 1:
@@ -112,12 +116,12 @@ def _check_run(images: Sequence[Kept], by_path: Mapping[Path, Identity]) -> None
 
 
 def _holders(
-    images: Iterable[Kept], by_path: Mapping[Path, Identity], value: Callable[[Identity], str]
+    images: Iterable[PlannedImage], by_path: Mapping[Path, Identity], value: Callable[[Identity], str]
 ) -> list[set[SeriesKey]]:
     """Return the series that share each value, where it is known."""
     holders: dict[str, set[SeriesKey]] = defaultdict(set)
     for image in images:
-        for piece in image.volume.slices:
-            holders[value(by_path[piece.path])].add(piece.series)
+        for plane in image.volume.slices:
+            holders[value(by_path[plane.path])].add(plane.series)
     holders.pop("", None)
     return list(holders.values())

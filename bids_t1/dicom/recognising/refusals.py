@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bids_t1.dicom.reading.slices import SeriesKey, Slice
     from bids_t1.dicom.reading.volumes import Volume
 
-_NAMES = (
+NAMES = (
     (names.MP2RAGE, "called MP2RAGE, but neither an inversion time nor an image type tells what it shows"),
     (re.compile(r"(?<![a-z0-9])(b1|afi|dream|bloch.?siegert|sa2rage)", re.IGNORECASE),
      "looks like a B1 map, and nothing in its headers tells how to read it: no document of its scaling was found"),
@@ -34,33 +34,35 @@ SCANNER_T1_MAP = f"{COMPUTED}: a T1 map of the scanner; this program measures T1
 
 T1_STAR = "one inversion is followed by several readouts, which measures T1* and not T1"
 
-_IN_SECONDS = 0.010
+IN_SECONDS = 0.010
 """A set whose longest inversion time is below this has times in seconds where DICOM has milliseconds [s]."""
 
-_WIPED = re.compile(r"(\d{8})?(\d\d0000|0{0,6}|000001|010101|111111|235959)(\.0*)?([+-]\d{4})?")
+WIPED = re.compile(r"(\d{8})?(\d\d0000|0{0,6}|000001|010101|111111|235959)(\.0*)?([+-]\d{4})?")
 """Times that de-identification puts in place of the true ones: midnight, another full hour, or a time made up."""
 
 
 def name_refusal(series: SeriesKey) -> str | None:
     """Refuse series that call themselves Look-Locker or SA2RAGE, whose headers look like those of wanted ones."""
-    if any(names.LOOK_LOCKER.search(name) for name in (series.description, series.protocol)):
+    if series.is_called(names.LOOK_LOCKER):
         return f"Look-Locker type by its name: {T1_STAR}"
-    if any(names.SA2RAGE.search(name) for name in (series.description, series.protocol)):
+    if series.is_called(names.SA2RAGE):
         return "SA2RAGE by its name: a B1 map, of readouts after a saturation and not an inversion; not converted"
     return None
 
 
 def without_inversion_time(series: SeriesKey, slices: Sequence[Slice]) -> str:
     """Say what a series without inversion time looks like."""
-    for pattern, reason in _NAMES:
-        if pattern.search(series.description) or pattern.search(series.protocol):
-            return reason
-    if any("EP" in piece.sequence or piece.b_value for piece in slices):
+    named = next((reason for pattern, reason in NAMES if series.is_called(pattern)), None)
+    return named or _without_name(slices)
+
+
+def _without_name(slices: Sequence[Slice]) -> str:
+    if any("EP" in plane.sequence or plane.b_value for plane in slices):
         return "echo planar or diffusion images, as of a time series: not a multi-echo gradient echo"
-    if any("IR" in piece.sequence for piece in slices):
+    if any("IR" in plane.sequence for plane in slices):
         return "inversion recovery without a plausible inversion time; expected ms in (0018,0082) or (0018,9079)"
-    n_echoes = len({piece.echo_time for piece in slices})
-    if n_echoes > 1 and any("SE" in piece.sequence for piece in slices):
+    n_echoes = len({plane.echo_time for plane in slices})
+    if n_echoes > 1 and any("SE" in plane.sequence for plane in slices):
         return f"{n_echoes} echo times of spin echoes, which measure T2 and not T2*"
     return "no inversion time, and one echo time: neither an inversion recovery nor a multi-echo gradient echo"
 
@@ -81,7 +83,7 @@ def too_few_times(times: Sequence[float]) -> str:
 
 def wrong_unit(times: Sequence[float]) -> str | None:
     """Refuse inversion times that cannot be in the unit of DICOM."""
-    if times[-1] >= _IN_SECONDS:
+    if times[-1] >= IN_SECONDS:
         return None
     return f"inversion times run to {times[-1] * 1000:g} ms; expected ms in (0018,0082), these look like seconds"
 
@@ -96,7 +98,7 @@ def physical_refusal(volumes: Sequence[Volume]) -> str | None:
     """
     by_series: dict[SeriesKey, list[Volume]] = defaultdict(list)
     for volume in volumes:
-        by_series[volume.one.series].append(volume)
+        by_series[volume.first.series].append(volume)
     refusals = (_refusal_within_series(members) for members in by_series.values())
     return next((refusal for refusal in refusals if refusal), None) or _shared_start(volumes)
 
@@ -104,42 +106,42 @@ def physical_refusal(volumes: Sequence[Volume]) -> str | None:
 def _refusal_within_series(volumes: Sequence[Volume]) -> str | None:
     times = times_of(volumes)
     spread = times[-1] - times[0]
-    repetition = min(volume.one.repetition_time or float("inf") for volume in volumes)
+    repetition = min(volume.first.repetition_time or float("inf") for volume in volumes)
     if repetition < spread:
         return (
             f"Look-Locker type: the repetition time ({repetition * 1000:g} ms) is shorter than the spread of "
             f"inversion times ({spread * 1000:g} ms) within one series: {T1_STAR}"
         )
-    if len(times) == 1 or any("SE" in volume.one.sequence for volume in volumes):
+    if len(times) == 1 or any("SE" in volume.first.sequence for volume in volumes):
         return None
-    if _one_to_one(volumes, [volume.one.trigger_time for volume in volumes]):
+    if _one_to_one(volumes, [volume.first.trigger_time for volume in volumes]):
         return f"Look-Locker type: trigger delays rise with the inversion times of one series: {T1_STAR}"
-    if _one_to_one(volumes, [volume.one.temporal_position for volume in volumes]):
+    if _one_to_one(volumes, [volume.first.temporal_position for volume in volumes]):
         return f"Look-Locker type: inversion times are temporal positions of one series: {T1_STAR}"
     return None
 
 
 def _shared_start(volumes: Sequence[Volume]) -> str | None:
     starts = {known_start(volume) for volume in volumes}
-    if len(starts) > 1 or None in starts or "GR" not in volumes[0].one.sequence:
+    if len(starts) > 1 or None in starts or "GR" not in volumes[0].first.sequence:
         return None
     # Scans of several protocols or repetition times cannot have begun at once: the times are made up.
-    if len({(volume.one.series.protocol, volume.one.repetition_time) for volume in volumes}) > 1:
+    if len({(volume.first.series.protocol, volume.first.repetition_time) for volume in volumes}) > 1:
         return None
     return f"MP2RAGE or Look-Locker type: all inversion times were acquired at once: {T1_STAR}"
 
 
 def known_start(volume: Volume) -> str | None:
     """Return when a volume was acquired, or None where de-identification took the time away."""
-    start = volume.one.acquired[0]
-    return None if not start or _WIPED.fullmatch(start) else start
+    start = volume.first.acquired[0]
+    return None if not start or WIPED.fullmatch(start) else start
 
 
 def _one_to_one(volumes: Sequence[Volume], marks: Sequence[float | None]) -> bool:
     """Tell whether a mark rises with the inversion time, each time having its own."""
     if any(mark is None for mark in marks):
         return False
-    pairs = {(volume.one.inversion_time or 0.0, mark or 0.0) for volume, mark in zip(volumes, marks, strict=True)}
+    pairs = {(volume.first.inversion_time or 0.0, mark or 0.0) for volume, mark in zip(volumes, marks, strict=True)}
     times = {time for time, _ in pairs}
     rising = [mark for _, mark in sorted(pairs)]
     return len(times) == len(pairs) == len({mark for _, mark in pairs}) and rising == sorted(rising)

@@ -5,84 +5,89 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from bids_t1.dicom.reading.volumes import in_order
+from bids_t1.dicom.recognising.verdict import Verdict, left_out, together, warned
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from bids_t1.dicom.reading.volumes import Volume
-    from bids_t1.dicom.recognising.plan import Plan
 
-
-_SAME_TIME = 0.0005
+SAME_TIME = 0.0005
 """Inversion times closer than this are the same: headers round them [s]."""
 
-_DISTORTION = frozenset({"ND", "DIS2D", "DIS3D"})
+DISTORTION = frozenset({"ND", "DIS2D", "DIS3D"})
 """Words for how an image was corrected for the distortion by the gradients: images that differ do not overlap."""
 
 
 def distortion(volume: Volume) -> frozenset[str]:
     """Return how an image was corrected for the distortion by the gradients."""
-    return _DISTORTION & set(volume.one.reconstruction)
+    return DISTORTION & set(volume.first.reconstruction)
 
 
 def told(volume: Volume) -> str:
     """Say by what an image differs from the others of its set."""
-    one = volume.one
+    one = volume.first
     inversion = [] if one.inversion_time is None else [f"inversion time {one.inversion_time * 1000:g} ms"]
     return ", ".join([*inversion, *([told_echo(volume)] if one.echo_time is not None else [])])
 
 
 def told_inversion(volume: Volume) -> str:
     """Say by what an image differs from the others where all have one echo time."""
-    return f"inversion time {(volume.one.inversion_time or 0.0) * 1000:g} ms"
+    return f"inversion time {(volume.first.inversion_time or 0.0) * 1000:g} ms"
 
 
 def told_echo(volume: Volume) -> str:
     """Say by what an image differs from the others where none has an inversion."""
-    return f"echo time {round((volume.one.echo_time or 0.0) * 1000, 1):g} ms"
+    return f"echo time {round((volume.first.echo_time or 0.0) * 1000, 1):g} ms"
 
 
-def one_reconstruction(family: list[Volume], plan: Plan) -> list[Volume]:
+def one_reconstruction(family: Sequence[Volume]) -> tuple[list[Volume], Verdict]:
     """Keep one reconstruction of each part where the scanner stored several, such as filtered and not."""
     kept: list[Volume] = []
-    for part in sorted({volume.one.component for volume in family}):
-        others = [distortion(volume) for volume in family if volume.one.component != part]
+    verdicts: list[Verdict] = []
+    for part in sorted({volume.first.component for volume in family}):
+        others = [distortion(volume) for volume in family if volume.first.component != part]
         variants: dict[tuple[str, ...], list[Volume]] = defaultdict(list)
         for volume in family:
-            if volume.one.component == part:
-                variants[volume.one.reconstruction].append(volume)
+            if volume.first.component == part:
+                variants[volume.first.reconstruction].append(volume)
         # the most complete one; among equals the one that overlaps with the other parts, then the first stored
         ranks = {key: (len(set(map(told, held))), others.count(distortion(held[0]))) for key, held in variants.items()}
-        best = variants[max(ranks, key=lambda key: ranks[key])]
+        best = variants.pop(max(ranks, key=lambda key: ranks[key]))
         kept.extend(best)
-        for volumes in variants.values():
-            if volumes is not best:
-                plan.skip(volumes, other_reconstruction(volumes[0]))
-    return kept
+        verdicts += [left_out(volumes, other_reconstruction(volumes[0])) for volumes in variants.values()]
+    return kept, together(verdicts)
 
 
 def other_reconstruction(volume: Volume) -> str:
     """Say why an image is left out that shows the same as another one."""
-    return f"another reconstruction ({', '.join(volume.one.reconstruction)}) of the same images"
+    return f"another reconstruction ({', '.join(volume.first.reconstruction)}) of the same images"
 
 
-def runs(volumes: list[Volume], plan: Plan, tell: Callable[[Volume], str] = told_inversion) -> list[list[Volume]]:
+def runs(
+    volumes: Sequence[Volume], tell: Callable[[Volume], str] = told_inversion
+) -> tuple[list[list[Volume]], Verdict]:
     """Split a set into its complete repetitions; of a time repeated alone, the later images are kept.
 
     `tell` says in words by what an image differs from the others of one repetition.
     """
     stacks: dict[tuple[str, str], list[Volume]] = defaultdict(list)
-    for volume in sorted(volumes, key=lambda volume: volume.started):
-        stacks[tell(volume), volume.one.component].append(volume)
+    for volume in in_order(volumes):
+        stacks[tell(volume), volume.first.component].append(volume)
     n_runs = min(len(stack) for stack in stacks.values())
-    for (time, _), stack in stacks.items():
-        surplus = stack[: len(stack) - n_runs]
-        if surplus:
-            plan.skip(surplus, f"{time} was repeated; the later image is used")
-            plan.warn(
-                f"{time} was acquired {len(stack)} times: the last is used. If this is a selective inversion recovery, "
-                "give InversionTime and RecoveryTime of every image in the table SIR of a protocol file (--protocol)"
-            )
-    return [[stack[len(stack) - n_runs + run] for stack in stacks.values()] for run in range(n_runs)]
+    verdicts = [
+        left_out(stack[:-n_runs], f"{time} was repeated; the later image is used")
+        + warned(
+            f"{time} was acquired {len(stack)} times: the last is used. If this is a selective inversion recovery, "
+            "give InversionTime and RecoveryTime of every image in the table SIR of a protocol file (--protocol)"
+        )
+        for (time, _), stack in stacks.items()
+        if len(stack) > n_runs
+    ]
+    return [[stack[len(stack) - n_runs + run] for stack in stacks.values()] for run in range(n_runs)], together(
+        verdicts
+    )
 
 
 def is_selective(volumes: Sequence[Volume], delayed: Sequence[float]) -> bool:
@@ -90,10 +95,10 @@ def is_selective(volumes: Sequence[Volume], delayed: Sequence[float]) -> bool:
     wanted = sorted(delayed)
     by_part: dict[str, list[float]] = defaultdict(list)
     for volume in volumes:
-        by_part[volume.one.component].append(volume.one.inversion_time or 0.0)
+        by_part[volume.first.component].append(volume.first.inversion_time or 0.0)
     return bool(wanted) and all(
         len(times) == len(wanted)
-        and all(abs(time - other) < _SAME_TIME for time, other in zip(sorted(times), wanted, strict=True))
+        and all(abs(time - other) < SAME_TIME for time, other in zip(sorted(times), wanted, strict=True))
         for times in by_part.values()
     )
 
@@ -104,8 +109,8 @@ def ranks(volumes: Sequence[Volume], *, by_image: bool) -> Iterator[tuple[Volume
     By image, images of equal inversion times have ranks of their own, in the order in which they were acquired.
     """
     counts: dict[str, int] = defaultdict(int)
-    times = sorted({volume.one.inversion_time or 0.0 for volume in volumes})
-    for volume in sorted(volumes, key=lambda volume: (volume.one.inversion_time or 0.0, volume.started)):
-        counts[volume.one.component] += 1
-        rank = counts[volume.one.component] if by_image else 1 + times.index(volume.one.inversion_time or 0.0)
+    times = sorted({volume.first.inversion_time or 0.0 for volume in volumes})
+    for volume in sorted(volumes, key=lambda volume: (volume.first.inversion_time or 0.0, volume.started)):
+        counts[volume.first.component] += 1
+        rank = counts[volume.first.component] if by_image else 1 + times.index(volume.first.inversion_time or 0.0)
         yield volume, rank

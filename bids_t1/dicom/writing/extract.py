@@ -36,9 +36,9 @@ def lay_out(volume: Volume, folder: Path, never: frozenset[str]) -> None:
         Words of the patient's name and number.
     """
     frames: dict[Path, list[int]] = {}
-    for piece in volume.slices:
-        frames.setdefault(piece.path, []).extend([] if piece.frame is None else [piece.frame])
-    renumber = len({piece.acquired[2] for piece in volume.slices} - {0}) < len(frames)
+    for plane in volume.slices:
+        frames.setdefault(plane.path, []).extend([] if plane.frame is None else [plane.frame])
+    renumber = len({plane.acquired[2] for plane in volume.slices} - {0}) < len(frames)
     with quiet():
         for number, (path, wanted) in enumerate(frames.items(), start=1):
             with open_plain(path) as file:

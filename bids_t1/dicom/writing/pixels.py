@@ -61,19 +61,19 @@ class Pixels:
         self._volume = volume
         self._display = display
         self._datasets: dict[Path, FileDataset] = {}
-        scalings = [self._scalings(piece) for piece in volume.slices]
+        scalings = [self._scalings(source) for source in volume.slices]
         self.scalings: list[list[Scaling]] = [list(of_all) for of_all in zip(*scalings, strict=True)]
         """Readings of the headers, each with the scaling of every slice; the first is what is meant."""
 
     @property
     def syntax(self) -> str:
         """Return the name of the transfer syntax."""
-        return self._dataset(self._volume.one.path).file_meta.TransferSyntaxUID.name
+        return self._dataset(self._volume.first.path).file_meta.TransferSyntaxUID.name
 
     @property
     def is_compressed(self) -> bool:
         """Tell whether pixels have to be decoded."""
-        return bool(self._dataset(self._volume.one.path).file_meta.TransferSyntaxUID.is_encapsulated)
+        return bool(self._dataset(self._volume.first.path).file_meta.TransferSyntaxUID.is_encapsulated)
 
     @property
     def scaling_varies(self) -> bool:
@@ -83,13 +83,13 @@ class Pixels:
 
     def plane(self, index: int) -> Array | None:
         """Return the stored values of one slice, rows x columns; None where they cannot be decoded."""
-        piece = self._volume.slices[index]
+        source = self._volume.slices[index]
         try:
             with quiet():
-                plane = np.asarray(pixel_array(self._dataset(piece.path), index=piece.frame or 0))
+                plane = np.asarray(pixel_array(self._dataset(source.path), index=source.frame or 0))
         except (*DAMAGE, RuntimeError):
             return None
-        return plane if plane.shape == piece.matrix else None
+        return plane if plane.shape == source.matrix else None
 
     def _dataset(self, path: Path) -> FileDataset:
         if path not in self._datasets:
@@ -97,15 +97,15 @@ class Pixels:
                 self._datasets[path] = _with_syntax(dcmread(file, force=True))
         return self._datasets[path]
 
-    def _scalings(self, piece: Slice) -> tuple[Scaling, Scaling]:
+    def _scalings(self, source: Slice) -> tuple[Scaling, Scaling]:
         """Return slope and intercept of a slice, by its rescale attributes and by its real world values."""
-        dataset = self._dataset(piece.path)
-        header = Header(dataset, piece.frame)
+        dataset = self._dataset(source.path)
+        header = Header(dataset, source.frame)
         rescale = header.number("RescaleSlope") or 1.0, header.number("RescaleIntercept") or 0.0
         (mapping, *_) = [*map(Header, dataset.get("RealWorldValueMappingSequence") or ()), header]
         slope = mapping.number("RealWorldValueSlope")
         mapped = (slope, mapping.number("RealWorldValueIntercept") or 0.0) if slope else rescale
-        scale = None if self._display or piece.vendor != "Philips" else header.number(SCALE_SLOPE)
+        scale = None if self._display or source.vendor != "Philips" else header.number(SCALE_SLOPE)
         return _of_signal(rescale, scale), _of_signal(mapped, scale)
 
 
@@ -172,7 +172,7 @@ def corrected(
         return None
     if any(_agrees(nifti, placement, planes, scalings) for scalings in pixels.scalings):
         return None
-    if pixels.scaling_varies and volume.one.zero_level is not None:
+    if pixels.scaling_varies and volume.first.zero_level is not None:
         raise InvalidInputError(
             f"{where}: slices differ in their rescale slope, and stored values have their zero in the middle of the "
             "range; expected one slope for such an image. Report this with the scanner's model and software version."

@@ -11,16 +11,16 @@ from bids_t1.data.result import SeriesNote
 from bids_t1.dicom.reading.files import found_instead, is_dicom, walk
 from bids_t1.dicom.reading.privacy import known_text
 from bids_t1.dicom.reading.slices import NO_IMAGE, FileContent, UnreadableError, read_file
-from bids_t1.dicom.reading.volumes import echo_times_of
+from bids_t1.dicom.recognising.classify import told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
     from bids_t1.dicom.reading.slices import SeriesKey
-    from bids_t1.dicom.recognising.plan import Kept, Plan
+    from bids_t1.dicom.recognising.verdict import PlannedImage, Verdict
 
-_MOST_LISTED = 5
+MOST_LISTED = 5
 """Unreadable files listed."""
 
 
@@ -40,7 +40,7 @@ class Survey:
 
     @property
     def identifying(self) -> frozenset[str]:
-        """Return the identifying words of all files: a name may stand in one and be used in another."""
+        """The identifying words of all files: a name may stand in one and be used in another."""
         return frozenset[str]().union(*(content.identifying for content in self.contents))
 
 
@@ -82,11 +82,11 @@ def _reasons(unreadable: Iterable[tuple[int, str]]) -> str:
     return "; ".join(sorted({reason for _, reason in unreadable}))
 
 
-def series_records(found: Survey, plan: Plan) -> tuple[SeriesNote, ...]:
+def series_records(found: Survey, verdict: Verdict) -> tuple[SeriesNote, ...]:
     """Say of every series, in the order of the scanner, what became of it."""
     identifying = found.identifying
     n_files = Counter(content.series for content in found.contents)
-    outcomes = _outcomes(found, plan)
+    outcomes = _outcomes(found, verdict)
     return tuple(
         SeriesNote(
             number=key.number,
@@ -104,14 +104,14 @@ def _described(key: SeriesKey, never: frozenset[str]) -> str:
     return called or known_text("ProtocolName", key.protocol, never)
 
 
-def _outcomes(found: Survey, plan: Plan) -> dict[SeriesKey, list[str]]:
-    kept: dict[SeriesKey, list[Kept]] = defaultdict(list)
-    for image in plan.kept:
-        kept[image.volume.one.series].append(image)
+def _outcomes(found: Survey, verdict: Verdict) -> dict[SeriesKey, list[str]]:
+    kept: dict[SeriesKey, list[PlannedImage]] = defaultdict(list)
+    for image in verdict.kept:
+        kept[image.volume.first.series].append(image)
     outcomes: dict[SeriesKey, list[str]] = defaultdict(list)
     for key, images in kept.items():
-        outcomes[key].extend(_kept_as(images))
-    for key, reason in [*plan.skipped, *_problems(found)]:
+        outcomes[key].extend(told(images))
+    for key, reason in [*verdict.skipped, *_problems(found)]:
         text = f"skipped: {reason}"
         if text not in outcomes[key]:
             outcomes[key].append(text)
@@ -121,50 +121,6 @@ def _outcomes(found: Survey, plan: Plan) -> dict[SeriesKey, list[str]]:
 def _problems(found: Survey) -> list[tuple[SeriesKey, str]]:
     """Say of each file that holds no usable image why."""
     return [(content.series, content.problem) for content in found.contents if content.problem is not None]
-
-
-def _kept_as(images: list[Kept]) -> list[str]:
-    """Say what the images of one series were kept as."""
-    told = []
-    for suffix, tell in (("IRT1", _kept_separate), ("MEGRE", _kept_echoes)):
-        alike = [image for image in images if image.suffix == suffix]
-        told.extend([tell(alike)] if alike else [])
-    readouts = [_kept_of_mp2rage(image) for image in images if image.suffix in {"MP2RAGE", "UNIT1"}]
-    fields = [_kept_of_field(image) for image in images if image.datatype == "fmap"]
-    return [*told, *sorted(readouts), *sorted(fields)]
-
-
-def _kept_of_field(image: Kept) -> str:
-    return f"kept as {' '.join(_named(image))}, an image of the transmit field"
-
-
-def _named(image: Kept) -> list[str]:
-    return [image.suffix, *(f"{key}-{value}" for key, value in image.entities.items() if value is not None)]
-
-
-def _kept_of_mp2rage(image: Kept) -> str:
-    time = image.volume.one.inversion_time
-    note = "" if time is None or image.inversion is None else f", inversion time {time * 1000:g} ms"
-    if image.reconstruction is not None:
-        note = "; its regularisation changes T1, which is never measured from it"
-    return f"kept as {' '.join(_named(image))}{note}"
-
-
-def _kept_separate(images: list[Kept]) -> str:
-    times = sorted({image.volume.one.inversion_time or 0.0 for image in images})
-    return f"{_kept_alike(images)}, inversion time {', '.join(f'{time * 1000:g}' for time in times)} ms"
-
-
-def _kept_echoes(images: list[Kept]) -> str:
-    times = echo_times_of(image.volume for image in images)
-    return f"{_kept_alike(images)}, echo time {', '.join(f'{time * 1000:g}' for time in times)} ms"
-
-
-def _kept_alike(images: list[Kept]) -> str:
-    runs = sorted({image.run for image in images if image.run is not None})
-    parts = sorted({image.part for image in images if image.part is not None})
-    entities = [*(f"run-{run}" for run in runs), *(f"part-{part}" for part in parts), images[0].suffix]
-    return f"kept as {' '.join(entities)}"
 
 
 def nothing_usable(series: Iterable[SeriesNote]) -> NoInputError:
@@ -179,12 +135,12 @@ def nothing_usable(series: Iterable[SeriesNote]) -> NoInputError:
     )
 
 
-def _gain_warnings(plan: Plan) -> list[str]:
+def _gain_warnings(verdict: Verdict) -> list[str]:
     """Compare the receiver gains within each acquisition."""
     gains: dict[object, set[str]] = defaultdict(set)
-    for image in plan.kept:
-        if image.volume.one.gain:
-            gains[image.suffix, image.run].add(image.volume.one.gain)
+    for image in verdict.kept:
+        if image.volume.first.gain:
+            gains[image.suffix, image.run].add(image.volume.first.gain)
     different = [sorted(found) for found in gains.values() if len(found) > 1]
     return [
         f"receiver gains differ within an acquisition ({'; '.join(found)}): intensities may not be comparable"
@@ -192,27 +148,31 @@ def _gain_warnings(plan: Plan) -> list[str]:
     ]
 
 
-def collect_warnings(found: Survey, plan: Plan) -> tuple[str, ...]:
+def collect_warnings(found: Survey, verdict: Verdict) -> tuple[str, ...]:
     """Return what the user must know."""
-    notes = list(plan.warnings)
-    pieces = [image.volume.one for image in plan.kept]
-    notes.extend(sorted({piece.caveat for piece in pieces if piece.caveat}))
-    notes.extend(_gain_warnings(plan))
+    notes = list(verdict.warnings)
+    planes = [image.volume.first for image in verdict.kept]
+    notes.extend(sorted({plane.caveat for plane in planes if plane.caveat}))
+    notes.extend(_gain_warnings(verdict))
     for series, attribute in _odd_values(found):
         notes.append(f"series {series}: {attribute} holds no finite number or breaks its kind, and is ignored")
-    if found.beside:
-        notes.append(f"beside the DICOM files: {found.beside}; left out")
-    if found.unreadable:
-        listed = ", ".join(str(number) for number, _ in found.unreadable[:_MOST_LISTED])
-        notes.append(
-            f"{len(found.unreadable)} DICOM files cannot be read and are left out ({_reasons(found.unreadable)}): "
-            f"number {listed}"
-            + (", ..." if len(found.unreadable) > _MOST_LISTED else "")
-            + f" of {found.n_files} files in the order of their names"
-        )
+    notes.extend([f"beside the DICOM files: {found.beside}; left out"] if found.beside else [])
+    notes.extend([_told_unreadable(found)] if found.unreadable else [])
     damaged = [(key, reason) for key, reason in _problems(found) if not reason.startswith(NO_IMAGE)]
-    notes.extend(sorted({f"series {key.number}: left out: {reason}" for key, reason in (*damaged, *plan.incomplete)}))
+    notes.extend(
+        sorted({f"series {key.number}: left out: {reason}" for key, reason in (*damaged, *verdict.incomplete)})
+    )
     return tuple(notes)
+
+
+def _told_unreadable(found: Survey) -> str:
+    listed = ", ".join(str(number) for number, _ in found.unreadable[:MOST_LISTED])
+    return (
+        f"{len(found.unreadable)} DICOM files cannot be read and are left out ({_reasons(found.unreadable)}): "
+        f"number {listed}"
+        + (", ..." if len(found.unreadable) > MOST_LISTED else "")
+        + f" of {found.n_files} files in the order of their names"
+    )
 
 
 def _odd_values(found: Survey) -> list[tuple[str, str]]:
