@@ -195,12 +195,12 @@ def _of_images(run: RunResult) -> Iterator[Measure]:
             doubtful=1,
             advice="The warnings name the image and the likely cause.",
         )
-    motion = run.record.get("MotionBetweenImages")
-    if isinstance(motion, dict) and _number(motion.get("Largest")):
+    motion = run.record.get("Motion")
+    if isinstance(motion, dict) and _number(motion.get("LargestDisplacement")):
         yield Measure(
             key="motion_max",
             title="Motion between images, at most",
-            value=float(motion["Largest"]),
+            value=float(motion["LargestDisplacement"]),
             unit="mm",
             good=0.5,
             doubtful=2,
