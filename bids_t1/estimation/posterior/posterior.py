@@ -12,16 +12,20 @@ import torch
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.estimate import NoiseSD, PosteriorEstimate, VoxelStatus
 from bids_t1.data.forms import FORMS
-from bids_t1.estimation.chunks import choose_device, for_each_chunk
+from bids_t1.estimation.chunks import CHUNK, choose_device, for_each_chunk
 from bids_t1.estimation.posterior.amplitude_prior import learn_amplitude_prior
 from bids_t1.estimation.posterior.likelihood import ProductLikelihood, UniLikelihood
 from bids_t1.estimation.posterior.lookup import LookUp
 from bids_t1.estimation.posterior.posterior_group import (
+    BLOCK,
+    LARGE_BLOCK,
     N_TABULATED,
     PLANE_STEP,
     Field,
+    Group,
     Plan,
     ReadoutImages,
+    describe,
     estimate_group,
     groups_of,
     integrate,
@@ -30,6 +34,7 @@ from bids_t1.estimation.posterior.posterior_group import (
     log_density_of,
     of_group,
     statistics_of,
+    summary_of,
     uni_of_all,
 )
 from bids_t1.estimation.posterior.readout_noise import (
@@ -39,6 +44,7 @@ from bids_t1.estimation.posterior.readout_noise import (
     noise_of_uni,
 )
 from bids_t1.estimation.posterior.readout_table import N_NODES, build_table
+from bids_t1.estimation.posterior.tabulated import OF_FIELDS, OF_PRIOR, count_cells, tabulate
 from bids_t1.estimation.posterior.uni import choose_beta
 
 if TYPE_CHECKING:
@@ -49,7 +55,10 @@ if TYPE_CHECKING:
     from bids_t1.data.forms import Form
     from bids_t1.data.shapes import Map
     from bids_t1.data.signal_model import ReadoutModel
+    from bids_t1.estimation.posterior.likelihood import Between
     from bids_t1.estimation.posterior.readout_table import ReadoutTable
+    from bids_t1.estimation.posterior.summary import Summary
+    from bids_t1.estimation.posterior.tabulated import Lattice, SummaryTable
 
 __all__ = ["PosteriorOptions", "ReadoutImages", "TransmitPrior", "estimate_posterior"]
 
@@ -73,6 +82,12 @@ SUMMED_SDS = 3.0
 
 SAMPLE = 8_192
 """Voxels from which the distribution of M0 is learned."""
+
+SAMPLED = 4
+"""Every so many voxels are looked at for the posteriors that are worth tabulating."""
+
+N_PAIR = 2
+"""Readouts whose posteriors depend on two numbers of a voxel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +140,9 @@ class PosteriorOptions:
 
     n_threads: int = 1
     """Chunks computed side by side on a CPU; with more than one, set PyTorch's own threads to one."""
+
+    plain: bool = False
+    """Whether every posterior is computed: the reference of those that are looked up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -248,7 +266,46 @@ def _prepare(model: ReadoutModel, images: ReadoutImages, options: PosteriorOptio
         unknown=unknown,
         lowest_transmit=options.lowest_transmit,
     )
-    return _with_amplitude_prior(plan) if not form.has_signs else plan
+    if not form.has_signs:
+        return _with_amplitude_prior(plan)
+    is_pair = images.readouts is not None and len(images.readouts) == N_PAIR
+    return _with_summaries(plan) if is_pair and not options.plain else plan
+
+
+def _with_summaries(plan: Plan) -> Plan:
+    """Tabulate the posteriors of two readouts in the cells of the lattice that every so many voxels use."""
+    n_voxels = math.prod(plan.images.shape)
+    fields = [field for field in (plan.known, plan.unknown) if field is not None]
+    counts = [
+        torch.zeros(len(field.likelihood.table.transmit), _lattice_of(field).size, device=plan.device)
+        for field in fields
+    ]
+    size = CHUNK * CHUNKS_TOGETHER
+    for start in range(0, n_voxels, size):
+        voxels = load(plan, slice(start, min(start + size, n_voxels), SAMPLED))
+        kept = torch.nonzero(voxels.status == VoxelStatus.FITTED).squeeze(1)
+        for group in groups_of(plan, voxels, kept, block_size=LARGE_BLOCK):
+            (statistics,) = statistics_of(plan, *of_group(voxels, group))
+            number = next(number for number, field in enumerate(fields) if field is group.field)
+            count_cells(statistics, group.planes, _lattice_of(group.field), counts[number])
+    tables = [_summaries(field, count > 0) for field, count in zip(fields, counts, strict=True)]
+    filled = [replace(field, summaries=table) for field, table in zip(fields, tables, strict=True)]
+    return replace(plan, known=None if plan.known is None else filled[0], unknown=filled[-1])
+
+
+def _summaries(field: Field, is_used: Tensor) -> SummaryTable | None:
+    """Tabulate what the exact computation says over one field."""
+    nobody = torch.zeros(0, dtype=torch.int64)
+
+    def exact(statistics: Tensor, planes: Between) -> Summary:
+        return summary_of(Group(nobody, field, planes, None), (statistics,), None)
+
+    times, is_between = field.likelihood.table.times, field.log_prior is None
+    return tabulate(exact, times, _lattice_of(field), is_used, is_between=is_between)
+
+
+def _lattice_of(field: Field) -> Lattice:
+    return OF_FIELDS if field.log_prior is None else OF_PRIOR
 
 
 def _with_amplitude_prior(plan: Plan) -> Plan:
@@ -302,7 +359,7 @@ def _field(table: ReadoutTable, form: Form, reference: int | None = None) -> Fie
         if not form.has_amplitude
         else ProductLikelihood.build(table, reference, free_of_scale=not form.has_signs)
     )
-    return Field(likelihood=likelihood, look_up=LookUp.build(table), pair=table.of_pair())
+    return Field(likelihood=likelihood, look_up=LookUp.build(table), described=describe(table))
 
 
 def _log_shifts(sd: float) -> Tensor:
@@ -344,7 +401,8 @@ def _fill(plan: Plan, maps: _Maps, chunk: slice) -> None:
     for name, value in uni_of_all(plan, voxels).items():
         getattr(maps, name)[chunk] = value.cpu()
     kept = torch.nonzero(voxels.status == VoxelStatus.FITTED).squeeze(1)
-    for group in groups_of(plan, voxels, kept):
+    looks_up = plan.unknown.summaries is not None or (plan.known is not None and plan.known.summaries is not None)
+    for group in groups_of(plan, voxels, kept, block_size=LARGE_BLOCK if looks_up else BLOCK):
         values = estimate_group(plan, voxels, group)
         where = chunk.start + group.voxels.cpu()
         for name, value in values.items():

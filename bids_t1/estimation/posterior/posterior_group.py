@@ -22,7 +22,7 @@ from bids_t1.estimation.posterior.likelihood import (
     products_with_uni_and_last,
     smaller_ratio,
 )
-from bids_t1.estimation.posterior.summary import NEGLIGIBLE, Summary, at_node, summarise
+from bids_t1.estimation.posterior.summary import NEGLIGIBLE, Summary, summarise
 from bids_t1.estimation.posterior.uni import choose_beta, compute_robust_uni, compute_uni, log_density_of_uni
 
 if TYPE_CHECKING:
@@ -37,9 +37,13 @@ if TYPE_CHECKING:
     from bids_t1.estimation.posterior.likelihood import Alternatives, Likelihood
     from bids_t1.estimation.posterior.lookup import LookUp
     from bids_t1.estimation.posterior.readout_table import ReadoutTable
+    from bids_t1.estimation.posterior.tabulated import SummaryTable
 
 BLOCK = 2_048
 """Voxels whose posteriors are held at a time: they stay in the cache of a processor."""
+
+LARGE_BLOCK = 65_536
+"""Voxels taken at a time where posteriors are looked up."""
 
 PLANE_STEP = 0.02
 """Distance of the transmit fields of a table; between them the likelihood is interpolated."""
@@ -84,8 +88,9 @@ class Field:
 
     likelihood: Likelihood
     look_up: LookUp
-    pair: ReadoutTable
-    """That of the first two readouts, which make up S."""
+    described: Tensor
+    """At each plane and node, (plane, node, quantity): norm, variance of the direction and direction of the first two
+    readouts, which make up S; norm and direction of all readouts."""
 
     log_prior: Tensor | None = None
     """Of each plane; None: the transmit field of each voxel is known."""
@@ -107,6 +112,9 @@ class Field:
 
     amplitude_prior: AmplitudePrior | None = None
     """Learned from the image, where there are magnitudes alone."""
+
+    summaries: SummaryTable | None = None
+    """What is looked up, of two readouts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -171,28 +179,28 @@ class Group:
     transmit: Voxels | None
 
 
-def groups_of(plan: Plan, voxels: Loaded, kept: VoxelIndex) -> Iterator[Group]:
+def groups_of(plan: Plan, voxels: Loaded, kept: VoxelIndex, *, block_size: int = BLOCK) -> Iterator[Group]:
     """Sort voxels by their transmit field and yield them in blocks."""
     if plan.known is None or voxels.transmit is None:
-        yield from _unknown_groups(plan, kept)
+        yield from _unknown_groups(plan, kept, block_size)
         return
     transmit = voxels.transmit[kept]
     fields = plan.known.likelihood.table.transmit
     usable = (transmit >= fields[0]) & (transmit <= fields[-1])
-    yield from _unknown_groups(plan, kept[~usable])
+    yield from _unknown_groups(plan, kept[~usable], block_size)
     kept, transmit = kept[usable], transmit[usable]
     place = (transmit - fields[0]) / PLANE_STEP
     cell = place.long().clamp(0, len(fields) - 2)
     order = torch.argsort(cell, stable=True)
     cells, counts = torch.unique_consecutive(cell[order], return_counts=True)
     for lower, members in zip(cells.tolist(), torch.split(order, counts.tolist()), strict=True):
-        for block in torch.split(members, BLOCK):
+        for block in torch.split(members, block_size):
             share = (place[block] - lower).clamp(0.0, 1.0)
             yield Group(kept[block], plan.known, Between(lower, lower + 1, share), transmit[block])
 
 
-def _unknown_groups(plan: Plan, kept: VoxelIndex) -> Iterator[Group]:
-    for block in torch.split(kept, BLOCK):
+def _unknown_groups(plan: Plan, kept: VoxelIndex, block_size: int) -> Iterator[Group]:
+    for block in torch.split(kept, block_size):
         if len(block):
             reference = plan.unknown.reference
             share = torch.zeros(len(block), device=plan.device)
@@ -279,17 +287,36 @@ def log_amplitudes_of(group: Group, readouts: Tensor | None) -> Posteriors:
     return log_amplitudes(energy, table.norms[group.planes.lower])
 
 
-def estimate_group(plan: Plan, voxels: Loaded, group: Group) -> dict[str, Tensor]:
-    """Return the maps of some voxels by name."""
-    readouts, uni = of_group(voxels, group)
-    statistics = statistics_of(plan, readouts, uni)
+def summary_of(group: Group, statistics: Alternatives, readouts: Tensor | None) -> Summary:
+    """Compute and describe the posteriors of some voxels."""
     field = group.field
     is_known = field.log_prior is None and field.log_shifts is None and field.amplitude_prior is None
-    summary = summarise(
+    return summarise(
         log_density_of(group, statistics, readouts),
         field.likelihood.table,
         partial(field.likelihood.near, statistics, group.planes) if is_known else None,
     )
+
+
+def _summary(group: Group, statistics: Alternatives, readouts: Tensor | None) -> Summary:
+    """Look posteriors up where a table holds them, and compute the others."""
+    table = group.field.summaries
+    if table is None:
+        return summary_of(group, statistics, readouts)
+    (products,) = statistics
+    summary, holds = table.look_up(products, group.planes)
+    for left in torch.split(torch.nonzero(~holds).squeeze(1), BLOCK):
+        if len(left):
+            planes = replace(group.planes, share=group.planes.share[left])
+            summary.put(left, summary_of(replace(group, planes=planes), (products[left],), None))
+    return summary
+
+
+def estimate_group(plan: Plan, voxels: Loaded, group: Group) -> dict[str, Tensor]:
+    """Return the maps of some voxels by name."""
+    readouts, uni = of_group(voxels, group)
+    statistics = statistics_of(plan, readouts, uni)
+    summary = _summary(group, statistics, readouts)
     measured = _Measured.of(plan, group, summary, readouts, uni)
     status = _status(plan, group, summary, measured)
     values = {
@@ -331,19 +358,13 @@ class _Measured:
     @classmethod
     def of(cls, plan: Plan, group: Group, summary: Summary, readouts: Tensor | None, uni: Tensor | None) -> _Measured:
         """Compare measurements and model."""
-        table = group.field.likelihood.table
-        lower, upper, share = group.planes.lower, group.planes.upper, group.planes.share
-
-        def model(values: Tensor) -> Tensor:
-            return torch.lerp(at_node(values[lower], summary.node), at_node(values[upper], summary.node), share)
-
-        directions = torch.stack([model(table.directions[:, k]) for k in range(table.directions.shape[1])])
-        model_norm = model(table.norms)
+        share = group.planes.share
+        _, _, _, _, model_norm, *directions = _model_at(group.field, group.planes, summary.node)
         if readouts is None:
             known_uni = torch.full_like(share, torch.nan) if uni is None else uni
             norm, energy = model_norm, torch.full_like(share, torch.nan)
         else:
-            norm, known_uni, energy = _explained(directions, readouts, uni)
+            norm, known_uni, energy = _explained(torch.stack(directions), readouts, uni)
         density = _density_of_uni(group, summary.node, known_uni, norm / plan.noise.value)
         return cls(known_uni, energy, norm, model_norm, torch.sigmoid(density))
 
@@ -365,16 +386,34 @@ def _density_of_uni(group: Group, node: Voxels, uni: Voxels, amplitude: Voxels) 
 
 def _density_between(group: Group, planes: Between, node: Voxels, uni: Voxels, amplitude: Voxels) -> Voxels:
     """Return the log density of S at one transmit field of each voxel, noise widened as for the posterior."""
-    table, pair = group.field.likelihood.table, group.field.pair
-
-    def model(values: Tensor) -> Tensor:
-        return torch.lerp(at_node(values[planes.lower], node), at_node(values[planes.upper], node), planes.share)
-
-    amplitude = amplitude * model(pair.norms) / model(table.norms)
-    variance = model(pair.wander.square().sum((1, 2))) + group.field.spread**2 / 12
+    norm, variance, first, second, whole_norm, *_ = _model_at(group.field, planes, node)
+    amplitude = amplitude * norm / whole_norm
+    variance = variance + group.field.spread**2 / 12
     widened = amplitude * torch.rsqrt(1 + amplitude.square() * variance.clamp_min(0.0))
-    first, second = (model(pair.directions[:, k]) * widened for k in (0, 1))
-    return log_density_of_uni(uni, first, second)
+    return log_density_of_uni(uni, first * widened, second * widened)
+
+
+def describe(table: ReadoutTable) -> Tensor:
+    """Return `Field.described` of a table."""
+    pair = table.of_pair()
+    of_pair = [pair.norms, pair.wander.square().sum((1, 2)), pair.directions[:, 0], pair.directions[:, 1]]
+    return torch.stack([*of_pair, table.norms, *table.directions.unbind(1)], dim=2)
+
+
+def _model_at(field: Field, planes: Between, node: Voxels) -> tuple[Voxels, ...]:
+    """Interpolate what is described of the model, as `at_node` does, at places among the nodes of two planes."""
+    n_nodes = field.described.shape[1]
+    middle = node.round().long().clamp(1, n_nodes - 2)
+    shift = node - middle
+    weights = torch.stack([shift * (shift - 1) / 2, 1 - shift.square(), shift * (shift + 1) / 2], 1)
+    places = middle[:, None] + torch.arange(-1, 2, device=node.device) + planes.lower * n_nodes
+    if planes.upper != planes.lower:
+        share = planes.share[:, None]
+        weights = torch.cat([weights * (1 - share), weights * share], 1)
+        places = torch.cat([places, places + (planes.upper - planes.lower) * n_nodes], 1)
+    values = field.described.reshape(-1, field.described.shape[2])
+    found = torch.nn.functional.embedding_bag(places, values, mode="sum", per_sample_weights=weights)
+    return tuple(found.T.contiguous().unbind(0))
 
 
 def _explained(directions: Tensor, readouts: Tensor, uni: Tensor | None) -> tuple[Voxels, Voxels, Voxels]:

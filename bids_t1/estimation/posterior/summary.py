@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
@@ -57,6 +57,16 @@ class Summary:
     two_modes: VoxelMask
     at_limit: VoxelMask
     """Whether the maximum is the first or last node."""
+
+    @classmethod
+    def join(cls, parts: Sequence[Summary]) -> Summary:
+        """Put the voxels of several summaries one after the other."""
+        return cls(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(cls)))
+
+    def put(self, where: Tensor, part: Summary) -> None:
+        """Replace some of the voxels."""
+        for field in fields(self):
+            getattr(self, field.name)[where] = getattr(part, field.name)
 
 
 def summarise(

@@ -1,0 +1,303 @@
+"""Posteriors of two readouts, tabulated: they depend on two numbers of a voxel and on its transmit field.
+
+With u = (cos t, sin t) the direction of the model's signals, P = |g1|^2 + |g2|^2, D = |g1|^2 - |g2|^2,
+R = Re(conj(g1) g2), Q = sqrt(D^2 + 4 R^2) and phi = atan2(2 R, D), what a direction explains is
+
+    |u.g|^2 = P/2 + Q/2 cos(2 t - phi)
+
+so that the likelihood is a von Mises density in twice the angle, with the concentration Q / (4 sigma^2). (Where the
+efficiency is not known exactly, P enters a second time; it is then taken as Q, which it exceeds by no more than the
+noise.) What the exact computation says at the nodes of a lattice is interpolated between them, as places among the
+relaxation times of the readout table, which follow the angle almost in proportion. Cells are tried in their middle:
+where the interpolation is off, or a corner has two modes or is at a limit, the exact computation has the voxels.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from bids_t1.estimation.posterior.likelihood import Between
+from bids_t1.estimation.posterior.summary import Summary, at_node
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from bids_t1.data.shapes import Nodes, Statistics, VoxelMask, Voxels
+
+    Exact = Callable[[Statistics, Between], Summary]
+
+WIDTHS = (0.003, 0.4)
+"""Narrowest and widest SD of the direction, in units of 1/sqrt(2); what is beyond is computed exactly."""
+
+CLOSE = 0.045
+"""Difference in the middle of a cell, in SDs of the posterior, up to which the cell is used."""
+
+ALIKE = 0.25
+"""Difference between the corners of a cell, in SDs, of how far mean and bounds are from the maximum, up to which it is
+used: a tail that begins to hold another mode moves a bound suddenly."""
+
+BLOCK = 2_048
+"""Posteriors computed at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lattice:
+    """Nodes of widths and angles."""
+
+    n_angles: int
+    """Of phi, over the whole circle."""
+
+    step: float
+    """Distance of the widths, in their logarithm."""
+
+    @property
+    def n_widths(self) -> int:
+        """Number of widths."""
+        return 2 + math.ceil(math.log(WIDTHS[1] / WIDTHS[0]) / self.step)
+
+    @property
+    def size(self) -> int:
+        """Number of nodes."""
+        return self.n_widths * self.n_angles
+
+    def width_at(self, row: Tensor) -> Tensor:
+        """Return the width at a place among the rows: straight between two of them."""
+        below = row.floor()
+        narrow = WIDTHS[0] * torch.exp(below * self.step)
+        return narrow * (1 + (row - below) * math.expm1(self.step))
+
+    def statistics(self, rows: Tensor, columns: Tensor) -> Statistics:
+        """Return the products of two readouts in phase at places in the lattice."""
+        energy, half = self.width_at(rows).double() ** -2, columns.double() * (math.pi / self.n_angles)
+        first, second = torch.cos(half), torch.sin(half)
+        products = [energy * first**2, energy * second**2, energy * first * second]
+        return torch.stack([*products, torch.ones_like(half), torch.zeros_like(half)], 1).float()
+
+
+OF_FIELDS = Lattice(n_angles=128, step=0.25)
+"""Where there is a table for every transmit field of a map."""
+
+OF_PRIOR = Lattice(n_angles=512, step=0.12)
+"""Where the transmit field is integrated over, which takes long for every posterior, but there is one table."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Places:
+    """Where voxels lie in a lattice of widths and angles."""
+
+    cell: Tensor
+    """Number of the cell of each voxel, counted over widths and angles; outside, that of the nearest width."""
+
+    is_inside: VoxelMask
+
+    next_angle: Tensor
+    """What to add for the next angle, which after the last is the first."""
+
+    across: Voxels
+    """Share of the way to the next angle."""
+
+    along: Voxels
+    """Share of the way to the next width."""
+
+    @classmethod
+    def of(cls, statistics: Statistics, lattice: Lattice) -> Places:
+        """Place voxels by their products of two readouts over twice the noise variance."""
+        n_angles = lattice.n_angles
+        difference, twice_cross = statistics[:, 0] - statistics[:, 1], 2 * statistics[:, 2]
+        width = torch.rsqrt(torch.hypot(difference, twice_cross))
+        angle = torch.atan2(twice_cross, difference) * (n_angles / (2 * math.pi)) % n_angles
+        column = angle.long().clamp(max=n_angles - 1)
+        place = torch.log(width / WIDTHS[0]) / lattice.step
+        inside = (place >= 0) & (place < lattice.n_widths - 1)
+        row = place.nan_to_num(0.0).clamp(0, lattice.n_widths - 2).long()
+        narrow = WIDTHS[0] * torch.exp(row * lattice.step)
+        return cls(
+            cell=row * n_angles + column,
+            is_inside=inside,
+            next_angle=torch.where(column == n_angles - 1, 1 - n_angles, 1),
+            across=angle - column,
+            along=(width / narrow - 1) / math.expm1(lattice.step),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SummaryTable:
+    """Summaries of posteriors on a lattice of transmit fields, widths and angles."""
+
+    lattice: Lattice
+    times: Nodes
+    """Relaxation times that places among nodes refer to [s]."""
+
+    values: Tensor
+    """(plane * width * angle, 5): places of maximum, mean and bounds among the nodes, and the log of the SD."""
+
+    is_good: VoxelMask
+    """Whether a cell may be used, (plane * width * angle)."""
+
+    first_plane: int
+    """Of the planes of the readout table, the first one here."""
+
+    def look_up(self, statistics: Statistics, planes: Between) -> tuple[Summary, VoxelMask]:
+        """Interpolate the summaries of voxels that lie between two planes, and tell which of them hold."""
+        places = Places.of(statistics, self.lattice)
+        last = len(self.values) // self.lattice.size - 1 - (planes.upper - planes.lower)
+        plane = planes.lower - self.first_plane
+        cell = places.cell + min(max(plane, 0), last) * self.lattice.size
+        holds = places.is_inside & self.is_good[cell] & (0 <= plane <= last)
+        share = planes.share if planes.upper > planes.lower else None
+        found = self._interpolate(cell, places, share)
+        return _summary(self.times, found), holds
+
+    def _interpolate(self, cell: Tensor, places: Places, share: Voxels | None) -> Tensor:
+        """Return the weighted sum of the values at the four or eight corners of cells."""
+        corners, weights = [cell], [torch.ones_like(places.along)]
+        steps: list[tuple[int | Tensor, Voxels]] = [
+            (self.lattice.n_angles, places.along),
+            (places.next_angle, places.across),
+        ]
+        if share is not None:
+            steps.append((self.lattice.size, share))
+        for step, part in steps:
+            corners += [corner + step for corner in corners]
+            weights = [weight * (1 - part) for weight in weights] + [weight * part for weight in weights]
+        return torch.nn.functional.embedding_bag(
+            torch.stack(corners, 1), self.values, mode="sum", per_sample_weights=torch.stack(weights, 1)
+        )
+
+
+def count_cells(statistics: Statistics, planes: Between, lattice: Lattice, counts: Tensor) -> None:
+    """Count the voxels in each cell; `counts` is (plane, width * angle)."""
+    places = Places.of(statistics, lattice)
+    counts[planes.lower] += torch.bincount(places.cell[places.is_inside], minlength=counts.shape[1])
+
+
+def tabulate(exact: Exact, times: Nodes, lattice: Lattice, is_used: Tensor, *, is_between: bool) -> SummaryTable | None:
+    """Compute the summaries that some cells need, and try the cells in their middle.
+
+    Parameters
+    ----------
+    exact
+        Computes summaries of voxels between two planes.
+    times
+        Relaxation times of the nodes [s].
+    lattice
+        Widths and angles.
+    is_used
+        Which cells are wanted, (plane, width * angle).
+    is_between
+        Whether voxels lie between planes; else each plane is for itself.
+    """
+    with_cells = torch.nonzero(is_used.any(1)).squeeze(1)
+    if not len(with_cells):
+        return None
+    first, last = int(with_cells[0]), int(with_cells[-1]) + is_between
+    used = is_used[first : last + 1].reshape(-1, lattice.n_widths, lattice.n_angles)
+    needed = _corners(used, is_between=is_between)
+    values = torch.full((*needed.shape, 5), torch.nan, device=times.device)
+    plain, nobody = torch.zeros_like(needed), torch.zeros(0, device=times.device)
+    shape = torch.zeros(*needed.shape, 3, device=times.device)
+    for plane in range(len(needed)):
+        rows, columns = torch.nonzero(needed[plane], as_tuple=True)
+        found = _exactly(exact, lattice.statistics(rows, columns), Between(first + plane, first + plane, nobody))
+        values[plane, rows, columns] = _values(times, found)
+        plain[plane, rows, columns] = ~(found.two_modes | found.at_limit)
+        tails = [(value - found.time) / found.time_sd for value in (found.mean, found.lower, found.upper)]
+        shape[plane, rows, columns] = torch.stack(tails, 1)
+    alike = [_range_of_corners(one, is_between=is_between) < ALIKE for one in shape.unbind(3)]
+    good = used & _all_corners(plain, is_between=is_between) & torch.stack(alike).all(0)
+    table = SummaryTable(lattice, times, values.reshape(-1, 5), good.reshape(-1), first)
+    for plane in range(len(used) - is_between):
+        rows, columns = torch.nonzero(good[plane], as_tuple=True)
+        middle = Between(first + plane, first + plane + is_between, torch.full((len(rows),), 0.5, device=times.device))
+        statistics = lattice.statistics(rows + 0.5, columns + 0.5)
+        found = _exactly(exact, statistics, middle)
+        good[plane, rows, columns] = _agree(table.look_up(statistics, middle)[0], found)
+    return SummaryTable(lattice, times, table.values, good.reshape(-1), first)
+
+
+def _corners(used: Tensor, *, is_between: bool) -> Tensor:
+    """Return the nodes that are a corner of a cell."""
+    needed = used | used.roll(1, 2)
+    needed[:, 1:] |= needed[:, :-1].clone()
+    if is_between:
+        needed[1:] |= needed[:-1].clone()
+    return needed
+
+
+def _all_corners(plain: Tensor, *, is_between: bool) -> Tensor:
+    """Return the cells all of whose corners are."""
+    every = plain & plain.roll(-1, 2)
+    every[:, :-1] &= every[:, 1:].clone()
+    every[:, -1] = False
+    if is_between:
+        every[:-1] &= every[1:].clone()
+        every[-1] = False
+    return every
+
+
+def _range_of_corners(values: Tensor, *, is_between: bool) -> Tensor:
+    """Return how far the values at the corners of each cell are apart."""
+    lowest, highest = (extreme(values, values.roll(-1, 2)) for extreme in (torch.minimum, torch.maximum))
+    lowest[:, :-1] = torch.minimum(lowest[:, :-1], lowest[:, 1:])
+    highest[:, :-1] = torch.maximum(highest[:, :-1], highest[:, 1:])
+    if is_between:
+        lowest[:-1] = torch.minimum(lowest[:-1], lowest[1:])
+        highest[:-1] = torch.maximum(highest[:-1], highest[1:])
+    return highest - lowest
+
+
+def _exactly(exact: Exact, statistics: Statistics, planes: Between) -> Summary:
+    """Compute summaries, some at a time."""
+    parts = []
+    for start in range(0, max(1, len(statistics)), BLOCK):
+        block = slice(start, start + BLOCK)
+        share = planes.share[block] if len(planes.share) else statistics.new_zeros(len(statistics[block]))
+        parts.append(exact(statistics[block], Between(planes.lower, planes.upper, share)))
+    return Summary.join(parts)
+
+
+def _values(times: Nodes, found: Summary) -> Tensor:
+    places = [_place(times, value) for value in (found.mean, found.lower, found.upper)]
+    return torch.stack([found.node, *places, torch.log(found.time_sd)], 1)
+
+
+def _place(times: Nodes, value: Voxels) -> Voxels:
+    """Return where among the nodes relaxation times lie, straight in log T between two of them."""
+    left = (torch.searchsorted(times, value.contiguous()) - 1).clamp(0, len(times) - 2)
+    low, high = torch.log(times[left]), torch.log(times[left + 1])
+    return left + (torch.log(value) - low) / (high - low)
+
+
+def _time_at(log_times: Nodes, place: Voxels) -> Voxels:
+    """Return the relaxation time at a place, as `_place` has it."""
+    left = place.nan_to_num(0.0).clamp(0, len(log_times) - 2).long()
+    return torch.exp(torch.lerp(log_times[left], log_times[left + 1], place - left))
+
+
+def _summary(times: Nodes, values: Tensor) -> Summary:
+    node, mean, lower, upper, log_sd = values.unbind(1)
+    node = node.nan_to_num(0.0)
+    log_times = torch.log(times)
+    return Summary(
+        time=at_node(times.double(), node.double()).float(),
+        node=node,
+        mean=_time_at(log_times, mean),
+        time_sd=torch.exp(log_sd),
+        lower=_time_at(log_times, lower),
+        upper=_time_at(log_times, upper),
+        two_modes=torch.zeros_like(node, dtype=torch.bool),
+        at_limit=torch.zeros_like(node, dtype=torch.bool),
+    )
+
+
+def _agree(one: Summary, exact: Summary) -> VoxelMask:
+    """Tell where an interpolated summary is as good as the exact one."""
+    off = torch.stack([getattr(one, name) - getattr(exact, name) for name in ("time", "mean", "lower", "upper")])
+    close = (off.abs() < CLOSE * exact.time_sd).all(0)
+    return close & ((one.time_sd / exact.time_sd - 1).abs() < CLOSE) & ~exact.two_modes & ~exact.at_limit
