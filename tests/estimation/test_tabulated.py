@@ -12,8 +12,8 @@ from bids_t1.estimation.posterior.posterior import PosteriorOptions, ReadoutImag
 from tests.estimation.readout_scenes import FIXED, Scene, make_scene
 
 if TYPE_CHECKING:
-    from bids_t1.data.acquisition import InputForm
     from bids_t1.data.estimate import PosteriorEstimate
+    from bids_t1.data.forms import InputForm
 
 SCENE = make_scene(time=(0.4, 5.0), transmit=(0.85, 1.15), m0=(0.3, 1.0), n_voxels=20_000)
 
@@ -56,7 +56,9 @@ def test_posteriors_looked_up_are_those_computed_and_their_flags_the_same(
 
 
 def test_a_posterior_with_two_modes_is_computed_itself() -> None:
-    found, expected = both(make_scene(noise_sd=0.01, transmit=(0.7, 1.3), n_voxels=10_000), "complex", FIXED, with_map=True)
+    found, expected = both(
+        make_scene(noise_sd=0.01, transmit=(0.7, 1.3), n_voxels=10_000), "complex", FIXED, with_map=True
+    )
     flagged = expected.two_modes.astype(bool)
     assert np.any(flagged)
     np.testing.assert_array_equal(found.two_modes, expected.two_modes)
