@@ -19,9 +19,9 @@ def build_parser() -> argparse.ArgumentParser:
     """Declare the arguments, their defaults and their help."""
     parser = Parser(
         prog="bids_t1_phantom",
-        description="Make a dataset of digital heads with known T1 and T2*: inversion-recovery, MP2RAGE, MP3RAGE and "
-        "multi-echo gradient-echo images as BIDS or as the DICOM files of a scanner, and beside them the true maps. "
-        "The same options and seed give the same bytes.",
+        description="Make a dataset of digital heads with known T1 and T2*: inversion-recovery, MP2RAGE, MP3RAGE, "
+        "multi-echo gradient-echo and variable-flip-angle images as BIDS or as the DICOM files of a scanner, and "
+        "beside them the true maps. The same options and seed give the same bytes.",
     )
     parser.add_argument("out_dir", type=Path, help="folder to make; it must not exist, or be empty")
     _add_object(parser.add_argument_group("what is scanned"))
@@ -30,6 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_readouts(parser.add_argument_group("MP2RAGE and MP3RAGE"))
     _add_field(parser.add_argument_group("transmit field B1+"))
     _add_echoes(parser.add_argument_group("multi-echo gradient echo (MEGRE)"))
+    _add_flip_angles(parser.add_argument_group("variable flip angle (VFA)"))
     _add_format(parser.add_argument_group("how it is written"))
     return parser
 
@@ -126,7 +127,7 @@ def _add_protocol(group: argparse._ArgumentGroup) -> None:
         metavar="NAME",
         help="sequences to simulate, separated by spaces or commas: IRT1, inversion recovery with several inversion "
         "times (default); MP2RAGE, two gradient-echo trains after one inversion, at 3 T; MP3RAGE, three, at 7 T; "
-        "MEGRE, a spoiled gradient echo with several echoes, at 3 T",
+        "MEGRE, a spoiled gradient echo with several echoes, at 3 T; VFA, one at several flip angles, at 3 T",
     )
     group.add_argument(
         "--inversion-times",
@@ -304,6 +305,31 @@ def _add_echoes(group: argparse._ArgumentGroup) -> None:
         metavar="X",
         help="signal of white matter at echo time 0 over the noise SD of one channel (real or imaginary); inf for no "
         "noise (default: %(default)s)",
+    )
+
+
+def _add_flip_angles(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--flip-angles",
+        type=float,
+        nargs="+",
+        default=None,
+        metavar="DEGREES",
+        help="flip angles [degree] (default: 4 10 20)",
+    )
+    group.add_argument(
+        "--vfa-part",
+        choices=["mag", "polar", "complex"],
+        default="mag",
+        help="mag: magnitude (default); polar: magnitude and phase; complex: real and imaginary parts",
+    )
+    group.add_argument(
+        "--vfa-snr",
+        type=float,
+        default=100.0,
+        metavar="X",
+        help="mean signal of white matter over the noise SD of one channel (real or imaginary); inf for no noise "
+        "(default: %(default)s)",
     )
 
 

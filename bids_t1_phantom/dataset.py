@@ -201,13 +201,14 @@ def _dicom_options(arguments: Namespace, *, only_inversion_recovery: bool) -> Di
     if arguments.format != "dicom":
         return None
     if arguments.enhanced and not only_inversion_recovery:
-        raise UsageError("enhanced files of MP2RAGE or MEGRE; expected IRT1 alone, or no --enhanced.")
+        raise UsageError("enhanced files of MP2RAGE, MEGRE or VFA; expected IRT1 alone, or no --enhanced.")
     return DicomOptions(
         vendor=arguments.vendor,
         enhanced=arguments.enhanced,
         one_series=arguments.one_series,
         part=arguments.part,
         echo_part=arguments.megre_part,
+        flip_part=arguments.vfa_part,
         echo_series=arguments.echo_series,
         nested=arguments.layout != "flat",
     )

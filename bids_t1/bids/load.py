@@ -58,7 +58,8 @@ def load_series(
     """
     sequence = sequence_of(acquisition.sequence)
     table = None if protocol is None else protocol.of(sequence.name)
-    acquisition = complete_each(unfold(acquisition, sequence.varying, table), sequence.varying, table)
+    acquisition = unfold(acquisition, sequence.varying, table)
+    acquisition = complete_each(acquisition, sequence.varying, sequence.numbered_by, table)
     _require_numbers(acquisition, sequence.numbered_by)
     by_part: dict[str, list[RawFile]] = {}
     for file in acquisition.files:

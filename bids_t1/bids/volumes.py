@@ -46,11 +46,11 @@ def unfold(acquisition: Acquisition, varying: str, table: Sidecar | None = None)
     return replace(acquisition, files=tuple(files))
 
 
-def complete_each(acquisition: Acquisition, varying: str, table: Sidecar | None) -> Acquisition:
+def complete_each(acquisition: Acquisition, varying: str, numbered_by: str, table: Sidecar | None) -> Acquisition:
     """Return a run whose sidecars have the times of a table of the protocol file that they lack.
 
-    A list holds one time per image, in the order of inv-, and of the volumes of a file; where both sidecars and table
-    have the time that tells images apart, that order counts among equal ones only.
+    A list holds one value per image, in the order of their numbers, and of the volumes of a file; where both
+    sidecars and table have what tells images apart, that order counts among equal ones only.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def complete_each(acquisition: Acquisition, varying: str, table: Sidecar | None)
         by_part.setdefault(file.name.get("part"), []).append(file)
     told = {id(file): file for file in acquisition.files}
     for files in by_part.values():
-        ordered = sorted(files, key=lambda file: (file.name.index("inv") or 0, file.volume or 0))
+        ordered = sorted(files, key=lambda file: (file.name.index(numbered_by) or 0, file.volume or 0))
         told |= {id(file): one for file, one in zip(ordered, _completed(ordered, table, varying), strict=True)}
     return replace(acquisition, files=tuple(told[id(file)] for file in acquisition.files))
 
@@ -105,7 +105,7 @@ def _completed(files: Sequence[RawFile], table: Sidecar, varying: str) -> list[R
         if len(values) not in {1, len(files)}:
             raise InvalidInputError(
                 f"{table.name}: {key} has {len(values)} values, and the run {len(files)} images; expected one for each "
-                "of them, in the order of inv-."
+                "of them, in the order of their numbers."
             )
         files = [
             replace(file, sidecar=replace(file.sidecar, fields={key: value, **known}))

@@ -1,4 +1,4 @@
-"""What there may be of a run of readouts after one inversion: each form of input, what it supports, and its words."""
+"""What there may be of a run of readouts: each form of input, what it supports, and its words."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-InputForm = Literal["complex", "UNIT1 and magnitudes", "UNIT1 and last magnitude", "UNIT1", "magnitudes"]
+InputForm = Literal[
+    "complex", "UNIT1 and magnitudes", "UNIT1 and last magnitude", "UNIT1", "magnitudes", "positive readouts"
+]
 """Names of the forms, as on record; the most informative first."""
 
 
@@ -137,6 +139,16 @@ FORMS: Mapping[InputForm, Form] = {
         "having two modes, and its T1 is a coin toss. An uneven receive field may mislead the choice. Phase images or "
         "UNIT1 would tell.",
         others=_OTHERS_ENTERED,
+    ),
+    "positive readouts": Form(
+        n_readouts=None,
+        has_energy=False,
+        images="magnitudes of every image, of signals that are never negative",
+        lost="nothing but the phase, which tells nothing of T1; what noise adds to magnitudes was taken off",
+        costs="next to nothing, as the signals are never negative",
+        algorithm="posterior of T1 from magnitudes of signals that are never negative, amplitude integrated out",
+        likelihood="The likelihood was that of the magnitudes of all images with Gaussian noise, whose variance was "
+        "subtracted from the squared magnitudes; the amplitude of the voxel was integrated out in closed form.",
     ),
 }
 

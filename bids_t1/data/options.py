@@ -19,6 +19,7 @@ Effect = Literal["value", "content", "apart", "nothing"]
 Noise = Literal["floor", "gaussian", "rician"]
 Efficiency = Literal["free", "learned", "ideal"]
 MtPrior = Literal["none", "tissue", "olsson-tr-foci", "olsson-hs"]
+Spoiling = Literal["auto", "none"]
 FastChoice = Literal["auto", "none", "fit", "exclude"]
 MotionChoice = Literal["auto", "none"]
 
@@ -173,11 +174,11 @@ class Pools:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readouts:
-    """How MP2RAGE is fitted."""
+    """How MP2RAGE and variable flip angles are fitted."""
 
     protocol: Path | None = option(None, Option(
         title="Protocol file", metavar="FILE", effect="apart",
-        help="TOML or JSON file with the timing that sidecars of MP2RAGE lack; see docs/protocol.md",
+        help="TOML or JSON file with what sidecars of MP2RAGE and others lack; see docs/protocol.md",
     ))  # fmt: skip
     inversion_efficiency: tuple[float, ...] | None = option(None, Option(
         title="Inversion efficiency of MP2RAGE", metavar=("EFFICIENCY", "SLOPE"), most_values=2,
@@ -191,7 +192,8 @@ class Readouts:
     ))  # fmt: skip
     b1_map: Path | None = option(None, Option(
         title="Map of B1+", metavar="FILE", effect="content",
-        help="map of the transmit field B1+ for all MP2RAGE runs (default: the TB1map of the dataset)",
+        help="map of the transmit field B1+ for all runs of MP2RAGE and of variable flip angles (default: the TB1map "
+        "of the dataset)",
     ))  # fmt: skip
     mt_prior: MtPrior = option("none", Option(
         title="Magnetisation transfer in MP2RAGE",
@@ -216,8 +218,14 @@ class Readouts:
         "(default: 1 0.3)",
     ))  # fmt: skip
     noise_sd: float | None = option(None, Option(
-        title="Noise of MP2RAGE", metavar="SD",
-        help="noise of one channel of MP2RAGE in units of the images, of M0 for UNIT1 alone (default: from the data)",
+        title="Noise of MP2RAGE and variable flip angles", metavar="SD",
+        help="noise of one channel of MP2RAGE and of variable flip angles in units of the images, of M0 for UNIT1 "
+        "alone (default: from the data)",
+    ))  # fmt: skip
+    vfa_spoiling: Spoiling = option("auto", Option(
+        title="Spoiling of variable flip angles",
+        help="what spoiling leaves of the signals of variable flip angles: that of the phase increment of the pulses, "
+        "where metadata or protocol file tell it; or nothing (default: %(default)s)",
     ))  # fmt: skip
 
     @property
@@ -233,7 +241,8 @@ class Search:
 
     t1_range: tuple[float, float] = option((0.02, 6.0), Option(
         title="Range of T1", metavar=("LOW", "HIGH"), longest=30.0,
-        help="search range of T1, over which the prior of MP2RAGE is uniform [s] (default: 0.02 6)",
+        help="search range of T1, over which the prior of MP2RAGE and variable flip angles is uniform [s] "
+        "(default: 0.02 6)",
     ))  # fmt: skip
     t2star_range: tuple[float, float] = option((0.001, 1.0), Option(
         title="Range of T2*", metavar=("LOW", "HIGH"), longest=10.0,

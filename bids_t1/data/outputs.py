@@ -11,6 +11,7 @@ from bids_t1.data.sequences import (
     MULTI_ECHO,
     NAMES,
     SELECTIVE_INVERSION_RECOVERY,
+    VARIABLE_FLIP_ANGLE,
     sequence_of,
 )
 from bids_t1.data.tissue import TISSUES
@@ -277,6 +278,16 @@ def _of_readouts(sequence: str) -> tuple[Output, ...]:
     )
 
 
+_OF_ANY_POSTERIOR = frozenset({
+    "time", "mean", "time_sd", "lower", "upper", "rate", "amplitude", "transmit", "transmit_extrapolated", "status",
+})  # fmt: skip
+"""Quantities that need neither an inversion nor UNI."""
+
+
+def _of_flip_angles(sequence: str) -> tuple[Output, ...]:
+    return tuple(row for row in _of_readouts(sequence) if row.quantity in _OF_ANY_POSTERIOR)
+
+
 def _of_selective_inversion_recovery(sequence: str) -> tuple[Output, ...]:
     row = partial(_row, sequence)
     shared = [row for row in _of_inversion_recovery(sequence) if row.quantity in {"residual", "relative_error"}]
@@ -430,6 +441,7 @@ BY_SEQUENCE = {
     SELECTIVE_INVERSION_RECOVERY.name: _of_selective_inversion_recovery,
     MP2RAGE.name: _of_readouts,
     MULTI_ECHO.name: _of_echoes,
+    VARIABLE_FLIP_ANGLE.name: _of_flip_angles,
 }
 """What makes the rows of each sequence; a test holds it equal to the table of sequences."""
 
@@ -442,7 +454,7 @@ SLOW = ("slow", "slow_sd")
 """Quantities that a tissue prior adds to those of a run."""
 
 IN_REFERENCE_SPACE = ("time", "time_sd", "rate", *CALIBRATED, *SLOW)
-"""Quantities of MP2RAGE and MP3RAGE that are also written in the space of inversion recovery."""
+"""Quantities of what is compared with inversion recovery that are also written in the space of inversion recovery."""
 
 
 def outputs_of(sequence: str) -> tuple[Output, ...]:

@@ -188,7 +188,27 @@ MULTI_ECHO = PulseSequence(
     protocol={"PhaseScaling": _PHASE_SCALING},
 )
 
-SEQUENCES = (INVERSION_RECOVERY, SELECTIVE_INVERSION_RECOVERY, MP2RAGE, MULTI_ECHO)
+VARIABLE_FLIP_ANGLE = PulseSequence(
+    file="variable_flip_angle",
+    titles={"VFA": "Variable flip angle"},
+    suffixes={"VFA": ("flip", "part")},
+    varying="FlipAngle",
+    numbered_by="flip",
+    may_have_gaps=True,
+    quantity="T1",
+    axis=None,
+    role="compared",
+    impossible=OF_CURVES | OF_POOLS | {VoxelStatus.INVERSION_DOUBTFUL},
+    protocol={
+        "MagneticFieldStrength": plausible("MagneticFieldStrength", 1),
+        "FlipAngle": plausible("FlipAngle"),
+        "RepetitionTimeExcitation": plausible("RepetitionTimeExcitation"),
+        "SpoilingRFPhaseIncrement": Numbers(lambda value: 0 < value < 360, "degrees, above 0 and below 360", 1),  # noqa: PLR2004
+        "PhaseScaling": _PHASE_SCALING,
+    },
+)
+
+SEQUENCES = (INVERSION_RECOVERY, SELECTIVE_INVERSION_RECOVERY, MP2RAGE, MULTI_ECHO, VARIABLE_FLIP_ANGLE)
 """The table. Where one run is made of the images of another, that other comes first."""
 
 BY_SUFFIX: Mapping[str, PulseSequence] = {suffix: row for row in SEQUENCES for suffix in row.suffixes}

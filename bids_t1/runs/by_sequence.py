@@ -5,8 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bids_t1.data.sequences import INVERSION_RECOVERY, MP2RAGE, MULTI_ECHO, SELECTIVE_INVERSION_RECOVERY
-from bids_t1.runs import inversion_recovery, mp2rage, multi_echo_gre, selective_inversion_recovery
+from bids_t1.data.sequences import (
+    INVERSION_RECOVERY,
+    MP2RAGE,
+    MULTI_ECHO,
+    SELECTIVE_INVERSION_RECOVERY,
+    VARIABLE_FLIP_ANGLE,
+)
+from bids_t1.runs import (
+    inversion_recovery,
+    mp2rage,
+    multi_echo_gre,
+    selective_inversion_recovery,
+    variable_flip_angle,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,6 +34,7 @@ PROCESSES: Mapping[str, Callable[[Run, Settings], RunResult]] = {
     SELECTIVE_INVERSION_RECOVERY.name: selective_inversion_recovery.process,
     MP2RAGE.name: mp2rage.process,
     MULTI_ECHO.name: multi_echo_gre.process,
+    VARIABLE_FLIP_ANGLE.name: variable_flip_angle.process,
 }
 
 

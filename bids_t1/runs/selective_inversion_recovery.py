@@ -47,13 +47,12 @@ def declared(acquisition: Acquisition, protocol: Protocol) -> Acquisition | None
 
     The table SIR of a protocol file is of runs with its inversion times; without any, of all runs.
     """
-    table = protocol.of(SELECTIVE_INVERSION_RECOVERY.name)
-    run = unfold(acquisition, SELECTIVE_INVERSION_RECOVERY.varying, table)
+    row = SELECTIVE_INVERSION_RECOVERY
+    table = protocol.of(row.name)
+    run = unfold(acquisition, row.varying, table)
     told = any(_has_delay(file.sidecar) for file in run.files)
     if told or (table is not None and RECOVERY_KEY in table.fields and _fits(run, table)):
-        return replace(
-            complete_each(run, SELECTIVE_INVERSION_RECOVERY.varying, table), sequence=SELECTIVE_INVERSION_RECOVERY.name
-        )
+        return replace(complete_each(run, row.varying, row.numbered_by, table), sequence=row.name)
     return None
 
 

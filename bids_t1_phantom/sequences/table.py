@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from bids_t1_phantom.sequences import inversion_recovery, mp2rage, multi_echo_gre
+from bids_t1_phantom.sequences import inversion_recovery, mp2rage, multi_echo_gre, variable_flip_angle
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -19,6 +19,7 @@ SEQUENCES: Mapping[str, Callable[[Namespace], Sequence]] = MappingProxyType(
         "MP2RAGE": mp2rage.two_trains,
         "MP3RAGE": mp2rage.three_trains,
         "MEGRE": multi_echo_gre.from_arguments,
+        "VFA": variable_flip_angle.from_arguments,
     }
 )
 """By name, in the order in which they are scanned: what makes each of the command line."""

@@ -81,6 +81,24 @@ _GE_TRAINS = Habit(
     description="3D_{name}_INV{number}",
 )
 
+_SPOILED_ECHOES = MappingProxyType(
+    {
+        # The name of the product sequence for 3D FLASH.
+        "siemens": Habit(
+            vendor=_SIEMENS, scanning_sequence="GR", variant="SP", sequence="*fl3d1", parts=_SIEMENS_PARTS
+        ),
+        "philips": Habit(
+            vendor=_PHILIPS,
+            scanning_sequence="GR",
+            variant="SP",
+            sequence="T1FFE",
+            kind="FFE",
+            parts=_PHILIPS_PARTS,
+        ),
+        "ge": Habit(vendor=_GE, scanning_sequence="GR", variant="NONE", sequence="efgre3d", parts=_GE_PARTS),
+    }
+)
+
 HABITS: Mapping[str, Mapping[str, Habit]] = MappingProxyType(
     {
         "IRT1": {
@@ -103,21 +121,8 @@ HABITS: Mapping[str, Mapping[str, Habit]] = MappingProxyType(
         },
         "MP2RAGE": {"siemens": _SIEMENS_TRAINS, "philips": _PHILIPS_TRAINS, "ge": _GE_TRAINS},
         "MP3RAGE": {"siemens": _SIEMENS_TRAINS, "philips": _PHILIPS_TRAINS, "ge": _GE_TRAINS},
-        "MEGRE": {
-            # The name of the product sequence for 3D FLASH.
-            "siemens": Habit(
-                vendor=_SIEMENS, scanning_sequence="GR", variant="SP", sequence="*fl3d1", parts=_SIEMENS_PARTS
-            ),
-            "philips": Habit(
-                vendor=_PHILIPS,
-                scanning_sequence="GR",
-                variant="SP",
-                sequence="T1FFE",
-                kind="FFE",
-                parts=_PHILIPS_PARTS,
-            ),
-            "ge": Habit(vendor=_GE, scanning_sequence="GR", variant="NONE", sequence="efgre3d", parts=_GE_PARTS),
-        },
+        "MEGRE": _SPOILED_ECHOES,
+        "VFA": _SPOILED_ECHOES,
         "TB1TFL": {
             # tfl_b1map as of software VB: an ordinary image, and ten times the angle of the saturation pulse in
             # degrees. FlipAngle is that of the saturation pulse in VB only; later versions write that of the
@@ -174,6 +179,9 @@ class DicomOptions:
     echo_part: str = "mag"
     """Of the multi-echo gradient echo: mag, polar or complex."""
 
+    flip_part: str = "mag"
+    """Of variable flip angles, likewise."""
+
     echo_series: str = "one"
     """Series of the multi-echo gradient echo: one for all echoes, or each its own."""
 
@@ -220,6 +228,7 @@ ORDERS: Mapping[str, Order] = MappingProxyType(
         "MP2RAGE": _TRAINS,
         "MP3RAGE": _TRAINS,
         "MEGRE": Order(choice=lambda options: options.echo_part, apart=lambda options: options.echo_series == "each"),
+        "VFA": Order(choice=lambda options: options.flip_part, apart=lambda options: not options.one_series),
         "TB1TFL": _PAIR,
         "TB1AFI": _PAIR,
     }

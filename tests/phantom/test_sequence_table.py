@@ -16,7 +16,14 @@ def test_every_sequence_has_its_rows_for_scanner_files() -> None:
 
 def test_names_of_sequences_stand_in_tables_and_in_their_own_files_only() -> None:
     root = Path(bids_t1_phantom.__file__).parent
-    own = {"inversion_recovery.py", "mp2rage.py", "multi_echo_gre.py", "table.py", "habits.py"}
+    own = {
+        "inversion_recovery.py",
+        "mp2rage.py",
+        "multi_echo_gre.py",
+        "variable_flip_angle.py",
+        "table.py",
+        "habits.py",
+    }
     named = re.compile(rf'"({"|".join(SEQUENCES)})"')
     found = {path.name for path in root.rglob("*.py") if named.search(path.read_text(encoding="utf-8"))}
     assert found == own

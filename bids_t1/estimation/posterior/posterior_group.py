@@ -222,6 +222,9 @@ def statistics_of(plan: Plan, readouts: Tensor | None, uni: Tensor | None) -> Al
         raise InvalidInputError("there are neither readouts nor UNIT1.")
     if readouts.is_complex():
         return (products_of_readouts(readouts, noise_sd),)
+    if uni is None and FORMS[plan.images.form].has_signs:
+        above_noise = (readouts.square() - noise_sd**2).clamp_min(0.0).sqrt()
+        return (products_of_readouts(above_noise, noise_sd),)
     if uni is None:
         return products_of_magnitudes(readouts, noise_sd)
     if len(readouts) == 1:

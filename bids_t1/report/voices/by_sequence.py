@@ -4,8 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bids_t1.data.sequences import INVERSION_RECOVERY, MP2RAGE, MULTI_ECHO, SELECTIVE_INVERSION_RECOVERY, sequence_of
-from bids_t1.report.voices import inversion_recovery, mp2rage, multi_echo_gre, selective_inversion_recovery
+from bids_t1.data.sequences import (
+    INVERSION_RECOVERY,
+    MP2RAGE,
+    MULTI_ECHO,
+    SELECTIVE_INVERSION_RECOVERY,
+    VARIABLE_FLIP_ANGLE,
+    sequence_of,
+)
+from bids_t1.report.voices import (
+    inversion_recovery,
+    mp2rage,
+    multi_echo_gre,
+    selective_inversion_recovery,
+    variable_flip_angle,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +31,7 @@ VOICES: Mapping[str, Voice] = {
     SELECTIVE_INVERSION_RECOVERY.name: selective_inversion_recovery,
     MULTI_ECHO.name: multi_echo_gre,
     MP2RAGE.name: mp2rage,
+    VARIABLE_FLIP_ANGLE.name: variable_flip_angle,
 }
 """In the order in which the page shows equations."""
 

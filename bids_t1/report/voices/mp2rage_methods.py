@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bids_t1.data.forms import recorded_form
-from bids_t1.report.figures.cycle import Cycle, numbers_of
-from bids_t1.report.voices import transmit
+from bids_t1.report.figures.cycle import Cycle
+from bids_t1.report.voices import posteriors
 from bids_t1.report.voices.origins import efficiency
 from bids_t1.report.words import literature, wording
 
@@ -61,25 +60,7 @@ def _model(run: RunResult, references: References) -> str:
 
 
 def _estimation(run: RunResult, references: References) -> str:
-    limits = numbers_of(run.record.get("SearchRange"))
-    where = f" between {wording.number(limits[0])} and {wording.number(limits[-1])} s" if limits else ""
-    shape = run.record.get("T1Prior")
-    prior = f"T1 had a {shape} prior{where}." if isinstance(shape, str) else ""
-    form = recorded_form(run.record.get("DataKind"))
-    likelihood = "" if form is None else form.likelihood
-    return " ".join(
-        filter(
-            None,
-            (
-                likelihood,
-                _noise(run),
-                prior,
-                _inversion(run),
-                transmit.sentence_on(run, references),
-                _transfer(run, references),
-            ),
-        )
-    )
+    return " ".join(filter(None, (posteriors.estimation(run, references, _inversion(run)), _transfer(run, references))))
 
 
 def _inversion(run: RunResult) -> str:
@@ -99,15 +80,6 @@ def _transfer(run: RunResult, references: References) -> str:
         f"parameters drawn from what is published at {wording.number(float(prior['FieldStrength']))} T; its SD holds "
         "what these parameters leave open."
     )
-
-
-def _noise(run: RunResult) -> str:
-    match run.record.get("NoiseSD"):
-        case {"Origin": str(origin)}:
-            given = origin.startswith("option")
-            return "The noise SD was given." if given else f"The noise SD was taken from the {origin}."
-        case _:
-            return ""
 
 
 def _summaries(run: RunResult, references: References) -> str:

@@ -130,6 +130,32 @@ OLSSON = Work(
     "NMR in Biomedicine 38(7) (2025)",
     "10.1002/nbm.70067",
 )
+GUPTA = Work(
+    "Gupta RK",
+    "A new look at the method of variable nutation angle for the measurement of spin-lattice relaxation times using "
+    "Fourier transform NMR",
+    "Journal of Magnetic Resonance 25:231-235 (1977)",
+    "10.1016/0022-2364(77)90138-X",
+)
+DEONI = Work(
+    "Deoni SCL, Rutt BK, Peters TM",
+    "Rapid combined T1 and T2 mapping using gradient recalled acquisition in the steady state",
+    "Magnetic Resonance in Medicine 49:515-526 (2003)",
+    "10.1002/mrm.10407",
+)
+PREIBISCH = Work(
+    "Preibisch C, Deichmann R",
+    "Influence of RF spoiling on the stability and accuracy of T1 mapping based on spoiled FLASH with varying flip "
+    "angles",
+    "Magnetic Resonance in Medicine 61:125-135 (2009)",
+    "10.1002/mrm.21776",
+)
+WEIGEL = Work(
+    "Weigel M",
+    "Extended phase graphs: dephasing, RF pulses, and echoes - pure and simple",
+    "Journal of Magnetic Resonance Imaging 41:266-295 (2015)",
+    "10.1002/jmri.24619",
+)
 YARNYKH = Work(
     "Yarnykh VL",
     "Actual flip-angle imaging in the pulsed steady state: a method for rapid three-dimensional mapping of the "

@@ -136,11 +136,15 @@ def _covered(run: RunResult) -> str:
     if isinstance(prior, dict) and prior.get("SD"):
         where = " where it was not measured" if "TransmitField" in run.record else ""
         covered.append(f"the unknown B1+{where}")
+    field = run.record.get("TransmitField")
+    if isinstance(field, dict) and field.get("SD"):
+        covered.append(f"an SD of the map of B1+ of {field['SD']}")
     return f"It covers {wording.listed(covered)}."
 
 
 def _uncovered(run: RunResult) -> str:
-    return "" if run.record.get("InversionEfficiencySD") else "a wrong inversion efficiency, "
+    knows = "InversionEfficiency" not in run.record or run.record.get("InversionEfficiencySD")
+    return "" if knows else "a wrong inversion efficiency, "
 
 
 def _median_time(run: RunResult, label: str) -> Number:

@@ -1,0 +1,145 @@
+"""Variable flip angles: from the files of one run to its maps."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bids_t1.bids.load import load_series
+from bids_t1.data.acquisition import ReadoutSeries
+from bids_t1.data.errors import InvalidInputError
+from bids_t1.data.sequences import VARIABLE_FLIP_ANGLE
+from bids_t1.runs.common import if_valid, naming, require_memory
+from bids_t1.runs.posteriors import Question, process_readouts
+from bids_t1.sequences.spoiling import USUAL_T2
+from bids_t1.sequences.variable_flip_angle import VariableFlipAngle
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bids_t1.data.acquisition import RawFile, Series
+    from bids_t1.data.result import RunResult
+    from bids_t1.data.sidecar import Sidecar
+    from bids_t1.runs.common import Run
+    from bids_t1.settings import Settings
+
+REFERENCE = "Deoni et al., Magn Reson Med 49:515 (2003), doi:10.1002/mrm.10407"
+
+WITHOUT_MAP = (
+    "No map of the transmit field B1+: T1 from variable flip angles goes with about the square of B1+, so that "
+    "every T1 carries the whole uncertainty of B1+, and the interval is as wide as that. Measure B1+, or give --b1-map."
+)
+
+INCREMENT = "SpoilingRFPhaseIncrement"
+SAME_ECHO = 5e-5
+"""Echo times closer than this are the same: headers round them [s]."""
+
+
+def process(run: Run, settings: Settings) -> RunResult:
+    """Estimate the posterior of T1 of one run."""
+    acquisition = run.acquisition
+    admit = partial(require_memory, acquisition, settings.memory_mb, 6)
+    series = load_series(acquisition, settings.protocol, admit)
+    with naming(acquisition):
+        _require_spoiled(series.sidecars)
+        _require_one_echo(series.sidecars)
+        model = VariableFlipAngle.from_metadata(series.sidecars)
+        asked = settings.readouts.vfa_spoiling == "auto"
+        increment = _increment(series.sidecars, settings.protocol.of(acquisition.sequence)) if asked else None
+    model = model if increment is None else model.spoiled_by(increment)
+    question = Question(
+        sequence=VARIABLE_FLIP_ANGLE.name,
+        model=model,
+        reference=REFERENCE,
+        protocol=_protocol(model, acquisition.files, increment),
+        without_map=WITHOUT_MAP,
+        sums_transmit=True,
+    )
+    return process_readouts(run, _readouts(series), question, settings)
+
+
+def _readouts(series: Series) -> ReadoutSeries:
+    """Return the images as readouts, of which magnitudes have lost no sign."""
+    if series.kind == "real":
+        raise InvalidInputError(
+            f"{series.acquisition.name}: has real images alone; expected magnitudes, real and imaginary, or magnitude "
+            "and phase images. What a phase correction did to the signs is not known."
+        )
+    is_complex = series.kind == "complex"
+    return ReadoutSeries(
+        acquisition=series.acquisition,
+        form="complex" if is_complex else "positive readouts",
+        readouts=series.measurements if is_complex else np.asarray(series.measurements, np.float32),
+        uni=None,
+        grid=series.grid,
+        sidecars=series.sidecars,
+        sources=series.sources,
+        scaling={},
+        warnings=series.warnings,
+    )
+
+
+def _require_spoiled(sidecars: Sequence[Sidecar]) -> None:
+    """Refuse pulses whose transverse magnetisation comes back: the signals are others."""
+    for sidecar in sidecars:
+        if sidecar.fields.get("SpoilingState") is False:
+            raise InvalidInputError(
+                f"{sidecar.name}: SpoilingState is false; expected spoiled gradient echoes. T1 from others is not "
+                "measured here."
+            )
+
+
+def _require_one_echo(sidecars: Sequence[Sidecar]) -> None:
+    """Refuse images of several echo times, whose T2* would be taken for T1."""
+    times = [time for sidecar in sidecars if (time := if_valid(sidecar.seconds, "EchoTime")) is not None]
+    if times and max(times) - min(times) > SAME_ECHO:
+        raise InvalidInputError(
+            f"EchoTime is {', '.join(f'{time:g}' for time in times)}; expected the same of all images: T2* would be "
+            "taken for T1. Tell echoes apart with echo-, which makes a run of each."
+        )
+
+
+def _increment(sidecars: Sequence[Sidecar], protocol: Sidecar | None) -> float | None:
+    """Return by how much the phase of the pulses rises more each time, where it is told [degree].
+
+    Raises
+    ------
+    InvalidInputError
+        If images differ in it, or it cannot be.
+    """
+    told = {value for sidecar in sidecars if (value := sidecar.number(INCREMENT)) is not None}
+    if not told and protocol is not None:
+        return protocol.number(INCREMENT)
+    if len(told) > 1 or not all(0 < value < 360 for value in told):  # noqa: PLR2004
+        raise InvalidInputError(
+            f"{INCREMENT} is {', '.join(f'{value:g}' for value in sorted(told))}; expected degrees, above 0 and below "
+            "360, the same of all images. --vfa-spoiling none goes on without."
+        )
+    return next(iter(told), None)
+
+
+def _protocol(model: VariableFlipAngle, files: Sequence[RawFile], increment: float | None) -> Mapping[str, object]:
+    """Say what was played, where each number of it comes from, and what was taken of the spoiling."""
+    return {
+        "FlipAngles": [round(math.degrees(angle), 6) for angle in model.flip_angles],
+        "RepetitionTimesExcitation": list(model.repetition_times),
+        "Spoiling": "taken as perfect"
+        if increment is None
+        else {"PhaseIncrement": increment, "T2": USUAL_T2, "Method": "pulses played by extended phase graphs"},
+        "TimingOrigins": {
+            "FlipAngle": _origin(files, ("FlipAngle",)),
+            "RepetitionTimeExcitation": _origin(files, ("RepetitionTimeExcitation", "RepetitionTime")),
+            **({} if increment is None else {INCREMENT: _origin(files, (INCREMENT,))}),
+        },
+    }
+
+
+def _origin(files: Sequence[RawFile], keys: tuple[str, ...]) -> str:
+    """Say which of some fields was read, the first of them that all images have; else it was in the protocol file."""
+    found = next((key for key in keys if all(key in file.sidecar.fields for file in files)), None)
+    if found is None:
+        return "protocol file"
+    return "sidecar" if found == keys[0] else f"sidecar, as {found}"
