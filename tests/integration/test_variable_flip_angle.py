@@ -210,6 +210,7 @@ def test_angles_and_times_of_a_protocol_file_complete_sidecars_in_the_order_of_f
     assert record(out)["TimingOrigins"]["FlipAngle"] == "protocol file"
 
 
+@pytest.mark.slow
 def test_the_phantom_plays_flip_angles_and_t1_of_three_sequences_stands_on_one_page(tmp_path: Path) -> None:
     dataset, out = tmp_path / "data", tmp_path / "out"
     made = ["--sequences", "IRT1,MP2RAGE,VFA", "--resolution", "8", "--b1-range", "0.7", "1.3"]
@@ -222,3 +223,14 @@ def test_the_phantom_plays_flip_angles_and_t1_of_three_sequences_stands_on_one_p
     found = load(out, "_T1map")
     tissue = np.isfinite(found) & (t1 > 0.5) & (t1 < 2)
     assert np.median(found[tissue] / t1[tissue]) == pytest.approx(1, abs=0.01)
+
+
+def test_t1_of_the_phantom_whose_pulses_are_played_one_by_one_is_right(tmp_path: Path) -> None:
+    dataset = tmp_path / "data"
+    assert make_phantom([str(dataset), "--sequences", "VFA", "--resolution", "8", "--b1-range", "0.7", "1.3"]) == 0
+    code, out = run(dataset)
+    truth = dataset / "derivatives" / "truth" / "sub-01" / "anat" / "sub-01_desc-truth_T1map.nii.gz"
+    t1 = np.asarray(nib.Nifti1Image.from_filename(truth).dataobj)
+    tissue = (t1 > 0.5) & (t1 < 2)
+    assert code == 0
+    assert np.median(load(out, "_T1map")[tissue] / t1[tissue]) == pytest.approx(1, abs=0.01)
