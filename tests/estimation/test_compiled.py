@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.floating[Any]]
 
 TISSUE = replace(MODEL, fast=0.048)
+NEVER = 10**9
 ECHO_TIMES = (0.003, 0.008, 0.013, 0.02, 0.03, 0.045)
 
 
@@ -115,7 +116,7 @@ def tissue(truth: Array) -> Array:
 def test_t1_and_its_sd_are_those_of_a_plain_solution_in_double_precision(model: SignalModel) -> None:
     truth = np.random.default_rng(1).uniform(0.35, 2.5, 1_000)
     signed = (tissue(truth) + np.random.default_rng(2).normal(0, 0.02, (10, 1_000))).astype(np.float32)
-    options = EstimationOptions()
+    options = EstimationOptions(compiles_from=0)
     found = estimate(model, signed, "real", options)
     for voxel in range(40):
         place, cost, information = Plain(model, signed[:, voxel].astype(np.float64)).best(options.time_range)
@@ -148,9 +149,9 @@ def require_same(one: Estimate, other: Estimate) -> None:
 def test_magnitudes_give_what_pytorch_gives_flags_included(model: SignalModel, learn: bool, snr: float) -> None:
     truth = np.random.default_rng(3).uniform(0.2, 4.0, 2_000)
     images = noisy(4, np.concatenate([tissue(truth), np.zeros((10, 600))], axis=1), snr)
-    options = EstimationOptions(learn_ratio=learn)
+    options = EstimationOptions(learn_ratio=learn, compiles_from=0)
     found = estimate(model, images, "magnitude", options)
-    require_same(found, estimate(model, images, "magnitude", replace(options, plain=True)))
+    require_same(found, estimate(model, images, "magnitude", replace(options, compiles_from=NEVER)))
 
 
 @pytest.mark.parametrize(("kind", "restore"), [("real", False), ("real", True), ("complex", False), ("complex", True)])
@@ -161,22 +162,36 @@ def test_signed_data_give_what_pytorch_gives(kind: Kind, restore: bool) -> None:
     if kind == "complex":
         images = (images + 1j * rng.normal(0, 0.02, images.shape)) * np.exp(1j * truth)
     images[:, 7] = np.nan
-    options = EstimationOptions(restore_polarity=restore)
+    options = EstimationOptions(restore_polarity=restore, compiles_from=0)
     found = estimate(MODEL, images, kind, options)
-    require_same(found, estimate(MODEL, images, kind, replace(options, plain=True)))
+    require_same(found, estimate(MODEL, images, kind, replace(options, compiles_from=NEVER)))
     assert found.status[7] == VoxelStatus.NOT_FINITE
 
 
 def test_decays_give_what_pytorch_gives() -> None:
     truth = np.random.default_rng(6).uniform(0.004, 0.15, 2_000)
     images = noisy(7, np.exp(-np.array(ECHO_TIMES)[:, None] / truth), 50.0)
-    model, options = MultiEchoGradientEcho(echo_times=ECHO_TIMES), EstimationOptions(time_range=(0.001, 0.5))
+    model, options = (
+        MultiEchoGradientEcho(echo_times=ECHO_TIMES),
+        EstimationOptions(time_range=(0.001, 0.5), compiles_from=0),
+    )
     found = estimate(model, images, "magnitude", options)
-    require_same(found, estimate(model, images, "magnitude", replace(options, plain=True)))
+    require_same(found, estimate(model, images, "magnitude", replace(options, compiles_from=NEVER)))
 
 
 def test_without_a_compiler_pytorch_computes_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     images = noisy(8, signal(np.linspace(0.4, 2.0, 500), 1.93), 50.0)
-    expected = estimate(MODEL, images, "magnitude", EstimationOptions(plain=True))
+    expected = estimate(MODEL, images, "magnitude", EstimationOptions(compiles_from=NEVER))
     monkeypatch.setattr("bids_t1.estimation.curves.engine.COMPILES", False)
-    np.testing.assert_array_equal(estimate(MODEL, images, "magnitude", EstimationOptions()).time, expected.time)
+    found = estimate(MODEL, images, "magnitude", EstimationOptions(compiles_from=0))
+    np.testing.assert_array_equal(found.time, expected.time)
+
+
+def test_neighbours_chunks_and_threads_change_no_bit_of_a_voxel(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = noisy(9, signal(np.random.default_rng(9).uniform(0.3, 3.0, 3_000), 1.93), 50.0)
+    options = EstimationOptions(compiles_from=0)
+    whole = estimate(MODEL, images, "magnitude", options)
+    monkeypatch.setattr("bids_t1.estimation.chunks.CHUNK", 700)
+    parts = estimate(MODEL, images, "magnitude", replace(options, n_threads=3))
+    for name in ("time", "time_sd", "amplitude", "status"):
+        np.testing.assert_array_equal(getattr(whole, name), getattr(parts, name))

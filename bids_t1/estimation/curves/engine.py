@@ -97,8 +97,9 @@ class EstimationOptions:
     n_threads: int = 1
     """Chunks computed side by side on a CPU; with more than one, set PyTorch's own threads to one."""
 
-    plain: bool = False
-    """Whether PyTorch computes everything: the reference of the compiled fit."""
+    compiles_from: int = 250_000
+    """Voxels from which on the compiled fit is used, which takes seconds to compile where nothing could be kept of it;
+    PyTorch, its reference, does fewer ones in less than that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,13 +224,14 @@ def _prepare(
     plan, solution = _begin(model, measurements, kind, options)
     if options.learn_ratio and model.n_coefficients > 1 and not isinstance(model, SurfaceModel):
         plan = _learn_ratio(plan, model, solution)
-    return replace(plan, compiled=_compile(plan))
+    n_voxels = math.prod(measurements.shape[1:])
+    return replace(plan, compiled=_compile(plan)) if n_voxels >= options.compiles_from else plan
 
 
 def _compile(plan: _Plan) -> tuple[Tables, Choices] | None:
     """Prepare the compiled fit; None where it cannot be used, and PyTorch does the same more slowly."""
     is_rician = plan.kind == "magnitude" and _handling(plan) == "rician"
-    if not COMPILES or plan.options.plain or is_rician or plan.device.type != "cpu":
+    if not COMPILES or is_rician or plan.device.type != "cpu":
         return None
     if isinstance(plan.model, SurfaceModel):
         return None
