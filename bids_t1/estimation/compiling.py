@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -11,7 +10,17 @@ if TYPE_CHECKING:
 
 Function = TypeVar("Function", bound="Callable[..., object]")
 
-COMPILES = importlib.util.find_spec("numba") is not None
+
+def _has_compiler() -> bool:
+    """Tell whether Numba is there and agrees with the NumPy beside it."""
+    try:
+        importlib.import_module("numba")
+    except ImportError:
+        return False
+    return True
+
+
+COMPILES = _has_compiler()
 """Whether there is a compiler; without one, PyTorch computes the same."""
 
 SETTINGS = {
