@@ -279,7 +279,8 @@ def _of_readouts(sequence: str) -> tuple[Output, ...]:
 
 
 _OF_ANY_POSTERIOR = frozenset({
-    "time", "mean", "time_sd", "lower", "upper", "rate", "amplitude", "transmit", "transmit_extrapolated", "status",
+    "time", "mean", "time_sd", "lower", "upper", "rate", "amplitude", "transmit", "transmit_extrapolated",
+    "two_modes", "status",
 })  # fmt: skip
 """Quantities that need neither an inversion nor UNI."""
 

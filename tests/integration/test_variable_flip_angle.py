@@ -128,6 +128,7 @@ def test_without_a_map_t1_carries_the_uncertainty_of_b1_and_the_run_warns(
     t1, sd = heads_t1(), load(out, "sd_T1map")
     assert code == 0
     assert np.median(sd[t1 > 0] / t1[t1 > 0]) > 0.2
+    assert load(out, "twomodes_mask")[t1 > 0].mean() < 0.05
     assert covered(out, t1) > 0.9
     for text in (capsys.readouterr().err, (out / "sub-01.html").read_text(), json.dumps(record(out))):
         assert "No map of the transmit field B1+" in text

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Protocol
 
-from bids_t1.dicom.recognising import inversion_recovery, mp2rage, multi_echo_gre, transmit_fields
+from bids_t1.dicom.recognising import (
+    inversion_recovery,
+    mp2rage,
+    multi_echo_gre,
+    transmit_fields,
+    variable_flip_angle,
+)
 from bids_t1.dicom.recognising.candidates import refuse_series, refuse_slices
 from bids_t1.dicom.recognising.verdict import Verdict, by_series, warned
 
@@ -29,6 +35,7 @@ class Recogniser(Protocol):
 
 
 SEQUENCES: Mapping[str, Recogniser] = {
+    "variable_flip_angle": variable_flip_angle,
     "multi_echo_gre": multi_echo_gre,
     "mp2rage": mp2rage,
     "inversion_recovery": inversion_recovery,
@@ -41,8 +48,9 @@ def classify(slices: Sequence[Slice], delayed: Sequence[float] = ()) -> Verdict:
 
     An inversion-recovery set is at least three distinct inversion times in images of the same geometry and
     sequence, in one or several series, each image with its own inversion; of an MP2RAGE set, all images follow
-    one inversion. A multi-echo set is at least three echo times of gradient echoes without inversion. Names only
-    refuse, or support what nothing in the headers speaks against; times are always those of the header.
+    one inversion. Variable flip angles are those of gradient echoes that differ in nothing else. A multi-echo set
+    is at least three echo times of gradient echoes without inversion. Names only refuse, or support what nothing in
+    the headers speaks against; times are always those of the header.
 
     Parameters
     ----------

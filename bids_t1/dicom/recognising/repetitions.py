@@ -42,8 +42,11 @@ def told_echo(volume: Volume) -> str:
     return f"echo time {round((volume.first.echo_time or 0.0) * 1000, 1):g} ms"
 
 
-def one_reconstruction(family: Sequence[Volume]) -> tuple[list[Volume], Verdict]:
-    """Keep one reconstruction of each part where the scanner stored several, such as filtered and not."""
+def one_reconstruction(family: Sequence[Volume], tell: Callable[[Volume], str] = told) -> tuple[list[Volume], Verdict]:
+    """Keep one reconstruction of each part where the scanner stored several, such as filtered and not.
+
+    `tell` says in words by what an image differs from the others of its set.
+    """
     kept: list[Volume] = []
     verdicts: list[Verdict] = []
     for part in sorted({volume.first.component for volume in family}):
@@ -53,7 +56,7 @@ def one_reconstruction(family: Sequence[Volume]) -> tuple[list[Volume], Verdict]
             if volume.first.component == part:
                 variants[volume.first.reconstruction].append(volume)
         # the most complete one; among equals the one that overlaps with the other parts, then the first stored
-        ranks = {key: (len(set(map(told, held))), others.count(distortion(held[0]))) for key, held in variants.items()}
+        ranks = {key: (len(set(map(tell, held))), others.count(distortion(held[0]))) for key, held in variants.items()}
         best = variants.pop(max(ranks, key=lambda key: ranks[key]))
         kept.extend(best)
         verdicts += [left_out(volumes, other_reconstruction(volumes[0])) for volumes in variants.values()]

@@ -100,12 +100,12 @@ class TransmitPrior:
 
     range: tuple[float, float] = (0.4, 1.6)
 
-    def planes(self) -> tuple[Tensor, Tensor]:
-        """Return transmit fields and the logarithms of their probabilities."""
+    def planes(self, step: float = PRIOR_STEP) -> tuple[Tensor, Tensor]:
+        """Return transmit fields, about so far apart, and the logarithms of their probabilities."""
         if self.sd == 0:
             return torch.tensor([self.mean], dtype=torch.float64), torch.zeros(1)
         low, high = self.range
-        fields = torch.linspace(low, high, round((high - low) / PRIOR_STEP) + 1, dtype=torch.float64)
+        fields = torch.linspace(low, high, round((high - low) / step) + 1, dtype=torch.float64)
         return fields, torch.log_softmax(-((fields - self.mean) / self.sd).square() / 2, dim=0).float()
 
 
@@ -125,9 +125,9 @@ class PosteriorOptions:
     sums_transmit: bool = False
     """Whether to sum over the transmit fields that its SD allows, one by one.
 
-    Else the direction of the signals is taken to turn in proportion to them, which is many times faster, and enough
-    where the transmit field changes T1 by less than its own SD, as in MP2RAGE; with variable flip angles it is twice
-    that."""
+    Fields of the prior then lie closer, too: a sum over few of them would make a comb of the posterior. Else the
+    direction of the signals is taken to turn in proportion to them, which is many times faster, and enough where
+    the transmit field changes T1 by less than its own SD, as in MP2RAGE; with variable flip angles it is twice that."""
 
     lowest_transmit: float = 0.0
     """Transmit field below which an inversion is doubtful."""
@@ -234,7 +234,7 @@ def _prepare(model: ReadoutModel, images: ReadoutImages, options: PosteriorOptio
     if not form.has_amplitude and images.uni is not None:
         images = replace(images, uni=np.where(looks_like_noise(images.uni), np.float32(np.nan), images.uni))
     device = choose_device(options.device)
-    fields, log_prior = options.transmit_prior.planes()
+    fields, log_prior = options.transmit_prior.planes(PLANE_STEP if options.sums_transmit else PRIOR_STEP)
     n_nodes = N_NODES if len(fields) == 1 else PRIOR_NODES
     over_prior = build_table(model, options.time_range, fields, n_nodes=n_nodes, device=device)
     noise = _noise(images, over_prior, options)
