@@ -13,7 +13,7 @@ NIIVUE_VERSION := 0.69.0
 NIIVUE_SHA256 := 47b896b77ec4a5be3ef1949c33ad393b6f45629921f326c279000bcf51bdb4af
 VIEWER := bids_t1/report/viewer/niivue.umd.js
 
-.PHONY: viewer example test container-test lint audit lock corpus fuzz describe clean
+.PHONY: viewer example test container-test lint docs audit lock corpus fuzz describe clean
 
 viewer: $(VIEWER)
 
@@ -44,6 +44,11 @@ lint: $(VENV)/.installed-test
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive bids_t1 bids_t1_phantom containers
+
+# The documentation site, from docs/*.md and the docstrings, into build/docs; any warning, such as a dead link, is an error.
+docs: $(VENV)/.installed-test
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env docs build/docs
+	@echo "The documentation: build/docs/index.html"
 
 # The Boutiques descriptor and the table of options in docs/usage.md, from bids_t1/data/options.py.
 describe: $(VENV)/.installed

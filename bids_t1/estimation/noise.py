@@ -82,7 +82,7 @@ def find_background(images: Measurements) -> Background | None:
     Parameters
     ----------
     images
-        (measurement, *voxels), magnitudes or complex; neighbours along voxel axes are neighbours in space.
+        ``(measurement, *voxels)``, magnitudes or complex; neighbours along voxel axes are neighbours in space.
     """
     sample = _Sample.draw(images)
     one = _collect(sample, 1.0)

@@ -39,9 +39,9 @@ def log_density_of_uni(uni: Tensor, first: Tensor, second: Tensor) -> Tensor:
     """Return the log of the probability density of S, exactly.
 
     With Gaussian noise of SD 1 in each real and imaginary channel, u = (g1 + g2) / sqrt(2) and
-    v = (g1 - g2) / sqrt(2) are independent and S + 1/2 = |u|^2 / (|u|^2 + |v|^2) is doubly noncentral Beta(1, 1). Its
-    density has a closed form through Weber's second exponential integral. The exponent is written as a square, which
-    neither overflows nor cancels.
+    v = (g1 - g2) / sqrt(2) are independent and ``S + 1/2 = |u|^2 / (|u|^2 + |v|^2)`` is doubly noncentral
+    Beta(1, 1). Its density has a closed form through Weber's second exponential integral. The exponent is written as
+    a square, which neither overflows nor cancels.
 
     Parameters
     ----------
