@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from bids_t1.bids import discover, write
 from bids_t1.bids.group import participants_with_logs, read_group, write_tables
+from bids_t1.calibration.model_file import MODEL
 from bids_t1.data.entities import is_label
 from bids_t1.data.errors import BidsT1Error, NoInputError
-from bids_t1.learning import learn
+from bids_t1.learning import FOLDER, learn
 from bids_t1.report.pages.group import write_group_page
 
 if TYPE_CHECKING:
@@ -19,9 +20,17 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 
+NOT_ASKED = "No calibration was asked for (--calibration-preset none)."
+UNFINISHED = (
+    "The training that was asked for has not ended: this page is written anew when it has. A training that was stopped "
+    "goes on where it was, by the same command."
+)
+
 
 def process_group(settings: Settings) -> Path:
-    """Write the tables and the page of all participants, train a calibration, and return the page.
+    """Write the tables and the page of all participants, train a calibration where asked, and return the page.
+
+    Tables and page are there before a training begins, and the page is written anew when it has ended.
 
     Raises
     ------
@@ -47,6 +56,9 @@ def process_group(settings: Settings) -> Path:
     LOG.info("group: %d participants, %d maps", len(group.participants), len(group.maps))
     if missing:
         LOG.warning("group: not done, or with failures: %s", ", ".join(missing))
+    if settings.calibrating.calibration_preset == "none":
+        return write_group_page(group, settings.out_dir, note=_not_asked(settings.out_dir))
+    write_group_page(group, settings.out_dir, note=UNFINISHED)
     try:
         found = learn(chosen, settings)
     except BidsT1Error as error:
@@ -55,4 +67,9 @@ def process_group(settings: Settings) -> Path:
     if isinstance(found, str):
         LOG.warning("calibration: nothing was trained. %s", found)
         return write_group_page(group, settings.out_dir, note=found)
-    return write_group_page(group, settings.out_dir, calibration=found)
+    return write_group_page(group, settings.out_dir, calibration=found, note=" ".join(found.left_out) or None)
+
+
+def _not_asked(out_dir: Path) -> str:
+    earlier = (out_dir / FOLDER / MODEL).is_file()
+    return NOT_ASKED + (" What was trained earlier lies in calibration, with its card model.html." if earlier else "")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import shutil
+import time
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bids_t1 import __version__
@@ -33,13 +35,16 @@ from bids_t1.scratch import sweep
 from bids_t1.untrusted import read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from bids_t1.data.result import Comparison, ParticipantResult
     from bids_t1.settings import Settings
 
 LOG = logging.getLogger(__name__)
+
+LONG = 90
+"""Seconds from which a time is told in minutes."""
 
 FOLDER = "calibration"
 """In the derivatives: model, card and page."""
@@ -55,8 +60,6 @@ def learn(participants: Sequence[str], settings: Settings) -> Calibration | str:
     InvalidInputError
         If the participants were scanned with different protocols.
     """
-    if settings.calibrating.calibration_preset == "none":
-        return "No calibration was asked for (--calibration-preset none)."
     scans = _of_one_sequence([scan for participant in participants for scan in _pairs(participant, settings)])
     n_participants = len({scan.participant for scan in scans})
     if n_participants < LEAST_PARTICIPANTS:
@@ -76,12 +79,17 @@ def learn(participants: Sequence[str], settings: Settings) -> Calibration | str:
     checkpoints = settings.work_dir / CHECKPOINTS
     checkpoints.mkdir(parents=True, exist_ok=True)
     sweep(checkpoints)
-    calibration = calibrate(scans, options, checkpoints=checkpoints, progress=_say)
+    calibration = calibrate(scans, options, checkpoints=checkpoints, progress=Teller().tell)
+    for reason in calibration.left_out:
+        LOG.warning("calibration: %s", reason)
     folder.mkdir(exist_ok=True)
     save_model(calibration.model, folder)
     write_card(calibration.model.card, folder)
     write_scores(settings.out_dir, calibration.scores)
-    write_log(log, {"digest": digest, "scores": scores_in_json(calibration.scores)})
+    write_log(
+        log,
+        {"digest": digest, "scores": scores_in_json(calibration.scores), "left_out": list(calibration.left_out)},
+    )
     shutil.rmtree(checkpoints, ignore_errors=True)
     with suppress(OSError):  # not empty: somebody else works there
         settings.work_dir.rmdir()
@@ -161,11 +169,39 @@ def _finished(folder: Path, log: Path, digest: str) -> Calibration | None:
         content: dict[str, Any] = read_json(log)
         if content["digest"] != digest:
             return None
-        return Calibration(model=load_model(folder / "model.safetensors"), scores=read_scores(content["scores"]))
+        return Calibration(
+            model=load_model(folder / "model.safetensors"),
+            scores=read_scores(content["scores"]),
+            left_out=tuple(str(reason) for reason in content["left_out"]),
+        )
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, BidsT1Error):
         return None
 
 
-def _say(progress: TrainingProgress) -> None:
-    loss = progress.training_loss if progress.validation_loss is None else progress.validation_loss
-    LOG.info("calibration: %s, epoch %d of %d, loss %.3f", progress.member, progress.epoch, progress.epochs, loss)
+@dataclass(slots=True)
+class Teller:
+    """Says on the terminal where a training stands, and when it may end."""
+
+    clock: Callable[[], float] = time.monotonic
+    begun: float = field(init=False)
+    share_before: float | None = None
+    """Of all epochs that were done before, where a training is taken up again."""
+
+    def __post_init__(self) -> None:
+        self.begun = self.clock()
+
+    def tell(self, progress: TrainingProgress) -> None:
+        """Say which network learns, how far it is, and how long all of them will take at most."""
+        if self.share_before is None:
+            self.share_before = progress.share_before
+        loss = progress.training_loss if progress.validation_loss is None else progress.validation_loss
+        LOG.info(
+            "calibration: %s, epoch %d of %d, loss %.3f, %.0f %% done, at most %s left",
+            progress.member, progress.epoch, progress.epochs, loss, 100 * progress.share, self._left(progress.share),
+        )  # fmt: skip
+
+    def _left(self, share: float) -> str:
+        """Return how long the rest takes at the speed that was had since the beginning."""
+        done = max(share - (self.share_before or 0.0), 1e-6)
+        seconds = (self.clock() - self.begun) * (1 - share) / done
+        return f"{math.ceil(seconds / 60)} min" if seconds > LONG else f"{round(seconds)} s"

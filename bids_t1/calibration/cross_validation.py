@@ -106,27 +106,32 @@ def calibrate(
     Raises
     ------
     NothingSelectedError
-        If there are fewer than two participants.
+        If there are fewer than two participants with enough voxels.
     InvalidInputError
-        If their protocols differ, a scan has nothing to learn from, or the number of folds is impossible.
+        If their protocols differ, or the number of folds is impossible.
     """
-    folds = make_folds([scan.participant for scan in scans], options.folds, options.seed)
     cohort = _Cohort.of(sorted(scans, key=lambda scan: (scan.participant, scan.label)), options)
+    folds = make_folds([scan.participant for scan in cohort.scans], options.folds, options.seed)
     with reproducibly(options.n_threads):
         results = []
         for n, held_out in enumerate(folds, start=1):
-            task = Task(name=f"fold-{n}", index=n, checkpoints=checkpoints)
+            task = Task(name=f"fold-{n}", index=n, checkpoints=checkpoints, before=n - 1, members=len(folds) + 1)
             member = train(cohort.without(held_out), task, options, progress)
             results.append(_judge(cohort, held_out, n, member))
         epochs = max(1, round(float(np.median([each.member.epochs for each in results]))))
         share = float(np.median([each.member.share for each in results]))
-        task = Task(name="final", index=0, epochs=epochs, share=share, checkpoints=checkpoints)
+        task = Task(
+            name="final", index=0, epochs=epochs, share=share, checkpoints=checkpoints,
+            before=len(folds), members=len(folds) + 1,
+        )  # fmt: skip
         final = train(cohort.samples, task, options, progress)
     scores = summarise([each for result in results for each in result.scores], cover(_rescaled(results)))
     members = (*(each.member for each in results), final)
     card = _card(cohort, members, scores, _sd_scale([each for result in results for each in result.errors]))
     return Calibration(
-        model=CalibrationModel(members=tuple(each.weights for each in members), card=card), scores=scores
+        model=CalibrationModel(members=tuple(each.weights for each in members), card=card),
+        scores=scores,
+        left_out=cohort.left_out,
     )
 
 
@@ -138,15 +143,26 @@ class _Cohort:
     samples: tuple[Sample, ...]
     edge: float
     options: CalibrationOptions
+    left_out: tuple[str, ...]
+    """Pairs that could not be learned from, and why."""
 
     @classmethod
     def of(cls, scans: Sequence[PairedScan], options: CalibrationOptions) -> _Cohort:
         """Bring scans to the lattice, after a look at whether they can be learned from together."""
         _require_same_protocol(scans)
         edge = voxel_edge(scans)
-        samples = tuple(to_sample(scan, edge) for scan in scans)
-        _require_voxels(samples)
-        return cls(scans=scans, samples=samples, edge=edge, options=options)
+        pairs = [(scan, to_sample(scan, edge)) for scan in scans]
+        left_out = tuple(reason for _, sample in pairs if (reason := _too_small(sample)))
+        kept = [(scan, sample) for scan, sample in pairs if not _too_small(sample)]
+        if not kept:
+            raise NothingSelectedError(f"Calibration: nothing is left to learn from. {' '.join(left_out)}")
+        return cls(
+            scans=[scan for scan, _ in kept],
+            samples=tuple(sample for _, sample in kept),
+            edge=edge,
+            options=options,
+            left_out=left_out,
+        )
 
     def without(self, participants: Sequence[str]) -> list[Sample]:
         """Return what may be learned from when participants are held out."""
@@ -168,14 +184,15 @@ def _require_same_protocol(scans: Sequence[PairedScan]) -> None:
                 )
 
 
-def _require_voxels(samples: Sequence[Sample]) -> None:
-    for sample in samples:
-        n_voxels = int(np.isin(sample.tissue, SCORED).sum())
-        if n_voxels < LEAST_VOXELS:
-            raise InvalidInputError(
-                f"{sample.label}: {n_voxels} voxels of white and grey matter with T1 from both sequences; expected at "
-                f"least {LEAST_VOXELS}. Check registration and tissues, or leave the participant out."
-            )
+def _too_small(sample: Sample) -> str | None:
+    """Say why a pair cannot be learned from; None where it can."""
+    n_voxels = int(np.isin(sample.tissue, SCORED).sum())
+    if n_voxels >= LEAST_VOXELS:
+        return None
+    return (
+        f"{sample.label} is left out: {n_voxels} voxels of white and grey matter with T1 from both sequences; expected "
+        f"at least {LEAST_VOXELS}. Check registration and tissues."
+    )
 
 
 def _judge(cohort: _Cohort, held_out: Sequence[str], fold: int, member: Member) -> _Fold:

@@ -286,6 +286,15 @@ class Task:
     """Of what the network adds that is kept; where something is held out it is measured there instead."""
 
     checkpoints: Path | None = None
+    before: int = 0
+    """Networks of the same training that are done."""
+
+    members: int = 1
+    """Networks of the training in all."""
+
+    def share_after(self, epoch: int, epochs: int) -> float:
+        """Return the share of all epochs of the training, at most, that are done after an epoch of this network."""
+        return (self.before + epoch / epochs) / self.members
 
 
 def train(
@@ -334,6 +343,8 @@ def train(
                     member=task.name,
                     epoch=state.epoch,
                     epochs=epochs,
+                    share_before=task.share_after(state.epoch - 1, epochs),
+                    share=task.share_after(state.epoch, epochs),
                     training_loss=training_loss,
                     validation_loss=validation_loss,
                 )

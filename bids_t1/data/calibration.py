@@ -155,6 +155,10 @@ class TrainingProgress:
     epochs: int
     """At most."""
 
+    share_before: float
+    share: float
+    """Of all epochs of all networks, at most, before this epoch and after it."""
+
     training_loss: float
     validation_loss: float | None
     """None where nothing is held out."""
@@ -311,6 +315,8 @@ class Calibration:
 
     model: CalibrationModel
     scores: CalibrationScores
+    left_out: tuple[str, ...] = ()
+    """Pairs that could not be learned from, and why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -296,10 +296,11 @@ class Calibrating:
         title="Calibrate other protocols",
         help="calibrate also where the protocol is not the one that the model was trained on; page and sidecars say so",
     ))  # fmt: skip
-    calibration_preset: Literal["auto", "small", "full", "none"] = option("auto", Option(
+    calibration_preset: Literal["auto", "small", "full", "none"] = option("none", Option(
         title="Network to train", effect="nothing",
-        help="what the level group trains: a small network, within minutes on two processors; the full ResNet-18, for "
-        "a GPU; auto: full where there is a GPU; none: tables and page only (default: %(default)s)",
+        help="what the level group trains after it has written tables and page: none; a small network, within minutes "
+        "on two processors; the full ResNet-18, for a GPU; auto: full where there is a GPU, else small "
+        "(default: %(default)s)",
     ))  # fmt: skip
     folds: int | None = option(None, Option(
         title="Folds", metavar="N", effect="nothing", least=2,

@@ -4,7 +4,7 @@
 #   examples/slurm/submit.sh BIDS_DIR OUT_DIR [OPTION OF BIDS_T1 ...]
 #
 # BIDS_T1_SIF=FILE     run this container; by default the bids_t1 on the PATH
-# BIDS_T1_GPU=1        one GPU per task, and one for the group, which trains the calibration
+# BIDS_T1_GPU=1        one GPU per task, and one for the group, which trains a calibration with --calibration-preset full
 # BIDS_T1_CPUS=N       processors per task, and of the group (2)
 # BIDS_T1_TASKS=N      tasks at a time (50)
 # SBATCH_ACCOUNT, SBATCH_PARTITION, SBATCH_TIMELIMIT and the like are read by sbatch itself.

@@ -69,13 +69,16 @@ def test_different_protocols_are_not_learned_from_together() -> None:
         calibrate([first, other], OPTIONS)
 
 
-def test_a_scan_without_voxels_in_common_is_named() -> None:
-    first, second = cohort(2)
+def test_a_scan_without_voxels_in_common_is_left_out_by_name() -> None:
+    first, second, third = cohort(3)
     away = np.eye(4)
     away[0, 3] = 1000.0
     other = replace(second, reference=replace(second.reference, matrix=away))
-    with pytest.raises(InvalidInputError, match="sub-02: 0 voxels of white and grey matter"):
-        calibrate([first, other], OPTIONS)
+    found = calibrate([first, other, third], OPTIONS)
+    assert found.left_out[0].startswith("sub-02 is left out: 0 voxels of white and grey matter")
+    assert {each.participant for each in found.scores.scores} == {"01", "03"}
+    with pytest.raises(NothingSelectedError, match="sub-02 is left out: 0 voxels"):
+        calibrate([other], OPTIONS)
 
 
 def test_scores_are_errors_in_seconds() -> None:

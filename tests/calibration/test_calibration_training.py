@@ -16,6 +16,8 @@ from bids_t1.calibration.cross_validation import calibrate
 from bids_t1.calibration.lattice import INPUTS, to_sample
 from bids_t1.calibration.network import N_SLICES, RADIUS, log_time, network_of
 from bids_t1.calibration.training import GUARD, Task, hold_out, negative_log_likelihood, shrunk, train
+from bids_t1.data.calibration import TrainingProgress
+from bids_t1.learning import Teller
 from tests.calibration.cohorts import EDGE, OPTIONS, TINY, cohort, pair
 
 if TYPE_CHECKING:
@@ -123,6 +125,19 @@ def test_voxels_without_target_do_not_enter_the_loss() -> None:
         found = (torch.zeros(1, 1, 2), torch.zeros(1, 1, 2))
         losses.append(float(negative_log_likelihood(found, missing, target, focus=0.5)))
     assert losses[0] == losses[1]
+
+
+def test_the_end_is_estimated_from_what_was_done_since_the_beginning(caplog: pytest.LogCaptureFixture) -> None:
+    now = iter([100.0, 129.0, 150.0])
+    teller = Teller(clock=lambda: next(now))
+    at = TrainingProgress(
+        member="fold-2", epoch=1, epochs=4, share_before=0.5, share=0.6, training_loss=0.1, validation_loss=None
+    )
+    with caplog.at_level("INFO"):
+        teller.tell(at)
+        teller.tell(replace(at, epoch=2, share_before=0.6, share=0.7))
+    assert ["2 min left" in line for line in caplog.messages] == [True, False]
+    assert "fold-2, epoch 2 of 4, loss 0.100, 70 % done, at most 75 s left" in caplog.messages[1]
 
 
 KILLED = """

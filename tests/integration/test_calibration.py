@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,9 @@ def make(folder: Path, *options: str) -> Path:
 
 
 def group(done: command.Finished, *options: str) -> command.Answer:
-    return command.run(done.bids_dir, done.out_dir, "group", "--device", "cpu", *options)
+    return command.run(
+        done.bids_dir, done.out_dir, "group", "--device", "cpu", "--calibration-preset", "small", *options
+    )
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +84,32 @@ def test_group_leaves_a_model_its_card_tables_and_a_page_and_no_checkpoints(trai
     assert "sub-01" not in (out_dir / "calibration" / "model.html").read_text(encoding="utf-8")
     assert not (out_dir / ".work").exists()
     assert validator.errors(out_dir) == []
+
+
+def test_tables_and_page_are_there_when_training_begins(
+    trained: command.Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out_dir = shutil.copytree(trained.out_dir, tmp_path / "out")
+    for path in (*out_dir.glob("group*"), out_dir / "logs" / "calibration.json"):
+        path.unlink()
+
+    def killed(*_: object, **__: object) -> None:
+        assert (out_dir / "group_maps.tsv").is_file()
+        assert (out_dir / "group_participants.tsv").is_file()
+        assert "has not ended" in (out_dir / "group.html").read_text(encoding="utf-8")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bids_t1.learning.calibrate", killed)
+    group(replace(trained, out_dir=out_dir))
+    assert (out_dir / "group.html").is_file()
+
+
+def test_nothing_is_trained_unless_asked_for(trained: command.Finished, tmp_path: Path) -> None:
+    out_dir = shutil.copytree(trained.out_dir, tmp_path / "out")
+    shutil.rmtree(out_dir / "calibration")
+    assert command.run(trained.bids_dir, out_dir, "group").code == 0
+    assert not (out_dir / "calibration").exists()
+    assert "No calibration was asked for" in (out_dir / "group.html").read_text(encoding="utf-8")
 
 
 def test_scores_are_of_participants_that_were_held_out_by_every_method(trained: command.Finished) -> None:

@@ -94,7 +94,18 @@ sys.exit(main(sys.argv[1:]))
 
 def train(data: Path, out_dir: Path, seconds: float) -> int:
     """Train with the results of two participants, and kill that after some seconds; return the exit code."""
-    words = [sys.executable, "-c", TRAINING, str(data), str(out_dir), "group", "--device", "cpu"]
+    words = [
+        sys.executable,
+        "-c",
+        TRAINING,
+        str(data),
+        str(out_dir),
+        "group",
+        "--device",
+        "cpu",
+        "--calibration-preset",
+        "small",
+    ]
     with subprocess.Popen(words, stderr=subprocess.DEVNULL, start_new_session=True) as process:
         try:
             process.wait(seconds)
