@@ -11,6 +11,7 @@ import pytest
 
 from bids_t1.cli import main
 from bids_t1_phantom.cli import main as make_phantom
+from tests import validator
 from tests.small_bids import change_json, write_image, write_json, write_root
 
 if TYPE_CHECKING:
@@ -226,7 +227,7 @@ def test_the_phantom_plays_flip_angles_and_t1_of_three_sequences_stands_on_one_p
     assert np.median(found[tissue] / t1[tissue]) == pytest.approx(1, abs=0.01)
 
 
-def test_t1_of_the_phantom_whose_pulses_are_played_one_by_one_is_right(tmp_path: Path) -> None:
+def test_t1_of_the_phantom_whose_pulses_are_played_one_by_one_is_right_and_all_files_are_valid(tmp_path: Path) -> None:
     dataset = tmp_path / "data"
     assert make_phantom([str(dataset), "--sequences", "VFA", "--resolution", "8", "--b1-range", "0.7", "1.3"]) == 0
     code, out = run(dataset)
@@ -235,3 +236,5 @@ def test_t1_of_the_phantom_whose_pulses_are_played_one_by_one_is_right(tmp_path:
     tissue = (t1 > 0.5) & (t1 < 2)
     assert code == 0
     assert np.median(load(out, "_T1map")[tissue] / t1[tissue]) == pytest.approx(1, abs=0.01)
+    assert validator.errors(dataset) == []
+    assert validator.errors(out) == []
