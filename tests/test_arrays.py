@@ -1,0 +1,124 @@
+"""Arrays in Python give what the command gives of files, and what cannot be is refused in words."""
+
+from __future__ import annotations
+
+import math
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import bids_t1
+from bids_t1.data.errors import InvalidInputError
+
+TI = (0.05, 0.2, 0.5, 1.0, 2.0, 3.0)
+RNG = np.random.default_rng(3)
+
+
+def recovery(t1: float, n: int = 400, sd: float = 5.0) -> np.ndarray:
+    signal = 1000 * (1 - 1.95 * np.exp(-np.array(TI) / t1) + 0.95 * math.exp(-6 / t1))
+    return signal[:, None] + sd * RNG.normal(size=(len(TI), n))
+
+
+def test_signed_inversion_recovery_gives_t1_in_any_order_of_times_and_from_tensors() -> None:
+    images = recovery(1.2)
+    maps = bids_t1.fit_inversion_recovery(images, TI, 6.0)
+    order = [3, 0, 5, 1, 4, 2]
+    other = bids_t1.fit_inversion_recovery(torch.from_numpy(images[order]), np.array(TI)[order], [6.0] * 6)
+    assert np.median(maps.t1) == pytest.approx(1.2, rel=0.01)
+    np.testing.assert_allclose(maps["t1"], other.t1, rtol=1e-4)
+    assert {"t1", "t1_sd", "m0", "kappa", "residual", "status"} <= set(maps)
+    assert maps.t1.shape == (400,)
+
+
+def test_magnitudes_keep_their_voxel_axes() -> None:
+    maps = bids_t1.fit_inversion_recovery(np.abs(recovery(0.9)).reshape(len(TI), 20, 20), TI, 6.0)
+    assert maps.t1.shape == (20, 20)
+    assert np.nanmedian(maps.t1) == pytest.approx(0.9, rel=0.02)
+
+
+def test_echoes_give_t2star() -> None:
+    times = np.array([0.005, 0.01, 0.02, 0.03])
+    images = 800 * np.exp(-times / 0.04)[:, None] + 2 * RNG.normal(size=(4, 300))
+    assert np.nanmedian(bids_t1.fit_t2star(np.abs(images), times).t2star) == pytest.approx(0.04, rel=0.02)
+
+
+def test_flip_angles_give_t1_and_need_b1() -> None:
+    degrees, b1 = np.array([4, 10, 20]), np.full(500, 0.9)
+    angle = np.radians(degrees)[:, None] * b1
+    e = math.exp(-0.02 / 1.4)
+    images = 1e4 * np.sin(angle) * (1 - e) / (1 - np.cos(angle) * e) + 3 * RNG.normal(size=(3, 500))
+    maps = bids_t1.fit_vfa(images, degrees, 0.02, b1=b1, noise_sd=3.0)
+    assert np.nanmedian(maps.t1) == pytest.approx(1.4, rel=0.01)
+    assert np.nanmedian(bids_t1.fit_vfa(images, degrees, 0.02, b1=np.ones(500), noise_sd=3.0).t1) != pytest.approx(
+        1.4, rel=0.05
+    )
+
+
+PROTOCOL: dict[str, Any] = {
+    "inversion_times": (0.7, 2.5),
+    "flip_angles": (4, 5),
+    "excitation_time": 0.0069,
+    "excitations": (88, 88),
+    "cycle_time": 5.0,
+}
+
+
+def test_mp2rage_of_complex_readouts_gives_t1_with_its_interval() -> None:
+    from bids_t1.sequences.mp2rage import Mp2rage  # noqa: PLC0415 - what the readouts are made of
+
+    model = Mp2rage(
+        cycle_time=5.0,
+        inversion_times=(0.7, 2.5),
+        excitation_times=(0.0069,) * 2,
+        flip_angles=(math.radians(4), math.radians(5)),
+        excitations=((88.0, 88.0),) * 2,
+    )
+    signal = model.signals(torch.tensor(1.3, dtype=torch.float64), torch.tensor(1.0, dtype=torch.float64)).numpy()
+    noise = RNG.normal(size=(2, 2, 600))
+    images = 1000 * signal[:, None] + 0.5 * (noise[0] + 1j * noise[1])
+    maps = bids_t1.fit_mp2rage(images, b1=np.ones(600), noise_sd=0.5, efficiency_sd=0.0, **PROTOCOL)
+    assert np.median(maps.t1) == pytest.approx(1.3, rel=0.01)
+    assert np.mean((maps.lower <= 1.3) & (maps.upper >= 1.3)) == pytest.approx(0.95, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: bids_t1.fit_inversion_recovery(recovery(1.0), [50, 200, 500, 1000, 2000, 3000], 6.0), "milliseconds"),
+        (lambda: bids_t1.fit_inversion_recovery(recovery(1.0), TI[:4], 6.0), "4 values for 6 images"),
+        (lambda: bids_t1.fit_inversion_recovery(recovery(1.0)[0], TI, 6.0), "expected"),
+        (lambda: bids_t1.fit_vfa(np.ones((2, 5)), [0.1, 0.3], 0.02), "radians"),
+        (lambda: bids_t1.fit_vfa(np.ones((2, 5)), [5, 20], 15.0), "milliseconds"),
+        (lambda: bids_t1.fit_mp2rage(**PROTOCOL), "neither readouts nor uni"),
+        (lambda: bids_t1.fit_mp2rage(-np.ones((2, 5)), **PROTOCOL), "negative"),
+        (lambda: bids_t1.fit_t2star(np.ones((2, 5)), [4, 8]), "milliseconds"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_words(call: object, words: str) -> None:
+    with pytest.raises(InvalidInputError, match=words):
+        call()  # type: ignore[operator]
+
+
+def test_an_unknown_map_is_told_beside_those_that_there_are() -> None:
+    with pytest.raises(AttributeError, match="no map 't2'; there are t1, t1_sd"):
+        _ = bids_t1.fit_inversion_recovery(recovery(1.0, 50), TI, 6.0).t2
+
+
+def test_the_package_imports_without_torch() -> None:
+    code = "import sys, bids_t1; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_examples_of_the_documents_run() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "python.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(blocks) >= 5
+    names: dict[str, object] = {}
+    for block in blocks:
+        exec(compile(block, "docs/python.md", "exec"), names)  # noqa: S102 - our own documents
