@@ -27,6 +27,7 @@ from bids_t1.data.sequences import BY_SUFFIX
 from bids_t1.dicom.convert import convert
 from bids_t1.dicom.writing.record import Conversion
 from bids_t1.places import require_raw
+from bids_t1.report.pages.citation import write_citation
 from bids_t1.report.pages.participant import write_page
 from bids_t1.report.sections.quality import qualities_of
 from bids_t1.runs.by_sequence import process
@@ -141,6 +142,7 @@ def _reported(participant: str, n_runs: int, settings: Settings) -> Outcome:
             f"sub-{participant}: {settings.out_dir.name} holds no results of it; expected a log. Process it first."
         )
     _tell(result.all_warnings, participant)
+    write_citation(result, settings.out_dir)
     return Outcome(participant, n_runs, (), write_page(result, settings.out_dir), len(result.all_warnings))
 
 
@@ -154,8 +156,10 @@ def _published(participant: str, staged: Sequence[_Staged], stage: Path, setting
     result = results.read_result(out_dir, participant, staged=stage, obsolete=obsolete)
     warnings = () if result is None else result.all_warnings
     _tell(warnings, participant)
+    beside: tuple[Path, ...] = ()
     if result is not None:
         write_page(result, stage)
+        beside = write_citation(result, stage)
     with writing(out_dir / f"sub-{participant}"), without_stopping():
         if any(session.n_runs for session in staged):
             describe_output(settings)
@@ -166,7 +170,8 @@ def _published(participant: str, staged: Sequence[_Staged], stage: Path, setting
             publish_file(stage, out_dir, results.log_path(Path(), participant, session.label))
         if obsolete is not None:
             resume.forget(obsolete, out_dir)
-        publish_file(stage, out_dir, page)
+        for file in (*beside, page):
+            publish_file(stage, out_dir, file)
     n_runs = sum(session.n_runs for session in staged)
     return Outcome(participant, n_runs, failures, out_dir / page, len(warnings))
 

@@ -35,7 +35,9 @@ _WITHOUT_DATA = re.compile(r"lost\+found|\.snapshot|\.DS_Store|\.nfs.*|(bids_t1|
 _UNDESCRIBED = re.compile(rf"{re.escape(scratch.PREFIX)}.*|\.work|logs|sourcedata|sub-[0-9A-Za-z]+\.html")
 """What a first run that failed leaves beside no description."""
 
-_OF_LOGS = re.compile(rf"{re.escape(scratch.PREFIX)}.*|sub-[0-9A-Za-z_-]+(\.conversion)?\.json|calibration\.json")
+_OF_LOGS = re.compile(
+    rf"{re.escape(scratch.PREFIX)}.*|sub-[0-9A-Za-z_-]+(\.conversion)?\.json|sub-[0-9A-Za-z]+_citation\.\w+|calibration\.json"
+)
 _OWN_FOLDERS = re.compile(r"sub-.*|logs|calibration|\.work")
 _LOOKED_AT = 50
 """Files of a folder that are asked whether they are DICOM."""
