@@ -46,7 +46,8 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = Parser(
         prog="bids_t1",
-        description="Measure T1 from multi-TI and selective inversion recovery and from MP2RAGE or MP3RAGE, and T2* "
+        description="Measure T1 from multi-TI and selective inversion recovery, from MP2RAGE or "
+        "MP3RAGE and from variable flip angles, and T2* "
         "from multi-echo gradient echo: DICOM or BIDS in, BIDS derivatives and a page out.",
         epilog="Exit codes: 0 all done, 1 some participant failed, 16 input invalid, 18 labels or filters select "
         "nothing, 64 usage, 66 no input, 73 cannot create output, 74 input/output error, "
