@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from docutils import nodes
@@ -33,6 +34,10 @@ html_copy_source = False
 html_math_renderer = "mathml"
 
 
+FORMULA = "overflow-x: auto; padding: 0.5em 0; line-height: 2"
+"""Room above and below: a box that scrolls sideways cuts off what is higher than a line, such as exponents."""
+
+
 def write_inline(translator: Any, node: nodes.math) -> None:
     """Write a formula within a line as MathML, which needs no script and no network."""
     translator.body.append(str(tex2mathml(node.astext(), as_block=False)))
@@ -41,10 +46,16 @@ def write_inline(translator: Any, node: nodes.math) -> None:
 
 def write_block(translator: Any, node: nodes.math_block) -> None:
     """Write a formula of its own line as MathML."""
-    translator.body.append(f'<div class="math">{tex2mathml(node.astext(), as_block=True)}</div>')
+    translator.body.append(f'<div style="{FORMULA}">{tex2mathml(node.astext(), as_block=True)}</div>')
     raise nodes.SkipNode
 
 
+def keep_stars(_app: Sphinx, _what: str, _name: str, _obj: object, _options: object, lines: list[str]) -> None:
+    """Keep the star of a shape such as (measurement, *voxels) from opening emphasis."""
+    lines[:] = [re.sub(r"(?<![`*\w])\*(?=\w+\))", r"\\*", line) for line in lines]
+
+
 def setup(app: Sphinx) -> None:
-    """Add the writer of formulas."""
+    """Add the writer of formulas, and what docstrings go through."""
+    app.connect("autodoc-process-docstring", keep_stars)
     app.add_html_math_renderer("mathml", (write_inline, None), (write_block, None))

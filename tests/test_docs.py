@@ -71,3 +71,12 @@ def test_links_between_documents_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", text)
     missing = [link for link in links if "://" not in link and not (ROOT / page.parent / link).exists()]
     assert not missing
+
+
+def test_every_document_is_in_the_contents_of_the_site() -> None:
+    contents = "\n".join(
+        re.findall(r"```\{toctree\}\n(.*?)```", (ROOT / "docs" / "index.md").read_text("utf-8"), re.DOTALL)
+    )
+    assert {path.stem for path in ROOT.glob("docs/*.md")} - {"index"} == set(
+        re.findall(r"^\w+$", contents, re.MULTILINE)
+    )

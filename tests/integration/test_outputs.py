@@ -206,4 +206,4 @@ def test_maps_of_participants_that_have_sessions_now_go(tmp_path: Path) -> None:
     write_run(bids_dir, session="a")
     assert command.participant(bids_dir, out_dir).code == 0
     assert [path.name for path in (out_dir / "sub-01").iterdir()] == ["ses-a"]
-    assert sorted(path.name for path in (out_dir / "logs").iterdir()) == ["sub-01_ses-a.json"]
+    assert [path.name for path in (out_dir / "logs").glob("*.json")] == ["sub-01_ses-a.json"]
