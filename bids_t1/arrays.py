@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     Images = NDArray[Any] | torch.Tensor
     Numbers = float | Sequence[float] | NDArray[np.floating]
 
+EFFICIENCIES = ("free", "learned", "ideal")
 T1_RANGE = EstimationOptions().time_range
 T2_STAR_RANGE = (0.001, 0.3)
 FAST_COMPONENT = 0.048
@@ -117,10 +118,17 @@ def fit_inversion_recovery(  # noqa: PLR0913 - a protocol has as many numbers
     InvalidInputError
         If times are none, of another number than images, or the images hold no signal.
     """
+    if efficiency not in EFFICIENCIES:
+        raise InvalidInputError(f"efficiency is {efficiency!r}; expected one of {', '.join(EFFICIENCIES)}.")
     measured, kind = _measured(images)
+    times = _times("inversion_times", inversion_times, len(measured), "InversionTime")
+    repetition = _times("repetition_time", repetition_time, len(measured), "RepetitionTime", unknown=True)
+    # The signs of magnitudes are sought among those that change once, from the shortest time to the longest.
+    order = np.argsort(times, kind="stable")
+    measured = measured[order]
     model = InversionRecovery(
-        inversion_times=_times("inversion_times", inversion_times, len(measured), "InversionTime"),
-        repetition_times=_times("repetition_time", repetition_time, len(measured), "RepetitionTime"),
+        inversion_times=tuple(times[index] for index in order),
+        repetition_times=tuple(repetition[index] for index in order),
         ideal=efficiency == "ideal",
         fast=FAST_COMPONENT if fast_component else None,
     )
@@ -422,15 +430,15 @@ def _listed(values: Numbers) -> list[float]:
     return [float(value) for value in np.ravel(found)]
 
 
-def _times(name: str, values: Numbers, n: int, field: str) -> tuple[float, ...]:
-    """Return a time of each image [s], checked as those of sidecars; infinity stands for one that is not known."""
+def _times(name: str, values: Numbers, n: int, field: str, *, unknown: bool = False) -> tuple[float, ...]:
+    """Return a time of each image [s], checked as those of sidecars; infinity is one that may be ``unknown``."""
     times = _listed(values)
     times = times * n if len(times) == 1 else times
     if len(times) != n:
         raise InvalidInputError(f"{name} has {len(times)} values for {n} images; expected one, or one for each.")
     plausible = PLAUSIBLE.get(field, TIME)
     for time in times:
-        if not plausible.holds(time) and not math.isinf(time):
+        if not plausible.holds(time) and not (unknown and time == math.inf):
             raise InvalidInputError(f"{name} is {time:g}; expected {plausible.complaint(time)}")
     return tuple(times)
 

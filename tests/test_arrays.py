@@ -42,6 +42,16 @@ def test_magnitudes_keep_their_voxel_axes() -> None:
     assert np.nanmedian(maps.t1) == pytest.approx(0.9, rel=0.02)
 
 
+def test_magnitudes_give_the_same_in_any_order_of_times() -> None:
+    images, order = np.abs(recovery(1.2)), [3, 0, 5, 1, 4, 2]
+    rising = bids_t1.fit_inversion_recovery(images, TI, 6.0)
+    for times in (order, [5, 4, 3, 2, 1, 0]):
+        other = bids_t1.fit_inversion_recovery(images[times], np.array(TI)[times], 6.0)
+        for name in rising:
+            np.testing.assert_array_equal(rising[name], other[name])
+    assert np.nanmedian(rising.t1) == pytest.approx(1.2, rel=0.01)
+
+
 def test_echoes_give_t2star() -> None:
     times = np.array([0.005, 0.01, 0.02, 0.03])
     images = 800 * np.exp(-times / 0.04)[:, None] + 2 * RNG.normal(size=(4, 300))
@@ -93,6 +103,10 @@ def test_mp2rage_of_complex_readouts_gives_t1_with_its_interval() -> None:
         (lambda: bids_t1.fit_inversion_recovery(recovery(1.0), [50, 200, 500, 1000, 2000, 3000], 6.0), "milliseconds"),
         (lambda: bids_t1.fit_inversion_recovery(recovery(1.0), TI[:4], 6.0), "4 values for 6 images"),
         (lambda: bids_t1.fit_inversion_recovery(recovery(1.0)[0], TI, 6.0), "expected"),
+        (lambda: bids_t1.fit_inversion_recovery(recovery(1.0), TI, -math.inf), "above 0"),
+        (lambda: bids_t1.fit_inversion_recovery(recovery(1.0), (*TI[:5], math.inf), 6.0), "inversion_times is inf"),
+        (lambda: bids_t1.fit_inversion_recovery(recovery(1.0), TI, 6.0, efficiency="none"), "free, learned, ideal"),
+        (lambda: bids_t1.fit_mp2rage(np.ones((2, 5)), **{**PROTOCOL, "flip_angles": (0.07, 0.09)}), "radians"),
         (lambda: bids_t1.fit_vfa(np.ones((2, 5)), [0.1, 0.3], 0.02), "radians"),
         (lambda: bids_t1.fit_vfa(np.ones((2, 5)), [5, 20], 15.0), "milliseconds"),
         (lambda: bids_t1.fit_mp2rage(**PROTOCOL), "neither readouts nor uni"),
