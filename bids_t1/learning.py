@@ -16,7 +16,7 @@ from bids_t1 import __version__
 from bids_t1.bids import results
 from bids_t1.bids.write import write_log
 from bids_t1.bids.write_calibration import read_scores, scores_in_json, write_scores
-from bids_t1.calibration.cross_validation import LEAST_PARTICIPANTS, calibrate
+from bids_t1.calibration.cross_validation import calibrate
 from bids_t1.calibration.model_file import load_model, save_model
 from bids_t1.data.calibration import (
     PRESETS,
@@ -62,11 +62,8 @@ def learn(participants: Sequence[str], settings: Settings) -> Calibration | str:
     """
     scans = _of_one_sequence([scan for participant in participants for scan in _pairs(participant, settings)])
     n_participants = len({scan.participant for scan in scans})
-    if n_participants < LEAST_PARTICIPANTS:
-        return (
-            f"Participants with MP2RAGE registered to inversion recovery: {n_participants}; expected "
-            f"{LEAST_PARTICIPANTS} or more, as a calibration is judged on participants that it has not seen."
-        )
+    if not n_participants:
+        return "Participants with MP2RAGE registered to inversion recovery: 0; expected one or more."
     options = _options(settings)
     folder, log = settings.out_dir / FOLDER, settings.out_dir / "logs" / f"{FOLDER}.json"
     digest = _digest(scans, options, settings)

@@ -39,7 +39,7 @@ SUMMARIES = {
     "rmse_sd": "Standard deviation between participants [s].",
     "bias": "Mean of the participants' bias [s].",
     "reduction": "Reduction of the RMSE, relative to no correction.",
-    "network_gain": "Mean RMSE of this method less that of the network [s]; above zero where the network is better.",
+    "network_gain": "Mean RMSE of this method less that of the network [s]; n/a where no network was trained.",
     "p_wilcoxon": "Two-sided p of the signed-rank test of the participants' differences to the network.",
     "p_t": "Of the paired t test.",
 }

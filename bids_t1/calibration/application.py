@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from bids_t1.calibration.baselines import restored
 from bids_t1.calibration.lattice import WEIGHTS, to_lattice
 from bids_t1.calibration.network import network_of
 from bids_t1.calibration.training import pad, reproducibly
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from bids_t1.calibration.baselines import Correction
     from bids_t1.calibration.lattice import LatticeScan, Sample
     from bids_t1.calibration.network import PatchResNet
     from bids_t1.data.calibration import CalibrationModel, MeasuredScan
@@ -128,6 +130,54 @@ def _fields(values: np.ndarray) -> tuple[float, float]:
     return low - TRANSMIT_MARGIN, high + TRANSMIT_MARGIN
 
 
+STEP = 0.01
+"""Relative, of T1, over which the slope of a correction is measured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Rung:
+    """A simple correction, and for which measurements."""
+
+    correction: Correction
+    ranges: Ranges
+    voxel_edge: float
+    """[mm]."""
+
+    share: float
+    """Of the logarithm of its factor that is kept."""
+
+    relation_sd: float
+    """Between participants, relative."""
+
+    sd_scale: float = 1.0
+
+    @classmethod
+    def of(cls, model: CalibrationModel) -> Rung:
+        """Set up the correction of a model."""
+        card = model.card
+        numbers = {name: tuple(value.double().tolist()) for name, value in model.members[0].items()}
+        return cls(
+            correction=restored(numbers, card.measured_protocol),
+            ranges=Ranges.from_json(card.ranges),
+            voxel_edge=card.voxel_edge,
+            share=card.share,
+            relation_sd=card.relation_sd,
+            sd_scale=card.sd_scale,
+        )
+
+    def log_factor(self, scan: LatticeScan, where: VoxelFlags) -> tuple[Map, Map]:
+        """Return log of corrected over measured T1 and its variance, (slice, x, y); NaN elsewhere."""
+        low, middle, high = (self._log_factor(scan.time * np.float32(1 + step), scan) for step in (-STEP, 0, STEP))
+        slope = 1 + (high - low) / (2 * STEP)
+        variance = (scan.relative_sd * slope) ** 2 + self.relation_sd**2
+        return np.where(where, middle, np.nan), np.where(where, variance, np.nan)
+
+    def _log_factor(self, time: Map, scan: LatticeScan) -> Map:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found: Map = (self.share * np.log(self.correction(time, scan.transmit) / time)).astype(np.float32)
+        return found
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Ensemble:
     """Networks that answer together, and for which measurements."""
@@ -200,11 +250,11 @@ def apply(model: CalibrationModel, scan: MeasuredScan, *, device: str = "cpu") -
     device
         As torch names it.
     """
-    return correct(Ensemble.of(model, device), scan)
+    return correct(Ensemble.of(model, device) if model.card.rung == "network" else Rung.of(model), scan)
 
 
-def correct(ensemble: Ensemble, scan: MeasuredScan) -> Calibrated:
-    """Correct the T1 map of one scan by some networks.
+def correct(ensemble: Ensemble | Rung, scan: MeasuredScan) -> Calibrated:
+    """Correct the T1 map of one scan by some networks, or by a simple correction.
 
     The factor is predicted on the lattice and brought to the scan's grid, so that detail finer than the lattice stays.
     """

@@ -32,11 +32,20 @@ QUANTILES = (0.0005, 0.9995)
 FACTORS = (0.5, 2.5)
 
 
+Numbers = dict[str, tuple[float, ...]]
+"""Of a correction, by name: what a model file holds of it."""
+
+
 class Correction(Protocol):
     """What turns T1 of MP2RAGE into that of inversion recovery, voxel by voxel."""
 
     def __call__(self, time: Map, transmit: Map | None) -> Map:
         """Return corrected T1 [s] from T1 [s] and B1+."""
+        ...
+
+    @property
+    def numbers(self) -> Numbers:
+        """Return what it can be made of again by `restored`."""
         ...
 
 
@@ -55,6 +64,11 @@ class Polynomial:
         corrected: Map = time * self.factor(time)
         return corrected
 
+    @property
+    def numbers(self) -> Numbers:
+        """Return coefficients and limits."""
+        return {"coefficients": self.coefficients, "limits": self.limits}
+
     def factor(self, time: Map) -> Map:
         """Return corrected over measured T1; outside of `limits` that at the nearest limit."""
         inside = np.clip(time.astype(np.float64), *self.limits)
@@ -70,6 +84,11 @@ class Unchanged:
     def __call__(self, time: Map, transmit: Map | None) -> Map:  # noqa: ARG002 -- one signature for all
         """Return T1 as it is [s]."""
         return time
+
+    @property
+    def numbers(self) -> Numbers:
+        """Return that it multiplies by one."""
+        return {"factor": (1.0,)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +155,11 @@ class Efficiency:
     slope: float
     """The efficiency is `efficiency` + `slope` R1; Olsson et al. 2025, doi 10.1002/nbm.70067, have 1.0214 and -0.39871
     s at 7 T."""
+
+    @property
+    def numbers(self) -> Numbers:
+        """Return both coefficients."""
+        return {"efficiency": (self.efficiency,), "slope": (self.slope,)}
 
     def __call__(self, time: Map, transmit: Map | None) -> Map:
         """Return corrected T1 [s]."""
@@ -228,3 +252,14 @@ def _read_again(used: np.ndarray, true: np.ndarray) -> np.ndarray:
     logs = np.log(_TIMES)
     found = np.interp(used, true[branch][::-1], logs[branch][::-1])
     return np.asarray(found - logs)
+
+
+def restored(numbers: Mapping[str, tuple[float, ...]], protocol: Mapping[str, object]) -> Correction:
+    """Make a correction of its numbers again; `protocol` is that of MP2RAGE."""
+    if "coefficients" in numbers:
+        low, high = numbers["limits"]
+        return Polynomial(coefficients=numbers["coefficients"], limits=(low, high))
+    played = protocol_of(protocol)
+    if "efficiency" in numbers and played is not None:
+        return _efficiency(played, _uni(played), numbers["efficiency"][0], numbers["slope"][0])
+    return Unchanged()

@@ -6,7 +6,7 @@ fold; the networks of all folds, and one that has seen everybody, then make the 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,13 +14,21 @@ import torch
 
 from bids_t1 import __version__
 from bids_t1.calibration import baselines
-from bids_t1.calibration.application import Ensemble, Ranges, correct
+from bids_t1.calibration.application import Ensemble, Ranges, Rung, correct
+from bids_t1.calibration.ladder import (
+    FEWEST_FOR_NETWORK,
+    choose,
+    conformal_scale,
+    promise,
+    relation_sd,
+    share_kept,
+)
 from bids_t1.calibration.lattice import CENTRES, INPUTS, SCALES, SCORED, WEIGHTS, to_sample, voxel_edge
-from bids_t1.calibration.model_file import FORMAT, checksum, differences, protocol_part
+from bids_t1.calibration.model_file import FORMAT, checksum, differences, protocol_part, target_of
 from bids_t1.calibration.network import NEIGHBOURS, network_of
-from bids_t1.calibration.scores import cover, score, standard_errors, summarise
+from bids_t1.calibration.scores import cover, offsets, score, standard_errors, summarise
 from bids_t1.calibration.training import Member, Task, reproducibly, train
-from bids_t1.data.calibration import Calibration, CalibrationCard, CalibrationModel
+from bids_t1.data.calibration import METHODS, Calibration, CalibrationCard, CalibrationModel
 from bids_t1.data.errors import InvalidInputError, NothingSelectedError
 
 if TYPE_CHECKING:
@@ -32,12 +40,12 @@ if TYPE_CHECKING:
         CalibrationOptions,
         CalibrationScore,
         CalibrationScores,
+        Coverage,
         Method,
         MethodSummary,
         PairedScan,
         TrainingProgress,
     )
-    from bids_t1.data.shapes import Map
     from bids_t1.data.tissue import Tissue
 
 MOST_FOLDS = 10
@@ -51,10 +59,18 @@ LEAST_VOXELS = 100
 class _Fold:
     """What came of one fold."""
 
-    member: Member
+    member: Member | None
+    """None where there are too few participants."""
+
     scores: tuple[CalibrationScore, ...]
     errors: tuple[dict[Tissue, np.ndarray], ...]
-    """In units of the SD, of each held-out scan."""
+    """Of the network in units of its SD, of each held-out scan."""
+
+    offsets: Mapping[Method, Sequence[dict[Tissue, float]]]
+    """Of each held-out scan."""
+
+    rungs: Mapping[Method, Rung]
+    held_out: tuple[str, ...]
 
 
 def make_folds(participants: Sequence[str], n_folds: int | None, seed: int) -> list[list[str]]:
@@ -95,7 +111,7 @@ def calibrate(
     Parameters
     ----------
     scans
-        Of at least two participants, all with the same protocols.
+        Of one participant or more, all with the same protocols.
     options
         Size of the network, folds, seed, device.
     checkpoints
@@ -106,33 +122,112 @@ def calibrate(
     Raises
     ------
     NothingSelectedError
-        If there are fewer than two participants with enough voxels.
+        If no participant has enough voxels.
     InvalidInputError
         If their protocols differ, or the number of folds is impossible.
     """
     cohort = _Cohort.of(sorted(scans, key=lambda scan: (scan.participant, scan.label)), options)
-    folds = make_folds([scan.participant for scan in cohort.scans], options.folds, options.seed)
+    names = sorted({scan.participant for scan in cohort.scans})
+    folds = make_folds(names, options.folds, options.seed) if len(names) >= LEAST_PARTICIPANTS else []
     with reproducibly(options.n_threads):
         results = []
         for n, held_out in enumerate(folds, start=1):
             task = Task(name=f"fold-{n}", index=n, checkpoints=checkpoints, before=n - 1, members=len(folds) + 1)
-            member = train(cohort.without(held_out), task, options, progress)
+            member = (
+                train(cohort.without(held_out), task, options, progress) if len(names) >= FEWEST_FOR_NETWORK else None
+            )
             results.append(_judge(cohort, held_out, n, member))
-        epochs = max(1, round(float(np.median([each.member.epochs for each in results]))))
-        share = float(np.median([each.member.share for each in results]))
-        task = Task(
-            name="final", index=0, epochs=epochs, share=share, checkpoints=checkpoints,
-            before=len(folds), members=len(folds) + 1,
-        )  # fmt: skip
-        final = train(cohort.samples, task, options, progress)
-    scores = summarise([each for result in results for each in result.scores], cover(_rescaled(results)))
-    members = (*(each.member for each in results), final)
-    card = _card(cohort, members, scores, _sd_scale([each for result in results for each in result.errors]))
+        rung = choose([each for result in results for each in result.scores])
+        members = [each.member for each in results if each.member is not None]
+        if rung == "network":
+            members.append(_final(cohort, members, checkpoints, progress))
+    chosen = _simple(cohort, results, rung) if rung != "network" else _networks(results, members)
+    scores = summarise([each for result in results for each in result.scores], chosen.coverage)
+    verdict = (_applied(scores, rung), *promise(len(names)), *scores.verdict)
+    scores = replace(scores, verdict=verdict)
+    card = _card(cohort, chosen, members, scores)
     return Calibration(
-        model=CalibrationModel(members=tuple(each.weights for each in members), card=card),
-        scores=scores,
-        left_out=cohort.left_out,
+        model=CalibrationModel(members=chosen.weights, card=card), scores=scores, left_out=cohort.left_out
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Chosen:
+    """The rung that is applied: what the model file holds of it, and how sure it is."""
+
+    rung: Method
+    names: tuple[str, ...]
+    weights: tuple[Mapping[str, torch.Tensor], ...]
+    sd_scale: float
+    coverage: tuple[Coverage, ...]
+    relation_sd: float = 0.0
+    share: float = 1.0
+
+
+def _final(
+    cohort: _Cohort,
+    members: Sequence[Member],
+    checkpoints: Path | None,
+    progress: Callable[[TrainingProgress], object] | None,
+) -> Member:
+    """Train the network that has seen everybody."""
+    task = Task(
+        name="final",
+        index=0,
+        epochs=max(1, round(float(np.median([each.epochs for each in members])))),
+        share=float(np.median([each.share for each in members])),
+        checkpoints=checkpoints,
+        before=len(members),
+        members=len(members) + 1,
+    )
+    return train(cohort.samples, task, cohort.options, progress)
+
+
+def _networks(results: Sequence[_Fold], members: Sequence[Member]) -> _Chosen:
+    errors = [each for result in results for each in result.errors]
+    return _Chosen(
+        rung="network",
+        names=(*(f"fold-{n}" for n in range(1, len(members))), "final"),
+        weights=tuple(each.weights for each in members),
+        sd_scale=conformal_scale(errors),
+        coverage=cover(_rescaled([result.errors for result in results])),
+    )
+
+
+def _simple(cohort: _Cohort, results: Sequence[_Fold], rung: Method) -> _Chosen:
+    """Fit the chosen rung to everybody; its SD is that of the participants that were held out."""
+    n = len({scan.participant for scan in cohort.scans})
+    sd = relation_sd([each for result in results for each in result.offsets[rung]])
+    errors = [
+        tuple(
+            standard_errors(scan, found.time, found.time_sd)
+            for scan in cohort.scans_of(result.held_out)
+            for found in (correct(replace(result.rungs[rung], relation_sd=sd), scan.measured),)
+        )
+        for result in results
+    ]
+    numbers = _baselines(cohort.samples, cohort.scans[0])[rung].numbers
+    return _Chosen(
+        rung=rung,
+        names=(rung,),
+        weights=({name: torch.tensor(values, dtype=torch.float64) for name, values in numbers.items()},),
+        sd_scale=max(1.0, conformal_scale([each for of_fold in errors for each in of_fold])),
+        coverage=cover(_rescaled(errors, least=1.0)),
+        relation_sd=sd,
+        share=share_kept(n),
+    )
+
+
+def _applied(scores: CalibrationScores, rung: Method) -> str:
+    """Say which rung is applied, and by how much it is better than nothing in each tissue."""
+    gains = [
+        f"{each.tissue.meaning} from {before.rmse:.3f} to {each.rmse:.3f} s"
+        for each in scores.summaries
+        for before in scores.summaries
+        if each.method == rung and before.method == "none" and before.tissue == each.tissue
+    ]
+    how = f", RMSE in held-out participants in {', '.join(gains)}" if gains else "; nobody could be held out"
+    return f"What --calibration applies is {METHODS[rung]}: the simplest that is as good as the best{how}."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -164,6 +259,10 @@ class _Cohort:
             left_out=left_out,
         )
 
+    def scans_of(self, participants: Sequence[str]) -> list[PairedScan]:
+        """Return the scans of some participants."""
+        return [scan for scan in self.scans if scan.participant in participants]
+
     def without(self, participants: Sequence[str]) -> list[Sample]:
         """Return what may be learned from when participants are held out."""
         return [sample for sample in self.samples if sample.participant not in participants]
@@ -172,6 +271,12 @@ class _Cohort:
 def _require_same_protocol(scans: Sequence[PairedScan]) -> None:
     first = scans[0]
     for scan in scans[1:]:
+        targets = [target_of(each.reference_protocol) for each in (first, scan)]
+        if targets[0] != targets[1]:
+            raise InvalidInputError(
+                f"Calibration: {first.label} and {scan.label} differ in the T1 to learn: {targets[0]}, and "
+                f"{targets[1]}. Expected one: give --ir-fast-component fit, exclude or none to all participants."
+            )
         for one, other in (
             (first.measured_protocol, scan.measured_protocol),
             (first.reference_protocol, scan.reference_protocol),
@@ -195,32 +300,38 @@ def _too_small(sample: Sample) -> str | None:
     )
 
 
-def _judge(cohort: _Cohort, held_out: Sequence[str], fold: int, member: Member) -> _Fold:
+def _judge(cohort: _Cohort, held_out: Sequence[str], fold: int, member: Member | None) -> _Fold:
     """Score the network of a fold, and simple corrections fitted to the same participants, on those held out."""
     training = cohort.without(held_out)
-    corrections = _baselines(training, cohort.scans[0])
-    options = cohort.options
-    ensemble = Ensemble(
-        networks=(network_of(member.weights, options.plan.width, options.device),),
-        ranges=Ranges.of(training),
-        voxel_edge=cohort.edge,
-        device=options.device,
-        sd_scale=1.0,
-        n_threads=options.n_threads,
-    )
+    options, ranges = cohort.options, Ranges.of(training)
+    share = share_kept(len({scan.participant for scan in cohort.scans}))
+    rungs = {
+        method: Rung(correction=correction, ranges=ranges, voxel_edge=cohort.edge, share=share, relation_sd=0.0)
+        for method, correction in _baselines(training, cohort.scans[0]).items()
+    }
+    everything: dict[Method, Ensemble | Rung] = {**rungs}
+    if member is not None:
+        everything["network"] = Ensemble(
+            networks=(network_of(member.weights, options.plan.width, options.device),),
+            ranges=ranges,
+            voxel_edge=cohort.edge,
+            device=options.device,
+            sd_scale=1.0,
+            n_threads=options.n_threads,
+        )
     scores: list[CalibrationScore] = []
     errors = []
-    for scan in cohort.scans:
-        if scan.participant in held_out:
-            measured = scan.measured
-            maps: dict[Method, Map] = {
-                method: correction(measured.time, measured.transmit) for method, correction in corrections.items()
-            }
-            corrected = correct(ensemble, measured)
-            maps["network"] = corrected.time
-            scores.extend(score(scan, maps, fold))
-            errors.append(standard_errors(scan, corrected.time, corrected.time_sd))
-    return _Fold(member=member, scores=tuple(scores), errors=tuple(errors))
+    away: dict[Method, list[dict[Tissue, float]]] = {method: [] for method in everything}
+    for scan in cohort.scans_of(held_out):
+        maps = {method: correct(each, scan.measured) for method, each in everything.items()}
+        scores.extend(score(scan, {method: found.time for method, found in maps.items()}, fold))
+        for method, found in maps.items():
+            away[method].append(offsets(scan, found.time, found.time_sd))
+        if "network" in maps:
+            errors.append(standard_errors(scan, maps["network"].time, maps["network"].time_sd))
+    return _Fold(
+        member=member, scores=tuple(scores), errors=tuple(errors), offsets=away, rungs=rungs, held_out=tuple(held_out)
+    )
 
 
 def _baselines(training: Sequence[Sample], scan: PairedScan) -> dict[Method, baselines.Correction]:
@@ -237,26 +348,18 @@ def _baselines(training: Sequence[Sample], scan: PairedScan) -> dict[Method, bas
     return found
 
 
-def _sd_scale(errors: Sequence[Mapping[Tissue, np.ndarray]]) -> float:
-    """Return the factor with which predicted SDs would have covered what was held out; participants count alike."""
-    columns = [np.abs(values) for each in errors for values in each.values() if len(values)]
-    if not columns:
-        return 1.0
-    wanted = np.array([0.683, 0.95])
-    quantiles = np.mean([np.quantile(values, wanted) for values in columns], axis=0)
-    return float(np.mean(quantiles / [1.0, 1.96]))
-
-
-def _rescaled(results: Sequence[_Fold]) -> list[dict[Tissue, np.ndarray]]:
+def _rescaled(
+    folds: Sequence[Sequence[Mapping[Tissue, np.ndarray]]], least: float = 0.0
+) -> list[dict[Tissue, np.ndarray]]:
     """Divide the errors of each fold by the factor that the other folds tell."""
     found = []
-    for result in results:
-        scale = _sd_scale([each for other in results if other is not result for each in other.errors])
-        found += [{tissue: values / scale for tissue, values in each.items()} for each in result.errors]
+    for errors in folds:
+        scale = max(least, conformal_scale([each for other in folds if other is not errors for each in other]))
+        found += [{tissue: values / scale for tissue, values in each.items()} for each in errors]
     return found
 
 
-def _card(cohort: _Cohort, members: Sequence[Member], scores: CalibrationScores, sd_scale: float) -> CalibrationCard:
+def _card(cohort: _Cohort, chosen: _Chosen, members: Sequence[Member], scores: CalibrationScores) -> CalibrationCard:
     options = cohort.options
     first = cohort.scans[0]
     return CalibrationCard(
@@ -266,8 +369,8 @@ def _card(cohort: _Cohort, members: Sequence[Member], scores: CalibrationScores,
         seed=options.seed,
         device=options.device,
         n_threads=options.n_threads,
-        members=(*(f"fold-{n}" for n in range(1, len(members))), "final"),
-        epochs=tuple(each.epochs for each in members),
+        members=chosen.names,
+        epochs=tuple(each.epochs for each in members) if chosen.rung == "network" else (0,),
         n_participants=len({scan.participant for scan in cohort.scans}),
         n_scans=len(cohort.scans),
         n_voxels={
@@ -279,14 +382,19 @@ def _card(cohort: _Cohort, members: Sequence[Member], scores: CalibrationScores,
         centres=CENTRES,
         scales=SCALES,
         ranges=Ranges.of(cohort.samples).as_json(),
-        sd_scale=sd_scale,
-        validation=members[0].validation,
+        sd_scale=chosen.sd_scale,
+        validation=members[0].validation if members else "nothing: no network was trained",
         measured_protocol=protocol_part(first.measured_protocol),
         reference_protocol=protocol_part(first.reference_protocol),
         results=tuple(_row(each) for each in scores.summaries),
         folds=tuple(_row(each) for each in scores.scores),
         verdict=scores.verdict,
-        checksum=checksum([each.weights for each in members]),
+        checksum=checksum(chosen.weights),
+        rung=chosen.rung,
+        share=chosen.share,
+        relation_sd=chosen.relation_sd,
+        target=target_of(first.reference_protocol),
+        promise=promise(len({scan.participant for scan in cohort.scans})),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, fields
+from dataclasses import MISSING, asdict, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-FORMAT = 1
-"""Of the file; another one is refused."""
+FORMAT = 2
+"""Of the file."""
+
+READABLE = (1, 2)
+"""Others are refused; the first holds networks only."""
 
 MODEL = "model.safetensors"
 CARD = "model.json"
@@ -40,6 +43,8 @@ TRANSMIT_FIELD = "TransmitField"
 TRANSMIT_MEASURED = "TransmitFieldMeasured"
 """Whether B1+ was measured, in the card."""
 
+ONE_EXPONENTIAL = "one exponential through all inversion times"
+
 TOLERANCE = 0.01
 """Largest relative difference of numbers of one protocol."""
 
@@ -48,6 +53,17 @@ def protocol_part(record: Mapping[str, object]) -> dict[str, object]:
     """Return what of the record of a T1 map makes its protocol."""
     found = {key: record[key] for key in SEQUENCE_FIELDS if record.get(key) is not None}
     return found | {TRANSMIT_MEASURED: TRANSMIT_FIELD in record}
+
+
+def target_of(record: Mapping[str, object]) -> str:
+    """Say of the record of a reference map which T1 it is."""
+    if "RecoveryTimes" in record or "Pools" in record:
+        return "1/R1f of selective inversion recovery" if record.get("Pools", 2) == 2 else ONE_EXPONENTIAL  # noqa: PLR2004
+    fast = record.get("FastComponent")
+    treatment = fast.get("Treatment", "none") if isinstance(fast, dict) else "none"
+    if treatment == "fitted":
+        return "slow T1 of inversion recovery, beside a fast component"
+    return ONE_EXPONENTIAL if treatment == "none" else "slow T1 of inversion recovery, short inversion times left out"
 
 
 def differences(expected: Mapping[str, object], found: Mapping[str, object]) -> list[str]:
@@ -185,7 +201,7 @@ def load_model(path: Path) -> CalibrationModel:
 def _read_card(path: Path, text: str) -> CalibrationCard:
     try:
         content: dict[str, Any] = parse_json(text, path.name)
-        if content["format"] != FORMAT:
+        if content["format"] not in READABLE:
             raise InvalidInputError(
                 f"{path.name}: a model of format {content['format']}, written by bids_t1 "
                 f"{content.get('software', {}).get('bids_t1', 'of an unknown version')}; expected format {FORMAT}. "
@@ -194,6 +210,7 @@ def _read_card(path: Path, text: str) -> CalibrationCard:
         values: dict[str, Any] = {
             field.name: tuple(content[field.name]) if isinstance(content[field.name], list) else content[field.name]
             for field in fields(CalibrationCard)
+            if field.name in content or field.default is MISSING
         }
         return CalibrationCard(**values)
     except (ValueError, KeyError, TypeError) as error:

@@ -108,6 +108,19 @@ def cover(errors: Sequence[Mapping[Tissue, np.ndarray]]) -> tuple[Coverage, ...]
     return tuple(rows)
 
 
+def offsets(scan: PairedScan, time: Map, time_sd: Map) -> dict[Tissue, float]:
+    """Return the mean logarithm of corrected over reference T1, by tissue."""
+    reference = scan.reference
+    found, _ = resample_times(time, time_sd, scan.measured.grid, reference.grid, reference.matrix)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = np.log(found / reference.time)
+    return {
+        tissue: float(ratio[where & np.isfinite(ratio)].mean())
+        for tissue, where in comparable_voxels(scan).items()
+        if (where & np.isfinite(ratio)).any()
+    }
+
+
 def summarise(scores: Sequence[CalibrationScore], coverage: tuple[Coverage, ...]) -> CalibrationScores:
     """Bring the scores of all folds together: means over participants, tests between methods, and words."""
     methods = [method for method in METHODS if any(each.method == method for each in scores)]
@@ -119,7 +132,7 @@ def summarise(scores: Sequence[CalibrationScore], coverage: tuple[Coverage, ...]
 def _summary(scores: Sequence[CalibrationScore], method: Method, tissue: Tissue) -> MethodSummary:
     own, none, network = (_by_participant(scores, each, tissue) for each in (method, "none", "network"))
     rmse = np.array([rmse for rmse, _ in own.values()])
-    gain = rmse - np.array([rmse for rmse, _ in network.values()])
+    gain = rmse - np.array([rmse for rmse, _ in network.values()]) if network else np.zeros(0)
     before = np.mean([rmse for rmse, _ in none.values()])
     return MethodSummary(
         method=method,
@@ -129,7 +142,7 @@ def _summary(scores: Sequence[CalibrationScore], method: Method, tissue: Tissue)
         rmse_sd=float(rmse.std(ddof=1)) if len(rmse) > 1 else 0.0,
         bias=float(np.mean([bias for _, bias in own.values()])),
         reduction=float(1 - rmse.mean() / before),
-        network_gain=float(gain.mean()),
+        network_gain=float(gain.mean()) if len(gain) else None,
         p_wilcoxon=_p(gain, lambda: stats.wilcoxon(gain).pvalue),
         p_t=_p(gain, lambda: stats.ttest_1samp(gain, 0).pvalue),
     )
@@ -161,17 +174,20 @@ def _verdict(summaries: Sequence[MethodSummary]) -> tuple[str, ...]:
     sentences = []
     for tissue in dict.fromkeys(each.tissue for each in summaries):
         rows = [each for each in summaries if each.tissue == tissue]
-        network = next(each for each in rows if each.method == "network")
+        network = next((each for each in rows if each.method == "network"), None)
+        if network is None:
+            continue
         others = [each for each in rows if each.method != "network"]
         best = min(others, key=lambda each: each.rmse)
-        wording = "better than every simple correction" if best.network_gain > 0 else "not better than the best of them"
+        better = (best.network_gain or 0) > 0
+        wording = "better than every simple correction" if better else "not better than the best of them"
         sentences.append(
             f"In {tissue.meaning} the network brings the RMSE from {_before(rows):.3f} to {network.rmse:.3f} s "
             f"({network.reduction:.0%} less) in {network.n_participants} held-out participants; the best simple "
             f"correction, {METHODS[best.method]}, to {best.rmse:.3f} s: the network is {wording}"
             f"{_significance(best)}."
         )
-        if best.network_gain <= 0:
+        if not better:
             sentences.append(f"In {tissue.meaning} use {METHODS[best.method]} rather than the network.")
     n = max((each.n_participants for each in summaries), default=0)
     smallest = 2.0 ** (1 - n)

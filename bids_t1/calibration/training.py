@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
@@ -51,6 +52,10 @@ FOCUS = 0.5
 
 LARGEST_GRADIENT = 1.0
 
+CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
+CUBLAS_WORKSPACE = ":4096:8"
+"""What repeatable products of matrices need on a GPU: https://docs.nvidia.com/cuda/cublas/#results-reproducibility."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Member:
@@ -92,12 +97,16 @@ def pad(scan: LatticeScan, least: int = 1) -> Padded:
 def reproducibly(n_threads: int) -> Iterator[None]:
     """Let torch compute with a fixed number of threads and repeatable algorithms."""
     before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    workspace = os.environ.get(CUBLAS)
     torch.set_num_threads(n_threads)
+    os.environ.setdefault(CUBLAS, CUBLAS_WORKSPACE)
     torch.use_deterministic_algorithms(mode=True)
     try:
         with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
             yield
     finally:
+        if workspace is None:
+            os.environ.pop(CUBLAS, None)
         torch.set_num_threads(before[0])
         torch.use_deterministic_algorithms(mode=before[1])
 

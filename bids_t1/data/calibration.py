@@ -208,8 +208,9 @@ class MethodSummary:
     reduction: float
     """Of the RMSE by the method, relative to no correction."""
 
-    network_gain: float
-    """Mean RMSE of this method less that of the network [s]; above zero where the network is better."""
+    network_gain: float | None
+    """Mean RMSE of this method less that of the network [s]; above zero where the network is better; None where none
+    was trained."""
 
     p_wilcoxon: float | None
     """Two-sided p of the signed-rank test of the participants' differences; None below two of them."""
@@ -297,6 +298,21 @@ class CalibrationCard:
     verdict: tuple[str, ...]
     checksum: str
     """SHA-256 of the weights."""
+
+    rung: Method = "network"
+    """The correction that is applied: the simplest that is as good as the best."""
+
+    share: float = 1.0
+    """Of a simple correction's logarithm that is kept."""
+
+    relation_sd: float = 0.0
+    """SD of a simple correction between participants, relative."""
+
+    target: str = "not told"
+    """Which T1 was learned."""
+
+    promise: tuple[str, ...] = ()
+    """Sentences: what so many participants can promise of another one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -11,7 +11,7 @@ import numpy as np
 
 from bids_t1.calibration.application import apply
 from bids_t1.calibration.model_file import check_protocol, load_model
-from bids_t1.data.calibration import MeasuredScan
+from bids_t1.data.calibration import METHODS, MeasuredScan
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.estimation.chunks import choose_device
 
@@ -57,7 +57,10 @@ def calibrate_run(run: RunResult, brain: VoxelFlags | None, path: Path, settings
     outside = int((found.outside_training & (True if brain is None else brain)).sum())
     record = {
         "CalibrationAlgorithm": "patch-based ResNet-18 that predicts inversion-recovery T1 over MP2RAGE T1; mean of "
-        f"{len(model.members)} networks",
+        f"{len(model.members)} networks"
+        if model.card.rung == "network"
+        else METHODS[model.card.rung],
+        "CalibrationTarget": model.card.target,
         "CalibrationModel": {
             "File": path.name,
             "Checksum": model.card.checksum,

@@ -59,7 +59,7 @@ def test_impossible_folds_are_refused(n_folds: int) -> None:
 
 def test_one_participant_cannot_be_judged() -> None:
     with pytest.raises(NothingSelectedError, match="1 participant"):
-        calibrate(cohort(1), OPTIONS)
+        make_folds(["a"], None, 0)
 
 
 def test_different_protocols_are_not_learned_from_together() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import torch
 from bids_t1.calibration.cross_validation import calibrate
 from bids_t1.calibration.lattice import INPUTS, to_sample
 from bids_t1.calibration.network import N_SLICES, RADIUS, log_time, network_of
-from bids_t1.calibration.training import GUARD, Task, hold_out, negative_log_likelihood, shrunk, train
+from bids_t1.calibration.training import GUARD, Task, hold_out, negative_log_likelihood, reproducibly, shrunk, train
 from bids_t1.data.calibration import TrainingProgress
 from bids_t1.learning import Teller
 from tests.calibration.cohorts import EDGE, OPTIONS, TINY, cohort, pair
@@ -60,6 +61,18 @@ def test_training_leaves_random_numbers_and_threads_of_others_alone() -> None:
     assert torch.equal(torch.rand(1), expected)
     assert torch.get_num_threads() == threads
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_products_of_matrices_on_a_gpu_are_asked_to_repeat_and_that_is_undone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    with reproducibly(1):
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+        assert torch.are_deterministic_algorithms_enabled()
+    assert "CUBLAS_WORKSPACE_CONFIG" not in os.environ
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+    with reproducibly(1):
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"
 
 
 def test_of_three_training_participants_one_is_watched() -> None:
@@ -143,8 +156,12 @@ def test_the_end_is_estimated_from_what_was_done_since_the_beginning(caplog: pyt
 KILLED = """
 import os, signal, sys
 from pathlib import Path
+from bids_t1.calibration import cross_validation
 from bids_t1.calibration.cross_validation import calibrate
 from tests.calibration.cohorts import OPTIONS, cohort
+
+cross_validation.FEWEST_FOR_NETWORK = 2
+cross_validation.choose = lambda _: "network"
 
 def progress(state):
     if (state.member, state.epoch) == ("fold-3", 1):

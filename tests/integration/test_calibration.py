@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from bids_t1.calibration.ladder import choose
 from bids_t1.data.calibration import SMALL
 from bids_t1_phantom.cli import main as make_phantom
 from tests import command, validator
@@ -32,6 +33,8 @@ CALIBRATED = "sub-01_desc-MP2RAGEcalibrated_T1map.nii.gz"
 def _tiny() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("bids_t1.learning.PRESETS", {"small": TINY})
+        patch.setattr("bids_t1.calibration.cross_validation.FEWEST_FOR_NETWORK", 2)
+        patch.setattr("bids_t1.calibration.cross_validation.choose", lambda _: "network")
         yield
 
 
@@ -197,11 +200,17 @@ def test_another_protocol_is_refused_with_both_values_unless_forced(trained: com
     assert "another protocol" in (tmp_path / "out" / "sub-01.html").read_text(encoding="utf-8")
 
 
-def test_one_pair_is_not_enough_and_that_is_said(trained: command.Finished) -> None:
-    answer = group(trained, "--participant-label", "01")
-    assert answer.code == 0
-    assert "nothing was trained" in answer.said
-    assert "Nothing was trained" in (trained.out_dir / "group.html").read_text(encoding="utf-8")
+def test_one_pair_gives_a_shrunk_factor_and_the_card_says_what_that_promises(
+    trained: command.Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bids_t1.calibration.cross_validation.choose", choose)
+    out_dir = shutil.copytree(trained.out_dir, tmp_path / "out")
+    answer = group(replace(trained, out_dir=out_dir), "--participant-label", "01")
+    assert answer.code == 0, answer.said
+    card = json.loads((out_dir / "calibration" / "model.json").read_text())
+    assert (card["rung"], card["members"]) == ("scale", ["scale"])
+    assert "nobody was held out" in (out_dir / "calibration" / "model.html").read_text(encoding="utf-8")
+    assert "nobody was held out" in (out_dir / "group.html").read_text(encoding="utf-8")
 
 
 def test_a_model_that_is_not_there_is_named(trained: command.Finished, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bids_t1.data.calibration import METHODS
 from bids_t1.data.tissue import TISSUES
 from bids_t1.report.pages.participant import template
 from bids_t1.report.sections import calibration_tables
@@ -127,8 +128,10 @@ def _numbers(card: CalibrationCard) -> tuple[Number, ...]:
         Number(label="Voxels", value=wording.grouped(n_voxels), remarks=(f"of {edge}",)),
         Number(
             label="Networks",
-            value=str(len(card.members)),
-            remarks=(f"{wording.counted(n_folds(card), 'fold')} and one of everybody",),
+            value=str(len(card.members) if card.rung == "network" else 0),
+            remarks=(f"{wording.counted(n_folds(card), 'fold')} and one of everybody",)
+            if card.rung == "network"
+            else (METHODS[card.rung],),
         ),
         Number(label="Checksum", value=card.checksum[:DIGEST], remarks=("SHA-256 of the weights, its beginning",)),
     )
@@ -200,6 +203,11 @@ def _inputs(card: CalibrationCard) -> tuple[InputRow, ...]:
 
 def _training(card: CalibrationCard) -> Iterator[Row]:
     plan = card.plan
+    yield Row("Applied", METHODS[card.rung])
+    yield Row("T1 that was learned", card.target)
+    if card.rung != "network":
+        yield Row("Share that is kept", f"{card.share:.3f}")
+        yield Row("SD between participants", f"{card.relation_sd:.1%}")
     yield Row("Preset", plain(plan.get("name")))
     yield Row("Network", f"ResNet-18 with {plain(plan.get('width'))} of its channels, on patches of voxels")
     slices = 2 * card.neighbours + 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bids_t1.data.calibration import METHODS
 from bids_t1.data.sequences import name_of_readouts
 from bids_t1.data.tissue import Tissue
 from bids_t1.report.figures import colours
@@ -152,7 +153,7 @@ def field_of(card: CalibrationCard) -> str:
 
 def n_folds(card: CalibrationCard) -> int:
     """Return the number of folds that a model comes from."""
-    return sum(member != "final" for member in card.members)
+    return len({row["fold"] for row in card.folds})
 
 
 def how_judged(card: CalibrationCard) -> str:
@@ -160,13 +161,15 @@ def how_judged(card: CalibrationCard) -> str:
     participants = wording.counted(card.n_participants, "participant")
     return (
         f"The scores come from {wording.counted(n_folds(card), 'fold')} over {participants} of one dataset: each was "
-        "corrected by a network, and by regressions, that had not seen them. Other scanners, software versions, ages "
+        "corrected by methods that had not seen them. Other scanners, software versions, ages "
         "and diseases were not tested."
     )
 
 
 def of_ensemble(card: CalibrationCard) -> str:
-    """Say that the model itself has no score."""
+    """Say what the model is, and that an ensemble has no score."""
+    if card.rung != "network":
+        return f"The model is one simple correction, {METHODS[card.rung]}, fitted to all participants together."
     return (
         f"The model is an ensemble of {wording.counted(len(card.members), 'network')}: that of each fold and one that "
         "learned from everybody. Nobody is left on whom all of them together could be judged; the scores are those of "

@@ -93,9 +93,11 @@ class MethodMeaning:
 def summarise(summaries: Sequence[MethodSummary]) -> Headline:
     """Say whether the network beats every simple correction."""
     tissues = _tissues(summaries)
-    lost = {tissue: best for tissue in tissues if (best := _best_simple(summaries, tissue)).network_gain <= 0}
     if not tissues:
         return Headline(sentence="Nothing could be compared in participants that were held out.", tone="bad")
+    if not any(row.method == "network" for row in summaries):
+        return Headline(sentence="Simple corrections only: so few participants teach no network.", tone="")
+    lost = {tissue: best for tissue in tissues if ((best := _best_simple(summaries, tissue)).network_gain or 0) <= 0}
     others = "a straight line and every other simple correction" if _has_line(summaries) else "every simple correction"
     if not lost:
         doubt = _doubt([_best_simple(summaries, tissue) for tissue in tissues])
@@ -244,7 +246,7 @@ def _limits(limits: tuple[float, float] | None) -> str:
 
 
 def _against_network(row: MethodSummary) -> tuple[str, str, str]:
-    if row.method == "network":
+    if row.method == "network" or row.network_gain is None:
         return NO_NUMBER, NO_NUMBER, NO_NUMBER
     return wording.signed(row.network_gain), probability(row.p_wilcoxon), probability(row.p_t)
 
