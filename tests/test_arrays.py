@@ -15,6 +15,9 @@ import torch
 
 import bids_t1
 from bids_t1.data.errors import InvalidInputError
+from bids_t1_phantom.physics.trains import MP2RAGE
+from tests.command import participant
+from tests.small_bids import REPETITION_TIME, TIMES, open_image, write_readouts, write_root, write_run
 
 TI = (0.05, 0.2, 0.5, 1.0, 2.0, 3.0)
 RNG = np.random.default_rng(3)
@@ -136,3 +139,25 @@ def test_the_examples_of_the_documents_run() -> None:
     names: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, "docs/python.md", "exec"), names)  # noqa: S102 - our own documents
+
+
+def test_arrays_give_what_the_command_makes_of_the_same_files(tmp_path: Path) -> None:
+    dataset, out = write_root(tmp_path / "bids"), tmp_path / "out"
+    recovery_files, readout_files = write_run(dataset), write_readouts(dataset)
+    assert participant(dataset, out, "--ir-fast-component", "none", "--mt-prior", "none").code == 0
+    images = np.array([open_image(path).get_fdata(dtype=np.float32) for path in recovery_files])
+    fitted = bids_t1.fit_inversion_recovery(images, TIMES, REPETITION_TIME)
+    parts = np.array([open_image(path).get_fdata() for path in readout_files])
+    posterior = bids_t1.fit_mp2rage(
+        parts[::2] * np.exp(1j * parts[1::2]),
+        inversion_times=MP2RAGE.inversion_times,
+        flip_angles=MP2RAGE.flip_angles,
+        excitation_time=MP2RAGE.excitation_times[0],
+        excitations=(MP2RAGE.n_before, MP2RAGE.n_after),
+        cycle_time=MP2RAGE.cycle_time,
+    )
+    for suffix, maps, tolerance in (("IRT1", fitted, 1e-5), ("MP2RAGE", posterior, 1e-4)):
+        path = out / "sub-01" / "anat" / f"sub-01_desc-{suffix}_T1map.nii.gz"
+        written = open_image(path).get_fdata()
+        np.testing.assert_array_equal(np.isfinite(written), np.isfinite(maps.t1))
+        np.testing.assert_allclose(written, maps.t1, rtol=tolerance)
