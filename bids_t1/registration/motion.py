@@ -90,11 +90,12 @@ def _compare(
     moves = _moves(voxels, grid)
     slopes = _slopes(image, voxels, grid)
     measured = image.reshape(-1)[voxels]
-    # Last column: a gain.
-    columns = np.stack([*((move * slopes).sum(0) for move in moves), measured], axis=1)
-    left = measured - predicted
+    with np.errstate(invalid="ignore"):  # beside voxels that are not finite, which are not kept
+        # Last column: a gain.
+        columns = np.stack([*((move * slopes).sum(0) for move in moves), measured], axis=1)
+        left = measured - predicted
     kept = np.isfinite(columns).all(1) & np.isfinite(left)
-    return moves, *_robust_fit(columns, left, kept)
+    return moves, *_robust_fit(columns[kept], left[kept], kept[kept])
 
 
 def _motions(grid: Grid) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
