@@ -108,7 +108,7 @@ def test_mp2rage_of_complex_readouts_gives_t1_with_its_interval() -> None:
         (lambda: bids_t1.fit_inversion_recovery(recovery(1.0)[0], TI, 6.0), "expected"),
         (lambda: bids_t1.fit_inversion_recovery(recovery(1.0), TI, -math.inf), "above 0"),
         (lambda: bids_t1.fit_inversion_recovery(recovery(1.0), (*TI[:5], math.inf), 6.0), "inversion_times is inf"),
-        (lambda: bids_t1.fit_inversion_recovery(recovery(1.0), TI, 6.0, efficiency="none"), "free, learned, ideal"),
+        (lambda: bids_t1.fit_inversion_recovery(recovery(1.0), TI, 6.0, efficiency="none"), "free, learned, ideal"),  # type: ignore[arg-type]
         (lambda: bids_t1.fit_mp2rage(np.ones((2, 5)), **{**PROTOCOL, "flip_angles": (0.07, 0.09)}), "radians"),
         (lambda: bids_t1.fit_vfa(np.ones((2, 5)), [0.1, 0.3], 0.02), "radians"),
         (lambda: bids_t1.fit_vfa(np.ones((2, 5)), [5, 20], 15.0), "milliseconds"),
