@@ -82,7 +82,7 @@ def test_group_job_takes_all_participants(stage: Stage) -> None:
     assert stage.run("bids_t1.sbatch", stage.bids_dir, stage.out_dir, "group", "") == 0
     (call,) = stage.called()
     found = build_parser().parse_args(call[1:])
-    assert (found.analysis_level, found.participant_label) == ("group", [])
+    assert (found.analysis_level, tuple(found.participant_label)) == ("group", ())
 
 
 @pytest.mark.parametrize("devices", ["", "0"])

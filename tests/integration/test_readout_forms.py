@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from bids_t1.data.outputs import outputs_of
+from bids_t1.data.outputs import SLOW, outputs_of
 from tests import command, validator
 from tests.integration.readouts import TISSUES, Measured, read, sampling_error, t1_sidecar, truth_of
 from tests.small_bids import change_json, open_image, sidecar
@@ -76,8 +76,10 @@ def test_every_form_gives_its_rows_of_the_table_and_nothing_else_and_validates(f
     done = finish(form)
     sequences = ("IRT1", "MP2RAGE") if form == "with IRT1" else (sequence_of(form),)
     rows = [row for sequence in sequences for row in outputs_of(sequence)]
-    lost = CALIBRATED | {"share"} | LOST.get(form.removesuffix(" signed").removesuffix(" unit"), set())
-    assert names(done.out_dir) == {f"sub-01_{row.ending}" for row in rows if row.quantity not in lost}
+    lost = CALIBRATED | {*SLOW, "share"} | LOST.get(form.removesuffix(" signed").removesuffix(" unit"), set())
+    assert names(done.out_dir) == {f"sub-01_{row.ending}" for row in rows if row.quantity not in lost} | {
+        "sub-01_desc-quality_metrics"
+    }
     assert validator.errors(done.out_dir) == []
     assert command.leftovers(done.out_dir) == []
 

@@ -219,7 +219,7 @@ def test_an_efficiency_that_falls_with_r1_is_used_and_recorded(tmp_path: Path) -
     ("content", "message"),
     [
         ("[MP2RAGE]\nEchoTrainLength = 4\n", "protocol.toml [MP2RAGE]: 'EchoTrainLength' is no field that is known"),
-        ("[MP4RAGE]\n", "protocol.toml: 'MP4RAGE' is no table that is known; expected MP2RAGE"),
+        ("[MP4RAGE]\n", "protocol.toml: 'MP4RAGE' is no table that is known; expected IRT1, SIR, MP2RAGE"),
         ("[MP2RAGE]\nFlipAngle = 'four'\n", "protocol.toml [MP2RAGE]: FlipAngle is 'four'; expected numbers"),
         ("[MP2RAGE]\nInversionTime = [700, 2500]\n", "expected seconds, at least 0.001 and below 30"),
         ("MP2RAGE", "protocol.toml: cannot be read as TOML"),
