@@ -68,7 +68,10 @@ def require_same(
     known = np.isfinite(expected.time) & there
     assert known.sum() > 100
     assert np.mean(np.abs(found.time[known] / expected.time[known] - 1) < 1e-4) > 0.998
-    assert np.mean(np.abs(found.time_sd[known] / expected.time_sd[known] - 1) < 0.01) > 0.998
+    # Residuals that vanish by chance are what single precision rounds.
+    rounded = 1e-5 * expected.time[known]
+    apart = np.abs(found.time_sd[known] - expected.time_sd[known])
+    assert np.mean(apart < 0.01 * expected.time_sd[known] + rounded) > 0.998
     assert found.amplitude is not None
     assert expected.amplitude is not None
     np.testing.assert_allclose(found.amplitude[known] / scale, expected.amplitude[known], rtol=2e-3)
