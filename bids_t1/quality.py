@@ -167,7 +167,7 @@ def _of_noise(run: RunResult) -> Iterator[Measure]:
             unit="%",
             good=6,
             doubtful=12,
-            advice="The images are noisy: trust means of regions rather than voxels, or scan with larger voxels.",
+            advice="Noise, or a B1+ that is not known: trust means of regions, not voxels; scan B1+, or larger voxels.",
         )
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 N_TILES = 3
 
+SMALLEST_WRITTEN = 0.01
+
 SIGNS = {Verdict.GOOD: "\N{CHECK MARK}", Verdict.DOUBTFUL: "!", Verdict.BAD: "\N{MULTIPLICATION SIGN}"}
 """Shape, beside word and colour: not every eye tells green from red."""
 
@@ -103,4 +105,6 @@ def _line(measure: Measure) -> Line:
 
 
 def _written(value: float) -> str:
-    return f"{value:.0f}" if value.is_integer() else f"{value:.3g}"
+    if value.is_integer():
+        return f"{value:.0f}"
+    return f"{value:.3g}" if value >= SMALLEST_WRITTEN else f"below {SMALLEST_WRITTEN:g}"
