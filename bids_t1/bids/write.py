@@ -12,7 +12,7 @@ import numpy as np
 from bids_t1 import __version__
 from bids_t1.data.entities import BidsName
 from bids_t1.data.estimate import VoxelStatus
-from bids_t1.data.outputs import CALIBRATED, OUTPUTS, outputs_of
+from bids_t1.data.outputs import CALIBRATED, OUTPUTS, WEIGHTED, outputs_of
 from bids_t1.data.tissue import TISSUES
 from bids_t1.storage import BIDS_VERSION, as_json, write_whole, writing
 
@@ -131,16 +131,24 @@ def write_map(
     target = folder / row.datatype
     target.mkdir(exist_ok=True)
     image = nib.Nifti1Image(values, grid.affine)
-    image.header.set_xyzt_units("mm")
+    image.header.set_xyzt_units("mm", "sec")
+    if row.view.limits is not None:
+        image.header["cal_min"], image.header["cal_max"] = row.view.limits
     image.set_qform(grid.affine, code=1)
     image.set_sform(grid.affine, code=1)
     nib.save(image, target / str(output_name(name, row)))
-    # What is said of the calibration belongs to the maps that went through it.
-    kept = {key: value for key, value in record.items() if row.quantity in CALIBRATED or key[:11] != "Calibration"}
+    kept = {key: value for key, value in record.items() if _is_about(key, row)}
     described = {"Description": row.description, "Units": row.units, "SkullStripped": False, **kept}
     described |= {"mask": {"Type": "Brain" if row.quantity == "brain" else "ROI"}}.get(row.suffix, {})
     (target / str(output_name(name, row, ".json"))).write_text(as_json(described), encoding="utf-8")
     return target
+
+
+def _is_about(key: str, row: Output) -> bool:
+    """Tell whether a field is of a map: what is said of one that is made of others belongs to that one."""
+    if key == "T1WeightedImage":
+        return row.quantity == WEIGHTED
+    return row.quantity in CALIBRATED or not key.startswith("Calibration")
 
 
 def _status_table() -> str:

@@ -64,11 +64,15 @@ class Output:
         return "_".join([*(f"{key}-{value}" for key, value in self.entities.items() if value), self.suffix])
 
 
+WEIGHTED = "weighted"
+"""Quantity of the T1-weighted image that is made of the maps of a run."""
+
 R1_VIEW = View(colour_map="lipari_r", limits=(0.0, 3.0), label="R1 [1/s]")
 M0_VIEW = View(colour_map="grey", limits=None, label="M0 [a.u.]")
 STATUS_VIEW = View(colour_map="tab10", limits=(0.0, 10.0), label="status")
 SD_VIEW = View(colour_map="viridis", limits=(0.0, 0.2), label="SD of T1 [s]")
 UNI_VIEW = View(colour_map="grey", limits=(-0.5, 0.5), label="UNI")
+WEIGHTED_VIEW = View(colour_map="grey", limits=(0.0, 4095.0), label="T1-weighted image")
 T1_VIEW = View(colour_map="lipari", limits=(0.0, 3.0), label="T1 [s]")
 
 
@@ -101,6 +105,14 @@ def _row(  # noqa: PLR0913, PLR0917 - the columns of the table
 def _status(sequence: str) -> Output:
     why = f"Why a voxel has, or has not, an estimate; the codes are in desc-{sequence}status_dseg.tsv."
     return _row(sequence, "status", "status", "dseg", "arbitrary", why, STATUS_VIEW)
+
+
+def _weighted(sequence: str) -> Output:
+    what = (
+        "T1-weighted image, 0 to 4095, for segmentation and registration by other software, never for T1; "
+        "T1WeightedImage in its sidecar says how it is made."
+    )
+    return _row(sequence, WEIGHTED, "synthetic", "T1w", "arbitrary", what, WEIGHTED_VIEW)
 
 
 def _of_inversion_recovery(sequence: str) -> tuple[Output, ...]:
@@ -160,6 +172,7 @@ def _of_inversion_recovery(sequence: str) -> tuple[Output, ...]:
             View(colour_map="viridis", limits=(0.0, 0.2), label="relative error"),
             in_bids=False,
         ),
+        _weighted(sequence),
         _status(sequence),
     )
 
@@ -274,13 +287,14 @@ def _of_readouts(sequence: str) -> tuple[Output, ...]:
             "Voxels whose posterior has two separate modes: two values of T1 explain the data.",
             View(colour_map="grey", limits=(0.0, 1.0), label="two modes"),
         ),
+        _weighted(sequence),
         _status(sequence),
     )
 
 
 _OF_ANY_POSTERIOR = frozenset({
     "time", "mean", "time_sd", "lower", "upper", "rate", "amplitude", "transmit", "transmit_extrapolated",
-    "two_modes", "status",
+    "two_modes", "weighted", "status",
 })  # fmt: skip
 """Quantities that need neither an inversion nor UNI."""
 
@@ -348,6 +362,7 @@ def _of_selective_inversion_recovery(sequence: str) -> tuple[Output, ...]:
             in_bids=False,
         ),
         *shared,
+        _weighted(sequence),
         _status(sequence),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from bids_t1.data.outputs import WEIGHTED, outputs_of
 from bids_t1.data.sequences import (
     INVERSION_RECOVERY,
     MP2RAGE,
@@ -19,6 +20,7 @@ from bids_t1.runs import (
     selective_inversion_recovery,
     variable_flip_angle,
 )
+from bids_t1.tissue.picture import weighted_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -49,4 +51,12 @@ def process(run: Run, settings: Settings) -> RunResult:
     declare = DECLARED.get(run.acquisition.sequence)
     declared = None if declare is None else declare(run.acquisition, settings.protocol)
     run = run if declared is None else replace(run, acquisition=declared)
-    return PROCESSES[run.acquisition.sequence](run, settings)
+    return _with_weighted_image(PROCESSES[run.acquisition.sequence](run, settings))
+
+
+def _with_weighted_image(run: RunResult) -> RunResult:
+    """Add the T1-weighted image of a run of T1."""
+    if all(row.quantity != WEIGHTED for row in outputs_of(run.sequence)):
+        return run
+    image, how = weighted_image(run.maps, run.grid)
+    return replace(run, maps={**run.maps, WEIGHTED: image}, record={**run.record, "T1WeightedImage": how})

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from bids_t1.bids.load import load_series
 from bids_t1.data.estimate import count_statuses
-from bids_t1.data.outputs import outputs_of
+from bids_t1.data.outputs import WEIGHTED, outputs_of
 from bids_t1.data.result import RunResult
 from bids_t1.data.sequences import sequence_of
 from bids_t1.data.vocabulary import known_manufacturer
@@ -138,7 +138,7 @@ def process_curves(
     with computing(acquisition, shape, settings) as progress, near_one(series.measurements) as unit:
         found, choose = fit.estimate(progress)
         fitted = found.in_images(unit)
-    counts, shown, rows = count_statuses(fitted.status), choose(fitted), outputs_of(sequence.name)
+    counts, shown, rows = count_statuses(fitted.status), choose(fitted), _estimated(sequence.name)
     coverage = covered(acquisition, series.measurements, fitted.status, fitted.noise.level)
     main = next(row for row in rows if row.quantity == "time")
     return RunResult(
@@ -151,6 +151,11 @@ def process_curves(
         examples=() if shown.places is None else choose_examples(shown.model, shown.series, shown.places, shown.fitted),
         warnings=(*series.warnings, *fit.warnings, *fit.doubts(counts), *coverage.warnings),
     )
+
+
+def _estimated(sequence: str) -> tuple[Output, ...]:
+    """Return the rows that come of the fit itself."""
+    return tuple(row for row in outputs_of(sequence) if row.quantity != WEIGHTED)
 
 
 def _record(fit: CurveFit, fitted: Estimate, sources: Sequence[str]) -> dict[str, object]:

@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from bids_t1.data.alignment import HeadImage
 from bids_t1.data.errors import InvalidInputError
+from bids_t1.data.estimate import VoxelStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +28,17 @@ SOME = 1e-3
 
 SIGNAL_SHARE = 0.2
 """Of the brighter half of M0: below is air."""
+
+BRIGHTEST = 4095
+"""Of an image that is written: what scanners write, too."""
+
+_FROM_UNI = f"shifted and scaled from -0.5..0.5 to 0..{BRIGHTEST}"
+ROBUST = f"robust UNI (regularised, doi:10.1371/journal.pone.0099676), {_FROM_UNI}"
+SYNTHETIC = (
+    f"synthetic: exp(-T1 / {CONTRAST_TIME} s) M0 / M0s, scaled from 0..1 to 0..{BRIGHTEST}; M0s: M0 averaged over its "
+    f"surroundings (Gaussian, SD {RECEIVE_LENGTH:g} mm), which takes the receive profile off; M0 / M0s at most 1"
+)
+UNREGULARISED = f"UNI, not regularised, {_FROM_UNI}, 0 where there is no signal"
 
 
 def head_image(maps: Mapping[str, np.ndarray], grid: Grid) -> HeadImage:
@@ -63,6 +75,36 @@ def head_image(maps: Mapping[str, np.ndarray], grid: Grid) -> HeadImage:
             f"maps {', '.join(sorted(maps)) or 'none'}; expected T1 and M0, or UNI: T1 alone says nothing of air."
         )
     return HeadImage(values=picture.astype(np.float32), grid=grid)
+
+
+def weighted_image(maps: Mapping[str, np.ndarray], grid: Grid) -> tuple[np.ndarray, str]:
+    """Make a T1-weighted image for other software to segment and register.
+
+    Parameters
+    ----------
+    maps, grid
+        As those of `head_image`, with ``status`` where there is but UNI.
+
+    Returns
+    -------
+    image : array (x, y, z)
+        int16, 0 to `BRIGHTEST`, 0 in air; white matter is brighter than grey matter, grey matter brighter than fluid.
+    how : str
+        How it was made, for the sidecar.
+
+    Raises
+    ------
+    InvalidInputError
+        As `head_image`.
+    """
+    if "robust_uni" in maps:
+        image, how = head_image({"robust_uni": maps["robust_uni"]}, grid).values, ROBUST
+    elif "amplitude" in maps:
+        image, how = head_image(maps, grid).values, SYNTHETIC
+    else:
+        image, how = head_image({"uni": maps["uni"]}, grid).values, UNREGULARISED
+        image = np.where(maps["status"] == VoxelStatus.NO_SIGNAL, 0, image)
+    return np.rint(np.clip(image, 0, 1) * BRIGHTEST).astype(np.int16), how
 
 
 def _known(values: np.ndarray, otherwise: float) -> np.ndarray:

@@ -94,6 +94,9 @@ def test_every_map_has_its_sidecar_units_and_place(tmp_path: Path) -> None:
         assert sidecar["Sources"] == ["bids:raw:sub-01/x.nii.gz"]
         header = open_image(image).header
         assert header["sform_code"] == header["qform_code"] == 1
+        assert header.get_xyzt_units() == ("mm", "sec")
+        # Without a window of its own, as of M0, a viewer finds one: 0 to 0 says so.
+        np.testing.assert_allclose((header["cal_min"], header["cal_max"]), row.view.limits or (0, 0), rtol=1e-6)
         np.testing.assert_allclose(open_image(image).affine, AFFINE, atol=1e-5)
     table = (tmp_path / "sub-01" / "anat" / "sub-01_run-2_desc-IRT1status_dseg.tsv").read_text().splitlines()
     assert len(table) == len(VoxelStatus) + 1

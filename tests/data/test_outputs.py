@@ -8,7 +8,7 @@ import pytest
 from bidsschematools.schema import load_schema
 
 from bids_t1.data.estimate import Estimate, PosteriorEstimate, VoxelStatus
-from bids_t1.data.outputs import ANATOMY, CALIBRATED, OUTPUTS, SLOW, Output, outputs_of
+from bids_t1.data.outputs import ANATOMY, CALIBRATED, OUTPUTS, SLOW, WEIGHTED, Output, outputs_of
 
 IDS = [row.ending for row in OUTPUTS]
 
@@ -18,7 +18,7 @@ def test_every_quantity_is_one_of_the_estimate(row: Output) -> None:
     if row.sequence == ANATOMY:
         return  # brain and tissues are no estimate of a relaxation time
     kind = Estimate if row.sequence in {"IRT1", "SIR", "MEGRE"} else PosteriorEstimate
-    derived = {"rate", "transmit_extrapolated", *CALIBRATED, *SLOW}
+    derived = {"rate", "transmit_extrapolated", *CALIBRATED, *SLOW, WEIGHTED}
     known = {field.name for field in dataclasses.fields(kind)} | derived
     assert row.quantity in known
     assert outputs_of(row.sequence)

@@ -199,6 +199,7 @@ def _maps(shape: tuple[int, int, int], protocol: Protocol, *, form: str, transmi
     }
     maps = {name: np.where(inside, values, np.nan).astype(np.float32) for name, values in maps.items()}
     maps["uni"] = uni.astype(np.float32)
+    maps["weighted"] = np.rint(4095 * (np.nan_to_num(uni) + 0.5)).astype(np.int16)
     if form != "UNIT1":
         maps["amplitude"] = np.where(inside, M0 * coil, np.nan).astype(np.float32)
     if form not in {"UNIT1", "UNIT1 and last magnitude"}:

@@ -56,7 +56,7 @@ def _maps(shape: tuple[int, int, int]) -> dict[str, Any]:
         "residual": 6 + t1,
         "relative_error": 0.01 * t1,
     }
-    return {"time": t1, **blank, "status": status}
+    return {"time": t1, **blank, "weighted": np.rint(1000 * np.nan_to_num(t1)).astype(np.int16), "status": status}
 
 
 def make_run(shape: tuple[int, int, int] = (20, 24, 9), **changes: Any) -> RunResult:
