@@ -97,15 +97,17 @@ def participants_with_logs(out_dir: Path) -> set[str]:
 
 def _map(participant: str, run: Mapping[str, Any], log: Mapping[str, Any]) -> MapSummary:
     summary = Sidecar("summary", run["summary"])
-    quartiles = summary.numbers("Quartiles")
-    name = BidsName.parse(run["name"])
+    n_voxels, quartiles = int(summary.fields["Voxels"]), summary.numbers("Quartiles")
+    if n_voxels and quartiles is None:
+        raise InvalidInputError("summary: Quartiles is missing; expected three numbers where there are voxels.")
+    name = _name(participant, run["name"])
     sequence_of(sequence := str(run["sequence"]))
     return MapSummary(
         participant=participant,
         session=name.get("ses"),
         name=str(name),
         sequence=sequence,
-        n_voxels=int(run["summary"]["Voxels"]),
+        n_voxels=n_voxels,
         quartiles=None if quartiles is None else (quartiles[0], quartiles[1], quartiles[2]),
         median_sd=summary.number("MedianSD"),
         n_warnings=len(run["warnings"]),
@@ -113,6 +115,14 @@ def _map(participant: str, run: Mapping[str, Any], log: Mapping[str, Any]) -> Ma
         white_matter=_median_of(Tissue.WHITE_MATTER, str(name), log),
         grey_matter=_median_of(Tissue.GREY_MATTER, str(name), log),
     )
+
+
+def _name(participant: str, written: str) -> BidsName:
+    """Return the name of a map, which has to be of this participant."""
+    name = BidsName.parse(written)
+    if name.get("sub") != participant:
+        raise InvalidInputError(f"name is {brief(written)}; expected that of a map of sub-{participant}.")
+    return name
 
 
 def _median_of(tissue: Tissue, name: str, log: Mapping[str, Any]) -> float | None:
