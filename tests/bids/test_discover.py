@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,13 @@ def test_one_run_is_one_acquisition_named_without_inv_and_part(tmp_path: Path) -
     (acquisition,) = find(tmp_path)
     assert str(acquisition.name) == "sub-01_IRT1"
     assert len(acquisition.files) == 2 * len(TIMES)
+
+
+def test_an_index_is_not_kept_when_a_participant_is_read(tmp_path: Path) -> None:
+    write_run(write_root(tmp_path))
+    find(tmp_path)
+    gc.collect()
+    assert not [one for one in gc.get_objects() if type(one).__name__ in {"BIDSLayout", "ConnectionManager"}]
 
 
 def test_sessions_runs_and_acquisitions_are_told_apart(tmp_path: Path) -> None:
