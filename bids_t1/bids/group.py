@@ -97,7 +97,7 @@ def participants_with_logs(out_dir: Path) -> set[str]:
 
 def _map(participant: str, run: Mapping[str, Any], log: Mapping[str, Any]) -> MapSummary:
     summary = Sidecar("summary", run["summary"])
-    n_voxels, quartiles = int(summary.fields["Voxels"]), summary.numbers("Quartiles")
+    n_voxels, quartiles = int(run["summary"]["Voxels"]), summary.numbers("Quartiles")
     if n_voxels and quartiles is None:
         raise InvalidInputError("summary: Quartiles is missing; expected three numbers where there are voxels.")
     name = _name(participant, run["name"])
