@@ -24,7 +24,7 @@ from bids_t1.data.errors import (
     without_stopping,
 )
 from bids_t1.data.sequences import BY_SUFFIX
-from bids_t1.dicom.convert import convert
+from bids_t1.dicom.convert import Destination, convert
 from bids_t1.dicom.writing.record import Conversion
 from bids_t1.places import require_raw
 from bids_t1.report.pages.citation import write_citation
@@ -261,12 +261,9 @@ def _converted(participant: str, source: DicomSource, settings: Settings) -> _Se
         require_raw(raw)
         conversion = convert(
             source.folder,
-            raw,
+            Destination(raw, participant, source.session, _previous(record)),
             settings.work_dir,
-            participant=participant,
-            session=source.session,
-            previous=_previous(record),
-            protocol=settings.protocol,
+            settings.protocol,
         )
         write.write_log(record, conversion.to_json())
         sessions = () if source.session is None else (source.session,)

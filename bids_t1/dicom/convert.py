@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 
     from bids_t1.data.sidecar import Sidecar
     from bids_t1.dicom.par_rec import ParFound
-    from bids_t1.dicom.recognising.verdict import PlannedImage
+    from bids_t1.dicom.recognising.verdict import PlannedImage, Verdict
+    from bids_t1.dicom.writing.survey import Survey
 
 LOG = logging.getLogger(__name__)
 
@@ -50,33 +51,67 @@ FULL_CIRCLE = (0.9, 1.01)
 NO_PROTOCOL = Protocol()
 
 
-def convert(  # noqa: PLR0913 - three folders, three words about whose they are, and what the user knows
-    source_folder: Path,
-    raw_dir: Path,
-    work_dir: Path,
-    *,
-    participant: str,
-    session: str | None = None,
-    previous: Conversion | None = None,
-    protocol: Protocol = NO_PROTOCOL,
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where the images of one participant and session appear."""
+
+    raw_dir: Path
+    """Root of the raw dataset."""
+
+    participant: str
+    session: str | None = None
+    """Labels, with or without ``sub-`` and ``ses-``."""
+
+    previous: Conversion | None = None
+    """Record of an earlier conversion of the same participant and session."""
+
+    @property
+    def labels(self) -> dict[str, str | None]:
+        """Entities of every name."""
+        session = None if self.session is None else strip_label("ses", self.session)
+        return {"sub": strip_label("sub", self.participant), "ses": session}
+
+    @property
+    def home(self) -> Path:
+        """Folder of the participant and session within the raw dataset."""
+        return Path(BidsName.build(self.labels, SUFFIX).folder("anat")).parent
+
+    def kept(self, digest: str) -> Conversion | None:
+        """Return the record of the earlier conversion if it was of the same source, and its images are still there."""
+        return self.previous if self.previous is not None and self.previous.holds_for(digest, self.raw_dir) else None
+
+    def publish(self, write: Callable[[Path], tuple[list[str], list[str]]]) -> tuple[tuple[str, ...], list[str]]:
+        """Let the images that `write` makes in a folder appear together.
+
+        Returns
+        -------
+        tuple
+            Their names in the raw dataset, and what the user must know of them.
+        """
+        describe(self.raw_dir)
+        with publishing(self.raw_dir, self.home, () if self.previous is None else self.previous.written) as folder:
+            names, notes = write(folder)
+            if self.previous is None:
+                _require_only(names, self.raw_dir / self.home)
+        return tuple((self.home / name).as_posix() for name in names), notes
+
+
+def convert(
+    source_folder: Path, destination: Destination, work_dir: Path, protocol: Protocol = NO_PROTOCOL
 ) -> Conversion:
     """Convert what measures T1, T2* and the transmit field among one participant's scanner files to raw BIDS.
 
-    ``raw_dir/sub-X[/ses-Y]`` appears complete or not at all, and replaces what was there. It is left alone,
-    and ``previous`` returned, where that record describes the same source and its files are still there.
+    ``raw_dir/sub-X[/ses-Y]`` appears complete or not at all, and replaces what was there. It is left alone, and the
+    record of the earlier conversion returned, where that describes the same source and its files are still there.
 
     Parameters
     ----------
     source_folder
         Folder with the DICOM files of one participant and session, in any structure.
-    raw_dir
-        Root of the raw dataset to write to.
+    destination
+        Whose they are, and where their images appear.
     work_dir
         Folder for intermediate files, which are removed.
-    participant, session
-        Labels, with or without ``sub-`` and ``ses-``.
-    previous
-        Record of an earlier conversion of the same participant and session.
     protocol
         What the user says where the headers are silent; its table MP2RAGE completes the sidecars, and SIR
         tells which images of equal inversion times are no repetitions.
@@ -94,51 +129,32 @@ def convert(  # noqa: PLR0913 - three folders, three words about whose they are,
     InputOutputError
         If writing fails on the way, or dcm2niix is not there.
     """
-    labels = {
-        "sub": strip_label("sub", participant),
-        "ses": None if session is None else strip_label("ses", session),
-    }
     table, selective = protocol.of(TABLE), protocol.of("SIR")
-    said = [declared for declared in (table, selective) if declared is not None]
-    digest = source_digest(source_folder, participant=labels["sub"] or "", session=labels["ses"], tables=said)
-    if previous is not None and previous.holds_for(digest, raw_dir):
-        return previous
+    digest = source_digest(source_folder, destination.labels, (table, selective))
+    kept = destination.kept(digest)
+    if kept is not None:
+        return kept
     delayed = () if selective is None else selective.numbers("InversionTime") or ()
-    home = Path(BidsName.build(labels, SUFFIX).folder("anat")).parent
     pars = par_files(source_folder)
     if pars and first_dicom(source_folder) is None:
         of_philips = find_inversion_recovery(pars, delayed)
-        written, _ = _publish(raw_dir, home, previous, partial(_write_par_images, of_philips, labels))
+        written, _ = destination.publish(partial(_write_par_images, of_philips, destination.labels))
         return Conversion(digest=digest, written=written, series=of_philips.series, warnings=of_philips.warnings)
     found = survey(source_folder)
-    verdict = classify([plane for content in found.contents for plane in content.slices], delayed)
-    series = series_records(found, verdict)
-    if all(image.datatype == "fmap" for image in verdict.kept):
-        raise nothing_usable(series)
-    require_one_patient(found.contents)
-    verdict += warned(*check_examinations(found.contents, verdict.kept))
+    verdict = _decide(found, delayed)
     conditions = _Conditions(work_dir, found.identifying, table)
-    written, notes = _publish(raw_dir, home, previous, partial(_write_images, verdict.kept, labels, conditions))
+    written, notes = destination.publish(partial(_write_images, verdict.kept, destination.labels, conditions))
     warnings = collect_warnings(found, verdict + warned(*notes))
-    return Conversion(digest=digest, written=written, series=series, warnings=warnings)
+    return Conversion(digest=digest, written=written, series=series_records(found, verdict), warnings=warnings)
 
 
-def _publish(
-    raw_dir: Path, home: Path, previous: Conversion | None, write: Callable[[Path], tuple[list[str], list[str]]]
-) -> tuple[tuple[str, ...], list[str]]:
-    """Let the images of one participant and session appear together.
-
-    Returns
-    -------
-    tuple
-        Their names in the raw dataset, and what the user must know of them.
-    """
-    describe(raw_dir)
-    with publishing(raw_dir, home, () if previous is None else previous.written) as folder:
-        names, notes = write(folder)
-        if previous is None:
-            _require_only(names, raw_dir / home)
-    return tuple((home / name).as_posix() for name in names), notes
+def _decide(found: Survey, delayed: Sequence[float]) -> Verdict:
+    """Decide what is converted of one examination; an error where nothing of it measures anything."""
+    verdict = classify([plane for content in found.contents for plane in content.slices], delayed)
+    if all(image.datatype == "fmap" for image in verdict.kept):
+        raise nothing_usable(series_records(found, verdict))
+    require_one_patient(found.contents)
+    return verdict + warned(*check_examinations(found.contents, verdict.kept))
 
 
 def _require_only(names: Sequence[str], home: Path) -> None:
@@ -222,18 +238,18 @@ def _convert_volume(
     source.mkdir()
     made.mkdir()
     lay_out(image.volume, source, identifying)
-    n_voxels = math.prod(plane.matrix) * len(image.volume.slices)
+    n_voxels = math.prod(plane.place.matrix) * len(image.volume.slices)
     done = run_dcm2niix(source, made, n_voxels, display=image.displayed, where=where, never=identifying)
     nifti = Nifti(done.image)
-    if not _has_shape(nifti.shape, (*plane.matrix, len(image.volume.slices))):
+    if not _has_shape(nifti.shape, (*plane.place.matrix, len(image.volume.slices))):
         raise InvalidInputError(
-            f"{where}: dcm2niix made an image of {nifti.shape} voxels; expected {plane.matrix} and "
+            f"{where}: dcm2niix made an image of {nifti.shape} voxels; expected {plane.place.matrix} and "
             f"{len(image.volume.slices)} slices. Report this with the scanner's model and software version."
         )
     note = corrected(nifti, image.volume, where=where, display=image.displayed, doubts=done.doubts)
-    if plane.zero_level is not None:
-        nifti.shift_stored(plane.zero_level)
-    in_radians = plane.phase_unit is not None and _to_radians(nifti, plane.phase_unit)
+    if plane.values.zero_level is not None:
+        nifti.shift_stored(plane.values.zero_level)
+    in_radians = plane.values.phase_unit is not None and _to_radians(nifti, plane.values.phase_unit)
     nifti.save(target)
     converted = _sidecar(done.image.with_suffix(".json"))
     metadata = complete(converted, image, identifying, in_radians=in_radians)

@@ -17,8 +17,10 @@ import nibabel as nib
 import numpy as np
 
 from bids_t1.data.errors import InvalidInputError, NoInputError
+from bids_t1.data.groups import grouped, grouped_by
 from bids_t1.data.result import SeriesNote
 from bids_t1.dicom.reading.files import is_par, walk
+from bids_t1.dicom.recognising.repetitions import same_times
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -32,9 +34,6 @@ FEWEST_TIMES = 3
 
 MOST_BYTES = 2**26
 """A longer text is no PAR file."""
-
-SAME_TIME = 5e-4
-"""Times closer than this are the same: headers round them [s]."""
 
 SAME_ECHO = 1e-4
 
@@ -159,6 +158,17 @@ class ParSet:
         """What there is."""
         return frozenset(image.part for image, _ in self.images)
 
+    @property
+    def times(self) -> list[float]:
+        """Inversion times of the images of one part [s]."""
+        first, _ = self.images[0]
+        return [image.inversion_time for image, _ in self.images if image.part == first.part]
+
+    @property
+    def told(self) -> str:
+        """What the images were kept as."""
+        return f"kept as IRT1, inversion time {', '.join(f'{1000 * time:g}' for time in self.times)} ms"
+
 
 @dataclass(frozen=True, slots=True)
 class ParFound:
@@ -191,37 +201,39 @@ def find_inversion_recovery(paths: Sequence[Path], delayed: Sequence[float]) -> 
     NoInputError
         If there is no inversion recovery.
     """
-    images = [image for number, path in enumerate(paths, 1) for image in _read(path, number, len(paths))]
-    families: list[list[ParImage]] = []
-    for image in (image for image in images if image.inversion_time > 0):
-        home = next((family for family in families if family[0].fits(image)), None)
-        if home is None:
-            families.append([image])
-        else:
-            home.append(image)
-    outcomes: dict[int, str] = {}
-    sets = [found for family in families if (found := _set(family, delayed, outcomes)) is not None]
-    series = tuple(
-        SeriesNote(number=number, description="PAR/REC", n_files=1, outcome=outcomes.get(number, _useless(number)))
-        for number in range(1, len(paths) + 1)
-    )
+    images = [image for number, path in enumerate(paths, 1) for image in _inverted(path, number, len(paths))]
+    families = grouped(images, lambda family, image: family[0].fits(image))
+    judged = [(family, _judged(family, delayed)) for family in families]
+    sets = tuple(verdict for _, verdict in judged if isinstance(verdict, ParSet))
+    series = _notes(judged, len(paths))
     if not sets:
-        told = "\n".join(f"  PAR file {note.number}: {note.outcome}" for note in series)
-        raise NoInputError(
-            "no inversion recovery with at least 3 inversion times was found in the PAR files; expected images of the "
-            f"same geometry, each with its inversion delay. Files there, in the order of names:\n{told}"
-        )
-    shared = any(image.n_times > 1 for one in sets for image, _ in one.images)
+        raise _nothing_found(series)
+    shared = any(image.n_times > 1 for found in sets for image, _ in found.images)
     note = "PAR/REC: one repetition time stands for all images of a file; it is not taken for that of each"
-    return ParFound(tuple(sets), series, (note,) if shared else ())
+    return ParFound(sets, series, (note,) if shared else ())
 
 
-def _useless(number: int) -> str:
-    return f"skipped: no inversion recovery in PAR file {number}"
+def _notes(judged: Sequence[tuple[Sequence[ParImage], ParSet | str]], n_files: int) -> tuple[SeriesNote, ...]:
+    """Say of each file what became of its images."""
+    outcomes = {number: f"skipped: no inversion recovery in PAR file {number}" for number in range(1, n_files + 1)}
+    for family, verdict in judged:
+        told = verdict.told if isinstance(verdict, ParSet) else f"skipped: {verdict}"
+        outcomes |= dict.fromkeys((image.number for image in family), told)
+    return tuple(
+        SeriesNote(number=number, description="PAR/REC", n_files=1, outcome=told) for number, told in outcomes.items()
+    )
 
 
-def _read(path: Path, number: int, n_files: int) -> list[ParImage]:
-    """Return the images of one PAR file, each checked to be there in full."""
+def _nothing_found(series: Sequence[SeriesNote]) -> NoInputError:
+    told = "\n".join(f"  PAR file {note.number}: {note.outcome}" for note in series)
+    return NoInputError(
+        "no inversion recovery with at least 3 inversion times was found in the PAR files; expected images of the "
+        f"same geometry, each with its inversion delay. Files there, in the order of names:\n{told}"
+    )
+
+
+def _inverted(path: Path, number: int, n_files: int) -> list[ParImage]:
+    """Return the images of one PAR file that have an inversion; all of them are checked to be there in full."""
     try:
         if path.stat().st_size > MOST_BYTES:
             raise ValueError("too long")
@@ -229,7 +241,7 @@ def _read(path: Path, number: int, n_files: int) -> list[ParImage]:
             warnings.simplefilter("ignore")  # of times it does not use
             with path.open(encoding="utf-8", errors="replace") as file:
                 header = nib.parrec.PARRECHeader.from_fileobj(file, strict_sort=True)
-            return _images(header, _rec_of(path), number)
+            return [image for image in _images(header, _rec_of(path), number) if image.inversion_time > 0]
     except UNREADABLE as error:
         raise InvalidInputError(
             f"PAR file {number} of {n_files}, in the order of names: cannot be read ({type(error).__name__}); expected "
@@ -268,30 +280,16 @@ def _images(header: nib.parrec.PARRECHeader, rec: Path, number: int) -> list[Par
     ]
 
 
-def _set(family: Sequence[ParImage], delayed: Sequence[float], outcomes: dict[int, str]) -> ParSet | None:
-    """Return images as a set; None where they are none, with the reason among the outcomes."""
-    by_part = {
-        part: sorted((image for image in family if image.part == part), key=lambda image: image.inversion_time)
-        for part in PARTS
-    }
-    by_part = {part: images for part, images in by_part.items() if images}
-    most = max(len(images) for images in by_part.values())
-    whole = {part: images for part, images in by_part.items() if len(images) == most}
-    times = [image.inversion_time for image in next(iter(whole.values()))]
-    reason = None if _same(times, sorted(delayed)) else _refusal(family, times)
-    numbers = {image.number for image in family}
-    if reason is not None:
-        outcomes |= dict.fromkeys(numbers, f"skipped: {reason}")
-        return None
-    told = ", ".join(f"{1000 * time:g}" for time in times)
-    outcomes |= dict.fromkeys(numbers, f"kept as IRT1, inversion time {told} ms")
-    return ParSet(tuple((image, rank) for images in whole.values() for rank, image in enumerate(images, 1)))
-
-
-def _same(times: Sequence[float], wanted: Sequence[float]) -> bool:
-    return len(times) == len(wanted) and all(
-        abs(time - other) < SAME_TIME for time, other in zip(times, wanted, strict=True)
+def _judged(family: Sequence[ParImage], delayed: Sequence[float]) -> ParSet | str:
+    """Return images as a set, or why they are none."""
+    ordered = sorted(family, key=lambda image: (PARTS.index(image.part), image.inversion_time))
+    by_part = grouped_by(ordered, lambda image: image.part).values()
+    most = max(map(len, by_part))
+    found = ParSet(
+        tuple((image, rank) for images in by_part if len(images) == most for rank, image in enumerate(images, 1))
     )
+    reason = None if same_times(found.times, delayed) else _refusal(family, found.times)
+    return reason or found
 
 
 def _refusal(family: Sequence[ParImage], times: Sequence[float]) -> str | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bids_t1.data.errors import BidsT1Error, InputOutputError, InvalidInputError
+from bids_t1.data.groups import grouped_by
 from bids_t1.dicom.reading.examination import ONE_EXAMINATION, are_series_of_one_examination
 from bids_t1.dicom.reading.files import first_of_scanner, is_of_scanner
 
@@ -74,12 +75,12 @@ def find_sources(bids_dir: Path, *, known: Collection[str] = (), out_dir: Path |
         Where this program writes, which is left out should it lie inside ``bids_dir``.
     """
     listed = _Looking(known, out_dir)
-    listed.look(folder for folder in listed.folders(bids_dir / "sourcedata") if folder.name.startswith("sub-"))
+    listed.look(_of_participants(listed.folders(bids_dir / "sourcedata")))
     # A link to nothing counts: a dataset whose description was not fetched is a dataset.
     if listed.sources.found or os.path.lexists(bids_dir / "dataset_description.json"):
         return listed.sources
     folders = [folder for folder in listed.folders(bids_dir) if folder.name not in _NOT_PARTICIPANTS]
-    participants = [folder for folder in folders if folder.name.startswith("sub-")]
+    participants = _of_participants(folders)
     if not _has_own_dicom(bids_dir):
         if are_series_of_one_examination(folders):
             listed.sources.found.append(DicomSource(None, None, bids_dir, (ONE_EXAMINATION,)))
@@ -97,6 +98,10 @@ def find_sources(bids_dir: Path, *, known: Collection[str] = (), out_dir: Path |
             ),
         )
     return listed.sources
+
+
+def _of_participants(folders: Iterable[Path]) -> list[Path]:
+    return [folder for folder in folders if folder.name.startswith("sub-")]
 
 
 class _Looking:
@@ -163,19 +168,20 @@ def _sessions(folder: Path, participant: str) -> Iterator[DicomSource]:
     if not sessions:
         yield DicomSource(participant, None, folder, notes)
         return
-    if _has_own_dicom(folder) or any(first_of_scanner(child) for child in _folders(folder) if child not in named):
-        raise InvalidInputError(
-            "DICOM files lie inside and outside ses-* folders; expected all of them inside. "
-            "Move the others into a session folder."
-        )
-    by_label: dict[str, list[Path]] = {}
-    for child in sessions:
-        by_label.setdefault(_label(child, "ses"), []).append(child)
-    for label, children in by_label.items():
+    _require_all_inside(folder, named)
+    for label, children in grouped_by(sessions, lambda child: _label(child, "ses")).items():
         if not label:
             raise _unlabelled(children[0])
         _require_one(f"ses-{label}", children)
         yield DicomSource(participant, label, children[0], (*notes, *_notes(children[0], f"ses-{label}")))
+
+
+def _require_all_inside(folder: Path, sessions: Collection[Path]) -> None:
+    if _has_own_dicom(folder) or any(first_of_scanner(child) for child in _folders(folder) if child not in sessions):
+        raise InvalidInputError(
+            "DICOM files lie inside and outside ses-* folders; expected all of them inside. "
+            "Move the others into a session folder."
+        )
 
 
 def _label(folder: Path, entity: str) -> str:

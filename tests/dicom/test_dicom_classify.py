@@ -65,7 +65,7 @@ def test_repetitions_inside_one_series_are_runs(tmp_path: Path) -> None:
         write_set(tmp_path, SIEMENS | times, one_series=True)
     plan = plan_of(tmp_path)
     assert len(plan.kept) == 8
-    assert {(image.run, image.volume.first.acquired[1]) for image in plan.kept} == {(1, 0), (2, 1)}
+    assert {(image.run, image.volume.timing.acquired[1]) for image in plan.kept} == {(1, 0), (2, 1)}
 
 
 def test_a_single_repeated_time_replaces_the_earlier_one(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_one_of_several_reconstructions_is_kept(tmp_path: Path) -> None:
 
 def test_names_that_lie_about_the_time_are_not_believed(tmp_path: Path) -> None:
     write_set(tmp_path, SIEMENS | {"SeriesDescription": "IR_TI_999ms", "ProtocolName": "TI 7"})
-    times = {image.volume.first.inversion_time for image in plan_of(tmp_path).kept}
+    times = {image.volume.timing.inversion_time for image in plan_of(tmp_path).kept}
     assert times == {time / 1000 for time in TIMES}
 
 
@@ -227,7 +227,7 @@ def test_implausible_philips_times_are_no_times(tmp_path: Path) -> None:
 
 def test_a_plausible_philips_time_is_found_among_implausible_ones(tmp_path: Path) -> None:
     (file, _) = write_volume(tmp_path, 0.0, PHILIPS | {"InversionTimes": [350.0, 1.79e308]}, series=1)
-    assert read_file(file).slices[0].inversion_time == 0.35
+    assert read_file(file).slices[0].timing.inversion_time == 0.35
 
 
 def test_ge_label_delays_are_no_inversion_times(tmp_path: Path) -> None:
@@ -287,7 +287,7 @@ def test_odd_values_do_not_stop_the_reading(tmp_path: Path) -> None:
     odd = {"SeriesNumber": None, "TriggerTime": "", (0x0043, "GEMS_PARM_01", 0x2F, "UN"): b"odd"}
     (file, _) = write_volume(tmp_path, 50.0, GE | odd, series=1)
     (plane,) = read_file(file).slices
-    assert (plane.component, plane.trigger_time, plane.series.number) == ("mag", None, None)
+    assert (plane.component, plane.timing.trigger_time, plane.series.number) == ("mag", None, None)
 
 
 def component(folder: Path, attributes: dict[Any, Any]) -> str:
@@ -326,8 +326,12 @@ def test_each_vendor_says_in_its_own_way_which_part_an_image_shows(
 def test_enhanced_sequence_codes_equal_classic_ones(tmp_path: Path) -> None:
     frames = [{"time": 50.0, "place": 0, "value": 1}]
     (plane,) = read_file(write_enhanced(tmp_path / "a", frames)).slices
-    assert (plane.sequence, plane.echo_time, plane.repetition_time) == (frozenset({"SE", "IR"}), 0.01, 6.0)
-    assert (plane.inversion_time, plane.flip_angle, plane.spacing) == (0.05, 90, (2, 2))
+    assert (plane.sequence, plane.timing.echo_time, plane.timing.repetition_time) == (
+        frozenset({"SE", "IR"}),
+        0.01,
+        6.0,
+    )
+    assert (plane.timing.inversion_time, plane.timing.flip_angle, plane.place.spacing) == (0.05, 90, (2, 2))
 
 
 def test_every_vendor_rule_has_a_source() -> None:

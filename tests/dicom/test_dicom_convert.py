@@ -16,7 +16,8 @@ from pydicom import dcmread
 from pydicom.uid import RLELossless
 
 from bids_t1.data.errors import CannotCreateOutputError, InputOutputError, InvalidInputError, NoInputError
-from bids_t1.dicom.convert import convert
+from bids_t1.data.protocol import Protocol
+from bids_t1.dicom.convert import Destination, convert
 from bids_t1.dicom.writing.dcm2niix import dcm2niix_binary
 from bids_t1.dicom.writing.record import Conversion
 from tests import validator
@@ -44,8 +45,9 @@ def raw_dir(tmp_path: Path) -> Path:
     return tmp_path / "out" / "sourcedata" / "raw"
 
 
-def run(source: Path, raw_dir: Path, **options: Any) -> Conversion:
-    return convert(source, raw_dir, raw_dir.parents[2] / "work", **{"participant": "01", **options})
+def run(source: Path, raw_dir: Path, protocol: Protocol | None = None, **options: Any) -> Conversion:
+    destination = Destination(raw_dir, **{"participant": "01", **options})
+    return convert(source, destination, raw_dir.parents[2] / "work", protocol or Protocol())
 
 
 def values(path: Path) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -328,7 +330,7 @@ def test_a_folder_that_cannot_be_made_is_an_expected_failure(source: Path, tmp_p
     write_set(source, SIEMENS)
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(CannotCreateOutputError, match="cannot be written"):
-        convert(source, tmp_path / "file" / "raw", tmp_path / "work", participant="01")
+        convert(source, Destination(tmp_path / "file" / "raw", "01"), tmp_path / "work")
 
 
 def test_a_full_disk_is_an_expected_failure(source: Path, raw_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from bids_t1.dicom.convert import convert
+from bids_t1.dicom.convert import Destination, convert
 from bids_t1.dicom.writing.survey import series_records, survey
 from bids_t1_phantom.cli import main as make_phantom
 from tests import validator
@@ -38,7 +38,7 @@ EPI_FACTOR = (0x2001, "Philips Imaging DD 001", 0x13, "SL")
 
 
 def run(source: Path, raw_dir: Path) -> Conversion:
-    return convert(source, raw_dir, raw_dir.with_name("work"), participant="01")
+    return convert(source, Destination(raw_dir, "01"), raw_dir.with_name("work"))
 
 
 @pytest.mark.parametrize("one_series", [True, False])
@@ -46,7 +46,7 @@ def test_echoes_are_ranked_by_their_time_and_not_by_their_order(tmp_path: Path, 
     for rank, time in enumerate((20, 5, 10)):
         write_volume(tmp_path, None, ECHO | {"EchoTime": time}, series=1 if one_series else 9 - rank)
     assert names(tmp_path) == ECHOES
-    times = {image.echo: image.volume.first.echo_time for image in plan_of(tmp_path).kept}
+    times = {image.echo: image.volume.timing.echo_time for image in plan_of(tmp_path).kept}
     assert times == {1: 0.005, 2: 0.01, 3: 0.02}
 
 
@@ -142,7 +142,7 @@ def test_scans_of_another_flip_angle_are_runs_of_their_own(tmp_path: Path) -> No
     """Multi-parameter mapping has several multi-echo scans."""
     write_echoes(tmp_path)
     write_echoes(tmp_path, ECHO | {"FlipAngle": 5}, times=(6, 12, 18, 24), first_series=11)
-    assert {(image.run, image.volume.first.flip_angle) for image in plan_of(tmp_path).kept} == {(1, 15), (2, 5)}
+    assert {(image.run, image.volume.timing.flip_angle) for image in plan_of(tmp_path).kept} == {(1, 15), (2, 5)}
 
 
 def test_echoes_of_separate_scans_are_warned_about(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def suffixes(folder: Path) -> set[str]:
 
 def test_angles_are_ranked_by_their_size_and_not_by_their_order(tmp_path: Path) -> None:
     write_angles(tmp_path)
-    angles = {image.flip: image.volume.first.flip_angle for image in plan_of(tmp_path).kept}
+    angles = {image.flip: image.volume.timing.flip_angle for image in plan_of(tmp_path).kept}
     assert angles == {1: 4, 2: 10, 3: 20}
     assert names(tmp_path) == ["flip-1_VFA", "flip-2_VFA", "flip-3_VFA"]
 

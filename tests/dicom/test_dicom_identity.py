@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bids_t1.data.errors import InvalidInputError
-from bids_t1.dicom.convert import convert
+from bids_t1.dicom.convert import Destination, convert
 from bids_t1.dicom.sources import find_sources
 from tests.dicom.scanner_files import SECRETS, SIEMENS, TIMES, write_volume
 
@@ -27,7 +27,7 @@ def write(folder: Path, *changes: dict[str, Any], common: dict[str, Any] | None 
 
 
 def run(tmp_path: Path) -> Conversion:
-    return convert(tmp_path / "dicom", tmp_path / "raw", tmp_path / "work", participant="01")
+    return convert(tmp_path / "dicom", Destination(tmp_path / "raw", "01"), tmp_path / "work")
 
 
 def refusal(tmp_path: Path) -> str:

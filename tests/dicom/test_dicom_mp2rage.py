@@ -170,14 +170,14 @@ def test_philips_may_write_the_inversion_time_as_trigger_time(tmp_path: Path) ->
             typed = {"ImageType": ["ORIGINAL", "PRIMARY", f"{letter}_FFE", letter, "FFE"]}
             trigger = {"TriggerTime": time, "InversionTime": 0, "SeriesDescription": "WIP_MP2RAGE_wip"}
             write_volume(tmp_path, None, GRADIENT_PHILIPS | typed | trigger, series=1)
-    times = {image.inversion: image.volume.first.inversion_time for image in plan_of(tmp_path).kept}
+    times = {image.inversion: image.volume.timing.inversion_time for image in plan_of(tmp_path).kept}
     assert times == {1: 0.8, 2: 2.7}
 
 
 def test_a_trigger_time_is_no_inversion_time_elsewhere(tmp_path: Path) -> None:
     trigger = {"TriggerTime": 800, "SeriesDescription": "cine"}
     (file, _) = write_volume(tmp_path, None, GRADIENT_PHILIPS | trigger, series=1)
-    assert read_file(file).slices[0].inversion_time is None
+    assert read_file(file).slices[0].timing.inversion_time is None
 
 
 def test_ge_readouts_are_told_by_their_name(tmp_path: Path) -> None:
@@ -340,7 +340,7 @@ def test_echoes_of_a_readout_are_numbered_by_echo_time(tmp_path: Path) -> None:
         write_volume(tmp_path, 2500, siemens() | {"EchoTime": time}, series=series)
         write_volume(tmp_path, None, UNI | {"EchoTime": time}, series=series + 10)
     write_volume(tmp_path, None, UNI, series=30)
-    found = {image.echo: image.volume.first.echo_time for image in plan_of(tmp_path).kept if image.echo is not None}
+    found = {image.echo: image.volume.timing.echo_time for image in plan_of(tmp_path).kept if image.echo is not None}
     assert found == {1: 0.0029, 2: 0.0061, 3: 0.0093}
     assert names(tmp_path) == ["UNIT1", *(f"echo-{echo}_inv-2_MP2RAGE" for echo in (1, 2, 3)), "inv-1_MP2RAGE"]
 

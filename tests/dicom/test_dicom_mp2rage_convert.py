@@ -11,7 +11,7 @@ import pytest
 
 from bids_t1.data.protocol import Protocol
 from bids_t1.data.sidecar import Sidecar
-from bids_t1.dicom.convert import convert
+from bids_t1.dicom.convert import Destination, convert
 from bids_t1_phantom.cli import main as make_phantom
 from tests import validator
 from tests.dicom.scanner_files import (
@@ -54,7 +54,7 @@ def raw_dir(tmp_path: Path) -> Path:
 
 def run(source: Path, raw_dir: Path, table: dict[str, object] | None = None, **options: Any) -> Conversion:
     tables = {} if table is None else {"MP2RAGE": Sidecar("protocol.toml", table)}
-    return convert(source, raw_dir, raw_dir.with_name("work"), participant="01", protocol=Protocol(tables), **options)
+    return convert(source, Destination(raw_dir, "01", **options), raw_dir.with_name("work"), Protocol(tables))
 
 
 def sidecars(raw_dir: Path) -> dict[str, dict[str, Any]]:

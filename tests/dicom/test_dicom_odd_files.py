@@ -17,7 +17,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from bids_t1.data.errors import NoInputError
-from bids_t1.dicom.convert import convert
+from bids_t1.dicom.convert import Destination, convert
 from bids_t1.dicom.reading.files import found_instead
 from bids_t1.dicom.reading.slices import read_file
 from tests.dicom.scanner_files import PHILIPS, PHILIPS_SCALE, SIEMENS, TIMES, write_enhanced, write_set, write_volume
@@ -31,7 +31,7 @@ ZEROS = b"\0" * 128 + b"DICM" + bytes(2**26)
 
 
 def run(tmp_path: Path) -> Conversion:
-    return convert(tmp_path / "dicom", tmp_path / "raw", tmp_path / "work", participant="01")
+    return convert(tmp_path / "dicom", Destination(tmp_path / "raw", "01"), tmp_path / "work")
 
 
 def smallest(tmp_path: Path) -> list[float]:

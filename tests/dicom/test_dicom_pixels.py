@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import RLELossless
 
 from bids_t1.data.errors import InvalidInputError
-from bids_t1.dicom.convert import convert
+from bids_t1.dicom.convert import Destination, convert
 from bids_t1.dicom.reading.slices import read_file
 from bids_t1.dicom.reading.volumes import assemble
 from bids_t1.dicom.writing.nifti import Nifti
@@ -41,7 +41,7 @@ FRAMES = np.arange(ROWS * COLUMNS).reshape(ROWS, COLUMNS)
 
 
 def run(tmp_path: Path) -> Conversion:
-    return convert(tmp_path / "dicom", tmp_path / "raw", tmp_path / "work", participant="01")
+    return convert(tmp_path / "dicom", Destination(tmp_path / "raw", "01"), tmp_path / "work")
 
 
 def in_space(tmp_path: Path, inversion: int) -> dict[tuple[int, ...], float]:

@@ -16,7 +16,7 @@ import pytest
 from pydicom import dcmread
 
 from bids_t1.data.errors import NoInputError
-from bids_t1.dicom.convert import convert
+from bids_t1.dicom.convert import Destination, convert
 from bids_t1.dicom.reading.slices import read_file
 from bids_t1.dicom.reading.volumes import assemble
 from bids_t1.dicom.writing.extract import lay_out
@@ -100,7 +100,7 @@ def test_nothing_written_or_said_names_the_patient(
     (broken, *_) = write_volume(source, 9999.0, planted, series=9)
     broken.with_name("Weber.Eva-Maria.dcm").write_bytes(broken.read_bytes()[:400])
     with caplog.at_level("DEBUG"):
-        record = convert(source, tmp_path / "raw", tmp_path / "work", participant="01")
+        record = convert(source, Destination(tmp_path / "raw", "01"), tmp_path / "work")
     assert told("\n".join([json.dumps(record.to_json(), ensure_ascii=False), *caplog.messages])) == []
     for path in (tmp_path / "raw").rglob("*.nii.gz"):
         path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
@@ -111,7 +111,7 @@ def test_nothing_written_or_said_names_the_patient(
 def test_an_error_names_neither_patient_nor_folder(source: Path, tmp_path: Path) -> None:
     write_volume(source / "Weber", 50.0, SIEMENS | everywhere(), series=1)
     with pytest.raises(NoInputError, match="series 1 ir_se") as failure:
-        convert(source, tmp_path / "raw", tmp_path / "work", participant="01")
+        convert(source, Destination(tmp_path / "raw", "01"), tmp_path / "work")
     assert told(str(failure.value)) == []
 
 
@@ -129,7 +129,7 @@ FREE_TEXT = {
 def test_free_text_leaves_by_known_words_only(source: Path, tmp_path: Path, description: str) -> None:
     header: dict[str, Any] = {"SpecificCharacterSet": "ISO_IR 192", "SeriesDescription": description}
     write_set(source, SIEMENS | header | FREE_TEXT[description])
-    record = convert(source, tmp_path / "raw", tmp_path / "work", participant="01")
+    record = convert(source, Destination(tmp_path / "raw", "01"), tmp_path / "work")
     sidecars = [json.loads(path.read_text()) for path in (tmp_path / "raw").rglob("*IRT1.json")]
     assert {sidecar["SeriesDescription"] for sidecar in sidecars} == {"ir"}
     assert {sidecar.get("ProtocolName", "ir") for sidecar in sidecars} <= {"ir", "t1"}
@@ -140,9 +140,10 @@ _KILLED = """
 import sys
 from pathlib import Path
 import bids_t1.dicom.writing.dcm2niix as step
-from bids_t1.dicom.convert import convert
+from bids_t1.dicom.convert import Destination, convert
 step.dcm2niix_binary = lambda: sys.argv[4]
-convert(*map(Path, sys.argv[1:4]), participant="01")
+source, raw, work = map(Path, sys.argv[1:4])
+convert(source, Destination(raw, "01"), work)
 """
 
 

@@ -11,7 +11,7 @@ import pytest
 from pydicom import dcmread
 from scipy.optimize import minimize_scalar
 
-from bids_t1.dicom.convert import convert
+from bids_t1.dicom.convert import Destination, convert
 from bids_t1.dicom.reading.files import open_plain
 from bids_t1.dicom.reading.slices import read_file
 from bids_t1.dicom.reading.volumes import assemble
@@ -52,7 +52,7 @@ def fit(times: Array, signal: Array) -> float:
 @pytest.mark.parametrize("scanner", sorted(EXPECTED))
 def test_converted_phantom_gives_the_known_t1(scanner: str, tmp_path: Path) -> None:
     folder = real_data("nist_ir", scanner, "plate5")
-    record = convert(folder, tmp_path / "raw", tmp_path / "work", participant="plate5")
+    record = convert(folder, Destination(tmp_path / "raw", "plate5"), tmp_path / "work")
     assert len(record.written) == 12
     assert record.warnings == ()
     reference = json.loads((folder.parents[1] / "reference.json").read_text())
@@ -72,7 +72,7 @@ def test_frames_of_a_real_enhanced_file_are_cut_out_whole(tmp_path: Path) -> Non
     path = real_data("dicom_vendors", "philips_enhanced_fieldmap") / "2001_WIP_fcMRI_Field_Mapping_e2_phMag.dcm.gz"
     volumes, failures = assemble(read_file(path).slices)
     assert failures == []
-    kinds = sorted((volume.first.echo_time or 0.0, volume.first.component) for volume in volumes)
+    kinds = sorted((volume.timing.echo_time or 0.0, volume.first.component) for volume in volumes)
     assert [component for _, component in kinds] == ["mag", "phase", "mag", "phase"]
     assert [len(volume.slices) for volume in volumes] == [53] * 4
     with open_plain(path) as file:

@@ -9,7 +9,7 @@ import nibabel as nib
 import pytest
 
 from bids_t1.data.errors import NoInputError
-from bids_t1.dicom.convert import convert
+from bids_t1.dicom.convert import Destination, convert
 from tests import validator
 from tests.dicom.plans import names, plan_of, reasons
 from tests.dicom.scanner_files import (
@@ -53,7 +53,7 @@ COMPUTED = {"ImageType": ["ORIGINAL", "PRIMARY", "B1 MAP", "B1", "UNSPECIFIED"]}
 def run(source: Path, raw_dir: Path) -> Conversion:
     """Convert, with the smallest set of images that measures something."""
     write_echoes(source, first_series=91)
-    return convert(source, raw_dir, raw_dir.with_name("work"), participant="01")
+    return convert(source, Destination(raw_dir, "01"), raw_dir.with_name("work"))
 
 
 def sidecars(raw_dir: Path) -> dict[str, dict[str, Any]]:
@@ -221,7 +221,7 @@ def test_two_flip_angles_without_a_name_are_no_measurement_of_the_field(tmp_path
 def test_a_map_alone_measures_nothing(tmp_path: Path) -> None:
     write_volume(tmp_path / "dicom", None, TURBO | ANGLES, series=1)
     with pytest.raises(NoInputError, match="kept as TB1TFL acq-famp"):
-        convert(tmp_path / "dicom", tmp_path / "raw", tmp_path / "work", participant="01")
+        convert(tmp_path / "dicom", Destination(tmp_path / "raw", "01"), tmp_path / "work")
     assert not (tmp_path / "raw").exists()
 
 

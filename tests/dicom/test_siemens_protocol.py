@@ -130,7 +130,7 @@ def test_numbers_without_end_are_not_read(tmp_path: Path, key: str, number: str)
 def test_a_damaged_protocol_says_nothing_and_stops_nothing(tmp_path: Path, content: bytes) -> None:
     (file, _) = write_volume(tmp_path, 700, MP2RAGE | {CSA_SERIES: content}, series=1)
     (plane,) = read_file(file).slices
-    assert (plane.readouts, plane.inversion_time) == (None, 0.7)
+    assert (plane.readouts, plane.timing.inversion_time) == (None, 0.7)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_the_reference_voltage_is_read_where_it_is_a_number(
 ) -> None:
     lines = protocol_lines() | ({} if written is None else {"sTXSPEC.asNucleusInfo[0].flReferenceAmplitude": written})
     (file, _) = write_volume(tmp_path, 700, MP2RAGE | {CSA_SERIES: asc_conv(lines)}, series=1)
-    assert read_file(file).slices[0].reference_voltage == voltage
+    assert read_file(file).slices[0].timing.reference_voltage == voltage
 
 
 def test_shots_of_compressed_sensing_are_left_open(tmp_path: Path) -> None:

@@ -21,12 +21,12 @@ def close(a: Sequence[float], b: Sequence[float], tolerance: float) -> bool:
 
 def has_place(plane: Slice) -> bool:
     """Tell whether the header says where a slice lies, and how far its pixels are apart."""
-    lengths = len(plane.orientation), len(plane.position), len(plane.spacing)
-    return lengths == (_N_COSINES, _N_COORDINATES, _N_SPACINGS) and min(plane.spacing) > 0
+    lengths = len(plane.place.orientation), len(plane.place.position), len(plane.place.spacing)
+    return lengths == (_N_COSINES, _N_COORDINATES, _N_SPACINGS) and min(plane.place.spacing) > 0
 
 
 def along_normal(plane: Slice) -> float:
     """Return a slice's place along its normal [mm]."""
-    rx, ry, rz, cx, cy, cz = plane.orientation
+    rx, ry, rz, cx, cy, cz = plane.place.orientation
     normal = (ry * cz - rz * cy, rz * cx - rx * cz, rx * cy - ry * cx)
-    return sum(a * b for a, b in zip(normal, plane.position, strict=True))
+    return sum(a * b for a, b in zip(normal, plane.place.position, strict=True))

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from pydicom.dataset import Dataset
 
+    from bids_t1.dicom.vendors import Vendor
+
 _MR_CLASSES = frozenset(
     {
         "1.2.840.10008.5.1.4.1.1.4",  # MR Image
@@ -75,12 +77,60 @@ class SeriesKey:
         return any(pattern.search(name) for name in (self.description, self.protocol))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """Times [s] and angles [degree] of one image plane, and when it was acquired; None where nothing tells."""
+
+    inversion_time: float | None
+    repetition_time: float | None
+    echo_time: float | None
+    flip_angle: float | None
+    """Of the excitation."""
+
+    saturation_angle: float | None
+    """Nominal flip angle of the pulse whose achieved angle the image shows."""
+
+    reference_voltage: float | None
+    """In proportion to which nominal flip angles are played [V]."""
+
+    repetition_times: tuple[float, ...]
+    """Delays between excitations that alternate; empty where they do not, or are not told."""
+
+    echo_number: int | None
+    trigger_time: float | None
+    """As in the header [ms]."""
+
+    temporal_position: int | None
+    acquired: tuple[str, int, int]
+    """Acquisition time, acquisition number, instance number: an order, never written out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where the pixels of one image plane lie, as its header says; lengths in mm."""
+
+    matrix: tuple[int, int]
+    spacing: Vector
+    orientation: Vector
+    position: Vector
+    location: float | None
+    """Where the slice lies, as the header says it a second time: along some axis [mm], or its number in the stack."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Values:
+    """What stored values stand for, beside their slope and intercept; None where nothing tells."""
+
+    zero_level: float | None
+    uni_scaling: str | None
+    phase_unit: float | None
+    gain: str | None
+    caveat: str | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Slice:
-    """One image plane: a classic file, or a frame of an enhanced one; equal to itself only.
-
-    Times in s, lengths in mm.
-    """
+    """One image plane: a classic file, or a frame of an enhanced one; equal to itself only."""
 
     path: Path
     frame: int | None
@@ -107,22 +157,9 @@ class Slice:
     refusal: str | None
     """Why a vendor rule says that this is no separate inversion recovery."""
 
-    inversion_time: float | None
-    repetition_time: float | None
-    echo_time: float | None
-    flip_angle: float | None
-    """Excitation flip angle [degree]."""
-
-    saturation_angle: float | None
-    """Nominal flip angle of the pulse whose achieved angle the image shows [degree]."""
-
-    reference_voltage: float | None
-    """In proportion to which nominal flip angles are played [V]."""
-
-    repetition_times: tuple[float, ...]
-    """Delays between excitations that alternate [s]; empty where they do not, or are not told."""
-
-    echo_number: int | None
+    timing: Timing
+    place: Place
+    values: Values
     b_value: float
     """Diffusion weighting [s/mm2]."""
 
@@ -138,24 +175,6 @@ class Slice:
 
     reconstruction: tuple[str, ...]
     """Words of the image type that name the reconstruction: ND, NORM, DIS2D, ..."""
-
-    matrix: tuple[int, int]
-    spacing: Vector
-    orientation: Vector
-    position: Vector
-    location: float | None
-    """Where the slice lies, as the header says it a second time: along some axis [mm], or its number in the stack."""
-
-    trigger_time: float | None
-    temporal_position: int | None
-    acquired: tuple[str, int, int]
-    """Acquisition time, acquisition number, instance number: an order, never written out."""
-
-    zero_level: float | None
-    uni_scaling: str | None
-    phase_unit: float | None
-    gain: str | None
-    caveat: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,11 +287,19 @@ def _problem_of_layout(header: Header, dataset: Dataset) -> str | None:
     syntax = _syntax(dataset)
     if syntax is not None and not syntax.is_transfer_syntax:
         return f"its pixels are encoded in a way that is not of DICOM (transfer syntax {_of_standard(syntax)})"
+    return _problem_of_samples(header) or _problem_of_frames(header, dataset)
+
+
+def _problem_of_samples(header: Header) -> str | None:
     bits, samples = header.number("BitsAllocated"), header.number("SamplesPerPixel")
     if bits and bits not in _SIZES:
         return f"BitsAllocated is {bits:g}; expected 8, 16 or 32"
     if samples is not None and samples != 1:
         return f"SamplesPerPixel is {samples:g}, as of a colour image; expected 1"
+    return None
+
+
+def _problem_of_frames(header: Header, dataset: Dataset) -> str | None:
     told, described = header.number("NumberOfFrames") or 1, frame_count(dataset)
     if described is not None and told != described:
         return f"NumberOfFrames is {told:g}, but {described} frames are described"
@@ -299,27 +326,33 @@ def _of_standard(uid: UID) -> str:
 
 def _problem_of_pixels(header: Header, syntax: UID | None, n_pixel_bytes: int) -> str | None:
     """Say whether pixels are missing, or more than can be an image."""
-    rows, columns, bits, stored = (header.number(key) for key in ("Rows", "Columns", "BitsAllocated", "BitsStored"))
+    rows, columns, bits = (header.number(key) for key in ("Rows", "Columns", "BitsAllocated"))
     if not rows or not columns or not bits:
         return "no pixel data"
     size = int(rows * columns * bits / 8) * int(header.number("NumberOfFrames") or 1)
     if size > _MOST_PIXELS:
         return f"{size / 2**30:.1f} GiB of pixels in one file; expected at most {_MOST_PIXELS / 2**30:.0f} GiB"
+    stored = header.number("BitsStored")
+    outside = stored is not None and not 0 < stored <= bits
+    return _problem_of_amount(size, bits, syntax, n_pixel_bytes) or (
+        f"BitsStored is {stored:g}; expected 1 to {bits:g}, the bits allocated" if outside else None
+    )
+
+
+def _problem_of_amount(size: int, bits: float, syntax: UID | None, n_bytes: int) -> str | None:
+    """Say whether there are fewer bytes after the header than pixels of this size take, or a multiple of these."""
+    n_bytes -= _ELEMENT_HEADER[syntax is not None and syntax.is_implicit_VR]
     expected = 1 if syntax is not None and syntax.is_compressed else size
-    n_pixel_bytes -= _ELEMENT_HEADER[syntax is not None and syntax.is_implicit_VR]
-    if n_pixel_bytes < expected:
-        return "no pixel data" if n_pixel_bytes <= 0 else f"pixel data cut short ({n_pixel_bytes} of {expected} bytes)"
-    if expected == size and n_pixel_bytes in {2 * size, 4 * size}:
-        return f"{n_pixel_bytes} bytes of pixels; expected {size} with {bits:g} bits allocated for each"
-    if stored is not None and not 0 < stored <= bits:
-        return f"BitsStored is {stored:g}; expected 1 to {bits:g}, the bits allocated"
+    if n_bytes < expected:
+        return "no pixel data" if n_bytes <= 0 else f"pixel data cut short ({n_bytes} of {expected} bytes)"
+    if expected == size and n_bytes in {2 * size, 4 * size}:
+        return f"{n_bytes} bytes of pixels; expected {size} with {bits:g} bits allocated for each"
     return None
 
 
 def _slice(path: Path, header: Header, series: SeriesKey) -> Slice:
     vendor = vendor_of(header)
     image_type = header.words("FrameType") or header.words("ImageType")
-    inversion_time = first((*vendor.inversion_time, *STANDARD.inversion_time), header)
     component = first((*vendor.component, *STANDARD.component), header) or "mag"
     product = first((*vendor.product, *STANDARD.product), header)
     words = {*image_type[2:], *(first(vendor.words, header) or ())}
@@ -336,7 +369,27 @@ def _slice(path: Path, header: Header, series: SeriesKey) -> Slice:
         readouts=first(vendor.readouts, header),
         shared_inversion=hint is True,
         refusal=first(vendor.refusal, header),
-        inversion_time=_seconds(inversion_time),
+        timing=_timing(header, vendor),
+        place=_place(header),
+        values=Values(
+            zero_level=first(vendor.zero_level, header) if component in {"real", "imag"} else None,
+            phase_unit=first(vendor.phase_unit, header) if component == "phase" else None,
+            uni_scaling=first(vendor.uni_scaling, header) if product == "UNIT1" else None,
+            gain=first(vendor.gain, header),
+            caveat=first(vendor.caveat, header),
+        ),
+        b_value=header.number("DiffusionBValue") or 0.0,
+        field_strength=_tesla(header.number("MagneticFieldStrength")),
+        sequence=_sequence(header, vendor),
+        sequence_name=header.text("SequenceName") or header.text("PulseSequenceName"),
+        dimensions=header.text("MRAcquisitionType").upper(),
+        reconstruction=tuple(sorted(words & {"ND", "NORM", "DIS2D", "DIS3D", "FIL", "FM"})),
+    )
+
+
+def _timing(header: Header, vendor: Vendor) -> Timing:
+    return Timing(
+        inversion_time=_seconds(first((*vendor.inversion_time, *STANDARD.inversion_time), header)),
         repetition_time=_seconds(header.number("RepetitionTime")),
         echo_time=_seconds(header.number("EchoTime") or header.number("EffectiveEchoTime")),
         flip_angle=header.number("FlipAngle") or None,
@@ -344,25 +397,19 @@ def _slice(path: Path, header: Header, series: SeriesKey) -> Slice:
         reference_voltage=first(vendor.reference_voltage, header),
         repetition_times=first(vendor.repetition_times, header) or (),
         echo_number=_whole(header.number("EchoNumbers")),
-        b_value=header.number("DiffusionBValue") or 0.0,
-        field_strength=_tesla(header.number("MagneticFieldStrength")),
-        sequence=_sequence(header) | ({"EP"} if first(vendor.echo_planar, header) else set()),
-        sequence_name=header.text("SequenceName") or header.text("PulseSequenceName"),
-        dimensions=header.text("MRAcquisitionType").upper(),
-        reconstruction=tuple(sorted(words & {"ND", "NORM", "DIS2D", "DIS3D", "FIL", "FM"})),
+        trigger_time=header.number("TriggerTime") or header.number("NominalCardiacTriggerDelayTime"),
+        temporal_position=_whole(header.number("TemporalPositionIdentifier") or header.number("TemporalPositionIndex")),
+        acquired=_order(header),
+    )
+
+
+def _place(header: Header) -> Place:
+    return Place(
         matrix=(int(header.number("Rows") or 0), int(header.number("Columns") or 0)),
         spacing=header.numbers("PixelSpacing"),
         orientation=header.numbers("ImageOrientationPatient"),
         position=header.numbers("ImagePositionPatient"),
         location=header.number("SliceLocation") or header.number("InStackPositionNumber"),
-        trigger_time=header.number("TriggerTime") or header.number("NominalCardiacTriggerDelayTime"),
-        temporal_position=_whole(header.number("TemporalPositionIdentifier") or header.number("TemporalPositionIndex")),
-        acquired=_order(header),
-        zero_level=first(vendor.zero_level, header) if component in {"real", "imag"} else None,
-        phase_unit=first(vendor.phase_unit, header) if component == "phase" else None,
-        uni_scaling=first(vendor.uni_scaling, header) if product == "UNIT1" else None,
-        gain=first(vendor.gain, header),
-        caveat=first(vendor.caveat, header),
     )
 
 
@@ -385,12 +432,12 @@ def _is_derived(image_type: tuple[str, ...]) -> bool:
     return image_type[:2] == ("DERIVED", "SECONDARY") or bool(made_of_others & set(image_type))
 
 
-def _sequence(header: Header) -> frozenset[str]:
+def _sequence(header: Header, vendor: Vendor) -> frozenset[str]:
     """Return the sequence codes of a classic header, or the same codes from the enhanced attributes."""
     codes = set(header.words("ScanningSequence"))
     pulses = header.text("EchoPulseSequence").upper()
     codes |= {"SPIN": {"SE"}, "GRADIENT": {"GR"}, "BOTH": {"SE", "GR"}}.get(pulses, set())
-    if header.text("EchoPlanarPulseSequence").upper() == "YES":
+    if header.text("EchoPlanarPulseSequence").upper() == "YES" or first(vendor.echo_planar, header):
         codes.add("EP")
     if header.text("InversionRecovery").upper() == "YES":
         codes.add("IR")

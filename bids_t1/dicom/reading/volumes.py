@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bids_t1.data.groups import grouped_by
 from bids_t1.dicom.reading.geometry import along_normal, close, has_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from bids_t1.dicom.reading.slices import Slice
+    from bids_t1.dicom.reading.slices import Slice, Timing
 
 ECHO_TOLERANCE = 0.0005
 """Echo times closer than this belong to one echo [s]."""
@@ -39,28 +39,35 @@ class Volume:
         return self.slices[0]
 
     @property
+    def timing(self) -> Timing:
+        """Times and angles."""
+        return self.first.timing
+
+    @property
     def started(self) -> tuple[str, int, int]:
         """An order in time within the examination."""
-        time = min(plane.acquired for plane in self.slices)
+        time = min(plane.timing.acquired for plane in self.slices)
         return time[0], self.first.series.number or 0, time[1]
 
     def lies_with(self, other: Volume) -> bool:
         """Tell whether another volume shows the same slices."""
         a, b = self.first, other.first
         return (
-            (a.matrix, a.vendor) == (b.matrix, b.vendor)
+            (a.place.matrix, a.vendor) == (b.place.matrix, b.vendor)
             and len(self.slices) == len(other.slices)
-            and close(a.spacing, b.spacing, 1e-3)
-            and close(a.orientation, b.orientation, 1e-3)
-            and close(a.position, b.position, POSITION_TOLERANCE)
-            and close(self.slices[-1].position, other.slices[-1].position, POSITION_TOLERANCE)
+            and close(a.place.spacing, b.place.spacing, 1e-3)
+            and close(a.place.orientation, b.place.orientation, 1e-3)
+            and close(a.place.position, b.place.position, POSITION_TOLERANCE)
+            and close(self.slices[-1].place.position, other.slices[-1].place.position, POSITION_TOLERANCE)
         )
 
     def is_part_of(self, other: Volume) -> bool:
         """Tell whether another volume shows these slices and more, with the same sequence at any inversion time."""
-        places = [plane.position for plane in self.slices]
+        places = [plane.place.position for plane in self.slices]
         same = [
-            plane for plane in other.slices if any(close(plane.position, place, POSITION_TOLERANCE) for place in places)
+            plane
+            for plane in other.slices
+            if any(close(plane.place.position, place, POSITION_TOLERANCE) for place in places)
         ]
         return len(self.slices) == len(same) < len(other.slices) and self.fits(Volume(tuple(same)))
 
@@ -75,12 +82,12 @@ class Volume:
 
     def plays_like(self, other: Volume) -> bool:
         """Tell whether another volume shows the same slices with the same sequence, at any time and flip angle."""
-        apart = abs((self.first.echo_time or 0) - (other.first.echo_time or 0))
+        apart = abs((self.timing.echo_time or 0) - (other.timing.echo_time or 0))
         return self.echoes_like(other) and apart < ECHO_TOLERANCE
 
     def turns_like(self, other: Volume) -> bool:
         """Tell whether another volume was excited with the same flip angle."""
-        return abs((self.first.flip_angle or 0) - (other.first.flip_angle or 0)) < FLIP_TOLERANCE
+        return abs((self.timing.flip_angle or 0) - (other.timing.flip_angle or 0)) < FLIP_TOLERANCE
 
     def fits(self, other: Volume) -> bool:
         """Tell whether another volume shows the same slices with the same sequence at any inversion time."""
@@ -95,12 +102,9 @@ def assemble(
     Also return a slice and the reason for each group of slices that makes no volume. A place that was
     imaged several times belongs to several volumes, in the order of acquisition.
     """
-    groups: dict[tuple[object, ...], list[Slice]] = defaultdict(list)
-    for plane in slices:
-        groups[*_same_volume(plane), apart(plane)].append(plane)
     volumes: list[Volume] = []
     failures: list[tuple[Slice, str]] = []
-    for group in groups.values():
+    for group in grouped_by(slices, lambda plane: (*_same_volume(plane), apart(plane))).values():
         if not all(has_place(plane) for plane in group):
             failures.append((group[0], "image position or orientation is missing or incomplete, or pixel spacing"))
             continue
@@ -120,18 +124,6 @@ def in_order(volumes: Iterable[Volume]) -> list[Volume]:
     return sorted(volumes, key=lambda volume: volume.started)
 
 
-def grouped(volumes: Iterable[Volume], joins: Callable[[Sequence[Volume], Volume], bool]) -> list[list[Volume]]:
-    """Put each volume into the first group that it joins, in the order in which they come."""
-    groups: list[list[Volume]] = []
-    for volume in volumes:
-        home = next((group for group in groups if joins(group, volume)), None)
-        if home is None:
-            groups.append([volume])
-        else:
-            home.append(volume)
-    return groups
-
-
 def without(volumes: Iterable[Volume], others: Iterable[Volume]) -> list[Volume]:
     """Return the volumes that are none of the others."""
     taken = set(others)
@@ -140,13 +132,15 @@ def without(volumes: Iterable[Volume], others: Iterable[Volume]) -> list[Volume]
 
 def times_of(volumes: Iterable[Volume]) -> tuple[float, ...]:
     """Return the distinct inversion times of volumes, rising [s]."""
-    return tuple(sorted({volume.first.inversion_time for volume in volumes if volume.first.inversion_time is not None}))
+    return tuple(
+        sorted({volume.timing.inversion_time for volume in volumes if volume.timing.inversion_time is not None})
+    )
 
 
 def echo_times_of(volumes: Iterable[Volume]) -> tuple[float, ...]:
     """Return the distinct echo times of volumes, rising [s]; of those that are the same up to rounding, the first."""
     found: list[float] = []
-    for time in sorted({volume.first.echo_time for volume in volumes if volume.first.echo_time is not None}):
+    for time in sorted({volume.timing.echo_time for volume in volumes if volume.timing.echo_time is not None}):
         if not found or time - found[-1] >= SAME_ECHO:
             found.append(time)
     return tuple(found)
@@ -156,7 +150,7 @@ def echo_rank(volume: Volume, times: Sequence[float]) -> int | None:
     """Return the rank, from 1, of a volume's echo time among several; None where there is one."""
     if len(times) < 2:  # noqa: PLR2004 - a rank among one says nothing
         return None
-    return min(range(len(times)), key=lambda index: abs(times[index] - (volume.first.echo_time or 0.0))) + 1
+    return min(range(len(times)), key=lambda index: abs(times[index] - (volume.timing.echo_time or 0.0))) + 1
 
 
 def _stem(sequence_name: str) -> str:
@@ -166,16 +160,16 @@ def _stem(sequence_name: str) -> str:
 
 
 def _same_volume(plane: Slice) -> tuple[object, ...]:
-    orientation = tuple(round(cosine, 3) + 0.0 for cosine in plane.orientation)
-    echo = None if plane.echo_time is None else round(plane.echo_time, 4)
+    orientation = tuple(round(cosine, 3) + 0.0 for cosine in plane.place.orientation)
+    echo = None if plane.timing.echo_time is None else round(plane.timing.echo_time, 4)
     kind = plane.component, plane.product, plane.reconstruction
-    return plane.inversion_time, kind, plane.matrix, orientation, echo
+    return plane.timing.inversion_time, kind, plane.place.matrix, orientation, echo
 
 
 def _contradict(group: list[Slice]) -> bool:
     """Tell whether slices are said to lie in one place, and elsewhere in the headers not to."""
     places = [along_normal(plane) for plane in group]
-    locations = [plane.location for plane in group if plane.location is not None]
+    locations = [plane.place.location for plane in group if plane.place.location is not None]
     return max(places) - min(places) < POSITION_TOLERANCE and _spread(locations) >= POSITION_TOLERANCE
 
 
@@ -198,4 +192,4 @@ def _repeats(group: list[Slice]) -> list[Volume] | None:
 
 
 def _time(plane: Slice) -> tuple[int, tuple[str, int, int], int]:
-    return plane.temporal_position or 0, plane.acquired, plane.frame or 0
+    return plane.timing.temporal_position or 0, plane.timing.acquired, plane.frame or 0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bids_t1.dicom.reading.volumes import grouped, in_order, without
+from bids_t1.data.groups import grouped
+from bids_t1.dicom.reading.volumes import in_order, without
 from bids_t1.dicom.recognising.repetitions import distortion, one_reconstruction
 from bids_t1.dicom.recognising.transmit_method import TransmitMethod
 from bids_t1.dicom.recognising.verdict import (
@@ -12,9 +13,8 @@ from bids_t1.dicom.recognising.verdict import (
     Verdict,
     left_out,
     numbered,
+    passed,
     repeated,
-    together,
-    warned,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -36,25 +36,27 @@ def _keep(volumes: Sequence[Volume]) -> Verdict:
     maps = [volume for volume in volumes if volume.first.transmit == "flip angles"]
     images = without(volumes, maps)
     groups = grouped(maps, lambda group, volume: group[0].lies_with(volume))
-    chosen = [one_reconstruction(group) for group in groups]
-    verdict = together(others for _, others in chosen)
-    for angles, run in numbered(in_order(volume for kept, _ in chosen for volume in kept)):
+    kept, verdict = passed(map(one_reconstruction, groups))
+    for angles, run in numbered(in_order(kept)):
         image = _image_of(angles, images)
-        images = without(images, [image] if image else [])
-        verdict += Verdict((_angles(angles, run), *([_anatomy(image, run)] if image else [])))
-        verdict += warned(*([NO_ANGLE] if angles.first.saturation_angle is None else []))
+        verdict += _angles(angles, run)
+        if image is not None:
+            verdict += _anatomy(image, run)
+            images = without(images, [image])
     return verdict + left_out(images, NO_MAP)
 
 
-def _angles(volume: Volume, run: int | None) -> PlannedImage:
-    timing = repeated(volume.first) | {"FlipAngle": volume.first.saturation_angle}
-    return PlannedImage(
+def _angles(volume: Volume, run: int | None) -> Verdict:
+    timing = repeated(volume.first) | {"FlipAngle": volume.timing.saturation_angle}
+    image = PlannedImage(
         volume=volume, run=run, suffix="TB1TFL", label="famp", timing=timing, values={"Units": "0.1 degree"}
     )
+    return Verdict((image,), warnings=(NO_ANGLE,) if volume.timing.saturation_angle is None else ())
 
 
-def _anatomy(volume: Volume, run: int | None) -> PlannedImage:
-    return PlannedImage(volume=volume, run=run, suffix="TB1TFL", label="anat", timing=repeated(volume.first))
+def _anatomy(volume: Volume, run: int | None) -> Verdict:
+    image = PlannedImage(volume=volume, run=run, suffix="TB1TFL", label="anat", timing=repeated(volume.first))
+    return Verdict((image,))
 
 
 def _image_of(angles: Volume, images: Sequence[Volume]) -> Volume | None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bids_t1.dicom.recognising.refusals import COMPUTED, SCANNER_T1_MAP, name_refusal, without_inversion_time
-from bids_t1.dicom.recognising.verdict import Verdict, assembled, together
+from bids_t1.dicom.recognising.verdict import Verdict, assembled, passed, together
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bids_t1.dicom.reading.slices import SeriesKey, Slice
     from bids_t1.dicom.reading.volumes import Volume
-    from bids_t1.dicom.recognising.verdict import Reason, SeriesSlices
+    from bids_t1.dicom.recognising.verdict import SeriesSlices
 
 
 def may_be_gradient_echo(plane: Slice) -> bool:
@@ -29,20 +29,17 @@ def may_be_inverted(plane: Slice) -> bool:
     """Tell whether a slice may be of an image after an inversion, or computed of several by the scanner."""
     if plane.product is not None:
         return plane.product != "T1 map"
-    return plane.inversion_time is not None and not plane.derived
+    return plane.timing.inversion_time is not None and not plane.derived
 
 
 def lacks_inversion(plane: Slice) -> bool:
     """Tell whether a slice was acquired, and has no inversion time."""
-    return plane.inversion_time is None and plane.product is None and not plane.derived
+    return plane.timing.inversion_time is None and plane.product is None and not plane.derived
 
 
-def inverted_volumes(series: SeriesSlices) -> tuple[list[Volume], tuple[Reason, ...]]:
+def inverted_volumes(series: SeriesSlices) -> tuple[list[Volume], Verdict]:
     """Return the volumes of all series that may have an inversion, and why others are incomplete."""
-    found = [assembled(plane for plane in planes if may_be_inverted(plane)) for planes in series.values()]
-    return [volume for volumes, _ in found for volume in volumes], tuple(
-        reason for _, reasons in found for reason in reasons
-    )
+    return passed(assembled(plane for plane in planes if may_be_inverted(plane)) for planes in series.values())
 
 
 def refuse_series(series: SeriesSlices) -> Verdict:
@@ -65,9 +62,9 @@ def refuse_slices(series: SeriesSlices) -> Verdict:
 
 def _refused(key: SeriesKey, planes: Sequence[Slice]) -> Verdict:
     unwanted = [plane for plane in planes if not may_be_inverted(plane) and not may_be_gradient_echo(plane)]
-    reasons = [(key, _reason(key, unwanted))] if unwanted else []
+    reasons = ((key, _reason(key, unwanted)),) if unwanted else ()
     _, incomplete = inverted_volumes({key: planes})
-    return Verdict(skipped=(*reasons, *incomplete), incomplete=incomplete)
+    return Verdict(skipped=reasons, incomplete=incomplete.skipped) + incomplete
 
 
 def _reason(key: SeriesKey, unwanted: Sequence[Slice]) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import TYPE_CHECKING, Protocol
 
+from bids_t1.data.groups import grouped_by
 from bids_t1.dicom.recognising import (
     inversion_recovery,
     mp2rage,
@@ -16,7 +16,7 @@ from bids_t1.dicom.recognising.candidates import refuse_series, refuse_slices
 from bids_t1.dicom.recognising.verdict import Verdict, by_series, warned
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
 
     from bids_t1.dicom.reading.slices import Slice
     from bids_t1.dicom.recognising.verdict import PlannedImage, SeriesSlices
@@ -76,14 +76,19 @@ def told(images: Sequence[PlannedImage]) -> list[str]:
 
 def _doubtful_places(kept: Sequence[PlannedImage]) -> list[str]:
     """Tell of single slices taken as repetitions, of which nothing says when each was acquired: places may be lost."""
-    alike: dict[tuple[object, ...], list[Slice]] = defaultdict(list)
-    for image in kept:
-        first = image.volume.first
-        kind = tuple((key, value) for key, value in image.entities.items() if key != "run")
-        if len(image.volume.slices) == 1 and first.location is None:
-            alike[first.series, image.suffix, kind, first.temporal_position, first.acquired[:2]].append(first)
+    single = [image for image in kept if len(image.volume.slices) == 1 and image.volume.first.place.location is None]
+    numbers = [
+        alike[0].volume.first.series.number or 0 for alike in grouped_by(single, _kind).values() if len(alike) > 1
+    ]
     return [
         f"series {number}: images have one ImagePositionPatient, and nothing says when each was acquired: they are "
         "taken as repetitions of one slice, and may be slices whose places were lost"
-        for number in sorted({found[0].series.number or 0 for found in alike.values() if len(found) > 1})
+        for number in sorted(set(numbers))
     ]
+
+
+def _kind(image: PlannedImage) -> Hashable:
+    """Return what is the same in repetitions of one slice."""
+    first = image.volume.first
+    entities = tuple((key, value) for key, value in image.entities.items() if key != "run")
+    return first.series, image.suffix, entities, first.timing.temporal_position, first.timing.acquired[:2]

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bids_t1.dicom.reading.volumes import FLIP_TOLERANCE, grouped, in_order, without
+from bids_t1.data.groups import grouped
+from bids_t1.dicom.reading.volumes import FLIP_TOLERANCE, in_order, without
 from bids_t1.dicom.recognising.repetitions import one_reconstruction
 from bids_t1.dicom.recognising.transmit_method import TransmitMethod
 from bids_t1.dicom.recognising.verdict import (
@@ -14,8 +15,8 @@ from bids_t1.dicom.recognising.verdict import (
     Verdict,
     left_out,
     numbered,
+    passed,
     repeated,
-    together,
     warned,
 )  # fmt: skip
 from bids_t1.dicom.vendors import names
@@ -61,13 +62,12 @@ def _keep(method: _Pair, volumes: Sequence[Volume]) -> Verdict:
     """Keep the magnitude images of each complete pair, and say what the others lack."""
     usable = [volume for volume in volumes if _is_usable(volume)]
     groups = grouped(in_order(usable), lambda group, volume: method.alike(group[0], volume))
-    found = [_pairs(method, group) for group in groups]
-    pairs = [pair for pairs, _ in found for pair in pairs]
+    pairs, others = passed(_pairs(method, group) for group in groups)
     kept = tuple(
         method.planned(volume, rank, run) for pair, run in numbered(pairs) for rank, volume in enumerate(pair, start=1)
     )
     needless = f"image of {method.name} that is no magnitude of a gradient echo: not needed"
-    return together([left_out(without(volumes, usable), needless), *(others for _, others in found), Verdict(kept)])
+    return left_out(without(volumes, usable), needless) + others + Verdict(kept)
 
 
 def _is_usable(volume: Volume) -> bool:
@@ -102,9 +102,11 @@ def _repetition_time(volume: Volume) -> float | None:
     Siemens writes the first delay into both images (rordenlab/dcm2niix#918), Philips its own into each
     (rordenlab/dcm2niix#743).
     """
-    first = volume.first
-    ranked = first.echo_number is not None and 1 <= first.echo_number <= len(first.repetition_times)
-    return first.repetition_times[(first.echo_number or 1) - 1] if ranked else first.repetition_time
+    timing = volume.timing
+    number = timing.echo_number or 0
+    return (
+        timing.repetition_times[number - 1] if 1 <= number <= len(timing.repetition_times) else timing.repetition_time
+    )
 
 
 def _two_delays(images: Sequence[Volume]) -> str | None:
@@ -120,21 +122,21 @@ def _two_delays(images: Sequence[Volume]) -> str | None:
 def _delayed(volume: Volume, rank: int, run: int | None) -> PlannedImage:
     timing = repeated(volume.first)
     del timing["RepetitionTime"]
-    timing = {"RepetitionTimeExcitation": _repetition_time(volume) or volume.first.repetition_time} | timing
+    timing = {"RepetitionTimeExcitation": _repetition_time(volume) or volume.timing.repetition_time} | timing
     return PlannedImage(volume=volume, run=run, suffix=AFI.suffix, label=f"tr{rank}", timing=timing)
 
 
 def _same_repetition(first: Volume, second: Volume) -> bool:
-    apart = abs((first.first.repetition_time or 0.0) - (second.first.repetition_time or 0.0))
+    apart = abs((first.timing.repetition_time or 0.0) - (second.timing.repetition_time or 0.0))
     return first.plays_like(second) and apart < SAME_DELAY
 
 
 def _two_angles(images: Sequence[Volume]) -> str | None:
-    angles = [image.first.flip_angle or 0.0 for image in images]
+    angles = [image.timing.flip_angle or 0.0 for image in images]
     if len(angles) != 2 or angles[0] <= 0 or not DOUBLE[0] <= angles[1] / angles[0] <= DOUBLE[1]:  # noqa: PLR2004
         listed = ", ".join(f"{angle:g}" for angle in angles)
         return f"{DAM.name} by its name, with flip angles of {listed} degrees; expected two, one twice the other"
-    recovery = images[0].first.repetition_time or 0.0
+    recovery = images[0].timing.repetition_time or 0.0
     if recovery >= SHORTEST_RECOVERY:
         return None
     return (
@@ -160,7 +162,7 @@ AFI = _Pair(
 DAM = _Pair(
     suffix="TB1DAM",
     name="the double angle method (DAM)",
-    differs=lambda volume: volume.first.flip_angle or 0.0,
+    differs=lambda volume: volume.timing.flip_angle or 0.0,
     same=FLIP_TOLERANCE,
     alike=_same_repetition,
     refusal=_two_angles,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from bids_t1.dicom.reading.volumes import Volume, assemble, grouped, in_order, times_of
+from bids_t1.data.groups import grouped
+from bids_t1.dicom.reading.volumes import Volume, assemble, in_order, times_of
 from bids_t1.dicom.recognising.candidates import inverted_volumes, lacks_inversion
 from bids_t1.dicom.recognising.refusals import OTHER_GEOMETRY, physical_refusal, too_few_times, wrong_unit
 from bids_t1.dicom.recognising.repetitions import is_selective, one_reconstruction, ranks, runs
@@ -15,7 +16,7 @@ from bids_t1.dicom.recognising.verdict import (
     left_out,
     numbered,
     part_of,
-    together,
+    passed,
     told_alike,
     warned,
 )  # fmt: skip
@@ -40,25 +41,27 @@ def recognise(series: SeriesSlices, delayed: Sequence[float] = ()) -> Verdict:
     """
     volumes, _ = inverted_volumes(series)
     families = grouped(in_order(volumes), lambda family, volume: family[0].fits(volume))
-    found = [_accepted(family, times_of(volumes), delayed) for family in families]
-    sets = [chosen for chosen, _ in found if chosen]
+    sets, others = passed(_accepted(family, times_of(volumes), delayed) for family in families)
     wholes = [chosen[0] for chosen in sets]
     incomplete = Verdict(incomplete=(*_cut(volumes, wholes), *_timeless(series, wholes)))
-    return together([*(others for _, others in found), incomplete, _planned(sets, delayed)])
+    return others + incomplete + _planned(sets, delayed)
 
 
 def _accepted(
     family: Sequence[Volume], all_times: Sequence[float], delayed: Sequence[float]
-) -> tuple[list[Volume], Verdict]:
-    """Return the images of a family that make a set, or none, after every refusal."""
+) -> tuple[list[list[Volume]], Verdict]:
+    """Return the images of a family as a set, or none, after every refusal."""
     if is_selective(family, delayed):
-        return list(family), Verdict()
+        return [list(family)], Verdict()
     times = times_of(family)
     if len(times) < FEWEST_TIMES:
         elsewhere = OTHER_GEOMETRY if len(all_times) >= FEWEST_TIMES else ""
         return [], left_out(family, too_few_times(times) + elsewhere)
     reason = physical_refusal(family) or wrong_unit(times)
-    return one_reconstruction(family) if reason is None else ([], left_out(family, reason))
+    if reason is not None:
+        return [], left_out(family, reason)
+    chosen, others = one_reconstruction(family)
+    return [chosen], others
 
 
 def _cut(volumes: Sequence[Volume], wholes: Sequence[Volume]) -> list[Reason]:
@@ -93,12 +96,11 @@ def _inverted(plane: Slice) -> Slice:
 
 def _planned(sets: Sequence[list[Volume]], delayed: Sequence[float]) -> Verdict:
     """Give each volume its inversion rank, its run where there are several, and its part."""
-    found = [([volumes], Verdict()) if is_selective(volumes, delayed) else runs(volumes) for volumes in sets]
-    acquisitions = [acquisition for repetitions, _ in found for acquisition in repetitions]
-    kept = [image for acquisition, run in numbered(acquisitions) for image in _images(acquisition, run, delayed)]
-    return together(
-        [*(surplus for _, surplus in found), _of_several(len(sets), len(acquisitions)), Verdict(tuple(kept))]
+    acquisitions, surplus = passed(
+        ([volumes], Verdict()) if is_selective(volumes, delayed) else runs(volumes) for volumes in sets
     )
+    kept = [image for acquisition, run in numbered(acquisitions) for image in _images(acquisition, run, delayed)]
+    return surplus + _of_several(len(sets), len(acquisitions)) + Verdict(tuple(kept))
 
 
 def _of_several(n_sets: int, n_runs: int) -> Verdict:
@@ -126,10 +128,10 @@ def _timing(plane: Slice) -> dict[str, Any]:
     """Return the timing of an image with an inversion of its own."""
     is_cycle = _is_between_inversions(plane)
     return {
-        "InversionTime": plane.inversion_time,
-        "RepetitionTime": plane.repetition_time if is_cycle else None,
-        "RepetitionTimeExcitation": None if is_cycle else plane.repetition_time,
-        "FlipAngle": plane.flip_angle,
+        "InversionTime": plane.timing.inversion_time,
+        "RepetitionTime": plane.timing.repetition_time if is_cycle else None,
+        "RepetitionTimeExcitation": None if is_cycle else plane.timing.repetition_time,
+        "FlipAngle": plane.timing.flip_angle,
         "MagneticFieldStrength": plane.field_strength,
     }
 
@@ -140,9 +142,9 @@ def _is_between_inversions(plane: Slice) -> bool:
     GE and Philips write the latter for inversion-prepared gradient echoes: a GE Discovery MR750 has TR 8.9
     and TI 900 ms.
     """
-    if plane.repetition_time is None or plane.inversion_time is None:
+    if plane.timing.repetition_time is None or plane.timing.inversion_time is None:
         return True
-    return plane.repetition_time > plane.inversion_time
+    return plane.timing.repetition_time > plane.timing.inversion_time
 
 
 def tell(images: Sequence[PlannedImage]) -> list[str]:

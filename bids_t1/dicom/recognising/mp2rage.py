@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
-from bids_t1.dicom.reading.volumes import echo_rank, echo_times_of, times_of, without
+from bids_t1.data.groups import grouped_by
+from bids_t1.dicom.reading.volumes import echo_rank, echo_times_of, in_order, times_of, without
 from bids_t1.dicom.recognising.candidates import inverted_volumes
 from bids_t1.dicom.recognising.mp2rage_timing import timing
 from bids_t1.dicom.recognising.one_inversion import (
@@ -24,6 +26,8 @@ from bids_t1.dicom.recognising.verdict import (
     left_out,
     numbered,
     part_of,
+    passed,
+    rest_of,
     together,
     warned,
 )  # fmt: skip
@@ -91,10 +95,8 @@ def recognise(series: SeriesSlices, _delayed: Sequence[float] = ()) -> Verdict:
         else:
             others.extend(group)
     found += [(_computed_alone(alike), Verdict()) for alike in of_one_protocol(unis)]
-    acquisitions = [acquisition for group, _ in found for acquisition in group]
-    taken = {plane for volume in without(volumes, others) for plane in volume.slices}
-    rest = {key: [plane for plane in planes if plane not in taken] for key, planes in series.items()}
-    return together([*(verdict for _, verdict in found), _planned(acquisitions)], rest)
+    acquisitions, verdict = passed(found)
+    return together([verdict, _planned(acquisitions)], rest_of(series, without(volumes, others)))
 
 
 def _of_first_echo(unis: Sequence[Volume]) -> tuple[list[Volume], Verdict]:
@@ -120,18 +122,13 @@ def _acquisitions(group: Sequence[Volume], computed: Sequence[Volume]) -> tuple[
 
 def _repetitions(volumes: Sequence[Volume]) -> tuple[list[list[Volume]], Verdict]:
     """Return the acquisitions of one protocol; readouts of two are never mixed where it is known when they began."""
-    by_start: dict[str | None, list[Volume]] = {}
-    for volume in volumes:
-        by_start.setdefault(known_start(volume), []).append(volume)
+    by_start = grouped_by(volumes, known_start)
     whole = [alike for alike in by_start.values() if _kinds(alike) == _kinds(volumes)]
     if None in by_start or not whole:
         return runs(volumes, told)
-    parts = [alike for alike in by_start.values() if _kinds(alike) != _kinds(volumes)]
-    verdicts = [left_out(part, "part of an MP2RAGE that was acquired again as a whole") for part in parts]
-    found = [runs(alike, told) for alike in whole]
-    return [run for repetitions, _ in found for run in repetitions], together(
-        [*verdicts, *(surplus for _, surplus in found)]
-    )
+    parts = without(volumes, chain.from_iterable(whole))
+    found, surplus = passed(runs(alike, told) for alike in whole)
+    return found, left_out(parts, "part of an MP2RAGE that was acquired again as a whole") + surplus
 
 
 def _kinds(volumes: Sequence[Volume]) -> set[tuple[str, str]]:
@@ -156,9 +153,7 @@ def _refusal(group: Sequence[Volume], times: tuple[float, ...], *, computed: boo
 
 def _shares(unis: Sequence[Volume], repetitions: Sequence[Sequence[Volume]]) -> list[list[Volume]]:
     """Return the UNI images of each repetition: one by one where there is one for each, else by who is nearest."""
-    kinds: dict[object, list[Volume]] = {}
-    for uni in sorted(unis, key=lambda uni: uni.started):
-        kinds.setdefault((uni.first.product, uni.first.reconstruction), []).append(uni)
+    kinds = grouped_by(in_order(unis), lambda uni: (uni.first.product, uni.first.reconstruction))
     shares: list[list[Volume]] = [[] for _ in repetitions]
     for alike in kinds.values():
         for index, uni in enumerate(alike):
@@ -180,10 +175,7 @@ def _nearest(uni: Volume, repetitions: Sequence[Sequence[Volume]]) -> int:
 
 def _computed_alone(unis: Sequence[Volume]) -> list[_Acquisition]:
     """Return the acquisitions of which there are UNI images only, told apart by when they were acquired."""
-    starts: dict[str | None, list[Volume]] = {}
-    for uni in unis:
-        starts.setdefault(known_start(uni), []).append(uni)
-    return [_Acquisition([], alike, ()) for alike in starts.values()]
+    return [_Acquisition([], alike, ()) for alike in grouped_by(unis, known_start).values()]
 
 
 def _planned(acquisitions: Sequence[_Acquisition]) -> Verdict:
@@ -220,7 +212,7 @@ def _named(chosen: _Chosen, run: int | None) -> Verdict:
 
 
 def _computed(uni: Volume, label: str | None, run: int | None, acquisition: _Acquisition) -> PlannedImage:
-    scaling = {} if label is not None else {"UNIT1Scaling": uni.first.uni_scaling}
+    scaling = {} if label is not None else {"UNIT1Scaling": uni.first.values.uni_scaling}
     return PlannedImage(
         volume=uni,
         suffix=UNI,
@@ -235,7 +227,7 @@ def _computed(uni: Volume, label: str | None, run: int | None, acquisition: _Acq
 
 def _readouts(acquisition: _Acquisition, run: int | None) -> list[PlannedImage]:
     echoes = {
-        time: echo_times_of(volume for volume in acquisition.readouts if volume.first.inversion_time == time)
+        time: echo_times_of(volume for volume in acquisition.readouts if volume.timing.inversion_time == time)
         for time in times_of(acquisition.readouts)
     }
     times = acquisition.times if len(acquisition.times) > 1 else ()
@@ -248,7 +240,7 @@ def _readouts(acquisition: _Acquisition, run: int | None) -> list[PlannedImage]:
             run=run,
             part=part_of(volume, acquisition.readouts),
             times=times,
-            echo=echo_rank(volume, echoes[volume.first.inversion_time or 0.0]),
+            echo=echo_rank(volume, echoes[volume.timing.inversion_time or 0.0]),
             timing=timing(volume.first, rank, times),
         )
         for volume, rank in zip(acquisition.readouts, ranks, strict=True)
@@ -257,10 +249,7 @@ def _readouts(acquisition: _Acquisition, run: int | None) -> list[PlannedImage]:
 
 def _rank_in(volume: Volume, times: Sequence[float]) -> int | None:
     """Return the rank of a readout by its time, or by its name where it has the only one."""
-    if times:
-        return _rank(volume.first.inversion_time or 0.0, times)
-    found = names.READOUT.search(volume.first.series.description)
-    return None if found is None else int(found.group(1))
+    return _rank(volume.timing.inversion_time or 0.0, times) if times else _named_rank(volume)
 
 
 def _rank(time: float, times: Sequence[float]) -> int | None:
@@ -327,6 +316,6 @@ def tell(images: Sequence[PlannedImage]) -> list[str]:
 def _told(image: PlannedImage) -> str:
     if image.reconstruction is not None:
         return f"kept as {image.name}; its regularisation changes T1, which is never measured from it"
-    time = image.volume.first.inversion_time
+    time = image.volume.timing.inversion_time
     note = "" if time is None or image.inversion is None else f", inversion time {time * 1000:g} ms"
     return f"kept as {image.name}{note}"

@@ -39,15 +39,19 @@ def timing(plane: Slice, rank: int | None, times: Sequence[float]) -> dict[str, 
         return fields | {"FlipAngle": list(angles) or None, ALL_INVERSION_TIMES: list(played) or None}
     known = len(angles) >= rank
     return fields | {
-        "InversionTime": plane.inversion_time,
-        "FlipAngle": angles[rank - 1] if known else plane.flip_angle,
+        "InversionTime": plane.timing.inversion_time,
+        "FlipAngle": angles[rank - 1] if known else plane.timing.flip_angle,
     }
 
 
 def _cycle_time(plane: Slice, times: Sequence[float]) -> float | None:
     """Return the repetition time if it is that of inversions: longer than any train, and than the last readout."""
-    shortest = max([*times, plane.inversion_time or 0.0, LONGEST_EXCITATION_TIME])
-    return plane.repetition_time if plane.repetition_time is not None and plane.repetition_time > shortest else None
+    shortest = max([*times, plane.timing.inversion_time or 0.0, LONGEST_EXCITATION_TIME])
+    return (
+        plane.timing.repetition_time
+        if plane.timing.repetition_time is not None and plane.timing.repetition_time > shortest
+        else None
+    )
 
 
 def _excitation_time(plane: Slice) -> float | None:
@@ -58,5 +62,5 @@ def _excitation_time(plane: Slice) -> float | None:
     """
     if plane.readouts is not None and plane.readouts.excitation_time is not None:
         return plane.readouts.excitation_time
-    repetition = plane.repetition_time
+    repetition = plane.timing.repetition_time
     return repetition if repetition is not None and repetition < LONGEST_EXCITATION_TIME else None

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-from bids_t1.dicom.reading.volumes import echo_rank, echo_times_of, grouped, in_order
+from bids_t1.data.groups import grouped
+from bids_t1.dicom.reading.volumes import echo_rank, echo_times_of, in_order
 from bids_t1.dicom.recognising.candidates import may_be_gradient_echo
 from bids_t1.dicom.recognising.refusals import known_start, without_inversion_time
 from bids_t1.dicom.recognising.repetitions import one_reconstruction, runs, told_echo
@@ -15,6 +16,7 @@ from bids_t1.dicom.recognising.verdict import (
     assembled,
     numbered,
     part_of,
+    passed,
     repeated,
     together,
     told_alike,
@@ -54,12 +56,10 @@ def recognise(series: SeriesSlices, _delayed: Sequence[float] = ()) -> Verdict:
     many series. Names only refuse. All slices are left: an inversion recovery tells which of them lost its time.
     """
     slices = {key: [plane for plane in planes if may_be_gradient_echo(plane)] for key, planes in series.items()}
-    found = [_volumes(key, planes) for key, planes in slices.items() if planes]
-    volumes = [volume for volumes, _ in found for volume in volumes]
-    groups = [_accepted(group, slices) for group in grouped(in_order(volumes), _is_of_scan)]
-    acquisitions = [acquisition for accepted, _ in groups for acquisition in accepted]
-    verdicts = [_planned(acquisition, run) for acquisition, run in numbered(acquisitions)]
-    return together([*(others for _, others in (*found, *groups)), *verdicts], series)
+    volumes, unusable = passed(_volumes(key, planes) for key, planes in slices.items() if planes)
+    acquisitions, others = passed(_accepted(group, slices) for group in grouped(in_order(volumes), _is_of_scan))
+    planned = [_planned(acquisition, run) for acquisition, run in numbered(acquisitions)]
+    return together([unusable, others, *planned], series)
 
 
 def _volumes(key: SeriesKey, planes: Sequence[Slice]) -> tuple[list[Volume], Verdict]:
@@ -72,9 +72,9 @@ def _volumes(key: SeriesKey, planes: Sequence[Slice]) -> tuple[list[Volume], Ver
     )
     most = max(repetitions.values(), default=0)
     if most <= MOST_REPETITIONS:
-        return volumes, Verdict(skipped=failures)
+        return volumes, failures
     reason = f"a time series of {most} images of each echo, and not one multi-echo image"
-    return [], Verdict(skipped=(*failures, (key, reason)))
+    return [], failures + Verdict(skipped=((key, reason),))
 
 
 def _is_field_map(planes: Sequence[Slice]) -> bool:
@@ -85,7 +85,7 @@ def _is_field_map(planes: Sequence[Slice]) -> bool:
 def _is_of_scan(group: Sequence[Volume], volume: Volume) -> bool:
     """Tell whether a volume differs from a group in nothing but its echo time and part."""
     first = group[0]
-    apart = abs((first.first.repetition_time or 0.0) - (volume.first.repetition_time or 0.0))
+    apart = abs((first.timing.repetition_time or 0.0) - (volume.timing.repetition_time or 0.0))
     return first.echoes_like(volume) and first.turns_like(volume) and apart < SAME_REPETITION
 
 

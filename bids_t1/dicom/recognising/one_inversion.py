@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from bids_t1.dicom.reading.volumes import grouped, in_order, times_of
+from bids_t1.data.groups import grouped
+from bids_t1.dicom.reading.volumes import in_order, times_of
 from bids_t1.dicom.recognising.refusals import known_start
 from bids_t1.dicom.vendors import names
 
@@ -51,7 +52,7 @@ def _same_protocol(first: Volume, second: Volume) -> bool:
     return (
         first.echoes_like(second)
         and a.series.protocol == b.series.protocol
-        and _close(a.repetition_time, b.repetition_time)
+        and _close(a.timing.repetition_time, b.timing.repetition_time)
         and (a.readouts and a.readouts.inversion_times) == (b.readouts and b.readouts.inversion_times)
     )
 
@@ -62,8 +63,8 @@ def computed_of(uni: Volume, readout: Volume) -> bool:
     return (
         uni.lies_with(readout)
         and a.series.protocol == b.series.protocol
-        and _close(a.repetition_time, b.repetition_time)
-        and _close(a.echo_time, b.echo_time)
+        and _close(a.timing.repetition_time, b.timing.repetition_time)
+        and _close(a.timing.echo_time, b.timing.echo_time)
     )
 
 
@@ -90,7 +91,7 @@ def after_one_inversion(group: Sequence[Volume], unis: Sequence[Volume]) -> bool
 
 
 def _times_allow_it(group: Sequence[Volume]) -> bool:
-    times, repetition = times_of(group), group[0].first.repetition_time
+    times, repetition = times_of(group), group[0].timing.repetition_time
     if not 1 < len(times) <= MOST_READOUTS:
         return False
     if repetition is not None and LONGEST_EXCITATION_TIME <= repetition <= times[-1]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from bids_t1.data.groups import grouped_by
 from bids_t1.dicom.reading.volumes import times_of
 from bids_t1.dicom.vendors import names
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from bids_t1.dicom.reading.slices import SeriesKey, Slice
+    from bids_t1.dicom.reading.slices import SeriesKey, Slice, Timing
     from bids_t1.dicom.reading.volumes import Volume
 
 NAMES = (
@@ -61,7 +61,7 @@ def _without_name(slices: Sequence[Slice]) -> str:
         return "echo planar or diffusion images, as of a time series: not a multi-echo gradient echo"
     if any("IR" in plane.sequence for plane in slices):
         return "inversion recovery without a plausible inversion time; expected ms in (0018,0082) or (0018,9079)"
-    n_echoes = len({plane.echo_time for plane in slices})
+    n_echoes = len({plane.timing.echo_time for plane in slices})
     if n_echoes > 1 and any("SE" in plane.sequence for plane in slices):
         return f"{n_echoes} echo times of spin echoes, which measure T2 and not T2*"
     return "no inversion time, and one echo time: neither an inversion recovery nor a multi-echo gradient echo"
@@ -96,17 +96,22 @@ def physical_refusal(volumes: Sequence[Volume]) -> str | None:
     the other marks of a shared inversion (trigger delays, temporal positions, one start) only count without
     them.
     """
-    by_series: dict[SeriesKey, list[Volume]] = defaultdict(list)
-    for volume in volumes:
-        by_series[volume.first.series].append(volume)
+    by_series = grouped_by(volumes, lambda volume: volume.first.series)
     refusals = (_refusal_within_series(members) for members in by_series.values())
     return next((refusal for refusal in refusals if refusal), None) or _shared_start(volumes)
+
+
+_MARKS: Mapping[str, Callable[[Timing], float | None]] = {
+    "trigger delays rise with the inversion times": lambda timing: timing.trigger_time,
+    "inversion times are temporal positions": lambda timing: timing.temporal_position,
+}
+"""What rises from readout to readout after one inversion."""
 
 
 def _refusal_within_series(volumes: Sequence[Volume]) -> str | None:
     times = times_of(volumes)
     spread = times[-1] - times[0]
-    repetition = min(volume.first.repetition_time or float("inf") for volume in volumes)
+    repetition = min(volume.timing.repetition_time or float("inf") for volume in volumes)
     if repetition < spread:
         return (
             f"Look-Locker type: the repetition time ({repetition * 1000:g} ms) is shorter than the spread of "
@@ -114,11 +119,12 @@ def _refusal_within_series(volumes: Sequence[Volume]) -> str | None:
         )
     if len(times) == 1 or any("SE" in volume.first.sequence for volume in volumes):
         return None
-    if _one_to_one(volumes, [volume.first.trigger_time for volume in volumes]):
-        return f"Look-Locker type: trigger delays rise with the inversion times of one series: {T1_STAR}"
-    if _one_to_one(volumes, [volume.first.temporal_position for volume in volumes]):
-        return f"Look-Locker type: inversion times are temporal positions of one series: {T1_STAR}"
-    return None
+    return _marked(volumes)
+
+
+def _marked(volumes: Sequence[Volume]) -> str | None:
+    told = (mark for mark, read in _MARKS.items() if _one_to_one(volumes, [read(volume.timing) for volume in volumes]))
+    return next((f"Look-Locker type: {mark} of one series: {T1_STAR}" for mark in told), None)
 
 
 def _shared_start(volumes: Sequence[Volume]) -> str | None:
@@ -126,14 +132,14 @@ def _shared_start(volumes: Sequence[Volume]) -> str | None:
     if len(starts) > 1 or None in starts or "GR" not in volumes[0].first.sequence:
         return None
     # Scans of several protocols or repetition times cannot have begun at once: the times are made up.
-    if len({(volume.first.series.protocol, volume.first.repetition_time) for volume in volumes}) > 1:
+    if len({(volume.first.series.protocol, volume.timing.repetition_time) for volume in volumes}) > 1:
         return None
     return f"MP2RAGE or Look-Locker type: all inversion times were acquired at once: {T1_STAR}"
 
 
 def known_start(volume: Volume) -> str | None:
     """Return when a volume was acquired, or None where de-identification took the time away."""
-    start = volume.first.acquired[0]
+    start = volume.timing.acquired[0]
     return None if not start or WIPED.fullmatch(start) else start
 
 
@@ -141,7 +147,7 @@ def _one_to_one(volumes: Sequence[Volume], marks: Sequence[float | None]) -> boo
     """Tell whether a mark rises with the inversion time, each time having its own."""
     if any(mark is None for mark in marks):
         return False
-    pairs = {(volume.first.inversion_time or 0.0, mark or 0.0) for volume, mark in zip(volumes, marks, strict=True)}
+    pairs = {(volume.timing.inversion_time or 0.0, mark or 0.0) for volume, mark in zip(volumes, marks, strict=True)}
     times = {time for time, _ in pairs}
     rising = [mark for _, mark in sorted(pairs)]
     return len(times) == len(pairs) == len({mark for _, mark in pairs}) and rising == sorted(rising)

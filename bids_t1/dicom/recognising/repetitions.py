@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from bids_t1.data.groups import grouped_by
 from bids_t1.dicom.reading.volumes import in_order
 from bids_t1.dicom.recognising.verdict import Verdict, left_out, together, warned
 
@@ -28,18 +29,18 @@ def distortion(volume: Volume) -> frozenset[str]:
 def told(volume: Volume) -> str:
     """Say by what an image differs from the others of its set."""
     one = volume.first
-    inversion = [] if one.inversion_time is None else [f"inversion time {one.inversion_time * 1000:g} ms"]
-    return ", ".join([*inversion, *([told_echo(volume)] if one.echo_time is not None else [])])
+    inversion = [] if one.timing.inversion_time is None else [f"inversion time {one.timing.inversion_time * 1000:g} ms"]
+    return ", ".join([*inversion, *([told_echo(volume)] if one.timing.echo_time is not None else [])])
 
 
 def told_inversion(volume: Volume) -> str:
     """Say by what an image differs from the others where all have one echo time."""
-    return f"inversion time {(volume.first.inversion_time or 0.0) * 1000:g} ms"
+    return f"inversion time {(volume.timing.inversion_time or 0.0) * 1000:g} ms"
 
 
 def told_echo(volume: Volume) -> str:
     """Say by what an image differs from the others where none has an inversion."""
-    return f"echo time {round((volume.first.echo_time or 0.0) * 1000, 1):g} ms"
+    return f"echo time {round((volume.timing.echo_time or 0.0) * 1000, 1):g} ms"
 
 
 def one_reconstruction(family: Sequence[Volume], tell: Callable[[Volume], str] = told) -> tuple[list[Volume], Verdict]:
@@ -51,10 +52,8 @@ def one_reconstruction(family: Sequence[Volume], tell: Callable[[Volume], str] =
     verdicts: list[Verdict] = []
     for part in sorted({volume.first.component for volume in family}):
         others = [distortion(volume) for volume in family if volume.first.component != part]
-        variants: dict[tuple[str, ...], list[Volume]] = defaultdict(list)
-        for volume in family:
-            if volume.first.component == part:
-                variants[volume.first.reconstruction].append(volume)
+        own = [volume for volume in family if volume.first.component == part]
+        variants = grouped_by(own, lambda volume: volume.first.reconstruction)
         # the most complete one; among equals the one that overlaps with the other parts, then the first stored
         ranks = {key: (len(set(map(tell, held))), others.count(distortion(held[0]))) for key, held in variants.items()}
         best = variants.pop(max(ranks, key=lambda key: ranks[key]))
@@ -75,9 +74,7 @@ def runs(
 
     `tell` says in words by what an image differs from the others of one repetition.
     """
-    stacks: dict[tuple[str, str], list[Volume]] = defaultdict(list)
-    for volume in in_order(volumes):
-        stacks[tell(volume), volume.first.component].append(volume)
+    stacks = grouped_by(in_order(volumes), lambda volume: (tell(volume), volume.first.component))
     n_runs = min(len(stack) for stack in stacks.values())
     verdicts = [
         left_out(stack[:-n_runs], f"{time} was repeated; the later image is used")
@@ -95,14 +92,16 @@ def runs(
 
 def is_selective(volumes: Sequence[Volume], delayed: Sequence[float]) -> bool:
     """Tell whether images have, in each of their parts, the inversion times of a declared set, equal ones included."""
-    wanted = sorted(delayed)
-    by_part: dict[str, list[float]] = defaultdict(list)
-    for volume in volumes:
-        by_part[volume.first.component].append(volume.first.inversion_time or 0.0)
-    return bool(wanted) and all(
-        len(times) == len(wanted)
-        and all(abs(time - other) < SAME_TIME for time, other in zip(sorted(times), wanted, strict=True))
-        for times in by_part.values()
+    parts = grouped_by(volumes, lambda volume: volume.first.component).values()
+    return bool(delayed) and all(
+        same_times([volume.timing.inversion_time or 0.0 for volume in part], delayed) for part in parts
+    )
+
+
+def same_times(times: Sequence[float], others: Sequence[float]) -> bool:
+    """Tell whether two lists hold the same inversion times [s], in any order."""
+    return len(times) == len(others) and all(
+        abs(time - other) < SAME_TIME for time, other in zip(sorted(times), sorted(others), strict=True)
     )
 
 
@@ -112,8 +111,8 @@ def ranks(volumes: Sequence[Volume], *, by_image: bool) -> Iterator[tuple[Volume
     By image, images of equal inversion times have ranks of their own, in the order in which they were acquired.
     """
     counts: dict[str, int] = defaultdict(int)
-    times = sorted({volume.first.inversion_time or 0.0 for volume in volumes})
-    for volume in sorted(volumes, key=lambda volume: (volume.first.inversion_time or 0.0, volume.started)):
+    times = sorted({volume.timing.inversion_time or 0.0 for volume in volumes})
+    for volume in sorted(volumes, key=lambda volume: (volume.timing.inversion_time or 0.0, volume.started)):
         counts[volume.first.component] += 1
-        rank = counts[volume.first.component] if by_image else 1 + times.index(volume.first.inversion_time or 0.0)
+        rank = counts[volume.first.component] if by_image else 1 + times.index(volume.timing.inversion_time or 0.0)
         yield volume, rank

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bids_t1.data.groups import grouped_by
 from bids_t1.dicom.recognising.angle_maps import ANGLE_MAPS
 from bids_t1.dicom.recognising.computed_maps import COMPUTED_MAPS
 from bids_t1.dicom.recognising.field_pairs import ACTUAL_FLIP_ANGLE, DOUBLE_ANGLE
 from bids_t1.dicom.recognising.refusals import name_refusal
-from bids_t1.dicom.recognising.verdict import Verdict, assembled, together
+from bids_t1.dicom.recognising.verdict import assembled, passed, together
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from bids_t1.dicom.reading.slices import SeriesKey, Slice
     from bids_t1.dicom.reading.volumes import Volume
     from bids_t1.dicom.recognising.transmit_method import TransmitMethod
-    from bids_t1.dicom.recognising.verdict import PlannedImage, SeriesSlices
+    from bids_t1.dicom.recognising.verdict import PlannedImage, SeriesSlices, Verdict
 
 METHODS = (ANGLE_MAPS, COMPUTED_MAPS, ACTUAL_FLIP_ANGLE, DOUBLE_ANGLE)
 
@@ -27,22 +28,25 @@ def recognise(series: SeriesSlices) -> Verdict:
     Images of flip angles and computed maps say in their headers what they are. Pairs of the other methods look like
     ordinary gradient echoes: their names must say the method, and their headers what the method asks for.
     """
-    protocols = {
-        key.protocol
-        for key, planes in series.items()
-        if key.protocol and any(plane.transmit == "flip angles" for plane in planes)
-    }
+    protocols = _protocols_of_angle_maps(series)
     concerned = {key: planes for key, planes in series.items() if _concerns_it(key, planes, protocols)}
-    found = [assembled(planes, _varying) for planes in concerned.values()]
-    methods = [(_method(volume, protocols), volume) for volumes, _ in found for volume in volumes]
-    verdicts = [method.keep([volume for other, volume in methods if other is method]) for method in METHODS]
-    failures = Verdict(skipped=tuple(reason for _, reasons in found for reason in reasons))
-    return together([failures, *verdicts], {key: series[key] for key in series if key not in concerned})
+    volumes, incomplete = passed(assembled(planes, _varying) for planes in concerned.values())
+    by_method = grouped_by(volumes, lambda volume: _method(volume, protocols))
+    kept = [method.keep(by_method.get(method, ())) for method in METHODS]
+    return together([incomplete, *kept], {key: series[key] for key in series if key not in concerned})
+
+
+def _protocols_of_angle_maps(series: SeriesSlices) -> set[str]:
+    """Return the protocols of flip angle maps: unmarked images of these belong to the maps."""
+    marked = {
+        key.protocol for key, planes in series.items() if any(plane.transmit == "flip angles" for plane in planes)
+    }
+    return marked - {""}
 
 
 def _varying(plane: Slice) -> object:
     """Return what may differ within a series: delays, echoes and angles of a method."""
-    return plane.transmit, plane.repetition_time, plane.echo_number, plane.flip_angle
+    return plane.transmit, plane.timing.repetition_time, plane.timing.echo_number, plane.timing.flip_angle
 
 
 def _concerns_it(key: SeriesKey, planes: Sequence[Slice], protocols: Collection[str]) -> bool:
@@ -50,7 +54,7 @@ def _concerns_it(key: SeriesKey, planes: Sequence[Slice], protocols: Collection[
     if name_refusal(key) is not None or any(plane.refusal for plane in planes):
         return False
     marked = any(plane.transmit is not None for plane in planes)
-    of_a_map = key.protocol in protocols and all(plane.inversion_time is None for plane in planes)
+    of_a_map = key.protocol in protocols and all(plane.timing.inversion_time is None for plane in planes)
     return marked or of_a_map or _named(key) is not None
 
 

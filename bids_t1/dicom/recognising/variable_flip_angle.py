@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from bids_t1.dicom.reading.volumes import SAME_ECHO, grouped, in_order
+from bids_t1.data.groups import grouped
+from bids_t1.dicom.reading.volumes import SAME_ECHO, in_order
 from bids_t1.dicom.recognising.candidates import may_be_gradient_echo
 from bids_t1.dicom.recognising.repetitions import one_reconstruction, runs
 from bids_t1.dicom.recognising.verdict import (
@@ -15,6 +17,8 @@ from bids_t1.dicom.recognising.verdict import (
     left_out,
     numbered,
     part_of,
+    passed,
+    rest_of,
     together,
 )  # fmt: skip
 from bids_t1.dicom.vendors import names
@@ -53,17 +57,16 @@ def recognise(series: SeriesSlices, _delayed: Sequence[float] = ()) -> Verdict:
     volumes = [volume for key, planes in series.items() for volume in _volumes(key, planes)]
     families = grouped(in_order(volumes), _is_of_set)
     sets = [family for family in families if _is_set(family)]
-    accepted = [_accepted(family) for family in sets]
-    acquisitions = [acquisition for repetitions, _ in accepted for acquisition in repetitions]
+    acquisitions, others = passed(map(_accepted, sets))
     planned = [Verdict(tuple(_images(acquisition, run))) for acquisition, run in numbered(acquisitions)]
-    return together([*(others for _, others in accepted), *planned], _without(series, sets))
+    return together([others, *planned], rest_of(series, chain.from_iterable(sets)))
 
 
 def _volumes(key: SeriesKey, planes: Sequence[Slice]) -> list[Volume]:
     """Return the volumes of a series that may be of such a set: none of several echoes, or of a time series."""
     if any(key.is_called(pattern) for pattern in OTHERS):
         return []
-    found, _ = assembled((plane for plane in planes if _may_vary(plane)), lambda plane: plane.flip_angle)
+    found, _ = assembled((plane for plane in planes if _may_vary(plane)), lambda plane: plane.timing.flip_angle)
     counts = Counter((told_angle(volume), volume.first.component, volume.first.reconstruction) for volume in found)
     return [] if max(counts.values(), default=0) > MOST_REPETITIONS else found
 
@@ -71,21 +74,21 @@ def _volumes(key: SeriesKey, planes: Sequence[Slice]) -> list[Volume]:
 def _may_vary(plane: Slice) -> bool:
     return (
         may_be_gradient_echo(plane)
-        and 0 < (plane.flip_angle or 0.0) <= LARGEST_ANGLE
-        and 0 < (plane.repetition_time or 0.0) < LONGEST_REPETITION
+        and 0 < (plane.timing.flip_angle or 0.0) <= LARGEST_ANGLE
+        and 0 < (plane.timing.repetition_time or 0.0) < LONGEST_REPETITION
     )
 
 
 def _is_of_set(group: Sequence[Volume], volume: Volume) -> bool:
     """Tell whether a volume shows what a group does, with the same sequence and repetition time, at any echo."""
     first = group[0]
-    apart = abs((first.first.repetition_time or 0.0) - (volume.first.repetition_time or 0.0))
+    apart = abs((first.timing.repetition_time or 0.0) - (volume.timing.repetition_time or 0.0))
     return first.echoes_like(volume) and apart < SAME_REPETITION
 
 
 def _is_set(family: Sequence[Volume]) -> bool:
     """Tell whether images have one echo, and angles further apart than those of readouts after one inversion."""
-    angles, echoes = angles_of(family), [volume.first.echo_time or 0.0 for volume in family]
+    angles, echoes = angles_of(family), [volume.timing.echo_time or 0.0 for volume in family]
     return max(echoes) - min(echoes) < SAME_ECHO and angles[-1] >= WIDEST_OF_READOUTS * angles[0]
 
 
@@ -105,19 +108,13 @@ def _accepted(family: Sequence[Volume]) -> tuple[list[list[Volume]], Verdict]:
     return [], others + left_out(chosen, reason)
 
 
-def _without(series: SeriesSlices, sets: Sequence[Sequence[Volume]]) -> SeriesSlices:
-    """Return the slices that are of no set."""
-    taken = {plane for family in sets for volume in family for plane in volume.slices}
-    return {key: [plane for plane in planes if plane not in taken] for key, planes in series.items()}
-
-
 def _images(acquisition: Sequence[Volume], run: int | None) -> list[PlannedImage]:
     angles = angles_of(acquisition)
     return [
         PlannedImage(
             volume=volume,
             suffix=SUFFIX,
-            flip=1 + angles.index(volume.first.flip_angle or 0.0),
+            flip=1 + angles.index(volume.timing.flip_angle or 0.0),
             run=run,
             part=part_of(volume, acquisition),
             timing=_timing(volume.first),
@@ -128,8 +125,8 @@ def _images(acquisition: Sequence[Volume], run: int | None) -> list[PlannedImage
 
 def _timing(plane: Slice) -> dict[str, Any]:
     return {
-        "RepetitionTimeExcitation": plane.repetition_time,
-        "FlipAngle": plane.flip_angle,
+        "RepetitionTimeExcitation": plane.timing.repetition_time,
+        "FlipAngle": plane.timing.flip_angle,
         "MagneticFieldStrength": plane.field_strength,
         # BIDS asks for it, and headers tell no more than this.
         "PulseSequenceType": "Gradient echo",
@@ -138,18 +135,18 @@ def _timing(plane: Slice) -> dict[str, Any]:
 
 def angles_of(volumes: Sequence[Volume]) -> list[float]:
     """Return the distinct flip angles of volumes, rising [degree]."""
-    return sorted({volume.first.flip_angle or 0.0 for volume in volumes})
+    return sorted({volume.timing.flip_angle or 0.0 for volume in volumes})
 
 
 def told_angle(volume: Volume) -> str:
     """Say by what an image differs from the others of its set."""
-    return f"flip angle {volume.first.flip_angle:g} degrees"
+    return f"flip angle {volume.timing.flip_angle:g} degrees"
 
 
 def tell(images: Sequence[PlannedImage]) -> list[str]:
     """Say what images of one series were kept as."""
     return [
-        f"kept as {image.name}, flip angle {image.volume.first.flip_angle:g} degrees"
+        f"kept as {image.name}, flip angle {image.volume.timing.flip_angle:g} degrees"
         for image in images
         if image.suffix == SUFFIX
     ]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from bids_t1.data.groups import grouped_by
 from bids_t1.dicom.reading.volumes import assemble
 
 if TYPE_CHECKING:
@@ -124,12 +124,28 @@ def warned(*warnings: str) -> Verdict:
     return Verdict(warnings=warnings)
 
 
+def passed(decided: Iterable[tuple[Sequence[T], Verdict]]) -> tuple[list[T], Verdict]:
+    """Return what several decisions let pass, one after the other, and their verdicts as one."""
+    items: list[T] = []
+    verdicts: list[Verdict] = []
+    for let_through, verdict in decided:
+        items += let_through
+        verdicts.append(verdict)
+    return items, together(verdicts)
+
+
 def assembled(
     slices: Iterable[Slice], apart: Callable[[Slice], object] = lambda _: None
-) -> tuple[list[Volume], tuple[Reason, ...]]:
+) -> tuple[list[Volume], Verdict]:
     """Put slices together to volumes, and say of each series why others make none."""
     volumes, failures = assemble(slices, apart)
-    return volumes, tuple((plane.series, reason) for plane, reason in failures)
+    return volumes, Verdict(skipped=tuple((plane.series, reason) for plane, reason in failures))
+
+
+def rest_of(series: SeriesSlices, volumes: Iterable[Volume]) -> SeriesSlices:
+    """Return the slices of all series that are of none of these volumes."""
+    taken = {plane for volume in volumes for plane in volume.slices}
+    return {key: [plane for plane in planes if plane not in taken] for key, planes in series.items()}
 
 
 def numbered(runs: Sequence[T]) -> list[tuple[T, int | None]]:
@@ -144,17 +160,14 @@ def part_of(volume: Volume, others: Iterable[Volume]) -> str | None:
 
 def by_series(slices: Iterable[Slice]) -> dict[SeriesKey, list[Slice]]:
     """Return the slices of each series, in their order."""
-    series: dict[SeriesKey, list[Slice]] = defaultdict(list)
-    for plane in slices:
-        series[plane.series].append(plane)
-    return dict(series)
+    return grouped_by(slices, lambda plane: plane.series)
 
 
 def repeated(plane: Slice) -> dict[str, Any]:
     """Return the timing of an image without inversion, in the words of BIDS; what the header lacks is None."""
     return {
-        "RepetitionTime": plane.repetition_time,
-        "FlipAngle": plane.flip_angle,
+        "RepetitionTime": plane.timing.repetition_time,
+        "FlipAngle": plane.timing.flip_angle,
         "MagneticFieldStrength": plane.field_strength,
     }
 

@@ -21,6 +21,8 @@ from bids_t1.dicom.header import DAMAGE
 from bids_t1.dicom.reading.privacy import CODED, known_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pydicom.dataset import Dataset
     from pydicom.tag import BaseTag
 
@@ -124,19 +126,29 @@ def _strip(dataset: Dataset, never: frozenset[str]) -> None:
             del dataset[tag]
 
 
+def _strip_each(items: Iterable[Dataset], never: frozenset[str]) -> None:
+    for item in items:
+        _strip(item, never)
+
+
 def _stays(dataset: Dataset, tag: BaseTag, never: frozenset[str]) -> bool:
     """Tell whether an attribute is kept, and strip what is in it."""
     if tag.is_private_creator:
-        return _CREATORS.fullmatch(_bytes(dataset, tag).decode("ascii", "replace").strip(" \0")) is not None
+        return _is_known_creator(dataset, tag)
     numbers, coded = (_private_kind if tag.is_private else _public_kind)(dataset, tag)
     keyword, vr = keyword_for_tag(tag), _vr(dataset, tag)
-    if numbers and vr == "SQ":
-        for item in dataset[tag].value:
-            _strip(item, never)
-        return True
     if coded or keyword in _FREE_TEXT:
         return _keep_known(dataset, tag, "ImageType" if coded else keyword, never)
-    return numbers and (keyword == "SOPClassUID" or _is_number(dataset, tag, vr))
+    if not numbers:
+        return False
+    if vr == "SQ":
+        _strip_each(dataset[tag].value, never)
+        return True
+    return keyword == "SOPClassUID" or _is_number(dataset, tag, vr)
+
+
+def _is_known_creator(dataset: Dataset, tag: BaseTag) -> bool:
+    return _CREATORS.fullmatch(_bytes(dataset, tag).decode("ascii", "replace").strip(" \0")) is not None
 
 
 def _public_kind(dataset: Dataset, tag: BaseTag) -> tuple[bool, bool]:
@@ -149,7 +161,7 @@ def _public_kind(dataset: Dataset, tag: BaseTag) -> tuple[bool, bool]:
 def _private_kind(dataset: Dataset, tag: BaseTag) -> tuple[bool, bool]:
     """Tell the same of a private attribute; one whose block is named must be of a known block."""
     creator = Tag(tag.group, tag.element >> 8)
-    if creator in dataset and not _stays(dataset, creator, frozenset()):
+    if creator in dataset and not _is_known_creator(dataset, creator):
         return False, False
     place = tag.element & 0xFF
     return place in _PRIVATE.get(tag.group, ()), place in _PRIVATE_CODES.get(tag.group, ())

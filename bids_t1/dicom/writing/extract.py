@@ -38,7 +38,7 @@ def lay_out(volume: Volume, folder: Path, never: frozenset[str]) -> None:
     frames: dict[Path, list[int]] = {}
     for plane in volume.slices:
         frames.setdefault(plane.path, []).extend([] if plane.frame is None else [plane.frame])
-    renumber = len({plane.acquired[2] for plane in volume.slices} - {0}) < len(frames)
+    renumber = len({plane.timing.acquired[2] for plane in volume.slices} - {0}) < len(frames)
     with quiet():
         for number, (path, wanted) in enumerate(frames.items(), start=1):
             with open_plain(path) as file:

@@ -89,7 +89,7 @@ class Pixels:
                 plane = np.asarray(pixel_array(self._dataset(source.path), index=source.frame or 0))
         except (*DAMAGE, RuntimeError):
             return None
-        return plane if plane.shape == source.matrix else None
+        return plane if plane.shape == source.place.matrix else None
 
     def _dataset(self, path: Path) -> FileDataset:
         if path not in self._datasets:
@@ -122,6 +122,20 @@ def _with_syntax(dataset: FileDataset) -> FileDataset:
         explicit = ExplicitVRLittleEndian if little_endian else ExplicitVRBigEndian
         dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
     return dataset
+
+
+def _require_no_need(pixels: Pixels, doubts: Sequence[str], where: str) -> None:
+    """Refuse an image whose pixels cannot be decoded here where they are needed to apply or to compare something."""
+    if pixels.scaling_varies:
+        raise InvalidInputError(
+            f"{where}: slices differ in their rescale slope, and their transfer syntax ({pixels.syntax}) cannot be "
+            "decoded here to apply it; expected one slope. Decompress the files, such as with dcmdjpeg or gdcmconv."
+        )
+    if doubts:
+        raise InvalidInputError(
+            f"{where}: dcm2niix warns ({'; '.join(doubts)}), and the transfer syntax ({pixels.syntax}) cannot be "
+            "decoded here to compare. Decompress the files, such as with dcmdjpeg or gdcmconv."
+        )
 
 
 def corrected(
@@ -159,20 +173,11 @@ def corrected(
         shown = range(0, len(volume.slices), -(-len(volume.slices) // _MOST_DECODED))
     planes = {index: plane for index in shown if (plane := pixels.plane(index)) is not None}
     if len(planes) < len(shown):
-        if pixels.scaling_varies:
-            raise InvalidInputError(
-                f"{where}: slices differ in their rescale slope, and their transfer syntax ({pixels.syntax}) cannot be "
-                "decoded here to apply it; expected one slope. Decompress the files, such as with dcmdjpeg or gdcmconv."
-            )
-        if doubts:
-            raise InvalidInputError(
-                f"{where}: dcm2niix warns ({'; '.join(doubts)}), and the transfer syntax ({pixels.syntax}) cannot be "
-                "decoded here to compare. Decompress the files, such as with dcmdjpeg or gdcmconv."
-            )
+        _require_no_need(pixels, doubts, where)
         return None
     if any(_agrees(nifti, placement, planes, scalings) for scalings in pixels.scalings):
         return None
-    if pixels.scaling_varies and volume.first.zero_level is not None:
+    if pixels.scaling_varies and volume.first.values.zero_level is not None:
         raise InvalidInputError(
             f"{where}: slices differ in their rescale slope, and stored values have their zero in the middle of the "
             "range; expected one slope for such an image. Report this with the scanner's model and software version."

@@ -81,11 +81,11 @@ def placed(affine: Array, shape: tuple[int, int, int], volume: Volume, *, where:
 
 def _corners(plane: Slice) -> Array:
     """Return the places of the first pixel, the last of the first column, the last of the first row [mm, RAS, 1]."""
-    n_rows, n_columns = plane.matrix
-    along_row, along_column = np.array(plane.orientation).reshape(2, 3)
-    down = along_column * plane.spacing[0] * (n_rows - 1)
-    right = along_row * plane.spacing[1] * (n_columns - 1)
-    places = np.array(plane.position) + np.array([np.zeros(3), down, right])
+    n_rows, n_columns = plane.place.matrix
+    along_row, along_column = np.array(plane.place.orientation).reshape(2, 3)
+    down = along_column * plane.place.spacing[0] * (n_rows - 1)
+    right = along_row * plane.place.spacing[1] * (n_columns - 1)
+    places = np.array(plane.place.position) + np.array([np.zeros(3), down, right])
     return np.column_stack([places * (-1, -1, 1), np.ones(3)])
 
 
@@ -108,7 +108,7 @@ def require_equal_distances(volume: Volume, *, where: str) -> None:
     InvalidInputError
         If the distance between slices varies.
     """
-    places = np.array([plane.position for plane in volume.slices])
+    places = np.array([plane.place.position for plane in volume.slices])
     steps = [float(step) for step in np.linalg.norm(np.diff(places, axis=0), axis=1)]
     if steps and max(steps) > (1 + _FARTHEST) * min(steps):
         raise InvalidInputError(

@@ -50,13 +50,13 @@ class Conversion:
         return self.digest == digest and all((raw_dir / name).is_file() for name in self.written)
 
 
-def source_digest(folder: Path, *, participant: str, session: str | None, tables: Sequence[Sidecar] = ()) -> str:
+def source_digest(folder: Path, labels: Mapping[str, str | None], tables: Sequence[Sidecar | None] = ()) -> str:
     """Fingerprint a source folder from names, sizes and modification times, without opening any file.
 
-    The tables of the protocol file that the conversion depends on are part of it.
+    Whose it is, and the tables of the protocol file that the conversion depends on, are part of it.
     """
-    said = [json.dumps(dict(table.fields), sort_keys=True, default=str) for table in tables]
-    digest = hashlib.sha256(f"{_rules()}|{participant}|{session}|{said}".encode())
+    said = [json.dumps(dict(table.fields), sort_keys=True, default=str) for table in tables if table is not None]
+    digest = hashlib.sha256(f"{_rules()}|{labels}|{said}".encode())
     for path in walk(folder):
         try:
             status = path.stat()

@@ -48,9 +48,9 @@ def complete(
     kept = {key: value for key, value in taken.items() if value not in ("", [])}
     plane = image.volume.first
     told = {
-        "EchoTime": plane.echo_time,
+        "EchoTime": plane.timing.echo_time,
         "Units": _unit(plane.component, in_radians=in_radians),
-        "TxRefAmp": plane.reference_voltage,
+        "TxRefAmp": plane.timing.reference_voltage,
     }
     header = {**image.timing, **told, **image.values}
     return kept | {key: value for key, value in header.items() if value is not None}

@@ -139,8 +139,8 @@ def _gain_warnings(verdict: Verdict) -> list[str]:
     """Compare the receiver gains within each acquisition."""
     gains: dict[object, set[str]] = defaultdict(set)
     for image in verdict.kept:
-        if image.volume.first.gain:
-            gains[image.suffix, image.run].add(image.volume.first.gain)
+        if image.volume.first.values.gain:
+            gains[image.suffix, image.run].add(image.volume.first.values.gain)
     different = [sorted(found) for found in gains.values() if len(found) > 1]
     return [
         f"receiver gains differ within an acquisition ({'; '.join(found)}): intensities may not be comparable"
@@ -152,7 +152,7 @@ def collect_warnings(found: Survey, verdict: Verdict) -> tuple[str, ...]:
     """Return what the user must know."""
     notes = list(verdict.warnings)
     planes = [image.volume.first for image in verdict.kept]
-    notes.extend(sorted({plane.caveat for plane in planes if plane.caveat}))
+    notes.extend(sorted({plane.values.caveat for plane in planes if plane.values.caveat}))
     notes.extend(_gain_warnings(verdict))
     for series, attribute in _odd_values(found):
         notes.append(f"series {series}: {attribute} holds no finite number or breaks its kind, and is ignored")
