@@ -133,6 +133,12 @@ class Recovery:
         help="motion between images of inversion recovery: taken off by rigid registration where the images show it, "
         "or not looked for (default: %(default)s)",
     ))  # fmt: skip
+    ir_time_shift: float | None = option(None, Option(
+        title="Shift of inversion times", metavar="SECONDS",
+        help="added to all inversion times of inversion recovery, of which some scanners count in the length of the "
+        "inversion pulse [s]; 0: none (default: what the image shows, which is none unless the inversion efficiency "
+        "exceeds that of any pulse where T1 is short)",
+    ))  # fmt: skip
     ir_noise: Noise = option("floor", Option(
         title="Noise of inversion recovery",
         help="noise of magnitudes: mean share removed where a background shows it, none, or Rician likelihood "

@@ -16,6 +16,7 @@ from bids_t1.runs.fast_component import fast_component_at, treat, treat_slices, 
 from bids_t1.runs.head_motion import Motion, without_motion
 from bids_t1.runs.image_agreement import Question, compare, settle_signs, without_offset
 from bids_t1.runs.slice_by_slice import estimate_slices, group_slices, only
+from bids_t1.runs.time_shift import choose_shift, shift_as_given
 from bids_t1.sequences.inversion_recovery import InversionRecovery
 from bids_t1.sequences.slice_timing import slice_delays
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from bids_t1.runs.common import Run
     from bids_t1.runs.fast_component import Treatment
     from bids_t1.runs.image_agreement import Agreement
+    from bids_t1.runs.time_shift import TimeShift
     from bids_t1.sequences.inversion_readout import Readout
     from bids_t1.settings import Settings
 
@@ -73,6 +75,9 @@ class _Fit(CurveFit):
     agreement: Agreement
     motion: Motion
     treatment: Treatment
+    shift: TimeShift
+    """Of the times of `treatment`, which are as told; those of `model` are as meant."""
+
     delays: tuple[int, NDArray[np.float64]] | None
     """The axis of slices with inversion times of their own, and what is added to them; see `slice_delays`."""
 
@@ -93,7 +98,7 @@ class _Fit(CurveFit):
                 "Sources": list(sources),
                 "EstimationAlgorithm": ALGORITHMS[self.efficiency],
                 "EstimationReference": REFERENCE,
-                "InversionTimes": list(self.model.inversion_times),
+                "InversionTimes": list(self.treatment.model.inversion_times),
                 "RepetitionTimes": [time if math.isfinite(time) else None for time in self.model.repetition_times],
                 "Readout": _readout(self.model.readout),
                 "EchoTime": if_valid(self.series.sidecars[0].seconds, "EchoTime"),
@@ -104,6 +109,7 @@ class _Fit(CurveFit):
             },
             found={
                 "LearnedEfficiency": _learned(fitted),
+                "TimeShift": self.shift.record,
                 "AddedToInversionTimes": None if self.delays is None else self.delays[1].T.tolist(),
                 "ImageAgreement": self.agreement.record or None,
                 "Motion": self.motion.record or None,
@@ -159,16 +165,19 @@ def _prepare(series: Series, settings: Settings) -> _Fit:
         model = model.select(agreement.kept)
     else:
         decide = treat_slices
+    find = shift_as_given if delays is not None or agreement.is_suspect else choose_shift
+    shift = find(model, agreement.series, settings.recovery.ir_time_shift, options)
     treatment = decide(model, agreement.series, settings.recovery.ir_fast_component, field, options)
     return _Fit(
-        model=treatment.model,
+        model=shift.of(treatment.model),
         series=treatment.series,
         kind=treatment.series.kind,
         options=options,
-        warnings=(*notes, *agreement.warnings, *motion.warnings, *treatment.warnings),
+        warnings=(*notes, *agreement.warnings, *motion.warnings, *shift.warnings, *treatment.warnings),
         agreement=agreement,
         motion=motion,
         treatment=treatment,
+        shift=shift,
         delays=delays,
         efficiency=settings.recovery.ir_efficiency,
     )

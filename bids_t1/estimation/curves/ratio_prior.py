@@ -35,6 +35,9 @@ N_ROUNDS = 3
 N_HISTOGRAM_UPDATES = 10
 """Expectation-maximisation steps of the histogram in each alternation."""
 
+MEAN_RANGE = (0.5, 2.0)
+"""Of the mean: no pulse does more than a perfect inversion, whatever noise makes of single voxels."""
+
 START = (1.9, 0.05)
 """Mean and spread the search begins with."""
 
@@ -152,7 +155,7 @@ class _Search:
         """Return the most likely prior with these knots, and its negative log likelihood."""
         hats = self._hats(knots)
         parameters = np.array([START[0]] * len(knots) + [math.log(START[1])])
-        bounds = [(0.5, 3.0)] * len(knots) + [(math.log(SD_RANGE[0]), math.log(SD_RANGE[1]))]
+        bounds = [MEAN_RANGE] * len(knots) + [(math.log(SD_RANGE[0]), math.log(SD_RANGE[1]))]
 
         def cost_and_gradient(at: np.ndarray) -> tuple[float, np.ndarray]:
             variables = torch.tensor(at, requires_grad=True)

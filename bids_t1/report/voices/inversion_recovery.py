@@ -79,7 +79,7 @@ def _model(run: RunResult, references: References) -> str:
             f"The signal of each voxel was modelled as {IDEAL_EQUATION}: an ideal inversion, and recovery "
             f"between repetitions taken as complete {references.cite(literature.BARRAL)}."
         )
-        return " ".join(filter(None, (text, _fast_component(run, references))))
+        return " ".join(filter(None, (text, _time_shift(run).rstrip(), _fast_component(run, references))))
     if variant not in {"free", "learned"}:
         return ""
     text = (
@@ -90,8 +90,24 @@ def _model(run: RunResult, references: References) -> str:
     repetition_times = times_of(run.record, "RepetitionTimes")
     if not all(map(math.isfinite, repetition_times)):
         text += "Repetition times that are not known were taken as infinite. "
+    text += _time_shift(run)
     free = _learned(run) if variant == "learned" else "M0, κ and T1 were free in every voxel."
     return " ".join(filter(None, (text.rstrip(), _fast_component(run, references), free)))
+
+
+def _time_shift(run: RunResult) -> str:
+    """Say by how much inversion times were read as other than told."""
+    match run.record.get("TimeShift"):
+        case {"Added": float(added), "SD": float(sd)} if added:
+            return (
+                f"All inversion times were taken as {wording.number(-1000 * added)} ms (SD {wording.number(1000 * sd)} "
+                "ms) shorter than told, as learned from the image: κ as a function of T1 then nowhere exceeds that "
+                "of a perfect inversion. "
+            )
+        case {"Added": float(added)} if added:
+            return f"{wording.number(1000 * added)} ms were added to all inversion times, as asked. "
+        case _:
+            return ""
 
 
 def _fast_component(run: RunResult, references: References) -> str:
