@@ -34,6 +34,9 @@ FULL_SCALES = tuple(2**bits - 1 for bits in (8, 10, 12, 14, 15, 16, 31, 32))
 LOST = 0.1
 """Share of the voxels where one image holds nothing and all the others something, from which a warning is given."""
 
+BRIGHT = 0.1
+"""Energy over that of the brightest voxels from which on a voxel holds more than noise."""
+
 FEWEST = 8
 """Voxels below which an image may be constant, or equal to another."""
 
@@ -198,11 +201,16 @@ def require_different(files: Sequence[Sequence[RawFile]], stack: np.ndarray) -> 
 
 
 def _lost(names: Sequence[str], voxels: np.ndarray) -> tuple[str, ...]:
-    """Warn of images that hold nothing where all the others hold something, as cut and filled-up files do."""
+    """Warn of images that hold nothing where all the others hold a signal, as cut and filled-up files do."""
     there = np.isfinite(voxels) & (voxels != 0)
     n_there = there.sum(0)
-    some = np.count_nonzero(n_there >= len(voxels) - 1)
-    alone = (n_there == len(voxels) - 1) & ~there
+    known = n_there >= len(voxels) - 1
+    # Noise of a few units of the scanner is zero by chance.
+    total = sum(np.square(np.abs(np.where(has, image, 0))) for image, has in zip(voxels, there, strict=True))
+    energy = total / np.maximum(n_there, 1)
+    bright = known & (energy > BRIGHT * np.quantile(energy[known], 0.95)) if known.any() else known
+    some = np.count_nonzero(bright)
+    alone = bright & (n_there == len(voxels) - 1) & ~there
     return tuple(
         f"{name}: holds zero or no number in {np.count_nonzero(missing) / some:.0%} of the voxels where all other "
         "images of the run hold a signal. A part of it may be lost."
