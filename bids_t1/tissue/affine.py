@@ -15,16 +15,15 @@ import numpy as np
 from scipy import ndimage, optimize
 
 from bids_t1.tissue.blocks import averaged
+from bids_t1.tissue.joint import PICTURE_BINS, Points, Sought, joint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bids_t1.data.alignment import HeadImage
-    from bids_t1.data.shapes import Affine, Map
+    from bids_t1.data.shapes import Affine
     from bids_t1.tissue.templates import Template
 
-PICTURE_BINS = 24
-TEMPLATE_BINS = 12
 BRIGHT = 0.98
 """Quantile of the picture within the head that counts as brightest: fat says nothing."""
 
@@ -60,37 +59,16 @@ class _Comparison:
     """A picture and a template at one coarseness."""
 
     n_voxels: int
-    """Of the picture."""
+    """Of the picture; its points are some of them."""
 
-    points: np.ndarray
-    """Scanner coordinates of some of them, (4, point) with ones [mm]."""
-
-    picture: np.ndarray
-    """Bin of each and the share of the next one, both (point,)."""
-
-    share: np.ndarray
-    template: Map
-    near: Map
+    points: Points
+    sought: Sought
     to_index: Affine
     """Template coordinates to indices."""
 
     def information(self, matrix: Affine) -> float:
         """Mutual information of picture and template [nat per voxel]."""
-        where = (self.to_index @ matrix @ self.points)[:3]
-        value = ndimage.map_coordinates(self.template, where, order=1, mode="constant") * (TEMPLATE_BINS - 1)
-        near = ndimage.map_coordinates(self.near, where, order=1, mode="constant")
-        lower = np.minimum(value.astype(np.int32), TEMPLATE_BINS - 2)
-        upper_share = value - lower
-        histogram = np.zeros((TEMPLATE_BINS + 1) * PICTURE_BINS)
-        rows = (
-            (lower, (1 - upper_share) * near),
-            (lower + 1, upper_share * near),
-            (np.full_like(lower, TEMPLATE_BINS), 1 - near),
-        )
-        for row, weight in rows:
-            for step, share in ((0, 1 - self.share), (1, self.share)):
-                histogram += np.bincount(row * PICTURE_BINS + self.picture + step, weight * share, histogram.size)
-        return _information(histogram.reshape(TEMPLATE_BINS + 1, PICTURE_BINS))
+        return _information(joint(self.points, self.sought, self.to_index @ matrix))
 
 
 def place(picture: HeadImage, template: Template) -> Affine | None:
@@ -158,11 +136,11 @@ def _compare(picture: HeadImage, template: Template, step: float) -> _Comparison
     outward = ndimage.distance_transform_edt(template.brain == 0, template.grid.voxel_sizes)
     return _Comparison(
         n_voxels=values.size,
-        points=grid.affine @ np.vstack([indices, np.ones(len(some))]),
-        picture=bins,
-        share=levels - bins,
-        template=ndimage.gaussian_filter(template.picture, sigma),
-        near=ndimage.gaussian_filter((outward < NEAR).astype(np.float32), sigma),
+        points=Points(grid.affine @ np.vstack([indices, np.ones(len(some))]), bins, levels - bins),
+        sought=Sought(
+            ndimage.gaussian_filter(template.picture.astype(np.float32), sigma),
+            ndimage.gaussian_filter((outward < NEAR).astype(np.float32), sigma),
+        ),
         to_index=np.linalg.inv(template.grid.affine),
     )
 
