@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from scipy import stats
 
+from bids_t1.compiling import COMPILES
 from bids_t1.data.errors import InvalidInputError, NoSignalError
 from bids_t1.data.estimate import Estimate, LearnedRatio, NoiseLevels, VoxelStatus
 from bids_t1.data.signal_model import SurfaceModel
 from bids_t1.estimation.chunks import choose_device, for_each_chunk
-from bids_t1.compiling import COMPILES
 from bids_t1.estimation.curves.dictionary import Dictionary, build_dictionaries
 from bids_t1.estimation.curves.lattice import FINE_PARTS, tabulate
 from bids_t1.estimation.curves.polarity import CLEAR_CALL, CLOSE_CALL, Solution, real_part, solve_signed, solve_unsigned

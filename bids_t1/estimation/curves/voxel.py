@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from bids_t1.data.estimate import VoxelStatus
 from bids_t1.compiling import compiled, kept
+from bids_t1.data.estimate import VoxelStatus
 from bids_t1.estimation.curves.polarity import ROUNDING
 
 if TYPE_CHECKING:
