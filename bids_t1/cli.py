@@ -15,6 +15,7 @@ from bids_t1.data.errors import (
     BidsT1Error,
     CannotCreateOutputError,
     Stopped,
+    UsageError,
     forget_stop,
     ignored,
     stop,
@@ -23,6 +24,7 @@ from bids_t1.data.errors import (
 )
 from bids_t1.data.options import GROUPS
 from bids_t1.data.sidecar import plain
+from bids_t1.report.words.wording import numbered
 from bids_t1.scratch import sweep
 from bids_t1.settings import Settings, choose
 
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
 
-    from bids_t1.participant import Outcome
+    from bids_t1.participant import Outcome, Work
 
 LOG = logging.getLogger(__name__)
 
@@ -108,6 +110,8 @@ def _run(settings: Settings) -> int:
 
     _require_places(settings)
     work = find_work(settings)
+    if settings.running.dry_run:
+        return _look(work, settings)
     try:
         if not settings.running.reports_only:
             _make(settings.out_dir, settings.work_dir, settings.out_dir / "logs")
@@ -118,6 +122,22 @@ def _run(settings: Settings) -> int:
         with without_stopping():
             _tidy(settings)
     return _summarise(outcomes, settings)
+
+
+def _look(work: Sequence[Work], settings: Settings) -> int:
+    """Show what there is of each participant and what would come of it, and return the exit code."""
+    from bids_t1.dry_run import look  # noqa: PLC0415 - heavy imports wait for right arguments
+
+    outcomes = []
+    for one in work:
+        found = look(one, settings)
+        sys.stdout.write(f"{found}\n")
+        outcomes.append(found.outcome)
+    n_runs = sum(outcome.n_runs for outcome in outcomes)
+    failed = [outcome for outcome in outcomes if outcome.failures]
+    can = f"{numbered(n_runs, 'run')} of {numbered(len(outcomes), 'participant')} can start; nothing was written"
+    LOG.warning("bids_t1: %s", "; ".join(filter(None, (can, _named(failed)))))
+    return _code(failed, none_succeeded=n_runs == 0 and len(failed) == len(outcomes)) if failed else 0
 
 
 def _tidy(settings: Settings) -> None:
@@ -158,6 +178,8 @@ def _run_group(settings: Settings) -> int:
     """Bring the results of all participants together."""
     from bids_t1.group import process_group  # noqa: PLC0415 - heavy imports wait for right arguments
 
+    if settings.running.dry_run:
+        raise UsageError("--dry-run looks at the input of participants; expected the level participant.")
     _require_places(settings)
     _sweep(settings)
     page = process_group(settings)
@@ -169,7 +191,8 @@ def _summarise(outcomes: Sequence[Outcome], settings: Settings) -> int:
     """Say in one last line what was written and what failed, and return the exit code."""
     failed = [outcome for outcome in outcomes if outcome.failures]
     n_runs = sum(outcome.n_runs for outcome in outcomes)
-    done = f"{n_runs} runs of {len(outcomes) - len(failed)} participants without failure"
+    n_done = len(outcomes) - len(failed)
+    done = f"{numbered(n_runs, 'run')} of {numbered(n_done, 'participant')} without failure"
     parts = (done, _named(failed), _warned(outcomes), _pages(outcomes, settings.out_dir))
     LOG.warning("bids_t1: %s", "; ".join(filter(None, parts)))
     none_succeeded = n_runs == 0 and len(failed) == len(outcomes)
@@ -184,7 +207,7 @@ def _code(failed: Sequence[Outcome], *, none_succeeded: bool) -> int:
 
 def _named(failed: Sequence[Outcome]) -> str:
     names = ", ".join(plain(outcome.participant) for outcome in failed)
-    return f"{len(failed)} participants with failures: {names}" if failed else ""
+    return f"{numbered(len(failed), 'participant')} with failures: {names}" if failed else ""
 
 
 def _pages(outcomes: Sequence[Outcome], out_dir: Path) -> str:
@@ -197,7 +220,7 @@ def _warned(outcomes: Sequence[Outcome]) -> str:
     warned = [outcome for outcome in outcomes if outcome.n_warnings]
     counts = [f"{outcome.participant}: {outcome.n_warnings}" for outcome in warned[:SHOWN]]
     if len(warned) > SHOWN:
-        counts.append(f"{len(warned) - SHOWN} more participants")
+        counts.append(numbered(len(warned) - SHOWN, "more participant"))
     return f"warnings of {', '.join(counts)}" if warned else ""
 
 

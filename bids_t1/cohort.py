@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from contextlib import closing
 from functools import partial
@@ -36,6 +37,7 @@ from bids_t1.dicom.reading.files import found_instead
 from bids_t1.dicom.sources import find_sources
 from bids_t1.estimation.chunks import choose_device
 from bids_t1.participant import Outcome, Work, process_participant
+from bids_t1.report.words.wording import numbered
 from bids_t1.untrusted import read_json
 from bids_t1.workers import Lost, apart
 
@@ -162,7 +164,7 @@ def _say_aside(others: Sequence[str], aside: Sequence[str]) -> None:
             " or ".join(BY_SUFFIX),
         )
     if aside:
-        LOG.warning("left aside, without DICOM files: %d folders that are not called sub-*", len(aside))
+        LOG.warning("left aside, without DICOM files and not called sub-*: %s", numbered(len(aside), "folder"))
 
 
 def _listed(labels: Sequence[str]) -> str:
@@ -220,13 +222,30 @@ def _check_description(settings: Settings) -> None:
 def process_all(work: Sequence[Work], settings: Settings) -> tuple[Outcome, ...]:
     """Process participants, in this process or in several; one that fails leaves the others alone."""
     done: dict[int, Outcome] = {}
+    began = time.monotonic()
     with closing(_outcomes(work, settings)) as outcomes:
         for number, outcome in outcomes:
             done[number] = outcome
+            _say_progress(len(done), len(work), time.monotonic() - began)
             if outcome.failures and settings.running.stop_on_first_crash:
                 LOG.error("stopping at sub-%s, as asked", plain(outcome.participant))
                 break
     return tuple(done[number] for number in sorted(done))
+
+
+def _say_progress(n_done: int, n_all: int, seconds: float) -> None:
+    """Say how many of several participants are done, and to somebody who may be waiting how long the rest takes."""
+    left = n_all - n_done
+    if n_all == 1 or not left:
+        return
+    remaining = f", about {told_duration(seconds / n_done * left)} left" if sys.stderr.isatty() else ""
+    LOG.info("participant %d of %d done%s", n_done, n_all, remaining)
+
+
+def told_duration(seconds: float) -> str:
+    """Write a time that is not known well, in minutes or hours."""
+    minutes = max(1, round(seconds / 60))
+    return f"{minutes} min" if minutes < 2 * 60 else f"{minutes / 60:.1f} h"
 
 
 def _outcomes(work: Sequence[Work], settings: Settings) -> Generator[tuple[int, Outcome], None, None]:

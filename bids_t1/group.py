@@ -12,6 +12,7 @@ from bids_t1.data.entities import is_label
 from bids_t1.data.errors import BidsT1Error, NoInputError
 from bids_t1.learning import FOLDER, learn
 from bids_t1.report.pages.group import write_group_page
+from bids_t1.report.words.wording import numbered
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +54,7 @@ def process_group(settings: Settings) -> Path:
     write.describe_ignored(settings.out_dir)
     write_tables(settings.out_dir, group)
     missing = [one.participant for one in group.participants if one.status != "done"]
-    LOG.info("group: %d participants, %d maps", len(group.participants), len(group.maps))
+    LOG.info("group: %s, %s", numbered(len(group.participants), "participant"), numbered(len(group.maps), "map"))
     if missing:
         LOG.warning("group: not done, or with failures: %s", ", ".join(missing))
     if settings.calibrating.calibration_preset == "none":

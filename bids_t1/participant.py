@@ -30,6 +30,7 @@ from bids_t1.places import require_raw
 from bids_t1.report.pages.citation import write_citation
 from bids_t1.report.pages.participant import write_page
 from bids_t1.report.sections.quality import qualities_of
+from bids_t1.report.words.wording import numbered
 from bids_t1.runs.by_sequence import process
 from bids_t1.runs.common import Run, versions
 from bids_t1.spaces import Related, relate
@@ -179,7 +180,7 @@ def _published(participant: str, staged: Sequence[_Staged], stage: Path, setting
 def _say_kept(kept: Iterable[str], session: _Staged) -> None:
     of_others = [name for name in kept if session.label is not None or "/ses-" not in name]
     if of_others:
-        LOG.info("%s: kept %d files that are not of this program", session.folder, len(of_others))
+        LOG.info("%s: kept %s not of this program", session.folder, numbered(len(of_others), "file"))
 
 
 def _tell(warnings: Sequence[str], participant: str) -> None:
@@ -213,7 +214,7 @@ def _is_of_command(error: BidsT1Error, participant: str, settings: Settings) -> 
 def _sessions(work: Work, settings: Settings) -> Iterator[_Session]:
     """Find what there is to fit, converting scanner files where the dataset has no raw images of the sequence."""
     try:
-        found = _find(settings.bids_dir, work.participant, settings, settings.selection.session_label)
+        found = find_runs(settings.bids_dir, work.participant, settings, settings.selection.session_label)
     except BidsT1Error as error:
         if _is_of_command(error, work.participant, settings):
             raise
@@ -241,7 +242,8 @@ def _sessions(work: Work, settings: Settings) -> Iterator[_Session]:
         yield _converted(work.participant, source, settings)
 
 
-def _find(dataset: Path, participant: str, settings: Settings, sessions: tuple[str, ...]) -> Found:
+def find_runs(dataset: Path, participant: str, settings: Settings, sessions: tuple[str, ...]) -> Found:
+    """Find the runs of a participant in a raw dataset, as the command chooses them."""
     return discover.find(
         dataset,
         participant,
@@ -267,7 +269,7 @@ def _converted(participant: str, source: DicomSource, settings: Settings) -> _Se
         )
         write.write_log(record, conversion.to_json())
         sessions = () if source.session is None else (source.session,)
-        found = _find(raw, participant, settings, sessions)
+        found = find_runs(raw, participant, settings, sessions)
         return _Session(source.session, found.runs, found.transmit_fields, conversion)
     except BidsT1Error as error:
         if _is_of_command(error, participant, settings):

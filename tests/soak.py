@@ -135,7 +135,7 @@ def main() -> int:
     bids_dir, out_dir = given.folder / "bids", given.folder / "out"
     make(bids_dir, given.participants)
     code, said, watch = run(bids_dir, out_dir, given.participants)
-    failed = re.findall("participants with failures: ([^;]*)", said)
+    failed = re.findall("participants? with failures: ([^;]*)", said)
     maps = len(list(out_dir.glob("sub-*/anat/*desc-IRT1_T1map.nii.gz")))
     window = min(WINDOW, given.participants // 4)
     first = watch.between(WARM, WARM + window)

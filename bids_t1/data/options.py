@@ -339,6 +339,12 @@ class Running:
         title="Folder for intermediate files", metavar="DIR", short="-w", effect="nothing", made=True,
         help="folder for intermediate files (default: .work in out_dir)",
     ))  # fmt: skip
+    dry_run: bool = option(False, Option(
+        title="Only look", effect="nothing",
+        help="only look: for each participant what is there, what is missing and what would be written, as a table; "
+        "images are read, nothing is computed or written. The exit code is the one that failures of the input would "
+        "give",
+    ))  # fmt: skip
     reports_only: bool = option(False, Option(
         title="Only the pages", effect="nothing", help="only make the pages again",
     ))  # fmt: skip

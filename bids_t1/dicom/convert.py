@@ -16,6 +16,7 @@ import nibabel as nib
 from bids_t1.data.entities import BidsName, strip_label
 from bids_t1.data.errors import CannotCreateOutputError, InvalidInputError
 from bids_t1.data.protocol import Protocol
+from bids_t1.data.sequences import SELECTIVE_INVERSION_RECOVERY
 from bids_t1.dicom.par_rec import all_images, find_inversion_recovery, par_files
 from bids_t1.dicom.reading.files import first_dicom
 from bids_t1.dicom.recognising.classify import classify
@@ -38,6 +39,7 @@ from bids_t1.storage import as_json, publishing
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from bids_t1.data.result import SeriesNote
     from bids_t1.data.sidecar import Sidecar
     from bids_t1.dicom.par_rec import ParFound
     from bids_t1.dicom.recognising.verdict import PlannedImage, Verdict
@@ -49,6 +51,9 @@ FULL_CIRCLE = (0.9, 1.01)
 """Largest angle of a phase image over pi, if its unit is what the vendor rule says."""
 
 NO_PROTOCOL = Protocol()
+
+SELECTIVE = SELECTIVE_INVERSION_RECOVERY.name
+"""Table of the protocol file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,32 +134,79 @@ def convert(
     InputOutputError
         If writing fails on the way, or dcm2niix is not there.
     """
-    table, selective = protocol.of(TABLE), protocol.of("SIR")
+    table, selective = protocol.of(TABLE), protocol.of(SELECTIVE)
     digest = source_digest(source_folder, destination.labels, (table, selective))
     kept = destination.kept(digest)
     if kept is not None:
         return kept
-    delayed = () if selective is None else selective.numbers("InversionTime") or ()
-    pars = par_files(source_folder)
-    if pars and first_dicom(source_folder) is None:
-        of_philips = find_inversion_recovery(pars, delayed)
+    of_philips = _of_philips(source_folder, protocol)
+    if of_philips is not None:
         written, _ = destination.publish(partial(_write_par_images, of_philips, destination.labels))
         return Conversion(digest=digest, written=written, series=of_philips.series, warnings=of_philips.warnings)
     found = survey(source_folder)
-    verdict = _decide(found, delayed)
+    verdict = _decide(found, protocol)
     conditions = _Conditions(work_dir, found.identifying, table)
     written, notes = destination.publish(partial(_write_images, verdict.kept, destination.labels, conditions))
     warnings = collect_warnings(found, verdict + warned(*notes))
     return Conversion(digest=digest, written=written, series=series_records(found, verdict), warnings=warnings)
 
 
-def _decide(found: Survey, delayed: Sequence[float]) -> Verdict:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What would be converted."""
+
+    suffixes: frozenset[str]
+    """Of the images that T1 or T2* is measured from."""
+
+    series: tuple[SeriesNote, ...]
+    warnings: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
+    """Fields without which an MP2RAGE is not measured, missing in headers and protocol file."""
+
+
+def plan(source_folder: Path, protocol: Protocol = NO_PROTOCOL) -> Plan:
+    """Read what `convert` would read, and say what it would convert; nothing is written.
+
+    Raises
+    ------
+    NoInputError, InvalidInputError
+        As `convert` does of headers; what dcm2niix says of the images is not known before.
+    """
+    of_philips = _of_philips(source_folder, protocol)
+    if of_philips is not None:
+        return Plan(suffixes=frozenset({SUFFIX}), series=of_philips.series, warnings=of_philips.warnings)
+    found = survey(source_folder)
+    verdict = _decide(found, protocol)
+    table = protocol.of(TABLE)
+    headers = [(completed(complete({}, image, found.identifying), image, table), image) for image in verdict.kept]
+    lacking = dict.fromkeys(field for header, image in headers for field in missing(header, image))
+    return Plan(
+        suffixes=frozenset(image.suffix for image in verdict.kept if image.datatype == "anat"),
+        series=series_records(found, verdict),
+        warnings=collect_warnings(found, verdict),
+        lacking=tuple(sorted(lacking)),
+    )
+
+
+def _of_philips(source_folder: Path, protocol: Protocol) -> ParFound | None:
+    """Find the inversion recovery of PAR files; None where there are DICOM files, or neither."""
+    pars = par_files(source_folder)
+    return find_inversion_recovery(pars, _delayed(protocol)) if pars and first_dicom(source_folder) is None else None
+
+
+def _decide(found: Survey, protocol: Protocol) -> Verdict:
     """Decide what is converted of one examination; an error where nothing of it measures anything."""
-    verdict = classify([plane for content in found.contents for plane in content.slices], delayed)
+    verdict = classify([plane for content in found.contents for plane in content.slices], _delayed(protocol))
     if all(image.datatype == "fmap" for image in verdict.kept):
         raise nothing_usable(series_records(found, verdict))
     require_one_patient(found.contents)
     return verdict + warned(*check_examinations(found.contents, verdict.kept))
+
+
+def _delayed(protocol: Protocol) -> Sequence[float]:
+    """Return the inversion times of a selective inversion recovery that the user declares [s]."""
+    selective = protocol.of(SELECTIVE)
+    return () if selective is None else selective.numbers("InversionTime") or ()
 
 
 def _require_only(names: Sequence[str], home: Path) -> None:

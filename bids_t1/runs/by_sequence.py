@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from bids_t1.data.acquisition import Acquisition
     from bids_t1.data.protocol import Protocol
     from bids_t1.data.result import RunResult
-    from bids_t1.runs.common import Run
+    from bids_t1.runs.common import Ready, Run
     from bids_t1.settings import Settings
 
 PROCESSES: Mapping[str, Callable[[Run, Settings], RunResult]] = {
@@ -40,6 +40,15 @@ PROCESSES: Mapping[str, Callable[[Run, Settings], RunResult]] = {
 }
 
 
+READY: Mapping[str, Callable[[Run, Settings], Ready]] = {
+    INVERSION_RECOVERY.name: inversion_recovery.ready,
+    SELECTIVE_INVERSION_RECOVERY.name: selective_inversion_recovery.ready,
+    MP2RAGE.name: mp2rage.ready,
+    MULTI_ECHO.name: multi_echo_gre.ready,
+    VARIABLE_FLIP_ANGLE.name: variable_flip_angle.ready,
+}
+
+
 DECLARED: Mapping[str, Callable[[Acquisition, Protocol], Acquisition | None]] = {
     INVERSION_RECOVERY.name: selective_inversion_recovery.declared,
 }
@@ -48,10 +57,26 @@ DECLARED: Mapping[str, Callable[[Acquisition, Protocol], Acquisition | None]] = 
 
 def process(run: Run, settings: Settings) -> RunResult:
     """Estimate the maps of one run with what knows its sequence."""
+    run = as_declared(run, settings)
+    return _with_weighted_image(PROCESSES[run.acquisition.sequence](run, settings))
+
+
+def ready(run: Run, settings: Settings) -> Ready:
+    """Read what one run, as it is declared, would be measured from.
+
+    Raises
+    ------
+    InvalidInputError
+        If `process` would refuse it before it computes anything.
+    """
+    return READY[run.acquisition.sequence](run, settings)
+
+
+def as_declared(run: Run, settings: Settings) -> Run:
+    """Return a run as what its metadata or the protocol file declare it to be."""
     declare = DECLARED.get(run.acquisition.sequence)
     declared = None if declare is None else declare(run.acquisition, settings.protocol)
-    run = run if declared is None else replace(run, acquisition=declared)
-    return _with_weighted_image(PROCESSES[run.acquisition.sequence](run, settings))
+    return run if declared is None else replace(run, acquisition=declared)
 
 
 def _with_weighted_image(run: RunResult) -> RunResult:

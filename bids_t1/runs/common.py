@@ -46,6 +46,27 @@ class Run:
     """Every measurement of the transmit field of the participant."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """What a run would be measured from: all of it was read, nothing computed."""
+
+    sequence: str
+    """What its maps are called after."""
+
+    n_images: int
+    kind: str
+    """Which images, in words."""
+
+    shape: tuple[int, ...]
+    transmit: str = ""
+    """The file that tells the transmit field."""
+
+    lacking: frozenset[str] = frozenset()
+    """Quantities of which these images give no map."""
+
+    warnings: tuple[str, ...] = ()
+
+
 PROGRAM = 1e9
 """What the program itself takes at most [bytes]."""
 

@@ -19,6 +19,7 @@ from bids_t1.data.sequences import sequence_of
 from bids_t1.data.vocabulary import known_manufacturer
 from bids_t1.estimation.curves.examples import choose_examples
 from bids_t1.runs.common import (
+    Ready,
     computing,
     covered,
     if_valid,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from bids_t1.data.acquisition import Kind, Series
+    from bids_t1.data.acquisition import Acquisition, Kind, Series
     from bids_t1.data.estimate import Estimate
     from bids_t1.data.outputs import Output
     from bids_t1.data.signal_model import SignalModel, SurfaceModel
@@ -129,8 +130,7 @@ def process_curves(
         What images and maps take in memory, over the images in single precision.
     """
     acquisition, sequence = run.acquisition, sequence_of(run.acquisition.sequence)
-    admit = partial(require_memory, acquisition, settings.memory_mb, times_images)
-    loaded = load_series(acquisition, settings.protocol, admit)
+    loaded = _load(acquisition, settings, times_images)
     with naming(acquisition):
         fit = prepare(loaded, settings)
     series, shape = fit.series, fit.series.grid.shape
@@ -156,6 +156,28 @@ def process_curves(
 def _estimated(sequence: str) -> tuple[Output, ...]:
     """Return the rows that come of the fit itself."""
     return tuple(row for row in outputs_of(sequence) if row.quantity != WEIGHTED)
+
+
+def ready_curves(run: Run, settings: Settings, require: Callable[[Series], object], *, times_images: float) -> Ready:
+    """Read what a run would be fitted from, and refuse it as `process_curves` would; see there.
+
+    `require` refuses images whose metadata make no model.
+    """
+    loaded = _load(run.acquisition, settings, times_images)
+    with naming(run.acquisition):
+        require(loaded)
+    return Ready(
+        sequence=sequence_of(run.acquisition.sequence).name,
+        n_images=len(loaded.sidecars),
+        kind=f"{loaded.kind} images",
+        shape=loaded.grid.shape,
+        warnings=loaded.warnings,
+    )
+
+
+def _load(acquisition: Acquisition, settings: Settings, times_images: float) -> Series:
+    admit = partial(require_memory, acquisition, settings.memory_mb, times_images)
+    return load_series(acquisition, settings.protocol, admit)
 
 
 def _record(fit: CurveFit, fitted: Estimate, sources: Sequence[str]) -> dict[str, object]:

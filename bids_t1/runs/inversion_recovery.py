@@ -11,7 +11,7 @@ from bids_t1.estimation.curves.engine import EstimationOptions, estimate
 from bids_t1.estimation.curves.fitted import residuals_by_time
 from bids_t1.estimation.curves.held_companion import HeldCompanion
 from bids_t1.runs.common import if_valid
-from bids_t1.runs.curves import CurveFit, Shown, Told, process_curves
+from bids_t1.runs.curves import CurveFit, Shown, Told, process_curves, ready_curves
 from bids_t1.runs.fast_component import fast_component_at, treat, treat_slices, treat_suspect
 from bids_t1.runs.head_motion import Motion, without_motion
 from bids_t1.runs.image_agreement import Question, compare, settle_signs, without_offset
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from bids_t1.data.estimate import Estimate
     from bids_t1.data.outputs import Output
     from bids_t1.data.result import RunResult
+    from bids_t1.data.sidecar import Sidecar
     from bids_t1.data.signal_model import SignalModel
-    from bids_t1.runs.common import Run
+    from bids_t1.runs.common import Ready, Run
     from bids_t1.runs.fast_component import Treatment
     from bids_t1.runs.image_agreement import Agreement
     from bids_t1.runs.time_shift import TimeShift
@@ -60,9 +61,32 @@ MANY_UNDECIDED = 0.3
 REFERENCE = "Barral et al., Magn Reson Med 64:1057 (2010), doi:10.1002/mrm.22497"
 
 
+TIMES_IMAGES = 2
+"""What images and maps take in memory, over the images."""
+
+
 def process(run: Run, settings: Settings) -> RunResult:
     """Fit one inversion-recovery run."""
-    return process_curves(run, settings, _prepare, times_images=2)
+    return process_curves(run, settings, _prepare, times_images=TIMES_IMAGES)
+
+
+def ready(run: Run, settings: Settings) -> Ready:
+    """Read what one inversion-recovery run would be fitted from."""
+
+    def require(series: Series) -> None:
+        slice_delays(_told(series, settings), series.grid.shape)
+        _model(_told(series, settings), settings)
+
+    return ready_curves(run, settings, require, times_images=TIMES_IMAGES)
+
+
+def _told(series: Series, settings: Settings) -> list[Sidecar]:
+    """Return the metadata of the images, and what the protocol file adds."""
+    return [settings.protocol.complete(sidecar, series.acquisition.sequence) for sidecar in series.sidecars]
+
+
+def _model(told: Sequence[Sidecar], settings: Settings) -> tuple[InversionRecovery, tuple[str, ...]]:
+    return InversionRecovery.from_metadata(told, ideal=settings.recovery.ir_efficiency == "ideal")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -143,8 +167,8 @@ class _Fit(CurveFit):
 
 
 def _prepare(series: Series, settings: Settings) -> _Fit:
-    told = [settings.protocol.complete(sidecar, series.acquisition.sequence) for sidecar in series.sidecars]
-    model, notes = InversionRecovery.from_metadata(told, ideal=settings.recovery.ir_efficiency == "ideal")
+    told = _told(series, settings)
+    model, notes = _model(told, settings)
     options = EstimationOptions(
         time_range=settings.search.t1_range,
         learn_ratio=settings.recovery.ir_efficiency == "learned",

@@ -12,13 +12,13 @@ from bids_t1.bids.load_readouts import load_readouts
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.result import RunResult, SignalCurve
 from bids_t1.runs.common import naming, require_memory
-from bids_t1.runs.posteriors import Question, field_strength_of, process_readouts
+from bids_t1.runs.posteriors import Question, field_strength_of, process_readouts, ready_readouts
 from bids_t1.runs.slow_time import efficiency_of, with_slow_time
 from bids_t1.sequences.mp2rage_timing import GivenEfficiency, ImageFacts, read_timing
 
 if TYPE_CHECKING:
     from bids_t1.data.acquisition import ReadoutSeries
-    from bids_t1.runs.common import Run
+    from bids_t1.runs.common import Ready, Run
     from bids_t1.sequences.mp2rage import Mp2rage
     from bids_t1.sequences.mp2rage_timing import Timing
     from bids_t1.settings import Settings
@@ -31,11 +31,7 @@ CURVE_POINTS = 300
 
 def process(run: Run, settings: Settings) -> RunResult:
     """Estimate the posterior of T1 of one run."""
-    acquisition = run.acquisition
-    admit = partial(require_memory, acquisition, settings.memory_mb, 6)
-    series = load_readouts(acquisition, settings.protocol, admit)
-    with naming(acquisition):
-        timing = _timing(series, settings)
+    series, timing = _read(run, settings)
     question = Question(
         sequence=timing.model.name,
         model=timing.model,
@@ -48,9 +44,24 @@ def process(run: Run, settings: Settings) -> RunResult:
     made = process_readouts(run, series, question, settings)
     if settings.readouts.mt_prior != "tissue":
         return made
-    with naming(acquisition):
+    with naming(run.acquisition):
         mean, _ = settings.readouts.b1_prior
         return with_slow_time(made, timing.model, field_strength_of(series, settings), mean)
+
+
+def ready(run: Run, settings: Settings) -> Ready:
+    """Read what one run would be measured from."""
+    series, timing = _read(run, settings)
+    return ready_readouts(run, series, timing.model.name, timing.notes, settings)
+
+
+def _read(run: Run, settings: Settings) -> tuple[ReadoutSeries, Timing]:
+    """Open the images, and read what was played."""
+    acquisition = run.acquisition
+    admit = partial(require_memory, acquisition, settings.memory_mb, 6)
+    series = load_readouts(acquisition, settings.protocol, admit)
+    with naming(acquisition):
+        return series, _timing(series, settings)
 
 
 def _timing(series: ReadoutSeries, settings: Settings) -> Timing:

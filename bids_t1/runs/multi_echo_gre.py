@@ -10,7 +10,7 @@ import numpy as np
 from bids_t1.estimation.curves.demodulation import demodulate
 from bids_t1.estimation.curves.engine import EstimationOptions, estimate
 from bids_t1.runs.common import done_to_noise, if_valid
-from bids_t1.runs.curves import CurveFit, Shown, Told, process_curves
+from bids_t1.runs.curves import CurveFit, Shown, Told, process_curves, ready_curves
 from bids_t1.runs.image_agreement import Question, compare
 from bids_t1.sequences.multi_echo_gre import MultiEchoGradientEcho
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bids_t1.data.acquisition import Kind, Series
     from bids_t1.data.estimate import Estimate
     from bids_t1.data.result import RunResult
-    from bids_t1.runs.common import Run
+    from bids_t1.runs.common import Ready, Run
     from bids_t1.runs.image_agreement import Agreement
     from bids_t1.settings import Settings
 
@@ -29,9 +29,22 @@ RICIAN = ", then maximum of the Rician likelihood"
 REFERENCE = "Golub and Pereyra, SIAM J Numer Anal 10:413 (1973), doi:10.1137/0710036"
 
 
+TIMES_IMAGES = 3
+"""What images and maps take in memory, over the images."""
+
+
 def process(run: Run, settings: Settings) -> RunResult:
     """Fit one multi-echo run."""
-    return process_curves(run, settings, _prepare, times_images=3)
+    return process_curves(run, settings, _prepare, times_images=TIMES_IMAGES)
+
+
+def ready(run: Run, settings: Settings) -> Ready:
+    """Read what one multi-echo run would be fitted from."""
+    return ready_curves(run, settings, _model, times_images=TIMES_IMAGES)
+
+
+def _model(series: Series) -> MultiEchoGradientEcho:
+    return MultiEchoGradientEcho.from_metadata(series.sidecars)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -64,7 +77,7 @@ class _Fit(CurveFit):
 
 
 def _prepare(loaded: Series, settings: Settings) -> _Fit:
-    model = MultiEchoGradientEcho.from_metadata(loaded.sidecars)
+    model = _model(loaded)
     series, notes = _without_phase(loaded, model)
     options = EstimationOptions(
         time_range=settings.search.t2star_range,

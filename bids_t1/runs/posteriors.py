@@ -13,11 +13,11 @@ from bids_t1.data.result import RunResult
 from bids_t1.data.vocabulary import known_manufacturer
 from bids_t1.estimation.posterior.posterior import PosteriorOptions, ReadoutImages, estimate_posterior
 from bids_t1.estimation.posterior.readout_phase import remove_phase
-from bids_t1.runs.common import computing, covered, if_valid, near_one, times, versions
+from bids_t1.runs.common import Ready, computing, covered, if_valid, near_one, times, versions
 from bids_t1.runs.transmit import record_of_transmit_field, transmit_field_of, transmit_prior
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
 
@@ -111,6 +111,20 @@ def process_readouts(run: Run, series: ReadoutSeries, question: Question, settin
             *coverage.warnings,
         ),
         curve=question.curve,
+    )
+
+
+def ready_readouts(run: Run, series: ReadoutSeries, sequence: str, notes: Sequence[str], settings: Settings) -> Ready:
+    """Say what loaded readouts would be measured from, and refuse a map of the transmit field that cannot be used."""
+    field = transmit_field_of(run.transmit_fields, series.acquisition, series.grid, settings)
+    return Ready(
+        sequence=sequence,
+        n_images=len(series.sources),
+        kind=f"images ({series.form})",
+        shape=series.grid.shape,
+        transmit="" if field is None else field.sources[0].name,
+        lacking=frozenset(FORMS[series.form].missing),
+        warnings=(*series.warnings, *notes, *(() if field is None else field.warnings)),
     )
 
 

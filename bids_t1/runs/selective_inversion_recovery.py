@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from scipy import stats
@@ -12,7 +13,7 @@ from bids_t1.bids.volumes import SAME_TIME, complete_each, unfold
 from bids_t1.data.sequences import SELECTIVE_INVERSION_RECOVERY
 from bids_t1.estimation.curves.engine import EstimationOptions, estimate
 from bids_t1.runs.common import if_valid
-from bids_t1.runs.curves import CurveFit, Shown, Told, process_curves
+from bids_t1.runs.curves import CurveFit, Shown, Told, process_curves, ready_curves
 from bids_t1.sequences.selective_inversion_recovery import RECOVERY_KEY, SelectiveInversionRecovery
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from bids_t1.data.protocol import Protocol
     from bids_t1.data.result import RunResult
     from bids_t1.data.sidecar import Sidecar
-    from bids_t1.runs.common import Run
+    from bids_t1.runs.common import Ready, Run
     from bids_t1.settings import Settings
 
 ALGORITHMS = {
@@ -76,9 +77,18 @@ def _fits(run: Acquisition, table: Sidecar) -> bool:
     return True
 
 
+TIMES_IMAGES = 2
+"""What images and maps take in memory, over the images."""
+
+
 def process(run: Run, settings: Settings) -> RunResult:
     """Fit one run of selective inversion recovery; see `declared`."""
-    return process_curves(run, settings, _prepare, times_images=2)
+    return process_curves(run, settings, _prepare, times_images=TIMES_IMAGES)
+
+
+def ready(run: Run, settings: Settings) -> Ready:
+    """Read what one run of selective inversion recovery would be fitted from."""
+    return ready_curves(run, settings, partial(_model, settings=settings), times_images=TIMES_IMAGES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -130,13 +140,17 @@ class _Fit(CurveFit):
         return CurveFit.interval(self, fitted) or _of_known_noise(fitted)
 
 
-def _prepare(series: Series, settings: Settings) -> _Fit:
-    model = SelectiveInversionRecovery.from_metadata(
+def _model(series: Series, settings: Settings) -> SelectiveInversionRecovery:
+    return SelectiveInversionRecovery.from_metadata(
         series.sidecars,
         n_pools=settings.pools.sir_pools,
         exchange_rate=settings.pools.sir_exchange_rate,
         saturation=settings.pools.sir_saturation,
     )
+
+
+def _prepare(series: Series, settings: Settings) -> _Fit:
+    model = _model(series, settings)
     options = EstimationOptions(
         time_range=settings.search.t1_range,
         noise="floor" if settings.recovery.ir_noise == "rician" else settings.recovery.ir_noise,

@@ -13,7 +13,7 @@ from bids_t1.data.acquisition import ReadoutSeries
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.sequences import VARIABLE_FLIP_ANGLE
 from bids_t1.runs.common import if_valid, naming, require_memory
-from bids_t1.runs.posteriors import Question, process_readouts
+from bids_t1.runs.posteriors import Question, process_readouts, ready_readouts
 from bids_t1.sequences.spoiling import USUAL_T2
 from bids_t1.sequences.variable_flip_angle import VariableFlipAngle
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bids_t1.data.acquisition import RawFile, Series
     from bids_t1.data.result import RunResult
     from bids_t1.data.sidecar import Sidecar
-    from bids_t1.runs.common import Run
+    from bids_t1.runs.common import Ready, Run
     from bids_t1.settings import Settings
 
 REFERENCE = "Deoni et al., Magn Reson Med 49:515 (2003), doi:10.1002/mrm.10407"
@@ -40,6 +40,26 @@ SAME_ECHO = 5e-5
 
 def process(run: Run, settings: Settings) -> RunResult:
     """Estimate the posterior of T1 of one run."""
+    series, model, increment = _read(run, settings)
+    question = Question(
+        sequence=VARIABLE_FLIP_ANGLE.name,
+        model=model,
+        reference=REFERENCE,
+        protocol=_protocol(model, run.acquisition.files, increment),
+        without_map=WITHOUT_MAP,
+        sums_transmit=True,
+    )
+    return process_readouts(run, _readouts(series), question, settings)
+
+
+def ready(run: Run, settings: Settings) -> Ready:
+    """Read what one run would be measured from."""
+    series, _, _ = _read(run, settings)
+    return ready_readouts(run, _readouts(series), VARIABLE_FLIP_ANGLE.name, (), settings)
+
+
+def _read(run: Run, settings: Settings) -> tuple[Series, VariableFlipAngle, float | None]:
+    """Open the images; return them, their model, and by how much the phase of the pulses rises [degree]."""
     acquisition = run.acquisition
     admit = partial(require_memory, acquisition, settings.memory_mb, 6)
     series = load_series(acquisition, settings.protocol, admit)
@@ -49,16 +69,7 @@ def process(run: Run, settings: Settings) -> RunResult:
         model = VariableFlipAngle.from_metadata(series.sidecars)
         asked = settings.readouts.vfa_spoiling == "auto"
         increment = _increment(series.sidecars, settings.protocol.of(acquisition.sequence)) if asked else None
-    model = model if increment is None else model.spoiled_by(increment)
-    question = Question(
-        sequence=VARIABLE_FLIP_ANGLE.name,
-        model=model,
-        reference=REFERENCE,
-        protocol=_protocol(model, acquisition.files, increment),
-        without_map=WITHOUT_MAP,
-        sums_transmit=True,
-    )
-    return process_readouts(run, _readouts(series), question, settings)
+    return series, model if increment is None else model.spoiled_by(increment), increment
 
 
 def _readouts(series: Series) -> ReadoutSeries:

@@ -13,7 +13,7 @@ from bids_t1.sequences.mp2rage import DEFAULT_EFFICIENCY, DEFAULT_EFFICIENCY_SD,
 from bids_t1.sequences.mp2rage_shots import COMPRESSED, PLAYED, Shots, excitations_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from bids_t1.data.grid import Grid
     from bids_t1.sequences.adiabatic import Curve
@@ -484,16 +484,20 @@ class _Reader:
             f"  {key}: missing in {', '.join(dict.fromkeys(name for name, other in self.missing if other == key))}"
             for key in fields
         ]
-        template = [f"  {key} = {EXAMPLES[key][0]}  # an example: {EXAMPLES[key][1]}" for key in fields]
         return "\n".join(
             [
                 "the timing is incomplete, and a scanner's timing is never guessed. Missing:",
                 *lines,
                 "Give the values in the sidecars, or in a file for --protocol with your numbers in place of these:",
-                "  [MP2RAGE]",
-                *template,
+                *to_fill_in(fields),
             ]
         )
+
+
+def to_fill_in(fields: Iterable[str]) -> list[str]:
+    """Return the lines of a protocol file with examples of fields, in place of which go numbers of the scanner."""
+    known = [key for key in fields if key in EXAMPLES]
+    return ["  [MP2RAGE]", *(f"  {key} = {EXAMPLES[key][0]}  # an example: {EXAMPLES[key][1]}" for key in known)]
 
 
 def of_readout(sidecar: Sidecar, key: str, index: int, n_readouts: int) -> float | None:

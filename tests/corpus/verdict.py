@@ -145,7 +145,7 @@ def _failure(case: Case, out_dir: Path, ran: Ran) -> Iterator[str]:
         yield f"maps of it were written, and the page does not say /{case.names}/"
     if case.wanted is Wanted.FAILED and any(_maps(out_dir)):
         yield "maps of it were written"
-    if "participants with failures" not in ran.said.strip().splitlines()[-1]:
+    if " with failures: " not in ran.said.strip().splitlines()[-1]:
         yield "the last line does not tell of it"
 
 

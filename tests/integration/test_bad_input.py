@@ -141,7 +141,7 @@ def test_the_others_go_on_and_a_repaired_participant_is_processed(tmp_path: Path
     no_time(images)
     answer = command.participant(dataset, out_dir)
     assert answer.code == 1
-    assert "1 participants with failures: 01" in answer.said
+    assert "1 participant with failures: 01" in answer.said
     assert (out_dir / "sub-02" / "anat").is_dir()
     assert "InversionTime is missing" in (out_dir / "sub-01.html").read_text()
     change_json(sidecar(images[1]), InversionTime=TIMES[1])

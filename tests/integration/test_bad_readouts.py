@@ -234,7 +234,7 @@ def test_bad_runs_alone_are_invalid_input_and_leave_nothing_but_a_page(nothing_g
 def test_good_runs_and_other_participants_go_on(some_good: Done) -> None:
     answer, out_dir = some_good
     assert answer.code == 1
-    assert "1 participants with failures: 01" in answer.said
+    assert "1 participant with failures: 01" in answer.said
     assert len(failures(out_dir)) == len(BAD)
     for participant, sequences in (("01", ("IRT1", "MP2RAGE")), ("02", ("MP2RAGE",))):
         written = {path.name for path in (out_dir / f"sub-{participant}").rglob("*.nii.gz")}

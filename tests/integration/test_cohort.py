@@ -62,7 +62,7 @@ def test_a_participant_with_nothing_usable_is_named_and_is_a_failure(good: Path,
     assert answer.code == 1
     for folder, what in NOTHING_USABLE.items():
         assert answer.said.count(f"{folder.split('/')[-1]}: nothing usable: {folder} {what}; expected images") == 1
-    assert "1 runs of 1 participants without failure; 5 participants with failures: anat, empty" in answer.said
+    assert "1 run of 1 participant without failure; 5 participants with failures: anat, empty" in answer.said
     assert participant(good, tmp_path / "out", "--participant-label", "01").code == 0
     assert participant(good, tmp_path / "out", "--participant-label", "zip").code == 66
 
@@ -106,7 +106,7 @@ def test_source_data_of_participants_with_images_is_not_needed(good: Path, tmp_p
     (source / "sub-01" / "dicom.zip").write_bytes(b"PK")
     answer = participant(good, tmp_path / "out")
     assert answer.code == 0
-    assert "1 runs of 1 participants without failure" in answer.said
+    assert "1 run of 1 participant without failure" in answer.said
 
 
 def test_folders_of_source_data_that_cannot_be_used_fail_alone(good: Path, tmp_path: Path) -> None:

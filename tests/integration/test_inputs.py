@@ -182,7 +182,7 @@ def test_derivatives_inside_the_input_are_not_taken_for_input(dicom_phantom: Pat
     for _ in range(2):
         answer = command.participant(folder, folder / "derivatives" / "bids_t1")
         assert answer.code == 0, answer.said
-        assert "1 runs of 1 participants" in answer.said
+        assert "1 run of 1 participants" in answer.said
 
 
 def test_sources_are_found_where_some_participants_were_converted_and_others_not(

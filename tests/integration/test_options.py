@@ -145,7 +145,7 @@ def test_participants_and_sessions_are_chosen_with_or_without_their_prefix(datas
     words = ("--participant_label", "sub-02", "02", "--session_label", "ses-b", "a")
     answer = command.participant(dataset, tmp_path / "out", *words)
     assert answer.code == 0
-    assert "2 runs of 1 participants without failure" in answer.said
+    assert "2 runs of 1 participant without failure" in answer.said
     assert not (tmp_path / "out" / "sub-01").exists()
 
 

@@ -166,7 +166,7 @@ def test_a_map_without_one_voxel_is_a_failure(spoil: Callable[[np.ndarray], np.n
     write_run(write_root(tmp_path / "bids"), images=spoil(complex_images()))
     answer = command.participant(tmp_path / "bids", tmp_path / "out")
     assert answer.code == 16, answer.said
-    assert "without failure; 1 participants with failures: 01" in answer.said
+    assert "without failure; 1 participant with failures: 01" in answer.said
     assert not list((tmp_path / "out").rglob("*T1map*"))
 
 

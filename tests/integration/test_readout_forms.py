@@ -211,7 +211,7 @@ def test_a_denoised_uni_alone_is_refused_and_others_go_on(finish: Finish, tmp_pa
             shutil.copy(path, other / "anat" / path.name.replace("sub-01", f"{label}_acq-true"))
     answer = command.participant(data, tmp_path / "out", "--protocol", protocol)
     assert answer.code == 1
-    assert "2 runs of 1 participants without failure; 1 participants with failures: 01" in answer.said
+    assert "2 runs of 1 participant without failure; 1 participant with failures: 01" in answer.said
     assert (tmp_path / "out" / "sub-01" / "anat" / "sub-01_acq-true_desc-MP2RAGE_T1map.nii.gz").is_file()
     assert "is a denoised UNI (UNI-DEN)" in (tmp_path / "out" / "sub-01.html").read_text()
     assert command.leftovers(tmp_path / "out") == []

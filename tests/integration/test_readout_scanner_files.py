@@ -116,7 +116,7 @@ def test_partial_fourier_is_read_from_the_header(convert: Convert) -> None:
 
 def test_inversion_recovery_among_the_files_is_measured_too(convert: Convert) -> None:
     done = convert("philips")
-    assert "2 runs of 1 participants without failure" in done.answer.said
+    assert "2 runs of 1 participant without failure" in done.answer.said
     assert (done.out_dir / "sub-01" / "anat" / "sub-01_desc-IRT1_T1map.nii.gz").is_file()
 
 

@@ -36,7 +36,7 @@ def test_a_finished_participant_is_left_as_it_is(done: tuple[Path, Path]) -> Non
     again = participant(*done)
     assert again.code == 0
     assert LEFT in again.said
-    assert "1 runs of 1 participants without failure" in again.said
+    assert "1 run of 1 participant without failure" in again.said
     assert listing(done[1] / "sub-01", times=True) == before
 
 
