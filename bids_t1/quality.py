@@ -6,7 +6,7 @@ They rate the data and their fit, not the program: a run without failure may be 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Protocol
 
@@ -36,14 +36,13 @@ class Verdict(IntEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measure:
-    """One number that says something about the data."""
+class Criterion:
+    """What a number says about the data, and from where on it is doubtful."""
 
     key: str
     """Its name in tables, lower case with underscores as MRIQC's."""
 
     title: str
-    value: float
     unit: str
     good: float
     """Up to which value, or from which on, it is good."""
@@ -60,6 +59,22 @@ class Measure:
         return self.good > self.doubtful
 
     @property
+    def threshold(self) -> str:
+        """What would be good, in words."""
+        return f"good {'from' if self.more_is_better else 'up to'} {self.good:g}{self.unit and ' ' + self.unit}"
+
+    def of(self, value: float) -> Measure:
+        """Return the number of one run."""
+        return Measure(**asdict(self), value=value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure(Criterion):
+    """One number of a run."""
+
+    value: float
+
+    @property
     def verdict(self) -> Verdict:
         """Where the value lies among the thresholds."""
         sign = -1 if self.more_is_better else 1
@@ -69,10 +84,110 @@ class Measure:
             return Verdict.GOOD
         return Verdict.DOUBTFUL if sign * self.value <= sign * self.doubtful else Verdict.BAD
 
-    @property
-    def threshold(self) -> str:
-        """What would be good, in words."""
-        return f"good {'from' if self.more_is_better else 'up to'} {self.good:g}{self.unit and ' ' + self.unit}"
+
+_CRITERIA = (
+    Criterion(
+        key="relative_sd_median",
+        title="SD of a voxel, over its value",
+        unit="%",
+        good=6,
+        doubtful=12,
+        advice="Noise, or a B1+ that is not known: trust means of regions, not voxels; scan B1+, or larger voxels.",
+    ),
+    Criterion(
+        key="residual_over_noise",
+        title="Misfit, over the noise of the background",
+        unit="",
+        good=1.5,
+        doubtful=2.5,
+        advice="The curve does not go through the images: look for motion between them, wrong times, or ghosts.",
+    ),
+    Criterion(
+        key="image_suspected",
+        title="Images that do not go with the others",
+        unit="",
+        good=0,
+        doubtful=1,
+        advice="The warnings name the image and the likely cause.",
+    ),
+    Criterion(
+        key="motion_max",
+        title="Motion between images, at most",
+        unit="mm",
+        good=0.5,
+        doubtful=2,
+        advice="The head moved between images. They were registered to each other; look at the cortex, and repeat "
+        "the scan where it matters.",
+    ),
+    Criterion(
+        key="not_fitted",
+        title="Voxels with signal but without a value",
+        unit="%",
+        good=5,
+        doubtful=10,
+        advice="See which voxels and why in the map of the status.",
+    ),
+    Criterion(
+        key="sign_undecided",
+        title="Voxels with two choices of sign",
+        unit="%",
+        good=30.0,
+        doubtful=42.0,
+        advice="Magnitudes have lost signs that the fit could not restore: few or badly placed inversion times, or "
+        "motion.",
+    ),
+    Criterion(
+        key="two_modes",
+        title="Voxels that two values explain",
+        unit="%",
+        good=5.0,
+        doubtful=20.0,
+        advice="Two T1 fit the data there: scan B1+, or more readouts.",
+    ),
+    Criterion(
+        key="low_confidence",
+        title="Voxels no likelier than noise",
+        unit="%",
+        good=5.0,
+        doubtful=20.0,
+        advice="The images contradict the model there: check timing, phase and B1+.",
+    ),
+    Criterion(
+        key="inversion_doubtful",
+        title="Voxels with too weak a B1+ to invert",
+        unit="%",
+        good=1.0,
+        doubtful=10.0,
+        advice="The pulse does not invert there: leave these voxels out.",
+    ),
+    Criterion(
+        key="b1_off_nominal",
+        title="B1+ off nominal, in 9 of 10 voxels at most",
+        unit="%",
+        good=35,
+        doubtful=55,
+        advice="Check the unit of the map of B1+ and the reference voltage; T1 is less sure far from nominal.",
+    ),
+    Criterion(
+        key="registration_refused",
+        title="Registration to inversion recovery",
+        unit="",
+        good=0,
+        doubtful=0.5,
+        advice="It was not believed: the section on the comparison tells why. Are both of the same person?",
+    ),
+    Criterion(
+        key="white_matter_off_published",
+        title="White matter off published T1",
+        unit="%",
+        good=20,
+        doubtful=35,
+        advice="Check inversion times, field strength and B1+; T1 differs between sequences by up to a fifth.",
+    ),
+)
+
+CRITERIA = {one.key: one for one in _CRITERIA}
+"""All that a run is judged by, by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,53 +275,22 @@ def _of_noise(run: RunResult) -> Iterator[Measure]:
         relative = 100 * sd / time
     relative = relative[np.isfinite(relative)]
     if relative.size:
-        yield Measure(
-            key="relative_sd_median",
-            title="SD of a voxel, over its value",
-            value=float(np.median(relative)),
-            unit="%",
-            good=6,
-            doubtful=12,
-            advice="Noise, or a B1+ that is not known: trust means of regions, not voxels; scan B1+, or larger voxels.",
-        )
+        yield CRITERIA["relative_sd_median"].of(float(np.median(relative)))
 
 
 def _of_images(run: RunResult) -> Iterator[Measure]:
     """Tell what the model leaves, and how images lie to each other."""
     noise = run.record.get("NoiseSD")
     if isinstance(noise, dict) and _number(noise.get("Background")) and _number(noise.get("Residual")):
-        yield Measure(
-            key="residual_over_noise",
-            title="Misfit, over the noise of the background",
-            value=float(noise["Residual"]) / float(noise["Background"]),
-            unit="",
-            good=1.5,
-            doubtful=2.5,
-            advice="The curve does not go through the images: look for motion between them, wrong times, or ghosts.",
-        )
+        yield CRITERIA["residual_over_noise"].of(float(noise["Residual"]) / float(noise["Background"]))
     agreement = run.record.get("ImageAgreement")
     if isinstance(agreement, dict):
-        yield Measure(
-            key="image_suspected",
-            title="Images that do not go with the others",
-            value=float(len(agreement["Of"])) if isinstance(agreement.get("Of"), list) else 0.0,
-            unit="",
-            good=0,
-            doubtful=1,
-            advice="The warnings name the image and the likely cause.",
+        yield CRITERIA["image_suspected"].of(
+            float(len(agreement["Of"])) if isinstance(agreement.get("Of"), list) else 0.0
         )
     motion = run.record.get("Motion")
     if isinstance(motion, dict) and _number(motion.get("LargestDisplacement")):
-        yield Measure(
-            key="motion_max",
-            title="Motion between images, at most",
-            value=float(motion["LargestDisplacement"]),
-            unit="mm",
-            good=0.5,
-            doubtful=2,
-            advice="The head moved between images. They were registered to each other; look at the cortex, and repeat "
-            "the scan where it matters.",
-        )
+        yield CRITERIA["motion_max"].of(float(motion["LargestDisplacement"]))
 
 
 def _of_status(run: RunResult) -> Iterator[Measure]:
@@ -215,63 +299,20 @@ def _of_status(run: RunResult) -> Iterator[Measure]:
     if isinstance(coverage, dict) and _number(coverage.get("VoxelsWithSignal")):
         lost = coverage.get("WithoutEstimate")
         without = sum(lost.values()) if isinstance(lost, dict) else 0
-        yield Measure(
-            key="not_fitted",
-            title="Voxels with signal but without a value",
-            value=100 * without / max(1.0, float(coverage["VoxelsWithSignal"])),
-            unit="%",
-            good=5,
-            doubtful=10,
-            advice="See which voxels and why in the map of the status.",
-        )
+        yield CRITERIA["not_fitted"].of(100 * without / max(1.0, float(coverage["VoxelsWithSignal"])))
     estimates = sum(run.status_counts.get(status.name, 0) for status in VoxelStatus if status.has_estimate)
-    for status, key, title, good, doubtful, advice in _SHARES:
+    for status, key in _SHARES.items():
         if count := run.status_counts.get(status.name, 0):
-            yield Measure(
-                key=key,
-                title=title,
-                value=100 * count / max(1, estimates),
-                unit="%",
-                good=good,
-                doubtful=doubtful,
-                advice=advice,
-            )
+            yield CRITERIA[key].of(100 * count / max(1, estimates))
 
 
-_SHARES = (
-    (
-        VoxelStatus.POLARITY_UNDECIDED,
-        "sign_undecided",
-        "Voxels with two choices of sign",
-        30.0,
-        42.0,
-        "Magnitudes have lost signs that the fit could not restore: few or badly placed inversion times, or motion.",
-    ),
-    (
-        VoxelStatus.TWO_MODES,
-        "two_modes",
-        "Voxels that two values explain",
-        5.0,
-        20.0,
-        "Two T1 fit the data there: scan B1+, or more readouts.",
-    ),
-    (
-        VoxelStatus.LOW_CONFIDENCE,
-        "low_confidence",
-        "Voxels no likelier than noise",
-        5.0,
-        20.0,
-        "The images contradict the model there: check timing, phase and B1+.",
-    ),
-    (
-        VoxelStatus.INVERSION_DOUBTFUL,
-        "inversion_doubtful",
-        "Voxels with too weak a B1+ to invert",
-        1.0,
-        10.0,
-        "The pulse does not invert there: leave these voxels out.",
-    ),
-)
+_SHARES = {
+    VoxelStatus.POLARITY_UNDECIDED: "sign_undecided",
+    VoxelStatus.TWO_MODES: "two_modes",
+    VoxelStatus.LOW_CONFIDENCE: "low_confidence",
+    VoxelStatus.INVERSION_DOUBTFUL: "inversion_doubtful",
+}
+"""Which criterion is of the share of voxels with a status."""
 
 
 def _of_transmit(run: RunResult) -> Iterator[Measure]:
@@ -281,30 +322,14 @@ def _of_transmit(run: RunResult) -> Iterator[Measure]:
         return
     values = transmit[np.isfinite(transmit) & np.isfinite(time)]
     if values.size:
-        yield Measure(
-            key="b1_off_nominal",
-            title="B1+ off nominal, in 9 of 10 voxels at most",
-            value=100 * float(np.quantile(np.abs(values - 1), 0.9)),
-            unit="%",
-            good=35,
-            doubtful=55,
-            advice="Check the unit of the map of B1+ and the reference voltage; T1 is less sure far from nominal.",
-        )
+        yield CRITERIA["b1_off_nominal"].of(100 * float(np.quantile(np.abs(values - 1), 0.9)))
 
 
 def _of_registration(run: RunResult, found: Found) -> Iterator[Measure]:
     """Whether it lies on its reference."""
     for one in found.comparisons:
         if one.moving == str(run.name):
-            yield Measure(
-                key="registration_refused",
-                title="Registration to inversion recovery",
-                value=float(bool(one.alignment.reasons)),
-                unit="",
-                good=0,
-                doubtful=0.5,
-                advice="It was not believed: the section on the comparison tells why. Are both of the same person?",
-            )
+            yield CRITERIA["registration_refused"].of(float(bool(one.alignment.reasons)))
 
 
 def _of_white_matter(run: RunResult, found: Found, band: tuple[float, float] | None) -> Iterator[Measure]:
@@ -317,15 +342,7 @@ def _of_white_matter(run: RunResult, found: Found, band: tuple[float, float] | N
         and one.median is not None
     ]
     if band is not None and rows:
-        yield Measure(
-            key="white_matter_off_published",
-            title="White matter off published T1",
-            value=100 * abs(rows[0] / band[0] - 1),
-            unit="%",
-            good=20,
-            doubtful=35,
-            advice="Check inversion times, field strength and B1+; T1 differs between sequences by up to a fifth.",
-        )
+        yield CRITERIA["white_matter_off_published"].of(100 * abs(rows[0] / band[0] - 1))
 
 
 def _number(value: object) -> bool:

@@ -10,6 +10,7 @@ import pytest
 from bids_t1.cli import build_parser
 from bids_t1.data.errors import BidsT1Error, Interrupted, Stopped
 from bids_t1.data.outputs import OUTPUTS, Output
+from bids_t1.quality import CRITERIA
 
 ROOT = Path(__file__).parents[1]
 USAGE = (ROOT / "docs" / "usage.md").read_text(encoding="utf-8")
@@ -46,6 +47,14 @@ def test_usage_lists_every_output(row: Output) -> None:
 
 def test_usage_lists_no_other_output() -> None:
     assert len(rows("Outputs")) == len(OUTPUTS)
+
+
+def test_usage_lists_every_number_that_scans_are_judged_by() -> None:
+    listed = {row[0].strip("`"): row[2:] for row in rows("Whether a scan is good")}
+    assert list(listed) == list(CRITERIA)
+    for key, (good, doubtful) in listed.items():
+        assert good in {f"up to {CRITERIA[key].good:g}", f"{CRITERIA[key].good:g}"}
+        assert doubtful in {f"up to {CRITERIA[key].doubtful:g}", f"{CRITERIA[key].doubtful:g}", ""}
 
 
 @pytest.mark.parametrize("option", long_options())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import TYPE_CHECKING, Any
 
 from bids_t1.bids.results import DAMAGED_LOG, log_paths
@@ -12,6 +13,7 @@ from bids_t1.data.result import GroupResult, MapSummary, ParticipantSummary
 from bids_t1.data.sequences import NAMES, sequence_of
 from bids_t1.data.sidecar import Sidecar, brief
 from bids_t1.data.tissue import Hemisphere, Tissue
+from bids_t1.quality import CRITERIA
 from bids_t1.storage import as_json, as_tsv, write_whole
 from bids_t1.untrusted import read_json
 
@@ -35,6 +37,14 @@ MAPS = {
     "verdict": "Whether the scan is good, doubtful or bad, by the numbers in desc-quality_metrics.json.",
     "white_matter": "Median T1 of white matter [s].",
     "grey_matter": "Median T1 of cortical grey matter [s].",
+    "subcortical_grey_matter": "Median T1 of subcortical grey matter [s].",
+    "cerebrospinal_fluid": "Median T1 of cerebrospinal fluid [s].",
+    "rotation": "Angle by which registration to inversion recovery turned it [degree].",
+    "translation": "How far registration to inversion recovery moved the middle of the brain [mm].",
+    "bias": "Mean difference from inversion recovery, in white and grey matter [s].",
+    "bias_sd": "Standard deviation of this difference over voxels [s].",
+    "field_strength": "Field strength [T].",
+    **{one.key: f"{one.title}{one.unit and f' [{one.unit}]'}; {one.threshold}." for one in CRITERIA.values()},
 }
 """Columns of group_maps.tsv."""
 
@@ -114,6 +124,11 @@ def _map(participant: str, run: Mapping[str, Any], log: Mapping[str, Any]) -> Ma
         verdict=log.get("quality", {}).get(str(name), {}).get("Verdict"),
         white_matter=_median_of(Tissue.WHITE_MATTER, str(name), log),
         grey_matter=_median_of(Tissue.GREY_MATTER, str(name), log),
+        subcortical_grey_matter=_median_of(Tissue.SUBCORTICAL_GREY_MATTER, str(name), log),
+        cerebrospinal_fluid=_median_of(Tissue.FLUID, str(name), log),
+        quality=_quality_of(str(name), log),
+        field_strength=_number(run.get("record", {}).get("MagneticFieldStrength")),
+        **_beside_reference(str(name), log),
     )
 
 
@@ -123,6 +138,37 @@ def _name(participant: str, written: str) -> BidsName:
     if name.get("sub") != participant:
         raise InvalidInputError(f"name is {brief(written)}; expected that of a map of sub-{participant}.")
     return name
+
+
+def _quality_of(name: str, log: Mapping[str, Any]) -> dict[str, float]:
+    found = log.get("quality", {}).get(name, {})
+    return {key: value for key in CRITERIA if (value := _number(found.get(key))) is not None}
+
+
+def _beside_reference(name: str, log: Mapping[str, Any]) -> dict[str, float | None]:
+    """Return how a map lies to that of inversion recovery, and how far it differs; nothing where there is none."""
+    compared = next((one for one in log.get("comparisons", ()) if one.get("moving") == name), None)
+    if compared is None:
+        return {}
+    rows = [
+        row
+        for row in log.get("agreements", ())
+        if (row.get("map"), row.get("tissue"), row.get("eroded")) == (compared.get("name"), None, False)
+    ]
+    agreement, alignment = rows[0] if rows else {}, compared["alignment"]
+    return {
+        "rotation": _number(alignment.get("rotation")),
+        "translation": _number(alignment.get("translation")),
+        "bias": _number(agreement.get("bias")),
+        "bias_sd": _number(agreement.get("sd")),
+    }
+
+
+def _number(value: object) -> float | None:
+    """Return a number of a log; None for anything else."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        return None
+    return float(value)
 
 
 def _median_of(tissue: Tissue, name: str, log: Mapping[str, Any]) -> float | None:
@@ -147,6 +193,14 @@ def write_tables(out_dir: Path, group: GroupResult) -> None:
             one.verdict,
             one.white_matter,
             one.grey_matter,
+            one.subcortical_grey_matter,
+            one.cerebrospinal_fluid,
+            one.rotation,
+            one.translation,
+            one.bias,
+            one.bias_sd,
+            one.field_strength,
+            *(one.quality.get(key) for key in CRITERIA),
         )
         for one in group.maps
     ]

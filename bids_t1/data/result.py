@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -215,7 +215,24 @@ class MapSummary:
 
     white_matter: float | None = None
     grey_matter: float | None = None
-    """Median T1 of white and of cortical grey matter [s]; None where they were not told apart."""
+    subcortical_grey_matter: float | None = None
+    cerebrospinal_fluid: float | None = None
+    """Median T1 of white, cortical and subcortical grey matter and of fluid [s]; None where they were not told
+    apart."""
+
+    rotation: float | None = None
+    translation: float | None = None
+    """How far registration to inversion recovery turned [degree] and moved it [mm]; None where there was none."""
+
+    bias: float | None = None
+    bias_sd: float | None = None
+    """Mean of the map minus inversion recovery in the tissues but fluid, and SD of this difference [s]."""
+
+    quality: Mapping[str, float] = field(default_factory=dict)
+    """What the scan is judged by, by the names of desc-quality_metrics.json."""
+
+    field_strength: float | None = None
+    """[T]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

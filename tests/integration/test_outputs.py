@@ -108,7 +108,7 @@ def test_what_is_not_of_this_program_stays_among_results_and_old_results_go(done
     write_json(log, content)
     answer = command.participant(*done, "--ir-efficiency", "ideal")
     assert answer.code == 0
-    assert "kept 2 files that are not of this program" in answer.said
+    assert "kept 2 files not of this program" in answer.said
     assert (anat / "notes.txt").read_text() == "mine"
     assert changed.is_file()
     assert (done[1] / "sub-01" / "sub-01_T1w.nii.gz").read_text() == "mine"

@@ -6,8 +6,6 @@ import base64
 import gzip
 import json
 import re
-import shutil
-import subprocess
 from dataclasses import replace
 from importlib import resources
 from typing import TYPE_CHECKING
@@ -18,21 +16,16 @@ import pytest
 
 from bids_t1.report import render_page
 from bids_t1.report.sections import viewer
+from tests.report import browser
 from tests.report.reader import Reader
 from tests.report.report_results import make_result, make_run
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-CHROMIUM = shutil.which("chromium")
 LIBRARY = resources.files("bids_t1.report") / "viewer" / viewer.LIBRARY
 
 PROBE = """
-<script>
-const seen = [];
-addEventListener("error", (event) => seen.push(String(event.message)));
-addEventListener("unhandledrejection", (event) => seen.push(String(event.reason)));
-const wait = (time) => new Promise((done) => setTimeout(done, time));
 (async () => {
   const box = document.getElementById("viewer"), value = document.getElementById("viewer-value");
   for (let i = 0; i < 400 && !box.dataset.ready; i++) await wait(50);
@@ -45,11 +38,8 @@ const wait = (time) => new Promise((done) => setTimeout(done, time));
   const clicked = value.textContent;
   canvas.dispatchEvent(new KeyboardEvent("keydown", { key: "PageUp", bubbles: true }));
   await wait(300);
-  const loaded = performance.getEntriesByType("resource").map((entry) => entry.name);
-  const requests = loaded.filter((name) => !name.startsWith("data:"));
-  document.body.dataset.probe = JSON.stringify({ first, clicked, moved: value.textContent, seen, requests });
+  finish({ first, clicked, moved: value.textContent });
 })();
-</script>
 """
 
 
@@ -101,29 +91,12 @@ def test_a_name_cannot_end_the_script_it_stands_in() -> None:
     assert "<" not in described.facts
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+@browser.needs_chromium
 @pytest.mark.skipif(not LIBRARY.is_file(), reason="the viewer is not installed: make viewer")
 def test_a_browser_without_network_answers_a_click_and_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = LIBRARY.read_text(encoding="utf-8").replace("</script", "<\\/script")
     monkeypatch.setattr(viewer, "_library", lambda: text)
-    before, _, after = render_page(make_result()).rpartition("</body>")
-    (tmp_path / "page.html").write_text(f"{before}{PROBE}</body>{after}", encoding="utf-8")
-    answer = subprocess.run(
-        [
-            *(str(CHROMIUM), "--headless", "--no-sandbox", "--disable-quic", "--no-first-run", "--disable-sync"),
-            *("--disable-background-networking", "--disable-component-update", "--host-resolver-rules=MAP * ~NOTFOUND"),
-            *("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"),
-            *(f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=30000", "--dump-dom"),
-            (tmp_path / "page.html").as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    ).stdout
-    probe = re.search(r'data-probe="([^"]*)"', answer)
-    assert probe is not None, answer[-300:]
-    found = json.loads(probe[1].replace("&quot;", '"').replace("&amp;", "&"))
+    found = browser.ask(render_page(make_result()), PROBE, tmp_path)
     assert found["seen"] == []
     assert found["requests"] == []
     assert len({found["first"], found["clicked"], found["moved"]}) > 1

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from bids_t1.data.sequences import title_of
 from bids_t1.report.pages.participant import template
 from bids_t1.report.sections.calibration import describe_calibration
+from bids_t1.report.sections.everybody import BESIDE, FAR, FEWEST, QUALITY, TISSUES, strips, unlike
 from bids_t1.report.words import wording
 from bids_t1.report.words.quantity import quantity_of
 from bids_t1.storage import write_whole
@@ -19,14 +19,45 @@ if TYPE_CHECKING:
 
     from bids_t1.data.calibration import Calibration
     from bids_t1.data.result import GroupResult, MapSummary
+    from bids_t1.report.sections.everybody import Number
 
-FAR = 3.5
-"""Distance from the median of all participants, in robust standard deviations, from which a map is marked."""
+COLUMNS = (*TISSUES[:3], *BESIDE)
+"""Of the table of a sequence, beside what is told of every map."""
 
-FEWEST = 5
-"""Maps of one sequence below which none is marked."""
 
-MAD_OF_NORMAL = 0.6745
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """A number in a table."""
+
+    text: str
+    value: float | None
+    """To sort by."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A map in a table."""
+
+    participant: str
+    name: str
+    session: str
+    css: str
+    verdict: str
+    unlike: tuple[str, ...]
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """The maps of one sequence."""
+
+    name: str
+    title: str
+    columns: tuple[str, ...]
+    lines: tuple[Line, ...]
+    measured: tuple[str, ...]
+    quality: tuple[Line, ...]
+    """The same maps with the numbers that they are judged by."""
 
 
 def write_group_page(
@@ -52,7 +83,8 @@ def write_group_page(
 
 def render_group_page(group: GroupResult, calibration: Calibration | None = None, note: str | None = None) -> str:
     """Return the page of all participants as HTML."""
-    sequences = dict.fromkeys(one.sequence for one in group.maps)
+    maps = group.maps
+    sequences = dict.fromkeys(one.sequence for one in maps)
     counts = {
         status: sum(one.status == status for one in group.participants)
         for status in ("done", "with failures", "not processed")
@@ -60,7 +92,14 @@ def render_group_page(group: GroupResult, calibration: Calibration | None = None
     return template("group.html.j2").render(
         group=group,
         counts=counts,
-        tables=[(name, _title(name), _rows([one for one in group.maps if one.sequence == name])) for name in sequences],
+        tables=[_table(name, [one for one in maps if one.sequence == name]) for name in sequences],
+        plots=[
+            ("tissues", "T1 and T2* of everybody", strips(TISSUES, maps)),
+            ("agreement", "Agreement with inversion recovery, and registration to it", strips(BESIDE, maps)),
+            ("judged", "What the scans are judged by", strips(QUALITY, maps)),
+        ],
+        far=FAR,
+        fewest=FEWEST,
         others=[one for one in group.participants if one.status != "done"],
         calibration=None if calibration is None else describe_calibration(calibration),
         note=note,
@@ -72,43 +111,62 @@ def _title(name: str) -> str:
     return f"{quantity_of(name).name}, {wording.within_a_sentence(title_of(name))}"
 
 
-def _rows(maps: Sequence[MapSummary]) -> list[dict[str, object]]:
-    """Return the lines of the table of one sequence."""
-    medians = np.array([np.nan if one.quartiles is None else one.quartiles[1] for one in maps])
-    far = _far_from_others(medians)
-    return [
-        {
-            "participant": one.participant,
-            "name": one.name,
-            "voxels": wording.grouped(one.n_voxels),
-            "median": _time(one, None if one.quartiles is None else one.quartiles[1]),
-            "quartiles": "none"
-            if one.quartiles is None
-            else f"{_time(one, one.quartiles[0])} to {_time(one, one.quartiles[2])}",
-            "sd": _time(one, one.median_sd),
-            "warnings": one.n_warnings,
-            "verdict": one.verdict or "not judged",
-            "white": _time(one, one.white_matter),
-            "grey": _time(one, one.grey_matter),
-            "far": bool(is_far),
-        }
-        for one, is_far in zip(maps, far, strict=True)
-    ]
+def _table(name: str, maps: Sequence[MapSummary]) -> Table:
+    """Return the tables of one sequence; columns that no map has are left out."""
+    columns = [number for number in COLUMNS if any(number.read(one) is not None for one in maps)]
+    measured = [number for number in QUALITY if any(number.read(one) is not None for one in maps)]
+    named = unlike(maps)
+    head = ("Voxels", "Median", "Middle half", "Median SD", "Warnings")
+    return Table(
+        name=name,
+        title=_title(name),
+        columns=(*head, *(_heading(number, name) for number in columns)),
+        lines=tuple(
+            _line(one, far, (*_of_map(one), *(_cell(number, one) for number in columns)))
+            for one, far in zip(maps, named, strict=True)
+        ),
+        measured=tuple(_heading(number, name) for number in measured),
+        quality=tuple(
+            _line(one, far, tuple(_cell(number, one) for number in measured))
+            for one, far in zip(maps, named, strict=True)
+        ),
+    )
+
+
+def _heading(number: Number, sequence: str) -> str:
+    title = number.title[0].upper() + number.title[1:]
+    unit = number.unit_of(sequence)
+    return f"{title} [{unit}]" if unit else title
+
+
+def _line(one: MapSummary, far: tuple[str, ...], cells: tuple[Cell, ...]) -> Line:
+    return Line(
+        participant=one.participant,
+        session=one.session or "",
+        name=one.name,
+        css={"good": "good", "doubtful": "warn", "bad": "bad"}.get(one.verdict or "", ""),
+        verdict=one.verdict or "not judged",
+        unlike=far,
+        cells=cells,
+    )
+
+
+def _of_map(one: MapSummary) -> tuple[Cell, ...]:
+    """Return what is told of every map."""
+    low, median, high = one.quartiles or (None, None, None)
+    return (
+        Cell(text=wording.grouped(one.n_voxels), value=one.n_voxels),
+        Cell(text=_time(one, median), value=median),
+        Cell(text="none" if low is None else f"{_time(one, low)} to {_time(one, high)}", value=median),
+        Cell(text=_time(one, one.median_sd), value=one.median_sd),
+        Cell(text=str(one.n_warnings), value=one.n_warnings),
+    )
+
+
+def _cell(number: Number, one: MapSummary) -> Cell:
+    return Cell(text=number.written(one, unit=False), value=number.read(one))
 
 
 def _time(one: MapSummary, seconds: float | None) -> str:
     """Write a relaxation time in the unit of what was measured."""
-    if seconds is None:
-        return "none"
-    return quantity_of(one.sequence).written(seconds)
-
-
-def _far_from_others(medians: np.ndarray) -> np.ndarray:
-    """Tell which maps have a median unlike those of most participants."""
-    finite = medians[np.isfinite(medians)]
-    if len(finite) < FEWEST:
-        return np.zeros(len(medians), bool)
-    centre = np.median(finite)
-    spread = np.median(np.abs(finite - centre)) / MAD_OF_NORMAL
-    far: np.ndarray = (np.abs(medians - centre) > FAR * spread) & (spread > 0)
-    return far
+    return "none" if seconds is None else quantity_of(one.sequence).written(seconds)
