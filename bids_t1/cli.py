@@ -23,8 +23,7 @@ from bids_t1.data.errors import (
     without_stopping,
 )
 from bids_t1.data.options import GROUPS
-from bids_t1.data.sidecar import plain
-from bids_t1.report.words.wording import numbered
+from bids_t1.data.sidecar import numbered, plain
 from bids_t1.scratch import sweep
 from bids_t1.settings import Settings, choose
 

@@ -32,12 +32,11 @@ from bids_t1.data.errors import (
     stop_if_asked,
 )
 from bids_t1.data.sequences import BY_SUFFIX
-from bids_t1.data.sidecar import plain
+from bids_t1.data.sidecar import numbered, plain
 from bids_t1.dicom.reading.files import found_instead
 from bids_t1.dicom.sources import find_sources
 from bids_t1.estimation.chunks import choose_device
 from bids_t1.participant import Outcome, Work, process_participant
-from bids_t1.report.words.wording import numbered
 from bids_t1.untrusted import read_json
 from bids_t1.workers import Lost, apart
 

@@ -10,9 +10,9 @@ from bids_t1.bids.group import participants_with_logs, read_group, write_tables
 from bids_t1.calibration.model_file import MODEL
 from bids_t1.data.entities import is_label
 from bids_t1.data.errors import BidsT1Error, NoInputError
+from bids_t1.data.sidecar import numbered
 from bids_t1.learning import FOLDER, learn
 from bids_t1.report.pages.group import write_group_page
-from bids_t1.report.words.wording import numbered
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -24,13 +24,13 @@ from bids_t1.data.errors import (
     without_stopping,
 )
 from bids_t1.data.sequences import BY_SUFFIX
+from bids_t1.data.sidecar import numbered
 from bids_t1.dicom.convert import Destination, convert
 from bids_t1.dicom.writing.record import Conversion
 from bids_t1.places import require_raw
 from bids_t1.report.pages.citation import write_citation
 from bids_t1.report.pages.participant import write_page
 from bids_t1.report.sections.quality import qualities_of
-from bids_t1.report.words.wording import numbered
 from bids_t1.runs.by_sequence import process
 from bids_t1.runs.common import Run, versions
 from bids_t1.spaces import Related, relate

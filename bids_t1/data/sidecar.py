@@ -159,3 +159,8 @@ def brief(value: object, length: int = 80) -> str:
 def plain(name: str) -> str:
     """Write the name of a file for a message: in ASCII, for a name need not be text that can be written."""
     return brief(name, 255)[1:-1]
+
+
+def numbered(count: int, noun: str) -> str:
+    """Write a count in figures with its noun: '0 runs', '1 run', '12 runs'."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -63,11 +63,6 @@ def counted(count: int, noun: str, plural: str | None = None) -> str:
     return f"{word} {noun if count == 1 else plural or noun + 's'}"
 
 
-def numbered(count: int, noun: str) -> str:
-    """Write a count in figures with its noun: '0 runs', '1 run', '12 runs'."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
 def plus_minus(value: float, sd: float) -> str:
     """Write '1 ± 0.2' so that it stays on one line."""
     return f"{value:g}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{sd:g}"
