@@ -14,7 +14,7 @@ from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.sidecar import brief, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 EXTENSIONS = (".nii", ".nii.gz")
@@ -50,9 +50,10 @@ class Contents:
     sidecars: tuple[Path, ...]
     left_out: tuple[LeftOut, ...]
 
-    def holds(self, suffix: str) -> bool:
-        """Tell whether there are images of a suffix."""
-        return any(path.name.partition(".")[0].endswith(f"_{suffix}") for path in self.images)
+    def held(self, suffixes: Iterable[str]) -> list[str]:
+        """Return the suffixes of which there are images."""
+        there = {path.name.partition(".")[0].rpartition("_")[2] for path in self.images}
+        return [suffix for suffix in suffixes if suffix in there]
 
 
 def look(folder: Path, suffixes: Sequence[str]) -> Contents:

@@ -8,7 +8,7 @@ import warnings
 from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass, replace
-from itertools import chain, pairwise
+from itertools import chain, pairwise, product
 from typing import TYPE_CHECKING
 
 from bids_t1.bids.contents import EXTENSIONS, Contents, look, require_own
@@ -17,12 +17,13 @@ from bids_t1.bids.uni import is_denoised
 from bids_t1.data.acquisition import Acquisition, RawFile, TransmitImages
 from bids_t1.data.entities import BidsName, strip_label
 from bids_t1.data.errors import InvalidInputError, NothingSelectedError, UsageError
+from bids_t1.data.groups import grouped_by
 from bids_t1.data.sequences import BY_SUFFIX, MP2RAGE, MULTI_ECHO, REFERENCES, TRANSMIT_METHODS, sequence_of
 from bids_t1.data.sidecar import Sidecar, brief
 from bids_t1.untrusted import read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from bids import BIDSLayout
@@ -183,28 +184,31 @@ def find(
         _require_own(filters.get(suffix, {}), participant, suffix)
     folder = dataset / f"sub-{strip_label('sub', participant)}"
     contents = look(folder, SUFFIXES) if folder.is_dir() else Contents((), (), ())
-    there = [suffix for suffix in BY_SUFFIX if contents.holds(suffix)]
-    left_out = [one for one in contents.left_out if not sessions or _session(one.path, folder) in sessions]
+    there = contents.held(BY_SUFFIX)
+    left_out = _left_out(contents, folder, sessions)
     if not there:
         return Found((), (), tuple(map(str, left_out)))  # before pybids is asked, which would index what lies there
     require_own(contents.images, folder)
     with closing(_Index(dataset, participant, database)) as index:
         files = {suffix: index.images(_Choice(suffix, tuple(sessions), filters.get(suffix, {}))) for suffix in there}
-        of_fields = [
-            file
-            for suffix in ROLES
-            if contents.holds(suffix)
-            for file in index.images(_Choice(suffix, (), filters.get(suffix, {})))
-        ]
+        of_fields = [index.images(_Choice(suffix, (), filters.get(suffix, {}))) for suffix in contents.held(ROLES)]
     if sessions and not any(files.values()):
         raise NothingSelectedError(
             f"sub-{participant}: has {', '.join(there)} images, but none in session {', '.join(sessions)}; expected "
             "some. Check --session-label."
         )
     runs = group_runs(files)
-    told = [replace(run, warnings=_missed(run, contents.images, left_out)) for run in runs]
-    others = [str(one) for one in left_out if not any(_belongs(one, run) for run in runs)]
-    return Found(tuple(told), group_transmit_images(of_fields), (*others, *_strays(runs)))
+    told = tuple(replace(run, warnings=_missed(run, contents.images, left_out)) for run in runs)
+    warnings = (*_of_no_run(left_out, runs), *_strays(runs))
+    return Found(told, group_transmit_images(chain.from_iterable(of_fields)), warnings)
+
+
+def _left_out(contents: Contents, folder: Path, sessions: Sequence[str]) -> list[LeftOut]:
+    return [one for one in contents.left_out if not sessions or _session(one.path, folder) in sessions]
+
+
+def _of_no_run(left_out: Sequence[LeftOut], runs: Sequence[Acquisition]) -> list[str]:
+    return [str(one) for one in left_out if not any(_belongs(one, run) for run in runs)]
 
 
 def _session(path: Path, folder: Path) -> str | None:
@@ -240,16 +244,22 @@ def _gaps(run: BidsName, key: str, names: Sequence[BidsName], told: Container[st
     if words:
         of_them = ", ".join(f"{key}-{word}" for word in words)
         yield f"{run}: has {of_them}; expected a number in its place, as BIDS asks. Used all the same: rename it."
-        return
-    numbers = sorted({int(label) for label in labels})
-    gaps = [(one + 1, next_one - 1) for one, next_one in pairwise([0, *numbers]) if next_one > one + 1]
-    if 1 not in numbers and sum(last - first + 1 for first, last in gaps) > len(numbers):
-        return
-    if all(str(number) in told for first, last in gaps for number in range(first, last + 1)):
-        return
-    there = ", ".join(f"{key}-{number}" for number in numbers)
-    lost = ", ".join(f"{key}-{first}" + (f" to {key}-{last}" if last > first else "") for first, last in gaps)
-    yield f"{run}: has {there} and lacks {lost}; measured from what is there. Are there more images? Copy them."
+    else:
+        yield from _missing(run, key, sorted(set(map(int, labels))), told)
+
+
+def _missing(run: BidsName, key: str, numbers: Sequence[int], told: Container[str | None]) -> Iterator[str]:
+    gaps = [range(one + 1, next_one) for one, next_one in pairwise([0, *numbers]) if next_one > one + 1]
+    are_times = 1 not in numbers and sum(map(len, gaps)) > len(numbers)
+    if not are_times and any(str(number) not in told for number in chain.from_iterable(gaps)):
+        there = ", ".join(f"{key}-{number}" for number in numbers)
+        lost = ", ".join(_called(key, gap) for gap in gaps)
+        yield f"{run}: has {there} and lacks {lost}; measured from what is there. Are there more images? Copy them."
+
+
+def _called(key: str, numbers: range) -> str:
+    first, last = f"{key}-{numbers[0]}", f"{key}-{numbers[-1]}"
+    return first if first == last else f"{first} to {last}"
 
 
 def _lone_parts(run: BidsName, key: str, names: Sequence[BidsName]) -> Iterator[str]:
@@ -260,27 +270,32 @@ def _lone_parts(run: BidsName, key: str, names: Sequence[BidsName]) -> Iterator[
     most = Counter(frozenset(found) for found in parts.values()).most_common(1)
     for label, found in parts.items():
         if most and found != most[0][0]:
-            lacks = ", ".join(f"part-{part}" for part in sorted(most[0][0] - found)) or "nothing"
-            extra = ", ".join(f"part-{part}" for part in sorted(found - most[0][0])) or "nothing"
             yield (
-                f"{run}: {key}-{label} has {extra} that others lack, and lacks {lacks} that others have; what is not "
-                "there of every image is not used. Copy or convert the missing images."
+                f"{run}: {key}-{label} has {_listed_parts(found - most[0][0])} that others lack, and lacks "
+                f"{_listed_parts(most[0][0] - found)} that others have; what is not there of every image is not used. "
+                "Copy or convert the missing images."
             )
+
+
+def _listed_parts(parts: Iterable[str]) -> str:
+    return ", ".join(f"part-{part}" for part in sorted(parts)) or "nothing"
 
 
 def _strays(runs: Sequence[Acquisition]) -> Iterator[str]:
     """Tell of UNIT1 images that stand alone beside readouts without one, and in what their names differ."""
-    readouts = [run for run in runs if run.sequence == MP2RAGE.name and run.name.suffix != "UNIT1"]
-    for uni in (run for run in runs if run.name.suffix == "UNIT1"):
-        for run in readouts:
-            if run.name.get("ses") != uni.name.get("ses") or any(file.name.suffix == "UNIT1" for file in run.files):
-                continue
-            keys = sorted({f"{key}-" for key, _ in set(uni.name.entities) ^ set(run.name.entities)} - {"rec-"})
-            differ = ", ".join(keys)
+    without_uni = [run for run in runs if run.sequence == MP2RAGE.name and not _has_uni(run)]
+    for uni, run in product((run for run in runs if run.name.suffix == "UNIT1"), without_uni):
+        if run.name.get("ses") == uni.name.get("ses"):
+            keys = {f"{key}-" for key, _ in set(uni.name.entities) ^ set(run.name.entities)}
+            differ = ", ".join(sorted(keys - {"rec-"}))
             yield (
                 f"{uni.name}: stands alone, as its name differs from {run.name} in {differ}; "
                 f"expected the same {differ} in both, if it was made from them. Rename it."
             )
+
+
+def _has_uni(run: Acquisition) -> bool:
+    return any(file.name.suffix == "UNIT1" for file in run.files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,13 +356,7 @@ class _Index:
         by_field = {key: value for key, value in choice.selection.items() if key not in by_name}
         files = [self._raw_file(image) for image in self._query({"suffix": choice.suffix, **by_name})]
         for key, value in by_field.items():
-            if files and not any(key in file.sidecar.fields for file in files):
-                raise UsageError(
-                    f"--bids-filter-file: {brief(key)} is not a recognized entity; expected entities such as "
-                    "acquisition or run, or a field of the sidecars."
-                )
-            wanted = value if isinstance(value, list) else [value]
-            files = [file for file in files if file.sidecar.fields.get(key) in wanted]
+            files = _having(files, key, value)
         return files
 
     def _query(self, entities: Mapping[str, object]) -> list[BIDSImageFile]:
@@ -374,6 +383,17 @@ class _Index:
         return RawFile(path, name, Sidecar(str(name.having({}, extension=".json")), image.get_metadata()))
 
 
+def _having(files: Sequence[RawFile], key: str, value: object) -> list[RawFile]:
+    """Return the files whose metadata have a value, or one of a list."""
+    if files and not any(key in file.sidecar.fields for file in files):
+        raise UsageError(
+            f"--bids-filter-file: {brief(key)} is not a recognized entity; expected entities such as acquisition or "
+            "run, or a field of the sidecars."
+        )
+    wanted = value if isinstance(value, list) else [value]
+    return [file for file in files if file.sidecar.fields.get(key) in wanted]
+
+
 def group_runs(files: Mapping[str, Sequence[RawFile]]) -> tuple[Acquisition, ...]:
     """Put images into runs, by suffix: those whose names differ in nothing but the image within the run.
 
@@ -389,11 +409,9 @@ def group_runs(files: Mapping[str, Sequence[RawFile]]) -> tuple[Acquisition, ...
     return (*found, *(echoes for run in found if (echoes := _echoes_of_readout(run)) is not None))
 
 
-def group_transmit_images(files: Sequence[RawFile]) -> tuple[TransmitImages, ...]:
+def group_transmit_images(files: Iterable[RawFile]) -> tuple[TransmitImages, ...]:
     """Put images into measurements of the transmit field: those whose names differ in nothing but their role in it."""
-    groups: dict[BidsName, list[RawFile]] = {}
-    for file in files:
-        groups.setdefault(_stem_of_measurement(file.name), []).append(file)
+    groups = grouped_by(files, lambda file: _stem_of_measurement(file.name))
     return tuple(TransmitImages(stem, stem.suffix, tuple(group)) for stem, group in groups.items())
 
 
@@ -408,17 +426,17 @@ def _stem_of_measurement(name: BidsName) -> BidsName:
 
 def _echoes_of_readout(run: Acquisition) -> Acquisition | None:
     """Return the echoes of the last MP2RAGE readout that has several, as a multi-echo run of its own."""
-    if run.sequence != MP2RAGE.name:
-        return None
-    echoes: dict[int, set[int]] = {}
-    for file in run.files:
-        if file.name.get("echo") is not None:
-            echoes.setdefault(file.name.index("inv") or 0, set()).add(file.name.index("echo") or 0)
-    several = [inv for inv, found in echoes.items() if len(found) > 1]
-    if not several:
+    several = _with_echoes(run)
+    if run.sequence != MP2RAGE.name or not several:
         return None
     files = tuple(file for file in run.files if file.name.index("inv") == max(several))
     return Acquisition(run.name, files, MULTI_ECHO.name)
+
+
+def _with_echoes(run: Acquisition) -> list[int]:
+    """Return the numbers of the readouts with several echoes."""
+    numbered = {(file.name.index("inv") or 0, file.name.index("echo")) for file in run.files if file.name.get("echo")}
+    return [inv for inv, n_echoes in Counter(inv for inv, _ in numbered).items() if n_echoes > 1]
 
 
 def _stem(name: BidsName) -> BidsName:
@@ -443,10 +461,7 @@ def _is_of(name: BidsName, run: BidsName) -> bool:
 
 def alike(labels: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     """Return the labels that differ in upper and lower case only, together."""
-    groups: dict[str, list[str]] = {}
-    for label in labels:
-        groups.setdefault(label.casefold(), []).append(label)
-    return tuple(tuple(group) for group in groups.values() if len(group) > 1)
+    return tuple(tuple(group) for group in grouped_by(labels, str.casefold).values() if len(group) > 1)
 
 
 def require(found: Sequence[str], wanted: Sequence[str], what: str) -> tuple[str, ...]:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    import numpy as np
+
     from bids_t1.bids.uni import Uni
     from bids_t1.data.acquisition import Acquisition, RawFile
     from bids_t1.data.forms import InputForm
@@ -117,14 +119,7 @@ def _load(acquisition: Acquisition, plan: _Plan, protocol: Protocol, admit: Call
     reader = PartReader(protocol.of(acquisition.sequence))
     grid, shifts = reader.open(plan.files, admit)
     readouts = reader.stack(plan.images) if plan.images else None
-    uni = None if plan.uni is None else _read_uni(plan.uni, reader)
-    doubts: tuple[str, ...] = ()
-    if plan.uni is not None and uni is not None:
-        if readouts is not None and FORMS[plan.form].has_energy:
-            refuse_denoised(plan.uni, uni.values, readouts)
-        else:
-            doubts = refuse_processed(plan.uni, uni.values)
-    scaling = {"Phase": f"read with {'; '.join(dict.fromkeys(reader.phase_origins))}"} if reader.phase_origins else {}
+    uni = None if plan.uni is None else _read_uni(plan.uni, reader, readouts if FORMS[plan.form].has_energy else None)
     return ReadoutSeries(
         acquisition=acquisition,
         form=plan.form,
@@ -133,12 +128,11 @@ def _load(acquisition: Acquisition, plan: _Plan, protocol: Protocol, admit: Call
         grid=grid,
         sidecars=tuple(file.sidecar for file in plan.sidecars_from),
         sources=reader.sources,
-        scaling=scaling if uni is None else {**scaling, "UNIT1": uni.scaling},
+        scaling=_scaling(reader, uni),
         warnings=(
             *acquisition.warnings,
             *plan.warnings,
             *(() if uni is None else uni.warnings),
-            *doubts,
             *shifts,
             *reader.doubts,
         ),
@@ -146,6 +140,13 @@ def _load(acquisition: Acquisition, plan: _Plan, protocol: Protocol, admit: Call
         several_echoes=tuple(_has_echoes(acquisition, file.name.index("inv")) for file in plan.sidecars_from),
         uni_sidecar=_sidecar_of_uni(acquisition),
     )
+
+
+def _scaling(reader: PartReader, uni: Uni | None) -> dict[str, str]:
+    """Say how stored numbers were read."""
+    origins = "; ".join(dict.fromkeys(reader.phase_origins))
+    phase = {"Phase": f"read with {origins}"} if origins else {}
+    return phase if uni is None else {**phase, "UNIT1": uni.scaling}
 
 
 def _require_readable_sidecars(plan: _Plan) -> None:
@@ -184,36 +185,45 @@ def _sidecar_of_uni(acquisition: Acquisition) -> Sidecar | None:
     return next((sidecar for sidecar in found if not isinstance(sidecar.fields, Unreadable)), None)
 
 
-def _read_uni(file: RawFile, reader: PartReader) -> Uni:
+def _read_uni(file: RawFile, reader: PartReader, readouts: np.ndarray | None) -> Uni:
+    """Open UNIT1, and refuse what is denoised: by the readouts that it was computed of, where all are there."""
     volume = read_volume(file.path)
     require_signal(str(file.name), volume.values)
-    return read_uni(file, volume, reader.protocol)
+    uni = read_uni(file, volume, reader.protocol)
+    if readouts is None:
+        return replace(uni, warnings=(*uni.warnings, *refuse_processed(file, uni.values)))
+    refuse_denoised(file, uni.values, readouts)
+    return uni
 
 
 def _plans(acquisition: Acquisition, failures: dict[str, InvalidInputError]) -> Iterator[_Plan]:
     """Yield the forms that the files allow, the most informative first; note UNIT1 images that are of no use."""
     readouts, warnings = _by_readout(acquisition)
-    several = len(readouts) > 1
-    complex_images = _complex_images(readouts) if several else []
-    yield from (_Plan("complex", images, warnings=warnings) for images in complex_images)
-    if not complex_images:
+    of_complex = [_Plan("complex", images, warnings=warnings) for images in _complex_images(readouts)]
+    yield from of_complex
+    if not of_complex:
         warnings += _lost_parts(readouts)
-    magnitudes = tuple((parts["mag"],) for parts in readouts.values() if "mag" in parts)
-    all_magnitudes = several and len(magnitudes) == len(readouts)
     unis = _readable([file for file in acquisition.files if file.name.suffix == "UNIT1"], failures)
-    uni = _true_uni(acquisition, unis)
-    if uni is not None:
-        if all_magnitudes:
-            yield _Plan("UNIT1 and magnitudes", magnitudes, uni, warnings)
-        second = tuple(files for files in magnitudes if files[0].name.index("inv") == 2)  # noqa: PLR2004 - of UNI's pair
-        if second:
-            yield _Plan("UNIT1 and last magnitude", second, uni, warnings)
-        yield _Plan("UNIT1", (), uni, warnings)
-    if all_magnitudes:
-        yield _Plan("magnitudes", magnitudes, None, warnings)
-    if not complex_images and uni is None and not all_magnitudes:
+    others = _plans_of_magnitudes(readouts, _true_uni(acquisition, unis), warnings)
+    yield from others
+    if not of_complex and not others:
         error = _nothing_usable(acquisition, readouts, unis)
         failures.setdefault(str(error), error)
+
+
+def _plans_of_magnitudes(readouts: Mapping[int, Parts], uni: RawFile | None, warnings: tuple[str, ...]) -> list[_Plan]:
+    """Return the forms of UNIT1 and magnitudes, the most informative first."""
+    magnitudes = tuple((parts["mag"],) for parts in readouts.values() if "mag" in parts)
+    are_all = len(magnitudes) == len(readouts) > 1
+    second = tuple(files for files in magnitudes if files[0].name.index("inv") == 2)  # noqa: PLR2004 - of UNI's pair
+    plans = []
+    if uni is not None:
+        plans = [
+            *([_Plan("UNIT1 and magnitudes", magnitudes, uni, warnings)] if are_all else []),
+            *([_Plan("UNIT1 and last magnitude", second, uni, warnings)] if second else []),
+            _Plan("UNIT1", (), uni, warnings),
+        ]
+    return [*plans, *([_Plan("magnitudes", magnitudes, None, warnings)] if are_all else [])]
 
 
 def _nothing_usable(
@@ -242,46 +252,53 @@ def _readable(unis: Sequence[RawFile], failures: dict[str, InvalidInputError]) -
 
 def _complex_images(readouts: Mapping[int, Parts]) -> list[tuple[tuple[RawFile, ...], ...]]:
     """Return the ways to make complex images of every readout, such as by the parts that all of them have."""
-    ways = [
-        tuple(tuple(parts[part] for part in pair) for parts in readouts.values())
-        for pair in COMPLEX_PAIRS
-        if all(set(pair) <= set(parts) for parts in readouts.values())
-    ]
-    mixed = [_complex_pair(parts) for parts in readouts.values()]
-    if not ways and None not in mixed:
-        ways.append(tuple(pair for pair in mixed if pair is not None))
-    return ways
+    if len(readouts) < 2:  # noqa: PLR2004 - one readout tells no T1
+        return []
+    alike = [way for pair in COMPLEX_PAIRS if (way := _made_of(readouts, (pair,))) is not None]
+    mixed = _made_of(readouts, COMPLEX_PAIRS)
+    return alike or ([] if mixed is None else [mixed])
+
+
+def _made_of(readouts: Mapping[int, Parts], pairs: Sequence[tuple[str, str]]) -> tuple[tuple[RawFile, ...], ...] | None:
+    """Return one of the pairs of each readout; None where one has none."""
+    found = [_complex_pair(parts, pairs) for parts in readouts.values()]
+    return None if None in found else tuple(pair for pair in found if pair is not None)
 
 
 def _by_readout(acquisition: Acquisition) -> tuple[dict[int, Parts], tuple[str, ...]]:
     """Sort images by the number of their readout and by part; later echoes are left out."""
+    numbered = [(_number_of(file), file) for file in acquisition.files if file.name.suffix != "UNIT1"]
+    first = [(number, file) for number, file in numbered if (file.name.index("echo") or 1) == 1]
     readouts: dict[int, Parts] = {}
-    later_echoes = 0
-    for file in acquisition.files:
-        if file.name.suffix == "UNIT1":
-            continue
-        number = file.name.index("inv")
-        if number is None:
-            raise InvalidInputError(
-                f"{file.name}: its name lacks inv-; expected the number of the readout, such as inv-1. Rename it, or "
-                "give it the suffix UNIT1 if it is the combination of two readouts."
-            )
-        if (file.name.index("echo") or 1) > 1:
-            later_echoes += 1
-            continue
-        parts = readouts.setdefault(number, {})
-        part = file.name.get("part") or "mag"
-        other = parts.get(part)
-        if other is not None and (other.name.get("part") is None) == (file.name.get("part") is None):
-            raise InvalidInputError(
-                f"{other.name} and {file.name}: are the same part of the same readout; expected one. Tell repeated "
-                "acquisitions apart with run-, or exclude one with --bids-filter-file."
-            )
-        if other is None or file.name.get("part") is not None:  # the one that says what it is
-            parts[part] = file
+    for number, file in sorted(first, key=lambda one: one[0]):
+        _add(file, readouts.setdefault(number, {}))
     _require_no_gap(acquisition, readouts)
-    note = f"{later_echoes} images of later echoes are not used; T1 is measured from the first echo."
-    return dict(sorted(readouts.items())), (note,) if later_echoes else ()
+    n_later = len(numbered) - len(first)
+    note = f"{n_later} images of later echoes are not used; T1 is measured from the first echo."
+    return readouts, (note,) if n_later else ()
+
+
+def _number_of(file: RawFile) -> int:
+    number = file.name.index("inv")
+    if number is None:
+        raise InvalidInputError(
+            f"{file.name}: its name lacks inv-; expected the number of the readout, such as inv-1. Rename it, or "
+            "give it the suffix UNIT1 if it is the combination of two readouts."
+        )
+    return number
+
+
+def _add(file: RawFile, parts: Parts) -> None:
+    """Add a file to the parts of its readout; of a magnitude that says so and one that does not, the first counts."""
+    part, says_so = file.name.get("part") or "mag", file.name.get("part") is not None
+    other = parts.get(part)
+    if other is not None and (other.name.get("part") is not None) == says_so:
+        raise InvalidInputError(
+            f"{other.name} and {file.name}: are the same part of the same readout; expected one. Tell repeated "
+            "acquisitions apart with run-, or exclude one with --bids-filter-file."
+        )
+    if other is None or says_so:
+        parts[part] = file
 
 
 def _require_no_gap(acquisition: Acquisition, readouts: Mapping[int, Parts]) -> None:
@@ -308,8 +325,8 @@ def _true_uni(acquisition: Acquisition, unis: Sequence[RawFile]) -> RawFile | No
     return true[0] if true else None
 
 
-def _complex_pair(parts: Parts) -> tuple[RawFile, ...] | None:
-    return next((tuple(parts[part] for part in pair) for pair in COMPLEX_PAIRS if set(pair) <= set(parts)), None)
+def _complex_pair(parts: Parts, pairs: Sequence[tuple[str, str]] = COMPLEX_PAIRS) -> tuple[RawFile, ...] | None:
+    return next((tuple(parts[part] for part in pair) for pair in pairs if set(pair) <= set(parts)), None)
 
 
 def _lost_parts(readouts: Mapping[int, Parts]) -> tuple[str, ...]:
@@ -336,19 +353,13 @@ def _listed(readouts: Mapping[int, Parts]) -> str:
 
 def _require_rising_times(plan: _Plan) -> None:
     """Refuse readouts whose inversion times contradict their numbers, or those of their own parts."""
-    known = []
-    n_readouts = max((files[0].name.index("inv") or 1 for files in plan.images), default=1)
-    for files in plan.images:
-        index = (files[0].name.index("inv") or 1) - 1
-        times = [(of_readout(file.sidecar, "InversionTime", index, n_readouts), file) for file in files]
-        pair = [(time, file) for time, file in times if time is not None]
-        for (time, file), (other, other_file) in pairwise(pair):
-            if not math.isclose(time, other, abs_tol=1e-6):
-                raise InvalidInputError(
-                    f"{file.sidecar.name} and {other_file.sidecar.name}: InversionTime is {time:g} s and {other:g} s; "
-                    "expected the same, as parts of one readout. Correct the one that belongs elsewhere."
-                )
-        known += pair[:1]
+    numbers = [files[0].name.index("inv") or 1 for files in plan.images]
+    n_readouts = max(numbers, default=1)
+    known = [
+        time
+        for number, files in zip(numbers, plan.images, strict=True)
+        for time in _times_of(files, number - 1, n_readouts)[:1]
+    ]
     for (time, file), (later, later_file) in pairwise(known):
         if later <= time:
             raise InvalidInputError(
@@ -356,3 +367,16 @@ def _require_rising_times(plan: _Plan) -> None:
                 "expected rising times. The TI order is not that of the readouts: rename the images or correct the "
                 "sidecars."
             )
+
+
+def _times_of(files: Sequence[RawFile], index: int, n_readouts: int) -> list[tuple[float, RawFile]]:
+    """Return the inversion time of a readout from each of its parts that tells it [s]; they must agree."""
+    times = [(of_readout(file.sidecar, "InversionTime", index, n_readouts), file) for file in files]
+    known = [(time, file) for time, file in times if time is not None]
+    for (time, file), (other, other_file) in pairwise(known):
+        if not math.isclose(time, other, abs_tol=1e-6):
+            raise InvalidInputError(
+                f"{file.sidecar.name} and {other_file.sidecar.name}: InversionTime is {time:g} s and {other:g} s; "
+                "expected the same, as parts of one readout. Correct the one that belongs elsewhere."
+            )
+    return known

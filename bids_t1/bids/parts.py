@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from bids_t1.bids.images import Volume
+    from bids_t1.bids.images import Header, Volume
     from bids_t1.data.acquisition import RawFile
     from bids_t1.data.grid import Grid
     from bids_t1.data.sidecar import Sidecar
@@ -75,9 +75,7 @@ class PartReader:
         if admit is None:
             require_few_voxels(files[0].path.name, grid.shape, MOST_VOXELS_BESIDE)
         else:
-            stored = {file.path: header.n_bytes for file, header in headers if file.volume is not None}
-            alone = max((header.n_bytes for file, header in headers if file.volume is None), default=0)
-            admit(4 * len(files) * math.prod(grid.shape) + alone + sum(stored.values()))
+            admit(4 * len(files) * math.prod(grid.shape) + _beside(headers))
         self.sources += tuple(dict.fromkeys(file.path for file in files))
         lost = [str(file.name) for file, header in headers if not header.is_placed]
         return grid, (*warnings, *_unplaced(list(dict.fromkeys(lost))))
@@ -132,6 +130,13 @@ class PartReader:
         if path not in self._volumes:
             self._volumes[path] = read_volumes(path)
         return self._volumes[path]
+
+
+def _beside(headers: Sequence[tuple[RawFile, Header]]) -> int:
+    """Return the bytes of what is held as it is stored while images are read."""
+    of_several = {file.path: header.n_bytes for file, header in headers if file.volume is not None}
+    alone = max((header.n_bytes for file, header in headers if file.volume is None), default=0)
+    return alone + sum(of_several.values())
 
 
 def _unplaced(names: Sequence[str]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ from bids_t1.resampling import resample_times
 from bids_t1.untrusted import read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 Roots = tuple[Path, ...]
 """Where the files of one dataset may lie; earlier ones count first."""
@@ -94,17 +95,20 @@ def read_result(
 
 
 def _from_logs(roots: Roots, participant: str, logs: Sequence[dict[str, Any]]) -> ParticipantResult:
-    runs = tuple(_read_run(roots, run) for log in logs for run in log["runs"])
+    def entries(key: str) -> Iterator[Any]:
+        return chain.from_iterable(log[key] for log in logs)
+
+    runs = tuple(_read_run(roots, entry) for entry in entries("runs"))
     return ParticipantResult(
         participant=participant,
         runs=runs,
-        anatomies=tuple(_read_anatomy(roots, entry) for log in logs for entry in log["anatomies"]),
-        comparisons=tuple(_read_comparison(roots, entry, runs) for log in logs for entry in log["comparisons"]),
-        regions=tuple(_region(entry) for log in logs for entry in log["regions"]),
-        agreements=tuple(_agreement(entry) for log in logs for entry in log["agreements"]),
-        failures=tuple(message for log in logs for message in log["failures"]),
-        series=tuple(SeriesNote(**note) for log in logs for note in log["series"]),
-        warnings=tuple(message for log in logs for message in log["warnings"]),
+        anatomies=tuple(_read_anatomy(roots, entry) for entry in entries("anatomies")),
+        comparisons=tuple(_read_comparison(roots, entry, runs) for entry in entries("comparisons")),
+        regions=tuple(map(_region, entries("regions"))),
+        agreements=tuple(map(_agreement, entries("agreements"))),
+        failures=tuple(entries("failures")),
+        series=tuple(SeriesNote(**note) for note in entries("series")),
+        warnings=tuple(entries("warnings")),
         versions=logs[-1]["versions"],
         command=logs[-1]["command"],
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bids_t1.bids.images import count_volumes
 from bids_t1.data.errors import InvalidInputError
+from bids_t1.data.groups import grouped_by
 from bids_t1.data.sidecar import PLAUSIBLE, Sidecar
 
 if TYPE_CHECKING:
@@ -59,11 +60,8 @@ def complete_each(acquisition: Acquisition, varying: str, numbered_by: str, tabl
     """
     if table is None:
         return acquisition
-    by_part: dict[str | None, list[RawFile]] = {}
-    for file in acquisition.files:
-        by_part.setdefault(file.name.get("part"), []).append(file)
     told = {id(file): file for file in acquisition.files}
-    for files in by_part.values():
+    for files in grouped_by(acquisition.files, lambda file: file.name.get("part")).values():
         ordered = sorted(files, key=lambda file: (file.name.index(numbered_by) or 0, file.volume or 0))
         told |= {id(file): one for file, one in zip(ordered, _completed(ordered, table, varying), strict=True)}
     return replace(acquisition, files=tuple(told[id(file)] for file in acquisition.files))
@@ -82,7 +80,11 @@ def _volumes(file: RawFile, varying: str, listed: Sequence[float]) -> list[RawFi
             f"{where}: {varying} has {len(times)} numbers and {file.path.name} {n_volumes} volumes; expected one "
             "number per volume. Correct it."
         )
-    fields[varying] = times
+    return _split(file, {**fields, varying: times}, n_volumes)
+
+
+def _split(file: RawFile, fields: Mapping[str, object], n_volumes: int) -> list[RawFile]:
+    """Return each volume of a file, with its own value of those fields that hold one for each."""
     lists = {key: value for key, value in fields.items() if isinstance(value, list | tuple) and len(value) == n_volumes}
     others = {key: value for key, value in file.sidecar.fields.items() if ALL_OF.get(key, key) not in lists}
     return [
@@ -121,21 +123,26 @@ def _places(files: Sequence[RawFile], table: Sidecar, varying: str) -> list[int]
     """Return where in the lists of a table each image stands: by its own time, and by order among equal ones."""
     listed = table.numbers(varying) or ()
     own = [_known(file.sidecar).get(varying) for file in files]
-    completes = any(key in PLAUSIBLE and key != varying for key in table.fields)
+    completes = PLAUSIBLE.keys() & table.fields.keys() - {varying}
     if not completes or len(listed) != len(files) or not all(isinstance(time, int | float) for time in own):
         return list(range(len(files)))
-    free = list(range(len(listed)))
+    free = dict(enumerate(listed))
     places = []
     for time, file in zip(own, files, strict=True):
-        place = next((place for place in free if abs(listed[place] - float(str(time))) < SAME_TIME), None)
+        place = _place_of(float(str(time)), free)
         if place is None:
             raise InvalidInputError(
                 f"{file.sidecar.name}: {varying} is {time}, which {table.name} does not list ({listed}); expected the "
                 "times of the images in both. Correct one of them."
             )
-        free.remove(place)
+        del free[place]
         places.append(place)
     return places
+
+
+def _place_of(time: float, listed: Mapping[int, float]) -> int | None:
+    """Return the first place of a time in a list."""
+    return next((place for place, other in listed.items() if abs(other - time) < SAME_TIME), None)
 
 
 def _known(sidecar: Sidecar) -> Mapping[str, object]:

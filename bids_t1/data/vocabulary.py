@@ -130,31 +130,38 @@ def known_words(text: str, *, also: frozenset[str] = frozenset(), never: frozens
         Words that are dropped though they are known, such as the patient's name, as of `plain_letters`.
     """
     found = list(_TOKEN.finditer(text))
-    tokens = [match.group() if match.group().isascii() else "" for match in found]
-    lower = ["" if token.lower() in never else token.lower() for token in tokens]
+    words = [_compared(match.group(), never) for match in found]
+    ends = [0, *(match.end() for match in found)]
     kept = ""
-    for place, match in enumerate(found):
-        if not _stays(tokens[place], lower, place, also, never):
+    for match, end, near in zip(found, ends, zip(["", *words], words, [*words[1:], ""], strict=False), strict=False):
+        if not _stays(match.group(), near, also, never):
             continue
-        between = text[found[place - 1].end() if place else 0 : match.start()]
+        between = text[end : match.start()]
         separator = between if _SEPARATOR.fullmatch(between) else " "
         kept += (separator if kept or separator == "*" else "") + match.group()
     return kept
 
 
-def _stays(token: str, lower: list[str], place: int, also: frozenset[str], never: frozenset[str]) -> bool:
-    """Tell whether a word stays, given all words of the text."""
-    word = lower[place]
-    before = lower[place - 1] if place else ""
-    after = lower[place + 1] if place + 1 < len(lower) else ""
+def _compared(token: str, never: frozenset[str]) -> str:
+    """Return a word as it is looked up; nothing where it is dropped in any case."""
+    return token.lower() if token.isascii() and token.lower() not in never else ""
+
+
+def _stays(token: str, near: tuple[str, str, str], also: frozenset[str], never: frozenset[str]) -> bool:
+    """Tell whether a word stays, given the one before it, itself and the one after it as they are looked up."""
+    before, word, after = near
     if not word:
         return False
     if word[0].isdigit() and _NUMBER.fullmatch(word):
-        ranked = before in ORDINALS and _RANK.fullmatch(word) is not None
-        return ranked or before in QUANTITIES or after in UNITS
-    if word in UNITS and _NUMBER.fullmatch(before):
-        return True
-    return word in WORDS or word in also or _SIZES.fullmatch(word) is not None or _is_known(token, also, never)
+        return _counts(word, before, after)
+    measured = word in UNITS and _NUMBER.fullmatch(before)
+    return bool(measured) or word in WORDS | also or bool(_SIZES.fullmatch(word)) or _is_known(token, also, never)
+
+
+def _counts(number: str, before: str, after: str) -> bool:
+    """Tell whether a number belongs to the words around it."""
+    ranked = before in ORDINALS and _RANK.fullmatch(number) is not None
+    return ranked or before in QUANTITIES or after in UNITS
 
 
 def _is_known(token: str, also: frozenset[str], never: frozenset[str]) -> bool:

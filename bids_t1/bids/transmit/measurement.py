@@ -172,20 +172,23 @@ def _of_sa2rage(images: TransmitImages) -> MeasuredField:
     )
 
 
+SIGNED: tuple[tuple[str, ...], ...] = (*COMPLEX_PAIRS, ("real",))
+"""Parts that hold the sign of an image, the most informative first."""
+
+
 def _signed_parts(images: TransmitImages, number: int) -> tuple[RawFile, ...]:
     """Return the files that tell one image with its sign: real and imaginary, real alone, or magnitude and phase."""
     files = [file for file in images.files if file.name.index("inv") == number]
     parts = {file.name.get("part") or "mag": file for file in files}
-    if not parts or len(parts) < len(files):
+    if len(parts) < max(1, len(files)):
         raise InvalidInputError(
             f"{images.name}: has {len(files)} images of inv-{number}; expected one of each part of inv-1 and of inv-2."
         )
-    chosen: tuple[str, ...] | None = next((pair for pair in COMPLEX_PAIRS if set(pair) <= set(parts)), None)
-    if chosen is None and "real" in parts:
-        chosen = ("real",)
+    chosen = next((wanted for wanted in SIGNED if set(wanted) <= set(parts)), None)
     if chosen is None:
+        listed = ", ".join(str(file.name) for file in files)
         raise InvalidInputError(
-            f"{images.name}: has {', '.join(str(file.name) for file in files)}; expected part-phase beside the "
+            f"{images.name}: has {listed}; expected part-phase beside the "
             "magnitude, or part-real: the first readout of Sa2RAGE changes its sign near the nominal field, and "
             "magnitudes have lost it. Export phase images."
         )

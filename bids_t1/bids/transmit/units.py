@@ -66,27 +66,7 @@ def relative_scale(name: str, sidecar: Sidecar, median: float) -> tuple[float, s
     InvalidInputError
         If the unit is not known, or makes a field that is no transmit field.
     """
-    units = " ".join((sidecar.text("Units") or "").lower().split())
-    reading = f"Units {units!r} of the sidecar"
-    if units in DEGREES:
-        nominal = sidecar.number("FlipAngle")
-        if nominal is None or nominal <= 0:
-            raise InvalidInputError(
-                f"{sidecar.name}: Units is {units!r} and FlipAngle {nominal}; expected the nominal flip angle in "
-                "degrees, by which the achieved one is divided."
-            )
-        factor = DEGREES[units] / nominal
-        reading += f", nominal angle {nominal:g} degrees"
-    elif units == EITHER:
-        factor = 1.0 if is_plausible(median) else FACTORS["percent"]
-        reading += ", as " + ("a ratio" if factor == 1.0 else "percent")
-    elif units in FACTORS:
-        factor = FACTORS[units]
-    elif units in UNDECLARED:
-        factor = 1.0
-        reading = "a ratio, as BIDS defines TB1map"
-    else:
-        raise InvalidInputError(f"{sidecar.name}: Units is {units!r}; {EXPECTED}")
+    factor, reading = _declared(sidecar, median)
     relative = median * factor
     if not is_plausible(relative):
         raise InvalidInputError(
@@ -94,6 +74,33 @@ def relative_scale(name: str, sidecar: Sidecar, median: float) -> tuple[float, s
             f"nominal field; expected {PLAUSIBLE[0]} to {PLAUSIBLE[1]}: B1 far from 1. {EXPECTED}"
         )
     return factor, reading
+
+
+def _declared(sidecar: Sidecar, median: float) -> tuple[float, str]:
+    """Return what the sidecar says that a stored 1 means, and its words."""
+    units = " ".join((sidecar.text("Units") or "").lower().split())
+    reading = f"Units {units!r} of the sidecar"
+    if units in DEGREES:
+        nominal = _nominal_angle(sidecar, units)
+        return DEGREES[units] / nominal, f"{reading}, nominal angle {nominal:g} degrees"
+    if units == EITHER:
+        is_ratio = is_plausible(median)
+        return FACTORS["ratio" if is_ratio else "percent"], f"{reading}, as {'a ratio' if is_ratio else 'percent'}"
+    if units in FACTORS:
+        return FACTORS[units], reading
+    if units in UNDECLARED:
+        return 1.0, "a ratio, as BIDS defines TB1map"
+    raise InvalidInputError(f"{sidecar.name}: Units is {units!r}; {EXPECTED}")
+
+
+def _nominal_angle(sidecar: Sidecar, units: str) -> float:
+    nominal = sidecar.number("FlipAngle")
+    if nominal is None or nominal <= 0:
+        raise InvalidInputError(
+            f"{sidecar.name}: Units is {units!r} and FlipAngle {nominal}; expected the nominal flip angle in degrees, "
+            "by which the achieved one is divided."
+        )
+    return nominal
 
 
 def is_plausible(median: float) -> bool:
