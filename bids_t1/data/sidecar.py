@@ -65,6 +65,10 @@ PLAUSIBLE: Mapping[str, Plausible] = {
 """By field: what is shorter than any pulse is in a wrong unit as surely as what is longer than any cycle."""
 
 
+FROM_PROTOCOL = "ProtocolFields"
+"""Private field of a sidecar: those of its fields that come from the user's protocol file."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sidecar:
     """The metadata that apply to one image, inheritance included."""
@@ -73,6 +77,14 @@ class Sidecar:
     """File name for messages, such as ``sub-01_inv-1_IRT1.json``."""
 
     fields: Mapping[str, object]
+    origin: str = "sidecar"
+    """What it is, in words."""
+
+    def origin_of(self, key: str) -> str:
+        """Say where a field comes from: conversion notes in the sidecar which ones it took from the protocol file."""
+        completed = self.fields.get(FROM_PROTOCOL)
+        by_user = isinstance(completed, list) and key in completed
+        return "protocol file, at conversion" if by_user else self.origin
 
     def seconds(self, key: str) -> float | None:
         """Return a time [s], or None where the field is missing.

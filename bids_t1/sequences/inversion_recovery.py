@@ -152,13 +152,7 @@ class InversionRecovery:
         InvalidInputError
             If an inversion time is missing, a repetition time of some of the images, or the timing is impossible.
         """
-        inversion_times = [sidecar.seconds("InversionTime") for sidecar in sidecars]
-        missing = [sidecar.name for sidecar, time in zip(sidecars, inversion_times, strict=True) if time is None]
-        if missing:
-            raise InvalidInputError(
-                f"{', '.join(missing)}: InversionTime is missing; expected seconds in every sidecar."
-            )
-        known = tuple(time for time in inversion_times if time is not None)
+        known = _inversion_times(sidecars)
         found = _repetition_times(sidecars, known)
         notes = () if ideal else _missing_repetition_times(sidecars, found)
         repetition_times = tuple(math.inf if time is None else time for time in found)
@@ -267,6 +261,14 @@ def _readout(model: InversionRecovery, sidecars: Sequence[Sidecar]) -> tuple[Rea
 def _over(numerators: Sequence[float], time: Times) -> Times:
     """Divide each of some times by each relaxation time; the new axis comes first."""
     return time.new_tensor(numerators).reshape(-1, *(1 for _ in time.shape)) / time
+
+
+def _inversion_times(sidecars: Sequence[Sidecar]) -> tuple[float, ...]:
+    times = [(sidecar.name, sidecar.seconds("InversionTime")) for sidecar in sidecars]
+    missing = [name for name, time in times if time is None]
+    if missing:
+        raise InvalidInputError(f"{', '.join(missing)}: InversionTime is missing; expected seconds in every sidecar.")
+    return tuple(time for _, time in times if time is not None)
 
 
 def _repetition_times(sidecars: Sequence[Sidecar], inversion_times: Sequence[float]) -> tuple[float | None, ...]:

@@ -11,6 +11,7 @@ import torch
 
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.sequences import name_of_readouts
+from bids_t1.sequences.flip_angles import listed, require_degrees
 
 if TYPE_CHECKING:
     from bids_t1.data.shapes import Readouts, Times
@@ -32,10 +33,6 @@ ADIABATIC_SHARE = 0.95
 
 LONGEST_EXCITATION_TIME = 0.1
 """Excitations of a gradient-echo train follow one another faster than this [s]."""
-
-LARGEST_FLIP_ANGLE = 90.0
-SMALLEST_FLIP_ANGLE = 0.5
-"""Angles below this are radians [degree]."""
 
 ROUNDING = 1e-6
 """Times that end this much too late are rounded in the metadata [s]."""
@@ -87,17 +84,12 @@ class Mp2rage:
                 f"{n} inversion times, {len(self.excitation_times)} excitation times, {len(self.flip_angles)} flip "
                 f"angles and {len(self.excitations)} numbers of shots; expected one of each per readout, at least two."
             )
-        self._check_values()
+        require_degrees(self.flip_angles)
+        self._check_trains()
+        self._check_efficiency()
         self._check_delays()
 
-    def _check_values(self) -> None:
-        degrees = [math.degrees(angle) for angle in self.flip_angles]
-        if not all(0 < angle <= LARGEST_FLIP_ANGLE for angle in degrees):
-            raise InvalidInputError(f"FlipAngle is {_listed(degrees)}; expected degrees, above 0 and at most 90.")
-        if all(angle < SMALLEST_FLIP_ANGLE for angle in degrees):
-            raise InvalidInputError(
-                f"FlipAngle is {_listed(degrees)}; expected degrees. These look like radians: multiply by 57.3."
-            )
+    def _check_trains(self) -> None:
         for time in self.excitation_times:
             if not 0 < time < LONGEST_EXCITATION_TIME:
                 raise InvalidInputError(
@@ -109,9 +101,10 @@ class Mp2rage:
                 f"NumberShots is {[list(pair) for pair in self.excitations]}; expected the excitations before and "
                 "after the k-space centre, not negative, together at least 1."
             )
-        if not all(math.isfinite(value) for value in (self.efficiency, self.efficiency_slope)) or not (
-            0 < self.efficiency <= 1 or self.efficiency_slope
-        ):
+
+    def _check_efficiency(self) -> None:
+        are_numbers = math.isfinite(self.efficiency) and math.isfinite(self.efficiency_slope)
+        if not are_numbers or not (0 < self.efficiency <= 1 or self.efficiency_slope):
             raise InvalidInputError(f"InversionEfficiency is {self.efficiency:g}; expected above 0 and at most 1.")
         if not 0 <= self.efficiency_sd < 1:
             raise InvalidInputError(f"the SD of the inversion efficiency is {self.efficiency_sd:g}; expected 0 to 1.")
@@ -120,16 +113,16 @@ class Mp2rage:
         """Refuse what cannot be played: trains that overlap, begin before the inversion or end after the cycle."""
         if list(self.inversion_times) != sorted(set(self.inversion_times)):
             raise InvalidInputError(
-                f"InversionTime is {_listed(self.inversion_times)} s in the order of the readouts; expected rising "
+                f"InversionTime is {listed(self.inversion_times)} s in the order of the readouts; expected rising "
                 "times. Check which image is which readout."
             )
         for index, delay in enumerate(self.delays):
             if delay < -ROUNDING:
                 before, after = self._surroundings(index)
                 raise InvalidInputError(
-                    f"{before} and {after} overlap by {-delay:.4f} s: InversionTime {_listed(self.inversion_times)} s, "
+                    f"{before} and {after} overlap by {-delay:.4f} s: InversionTime {listed(self.inversion_times)} s, "
                     f"NumberShots {[list(pair) for pair in self.excitations]}, RepetitionTimeExcitation "
-                    f"{_listed(self.excitation_times)} s, RepetitionTimePreparation {self.cycle_time:g} s. "
+                    f"{listed(self.excitation_times)} s, RepetitionTimePreparation {self.cycle_time:g} s. "
                     "Expected trains one after the other within the cycle; check these numbers."
                 )
 
@@ -250,7 +243,3 @@ def _interpolate(curve: tuple[tuple[float, float], ...], transmit: Times) -> Tim
     right = torch.searchsorted(fields, transmit.contiguous()).clamp(1, len(fields) - 1)
     share = (transmit - fields[right - 1]) / (fields[right] - fields[right - 1])
     return torch.lerp(factors[right - 1], factors[right], share.clamp(0.0, 1.0))
-
-
-def _listed(values: tuple[float, ...] | list[float]) -> str:
-    return ", ".join(f"{value:g}" for value in values)

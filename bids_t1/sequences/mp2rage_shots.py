@@ -16,7 +16,7 @@ import numpy as np
 from bids_t1.data.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from bids_t1.data.grid import Grid
 
@@ -34,6 +34,57 @@ ROUNDED = 0.5
 """A number of excitations is whole, and partial Fourier may ask for a fraction of one."""
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What metadata say of the excitations of one readout; empty: nothing."""
+
+    numbers: tuple[float, ...]
+    """NumberShots."""
+
+    played: tuple[float, ...]
+    """`PLAYED`."""
+
+    @property
+    def has_two_readings(self) -> bool:
+        """Whether there is one number, and it may count partitions or excitations."""
+        return len(self.numbers) == 1 and not self.played
+
+    @property
+    def needs_share(self) -> bool:
+        """Whether the share of k-space that is played decides the numbers around its centre."""
+        return len(self.numbers) == 1 or bool(self.played)
+
+    def pair(self, name: str, share: float) -> Pair:
+        """Return the excitations before and after the k-space centre where no number has two readings.
+
+        Raises
+        ------
+        InvalidInputError
+            If there are more numbers than can be meant, or they contradict each other.
+        """
+        if not self.played:
+            return _pair(name, self.numbers)
+        if len(self.played) != 1:
+            raise InvalidInputError(
+                f"{name}: {PLAYED} has {len(self.played)} numbers; expected one, the excitations that are played in "
+                "each readout, or one per readout."
+            )
+        (n,) = self.played
+        is_pair = len(self.numbers) == PAIR
+        if self.numbers and all(
+            abs(sum(self.numbers) - n / part) > ROUNDED for part in ((1,) if is_pair else (1, share))
+        ):
+            raise InvalidInputError(
+                f"{name}: {PLAYED} is {n:g} and NumberShots {list(self.numbers)}, slice partial Fourier {share:g}; "
+                "expected numbers of the same readout. Correct or remove one."
+            )
+        return _pair(name, self.numbers) if is_pair else of_played(n, share)
+
+    def read(self, name: str, share: float, reading: Callable[[float, float], Pair]) -> Pair:
+        """Return them by one of the readings of one number."""
+        return reading(self.numbers[0], share) if self.has_two_readings else self.pair(name, share)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shots:
     """What metadata say of the excitations of each readout."""
@@ -41,14 +92,9 @@ class Shots:
     name: str
     """File, for messages."""
 
-    numbers: tuple[tuple[float, ...] | None, ...]
-    """NumberShots of each readout."""
-
-    played: tuple[tuple[float, ...] | None, ...]
-    """`PLAYED` of each readout."""
-
-    share: float | None
-    """Slice partial Fourier, where it is needed."""
+    readouts: tuple[Told, ...]
+    share: float
+    """Slice partial Fourier, where it is needed; else 1."""
 
     compressed: bool = False
     """The sequence is one of compressed sensing, by its name."""
@@ -73,26 +119,31 @@ def excitations_of(
     InvalidInputError
         If numbers contradict each other, or one number has two readings that are both possible.
     """
-    if all(
-        played is not None or len(numbers or ()) == PAIR
-        for numbers, played in zip(shots.numbers, shots.played, strict=True)
-    ):
-        return tuple(_told(shots, index) for index in range(len(shots.numbers))), ""
+    if not any(told.has_two_readings for told in shots.readouts):
+        return tuple(told.pair(shots.name, shots.share) for told in shots.readouts), ""
     readings = {
-        "partitions": tuple(_read(shots, index, of_partitions) for index in range(len(shots.numbers))),
-        "excitations played": tuple(_read(shots, index, of_played) for index in range(len(shots.numbers))),
+        name: tuple(told.read(shots.name, shots.share, reading) for told in shots.readouts)
+        for name, reading in READINGS.items()
     }
     if shots.share == 1:
         return readings["partitions"], ""
-    if shots.compressed:
+    chosen = None if shots.compressed else _choice(readings, _matching(shots, grid), play)
+    if chosen is None:
         raise InvalidInputError(_both(shots, readings, grid))
+    name, reason = chosen
+    return readings[name], f"one number that counts {name}{reason}"
+
+
+def _choice(
+    readings: Mapping[str, tuple[Pair, ...]], by_slices: Sequence[str], play: Callable[[tuple[Pair, ...]], object]
+) -> tuple[str, str] | None:
+    """Return the reading that alone can be meant, and why; None where there is no such one."""
     possible = [name for name, pairs in readings.items() if _fits(play, pairs)]
-    by_slices = _matching(shots, grid)
     if len(by_slices) == 1 and by_slices[0] in (possible or by_slices):
-        return readings[by_slices[0]], f"one number that counts {by_slices[0]}, by the slices of the image"
+        return by_slices[0], ", by the slices of the image"
     if len(possible) == 1 and not by_slices:
-        return readings[possible[0]], f"one number that counts {possible[0]}: otherwise the trains would overlap"
-    raise InvalidInputError(_both(shots, readings, grid))
+        return possible[0], ": otherwise the trains would overlap"
+    return None
 
 
 def of_partitions(n: float, share: float) -> Pair:
@@ -105,24 +156,8 @@ def of_played(n: float, share: float) -> Pair:
     return n - n / (2 * share), n / (2 * share)
 
 
-def _told(shots: Shots, index: int) -> Pair:
-    """Return a pair that needs no reading."""
-    numbers, played = shots.numbers[index], shots.played[index]
-    if played is None:
-        return _pair(shots.name, numbers or ())
-    if len(played) != 1:
-        raise InvalidInputError(
-            f"{shots.name}: {PLAYED} has {len(played)} numbers; expected one, the excitations that are played in each "
-            "readout, or one per readout."
-        )
-    n, share = played[0], shots.share or 1.0
-    agree = numbers is None or any(abs(sum(numbers) - other) <= ROUNDED for other in (n, n / share))
-    if not agree or (numbers is not None and len(numbers) == PAIR and abs(sum(numbers) - n) > ROUNDED):
-        raise InvalidInputError(
-            f"{shots.name}: {PLAYED} is {n:g} and NumberShots {list(numbers or ())}, slice partial Fourier {share:g}; "
-            "expected numbers of the same readout. Correct or remove one."
-        )
-    return _pair(shots.name, numbers) if numbers is not None and len(numbers) == PAIR else of_played(n, share)
+READINGS = {"partitions": of_partitions, "excitations played": of_played}
+"""What one number may count."""
 
 
 def _pair(name: str, numbers: tuple[float, ...]) -> Pair:
@@ -132,13 +167,6 @@ def _pair(name: str, numbers: tuple[float, ...]) -> Pair:
             "number."
         )
     return numbers[0], numbers[1]
-
-
-def _read(shots: Shots, index: int, reading: Callable[[float, float], Pair]) -> Pair:
-    numbers = shots.numbers[index] or ()
-    if shots.played[index] is not None or len(numbers) != 1:
-        return _told(shots, index)
-    return reading(numbers[0], shots.share or 1.0)
 
 
 def _fits(play: Callable[[tuple[Pair, ...]], object], pairs: tuple[Pair, ...]) -> bool:
@@ -151,14 +179,13 @@ def _fits(play: Callable[[tuple[Pair, ...]], object], pairs: tuple[Pair, ...]) -
 
 def _matching(shots: Shots, grid: Grid | None) -> list[str]:
     """Return the readings whose partitions are as many as the slices of the image."""
-    share = shots.share or 1.0
-    single = {numbers[0] for numbers in shots.numbers if numbers is not None and len(numbers) == 1}
+    single = {told.numbers[0] for told in shots.readouts if told.has_two_readings}
     sizes = () if grid is None else _slices(grid)
-    found = {
-        "partitions": all(any(abs(size - n) < ROUNDED for size in sizes) for n in single),
-        "excitations played": all(any(abs(size * share - n) <= ROUNDED for size in sizes) for n in single),
-    }
-    return [name for name, holds in found.items() if holds]
+    return [
+        name
+        for name, part in zip(READINGS, (1.0, shots.share), strict=True)
+        if all(any(abs(size * part - n) <= ROUNDED for size in sizes) for n in single)
+    ]
 
 
 def _slices(grid: Grid) -> tuple[int, ...]:
@@ -172,7 +199,7 @@ def _slices(grid: Grid) -> tuple[int, ...]:
 
 
 def _both(shots: Shots, readings: dict[str, tuple[Pair, ...]], grid: Grid | None) -> str:
-    n = next(numbers[0] for numbers in shots.numbers if numbers is not None and len(numbers) == 1)
+    n = next(told.numbers[0] for told in shots.readouts if told.has_two_readings)
     partitions, played = ([round(number, 3) for number in pairs[0]] for pairs in readings.values())
     slices = "" if grid is None else f" of {' x '.join(map(str, grid.shape))} voxels"
     compressed = (

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.sidecar import Sidecar
 from bids_t1.sequences.adiabatic import PULSES, interpolate, relative_curve
 from bids_t1.sequences.mp2rage import DEFAULT_EFFICIENCY, DEFAULT_EFFICIENCY_SD, LONGEST_EXCITATION_TIME, Mp2rage
-from bids_t1.sequences.mp2rage_shots import COMPRESSED, PLAYED, Shots, excitations_of
+from bids_t1.sequences.mp2rage_shots import COMPRESSED, PLAYED, Shots, Told, excitations_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 FEWEST_PARTIAL_FOURIER = 0.5
 ALL_INVERSION_TIMES = "InversionTimes"
 """Field of an image computed of several readouts; BIDS has InversionTime for one number only."""
+
+NOTHING = Sidecar("", {})
+"""Where there is no file."""
 
 SD = "InversionEfficiencySD"
 TABLE, TABLE_FIELDS = "InversionEfficiencyTable", "InversionEfficiencyTableB1"
@@ -97,29 +100,13 @@ def read_timing(
     InvalidInputError
         If fields are missing, all of them named at once, or the timing is impossible.
     """
-    reader = _Reader(tuple(sidecars), protocol, facts or ImageFacts())
-    inversion_times = reader.per_readout("InversionTime")
-    reader.n_readouts = max(reader.n_readouts, len(inversion_times or ()))
-    flip_angles = reader.per_readout("FlipAngle")
-    excitation_times = reader.per_readout("RepetitionTimeExcitation", old=reader.echo_spacing)
-    cycle_time = reader.cycle_time(inversion_times)
-    shots = reader.shots()
-    if inversion_times is None or flip_angles is None or excitation_times is None or cycle_time is None:
-        raise InvalidInputError(reader.complaint())
-    if shots is None or reader.missing:
-        raise InvalidInputError(reader.complaint())
-    reader.require_room_for_echoes(excitation_times)
+    reader = _reader(sidecars, protocol, facts or ImageFacts())
+    trains, shots = reader.trains()
+    reader.require_room_for_echoes(trains.excitation_times)
     inversion = _inversion(reader, efficiency or GivenEfficiency())
 
     def play(excitations: tuple[Pair, ...]) -> Mp2rage:
-        return Mp2rage(
-            cycle_time=cycle_time,
-            inversion_times=inversion_times,
-            excitation_times=excitation_times,
-            flip_angles=tuple(math.radians(angle) for angle in flip_angles),
-            excitations=excitations,
-            **asdict(inversion),
-        )
+        return Mp2rage(excitations=excitations, **asdict(trains), **asdict(inversion))
 
     excitations, reading = excitations_of(shots, reader.facts.grid, play)
     if reading:
@@ -135,6 +122,16 @@ class GivenEfficiency:
     """Slope with R1 in s."""
 
     mean_and_sd: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Trains:
+    """Fields of `Mp2rage` by the same names."""
+
+    cycle_time: float
+    inversion_times: tuple[float, ...]
+    excitation_times: tuple[float, ...]
+    flip_angles: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,17 +180,19 @@ def _efficiency_curve(reader: _Reader) -> tuple[Curve, float | None]:
     """Return the efficiency by B1+, relative to that at 1, and what a table says that this is."""
     fields, efficiencies = reader.several(TABLE_FIELDS), reader.several(TABLE)
     pulse, peak = reader.text(PULSE), reader.one(PEAK, Sidecar.number)
-    if pulse is None and fields is None and efficiencies is None:
-        return (), None
-    if pulse is not None and fields is None and efficiencies is None:
-        return relative_curve(PULSES[_known_pulse(pulse)], _positive_peak(pulse, peak)), None
-    if pulse is not None or fields is None or efficiencies is None or not _is_table(fields, efficiencies):
+    if fields is None and efficiencies is None:
+        return ((), None) if pulse is None else (_curve_of(pulse, peak), None)
+    if pulse is not None or not _is_table(fields or (), efficiencies or ()):
         raise InvalidInputError(
             f"{TABLE_FIELDS} is {fields}, {TABLE} {efficiencies} and {PULSE} {pulse}; expected a rising list of B1+ "
             "around 1 and an efficiency, above 0 and at most 1, for each; or the name of a pulse, not both."
         )
-    curve = tuple(zip(fields, efficiencies, strict=True))
+    curve = tuple(zip(fields or (), efficiencies or (), strict=True))
     return relative_curve(curve, 1.0), interpolate(curve, 1.0)
+
+
+def _curve_of(pulse: str, peak: float | None) -> Curve:
+    return relative_curve(PULSES[_known_pulse(pulse)], _positive_peak(pulse, peak))
 
 
 def _is_table(fields: tuple[float, ...], efficiencies: tuple[float, ...]) -> bool:
@@ -225,22 +224,51 @@ def _positive_peak(pulse: str, peak: float | None) -> float:
     return peak
 
 
-@dataclass(slots=True)
-class _Reader:
-    """Looks a field up, first in the sidecars and then in the protocol, and remembers where it was."""
+def _reader(sidecars: Sequence[Sidecar], protocol: Sidecar | None, facts: ImageFacts) -> _Reader:
+    uni = facts.uni
+    if uni is None or any(uni is own for own in sidecars):  # as what is read first it counts already
+        uni = NOTHING
+    file = protocol or NOTHING
+    return _Reader(
+        tuple(sidecars),
+        uni=replace(uni, origin=f"sidecar {uni.name}"),
+        protocol=replace(file, origin=f"protocol file {file.name}"),
+        facts=facts,
+        n_readouts=len(sidecars),
+    )
 
-    sidecars: tuple[Sidecar, ...]
-    protocol: Sidecar | None
+
+@dataclass(slots=True, kw_only=True)
+class _Reader:
+    """Looks a field up, first in the sidecars, then in that of UNIT1 and the protocol, and remembers where it was."""
+
+    sidecars: tuple[Sidecar, ...] = field(kw_only=False)
+    uni: Sidecar
+    protocol: Sidecar
     facts: ImageFacts
+    n_readouts: int
     origins: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     missing: list[tuple[str, str]] = field(default_factory=list)
     """File and field."""
 
-    n_readouts: int = 0
+    def trains(self) -> tuple[_Trains, Shots]:
+        """Return what does not depend on how numbers of excitations are read, and these numbers.
 
-    def __post_init__(self) -> None:
-        self.n_readouts = len(self.sidecars)
+        Raises
+        ------
+        InvalidInputError
+            If anything is missing: all of it is told.
+        """
+        inversion_times = self.per_readout("InversionTime") or ()
+        self.n_readouts = max(self.n_readouts, len(inversion_times))
+        angles = self.per_readout("FlipAngle") or ()
+        excitation_times = self.per_readout("RepetitionTimeExcitation", old=self.echo_spacing) or ()
+        cycle_time = self.cycle_time(inversion_times)
+        shots = self.shots()
+        if self.missing or cycle_time is None or not self.sidecars:
+            raise InvalidInputError(self.complaint())
+        return _Trains(cycle_time, inversion_times, excitation_times, tuple(map(math.radians, angles))), shots
 
     @property
     def is_whole(self) -> bool:
@@ -262,7 +290,7 @@ class _Reader:
         """Return the values of all readouts from the one sidecar there is: one number cannot speak for all."""
         own = _of_all(self.sidecars[0], key)
         if own is not None and (len(own) > 1 or key == "RepetitionTimeExcitation"):
-            self._remember(key, self.sidecars[0])
+            self.origins[key] = self.sidecars[0].origin_of(key)
             return _spread(own, self.n_readouts)
         listed = self._listed(key)
         return None if listed is None else _spread(listed, self.n_readouts)
@@ -271,25 +299,25 @@ class _Reader:
         sidecar = self.sidecars[index]
         value = of_readout(sidecar, key, index, self.n_readouts)
         if value is not None:
-            self._remember(key, sidecar)
+            self.origins[key] = sidecar.origin_of(key)
         else:
             value = old(index)
         if value is None:
             listed = self._listed(key)
             return None if listed is None else _spread(listed, self.n_readouts)[index]
-        in_file = None if self.protocol is None else self._of_file(key)
+        in_file = self._of_file(key)
         self._compare(sidecar, key, value, None if in_file is None else _spread(in_file, self.n_readouts)[index])
         return value
 
     def _listed(self, key: str) -> tuple[float, ...] | None:
         """Return the values of all readouts, or one for all, from UNIT1 or the protocol file, and remember which."""
-        uni = None if self.facts.uni is None or self.is_own(self.facts.uni) else _of_all(self.facts.uni, key)
-        if self.facts.uni is not None and uni is not None and self._speaks_for_all(key, len(uni)):
-            self.origins[key] = f"sidecar {self.facts.uni.name}"
-            return uni
-        in_file = None if self.protocol is None else self._of_file(key)
+        of_uni = _of_all(self.uni, key)
+        if of_uni is not None and self._speaks_for_all(key, len(of_uni)):
+            self.origins[key] = self.uni.origin_of(key)
+            return of_uni
+        in_file = self._of_file(key)
         if in_file is not None:
-            self.origins[key] = self._file_origin()
+            self.origins[key] = self.protocol.origin
         return in_file
 
     def _speaks_for_all(self, key: str, n_values: int) -> bool:
@@ -297,10 +325,6 @@ class _Reader:
         if n_values == 1:
             return key == "RepetitionTimeExcitation"
         return self.n_readouts in {n_values, 1}
-
-    def is_own(self, sidecar: Sidecar) -> bool:
-        """Tell whether a sidecar is one of those that are read first."""
-        return any(sidecar is own for own in self.sidecars)
 
     def one(self, key: str, read: Callable[[Sidecar, str], float | None]) -> float | None:
         """Return a value that all readouts share, or None.
@@ -310,26 +334,26 @@ class _Reader:
         InvalidInputError
             If the sidecars contradict one another.
         """
-        values = {sidecar.name: _same(sidecar, key, read) for sidecar in self.sidecars}
-        known = {name: value for name, value in values.items() if value is not None}
-        if len(set(known.values())) > 1:
+        own = self._shared(key, read)
+        from_file = read(self.protocol, key)
+        holder, value = own or (self.uni, _same(self.uni, key, read))
+        if own is not None:
+            self._compare(self.sidecars[0], key, value, from_file)
+        if value is None:
+            holder, value = self.protocol, from_file
+        if value is not None:
+            self.origins[key] = holder.origin_of(key)
+        return value
+
+    def _shared(self, key: str, read: Callable[[Sidecar, str], float | None]) -> tuple[Sidecar, float] | None:
+        """Return the first sidecar of a readout that has a value, and this; all that have one must agree."""
+        known = [(one, value) for one in self.sidecars if (value := _same(one, key, read)) is not None]
+        if len({value for _, value in known}) > 1:
             raise InvalidInputError(
                 f"{key} differs between the readouts of one run: "
-                f"{', '.join(f'{name} {value:g}' for name, value in known.items())}; expected one value."
+                f"{', '.join(f'{sidecar.name} {value:g}' for sidecar, value in known)}; expected one value."
             )
-        from_file = read(self.protocol, key) if self.protocol is not None else None
-        if known:
-            name, value = next(iter(known.items()))
-            self._remember(key, next(sidecar for sidecar in self.sidecars if sidecar.name == name))
-            self._compare(self.sidecars[0], key, value, from_file)
-            return value
-        of_uni = None if self.facts.uni is None else _same(self.facts.uni, key, read)
-        if self.facts.uni is not None and of_uni is not None:
-            self.origins[key] = f"sidecar {self.facts.uni.name}"
-            return of_uni
-        if from_file is not None:
-            self.origins[key] = self._file_origin()
-        return from_file
+        return known[0] if known else None
 
     def several(self, key: str) -> tuple[float, ...] | None:
         """Return a list that all readouts share: of the first that has it of sidecars, UNIT1 and protocol file."""
@@ -342,17 +366,13 @@ class _Reader:
         return None if holder is None else holder.text(key)
 
     def _holder_of(self, key: str) -> Sidecar | None:
-        for holder in (*self.sidecars, self.facts.uni, self.protocol):
-            if holder is None or holder.fields.get(key) is None:
-                continue
-            if holder is self.protocol:
-                self.origins[key] = self._file_origin()
-            else:
-                self._remember(key, holder)
-            return holder
+        for holder in (*self.sidecars, self.uni, self.protocol):
+            if holder.fields.get(key) is not None:
+                self.origins[key] = holder.origin_of(key)
+                return holder
         return None
 
-    def cycle_time(self, inversion_times: tuple[float, ...] | None) -> float | None:
+    def cycle_time(self, inversion_times: tuple[float, ...]) -> float | None:
         """Return the delay between two inversions [s], or None and a note."""
         key = "RepetitionTimePreparation"
         value = self.one(key, Sidecar.seconds)
@@ -397,47 +417,33 @@ class _Reader:
         """Return the echo times of a readout, or of the one image that stands for all."""
         return self.facts.echo_times[index] if index < len(self.facts.echo_times) else ()
 
-    def shots(self) -> Shots | None:
-        """Return what is told of the excitations of each readout, or None and a note."""
+    def shots(self) -> Shots:
+        """Return what is told of the excitations of each readout, and note what is missing."""
         numbers = [self._of_shots("NumberShots", index) for index in range(self.n_readouts)]
-        played = [self._of_shots(PLAYED, index) for index in range(self.n_readouts)]
-        for index, told in enumerate(zip(numbers, played, strict=True)):
-            if told == (None, None):
-                self.missing.append((self._holder(index).name, "NumberShots"))
-        share = None
-        if any(len(pair or ()) == 1 for pair in numbers) or any(played):
-            share = self._share()
-        if self.missing or not self.sidecars:
-            return None
+        readouts = tuple(Told(own, self._of_shots(PLAYED, index)) for index, own in enumerate(numbers))
+        self.missing += [
+            (self._holder(index).name, "NumberShots")
+            for index, told in enumerate(readouts)
+            if not (told.numbers or told.played)
+        ]
         return Shots(
-            name=self._holder(0).name,
-            numbers=tuple(numbers),
-            played=tuple(played),
-            share=share,
-            compressed=any(_is_compressed(sidecar) for sidecar in self.sidecars),
+            name=self.sidecars[0].name if self.sidecars else "",
+            readouts=readouts,
+            share=(self._share() if any(told.needs_share for told in readouts) else None) or 1.0,
+            compressed=any(map(_is_compressed, self.sidecars)),
         )
 
     def _holder(self, index: int) -> Sidecar:
         return self.sidecars[0 if self.is_whole else index]
 
-    def _of_shots(self, key: str, index: int) -> tuple[float, ...] | None:
+    def _of_shots(self, key: str, index: int) -> tuple[float, ...]:
         """Return one number or two of a readout, from its sidecar, that of UNIT1 or the protocol file."""
-        own = self._holder(index)
-        for holder in (own, self.facts.uni, self.protocol):
-            value = None if holder is None else _of_list(holder, key, index, self.n_readouts)
-            if holder is None or value is None:
-                continue
-            if holder is own:
-                self._remember(key, own)
-                self.origins["NumberShots"] = self.origins.pop(key)
-            elif holder is self.protocol:
-                self.origins["NumberShots"] = self._file_origin()
-            else:
-                self.origins["NumberShots"] = f"sidecar {holder.name}"
-            if key == PLAYED:
-                self.origins["NumberShots"] += f", as {PLAYED}"
-            return value
-        return None
+        for holder in (self._holder(index), self.uni, self.protocol):
+            value = _of_list(holder, key, index, self.n_readouts)
+            if value is not None:
+                self.origins["NumberShots"] = holder.origin_of(key) + (f", as {PLAYED}" if key == PLAYED else "")
+                return value
+        return ()
 
     def _share(self) -> float | None:
         share = self.one("SlicePartialFourier", Sidecar.number)
@@ -451,8 +457,6 @@ class _Reader:
         return share
 
     def _of_file(self, key: str) -> tuple[float, ...] | None:
-        if self.protocol is None:
-            return None
         listed = self.protocol.numbers(key)
         if listed is not None and len(self.sidecars) > 1 and len(listed) not in {1, len(self.sidecars)}:
             raise InvalidInputError(
@@ -461,19 +465,11 @@ class _Reader:
             )
         return listed
 
-    def _remember(self, key: str, sidecar: Sidecar) -> None:
-        completed = sidecar.fields.get("ProtocolFields")
-        by_user = isinstance(completed, list) and key in completed
-        self.origins[key] = "protocol file, at conversion" if by_user else "sidecar"
-
-    def _file_origin(self) -> str:
-        return f"protocol file {self.protocol.name}" if self.protocol is not None else ""
-
     def _compare(self, sidecar: Sidecar, key: str, value: float | None, from_file: float | None) -> None:
         if value is None or from_file is None or math.isclose(value, from_file, rel_tol=1e-6):
             return
         self.notes.append(
-            f"{key} is {value:g} in the sidecars ({sidecar.name}) and {from_file:g} in {self._file_origin()}; "
+            f"{key} is {value:g} in the sidecars ({sidecar.name}) and {from_file:g} in {self.protocol.origin}; "
             "the sidecars are used."
         )
 

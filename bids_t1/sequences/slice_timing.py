@@ -36,8 +36,7 @@ def slice_doubts(sidecars: Sequence[Sidecar], *, ideal: bool) -> tuple[str, ...]
     InvalidInputError
         If the efficiency is not free to take up the delay.
     """
-    spread = max((_spread(sidecar) for sidecar in sidecars), default=0.0)
-    declared = {sidecar.text(INVERSION_KEY) for sidecar in sidecars}
+    spread, declared = _told(sidecars)
     if spread <= SAME_TIME or declared in ({SELECTIVE}, {NON_SELECTIVE}):
         return ()
     told = (
@@ -59,6 +58,12 @@ def slice_doubts(sidecars: Sequence[Sidecar], *, ideal: bool) -> tuple[str, ...]
     return (doubt,)
 
 
+def _told(sidecars: Sequence[Sidecar]) -> tuple[float, set[str | None]]:
+    """Return by how much slices of one image differ [s], and what is said of their inversion."""
+    spread = max((_spread(sidecar) for sidecar in sidecars), default=0.0)
+    return spread, {sidecar.text(INVERSION_KEY) for sidecar in sidecars}
+
+
 def slice_delays(sidecars: Sequence[Sidecar], shape: Sequence[int]) -> tuple[int, NDArray[np.float64]] | None:
     """Return what is added to the inversion time of each slice; None where slices share no inversion.
 
@@ -71,15 +76,15 @@ def slice_delays(sidecars: Sequence[Sidecar], shape: Sequence[int]) -> tuple[int
     InvalidInputError
         If one inversion is said to serve all slices, and their timing does not fit the images.
     """
-    spread = max((_spread(sidecar) for sidecar in sidecars), default=0.0)
-    if spread <= SAME_TIME or {sidecar.text(INVERSION_KEY) for sidecar in sidecars} != {NON_SELECTIVE}:
+    spread, declared = _told(sidecars)
+    if spread <= SAME_TIME or declared != {NON_SELECTIVE}:
         return None
     direction = sidecars[0].text("SliceEncodingDirection") or "k"
     axis = "ijk".find(direction[:1])
     delays = [sidecar.numbers("SliceTiming") or () for sidecar in sidecars]
-    if axis < 0 or any(len(times) != shape[axis] or min(times) < 0 for times in delays):
+    if axis < 0 or not all(_is_one_each(times, shape[axis]) for times in delays):
         raise InvalidInputError(
-            f"{sidecars[0].name}: SliceTiming holds {', '.join(str(len(times)) for times in delays)} times along "
+            f"{sidecars[0].name}: SliceTiming holds {', '.join(map(str, map(len, delays)))} times along "
             f"{direction!r} for images of {' x '.join(map(str, shape))} voxels; expected one per slice, from 0 s. "
             "Correct the sidecars."
         )
@@ -96,3 +101,7 @@ def _spread(sidecar: Sidecar) -> float:
         if isinstance(time, int | float) and not isinstance(time, bool) and math.isfinite(time)
     ]
     return max(times) - min(times) if times else 0.0
+
+
+def _is_one_each(times: Sequence[float], n_slices: int) -> bool:
+    return len(times) == n_slices and min(times) >= 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from bids_t1.data.errors import InvalidInputError
+from bids_t1.sequences.flip_angles import listed, require_degrees
 from bids_t1.sequences.spoiling import USUAL_T2, Spoiling
 
 if TYPE_CHECKING:
@@ -19,10 +20,6 @@ if TYPE_CHECKING:
 
 LONGEST_REPETITION_TIME = 0.5
 """Pulses of spoiled gradient echoes follow one another faster; larger numbers are milliseconds [s]."""
-
-LARGEST_FLIP_ANGLE = 90.0
-SMALLEST_FLIP_ANGLE = 0.5
-"""If all angles are below this they are radians [degree]."""
 
 N_LEAST = 2
 """M0 and T1."""
@@ -46,27 +43,20 @@ class VariableFlipAngle:
     """What spoiling leaves; None: it is taken as perfect."""
 
     def __post_init__(self) -> None:
-        degrees = [math.degrees(angle) for angle in self.flip_angles]
         if len(self.flip_angles) != len(self.repetition_times):
             raise InvalidInputError(
                 f"{len(self.flip_angles)} flip angles and {len(self.repetition_times)} repetition times; expected one "
                 "of each per image."
             )
-        if not all(0 < angle <= LARGEST_FLIP_ANGLE for angle in degrees):
-            raise InvalidInputError(f"FlipAngle is {_listed(degrees)}; expected degrees, above 0 and at most 90.")
-        if all(angle < SMALLEST_FLIP_ANGLE for angle in degrees):
-            raise InvalidInputError(
-                f"FlipAngle is {_listed(degrees)}; expected degrees. These look like radians: multiply by 57.3."
-            )
+        require_degrees(self.flip_angles)
         if not all(0 < time < LONGEST_REPETITION_TIME for time in self.repetition_times):
             raise InvalidInputError(
-                f"RepetitionTimeExcitation is {_listed(self.repetition_times)}; expected seconds, below "
+                f"RepetitionTimeExcitation is {listed(self.repetition_times)}; expected seconds, below "
                 f"{LONGEST_REPETITION_TIME:g}. Divide by 1000 if these are milliseconds."
             )
         if len(set(zip(self.flip_angles, self.repetition_times, strict=True))) < N_LEAST:
-            raise InvalidInputError(
-                f"all flip angles are {degrees[0] if degrees else 0:g} degrees; expected images at two or more."
-            )
+            angle = math.degrees(max(self.flip_angles, default=0.0))
+            raise InvalidInputError(f"all flip angles are {angle:g} degrees; expected images at two or more.")
 
     @classmethod
     def from_metadata(cls, sidecars: Sequence[Sidecar]) -> VariableFlipAngle:
@@ -133,7 +123,3 @@ def _required(sidecars: Sequence[Sidecar], keys: tuple[str, ...], unit: str) -> 
     if missing:
         raise InvalidInputError(f"{', '.join(missing)}: {keys[0]} is missing; expected {unit} in every sidecar.")
     return tuple(value for value in found if value is not None)
-
-
-def _listed(values: Sequence[float]) -> str:
-    return ", ".join(f"{value:g}" for value in values)

@@ -178,15 +178,10 @@ SIGNED: tuple[tuple[str, ...], ...] = (*COMPLEX_PAIRS, ("real",))
 
 def _signed_parts(images: TransmitImages, number: int) -> tuple[RawFile, ...]:
     """Return the files that tell one image with its sign: real and imaginary, real alone, or magnitude and phase."""
-    files = [file for file in images.files if file.name.index("inv") == number]
-    parts = {file.name.get("part") or "mag": file for file in files}
-    if len(parts) < max(1, len(files)):
-        raise InvalidInputError(
-            f"{images.name}: has {len(files)} images of inv-{number}; expected one of each part of inv-1 and of inv-2."
-        )
+    parts = _parts_of(images, number)
     chosen = next((wanted for wanted in SIGNED if set(wanted) <= set(parts)), None)
     if chosen is None:
-        listed = ", ".join(str(file.name) for file in files)
+        listed = ", ".join(str(file.name) for file in parts.values())
         raise InvalidInputError(
             f"{images.name}: has {listed}; expected part-phase beside the "
             "magnitude, or part-real: the first readout of Sa2RAGE changes its sign near the nominal field, and "
@@ -350,3 +345,14 @@ def _role(key: str) -> Callable[[RawFile], str]:
 def _role_of_acquisition(length: int) -> Callable[[RawFile], str]:
     """Return what reads the role of a file from how its acq- begins: BIDS lets free text follow."""
     return lambda file: f"acq-{(file.name.get('acq') or '')[:length]}"
+
+
+def _parts_of(images: TransmitImages, number: int) -> dict[str, RawFile]:
+    """Return the files of one image by mag, phase, real and imag."""
+    files = [file for file in images.files if file.name.index("inv") == number]
+    parts = {file.name.get("part") or "mag": file for file in files}
+    if len(parts) < max(1, len(files)):
+        raise InvalidInputError(
+            f"{images.name}: has {len(files)} images of inv-{number}; expected one of each part of inv-1 and of inv-2."
+        )
+    return parts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bids_t1.data.sidecar import FROM_PROTOCOL
 from bids_t1.dicom.recognising.mp2rage import SUFFIX
 from bids_t1.sequences.mp2rage_shots import PLAYED
 
@@ -21,9 +22,6 @@ REQUIRED = (
     "MagneticFieldStrength",
 )  # fmt: skip
 """Fields of every readout that BIDS 1.11 and the signal model ask for."""
-
-ORIGIN_KEY = "ProtocolFields"
-"""Private field of a sidecar: those of its fields that come from the user's protocol file."""
 
 PER_READOUT = ("InversionTime", "FlipAngle", "RepetitionTimeExcitation")
 """Fields that a protocol file may give as a list, one value per readout."""
@@ -49,7 +47,7 @@ def completed(sidecar: Mapping[str, Any], image: PlannedImage, table: Sidecar | 
     lacking = [key for key in wanted if key not in sidecar]
     added = {key: value for key in lacking if (value := _from_table(key, image, table)) is not None}
     added |= _of_excitations(lacking, added, image, table)
-    return dict(sidecar) | added | ({ORIGIN_KEY: sorted(added)} if added else {})
+    return dict(sidecar) | added | ({FROM_PROTOCOL: sorted(added)} if added else {})
 
 
 def _from_table(key: str, image: PlannedImage, table: Sidecar) -> float | list[float] | None:
