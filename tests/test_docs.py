@@ -11,6 +11,7 @@ from bids_t1.cli import build_parser
 from bids_t1.data.errors import BidsT1Error, Interrupted, Stopped
 from bids_t1.data.outputs import OUTPUTS, Output
 from bids_t1.quality import CRITERIA
+from bids_t1.report.sections.rating import ARTEFACTS
 
 ROOT = Path(__file__).parents[1]
 USAGE = (ROOT / "docs" / "usage.md").read_text(encoding="utf-8")
@@ -55,6 +56,10 @@ def test_usage_lists_every_number_that_scans_are_judged_by() -> None:
     for key, (good, doubtful) in listed.items():
         assert good in {f"up to {CRITERIA[key].good:g}", f"{CRITERIA[key].good:g}"}
         assert doubtful in {f"up to {CRITERIA[key].doubtful:g}", f"{CRITERIA[key].doubtful:g}", ""}
+
+
+def test_usage_lists_every_artefact_of_a_rating() -> None:
+    assert [(f"`{name}`", words) for name, words in ARTEFACTS.items()] == rows("The page")
 
 
 @pytest.mark.parametrize("option", long_options())

@@ -361,7 +361,7 @@ def test_hostile_values_are_shown_and_not_obeyed() -> None:
         "DataKind": attack,
     }
     reader = page_of(make_readout_run(record=record))
-    assert not reader.all("script")
+    assert len(reader.all("script")) == 2  # those of the rating
     assert reader.text.count("alert('x')") >= 9
 
 

@@ -2,8 +2,8 @@
 
 Pictures are embedded as data URIs, not files beside the page: a page that is mailed or moved still shows
 everything, and no picture can end up beside another participant's text. The page loads nothing, so that it opens
-offline, and the same result gives the same bytes. Its one script shows maps in three planes where a browser lets it;
-all else is there without.
+offline, and the same result gives the same bytes. Its scripts show maps in three planes where a browser lets them, and
+save what a reader thinks of the scans; all else is there without.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from bids_t1.report.figures.overlay import legend
 from bids_t1.report.sections import regions
 from bids_t1.report.sections.comparison import describe_comparison
 from bids_t1.report.sections.quality import describe_quality
+from bids_t1.report.sections.rating import describe_rating
 from bids_t1.report.sections.run import describe_run
 from bids_t1.report.sections.tissues import describe_tissues
 from bids_t1.report.sections.viewer import describe_viewer
@@ -76,6 +77,7 @@ def render_page(result: ParticipantResult) -> str:
         quality=describe_quality(result, sections),
         tissues=tissues,
         viewer=describe_viewer(result),
+        rating=describe_rating(result, sections),
         comparisons=comparisons,
         together=together,
         tissue_legend=legend(SOLID),
