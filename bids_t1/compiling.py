@@ -33,10 +33,18 @@ SETTINGS = {
     "_nrt": False,
 }
 
+WITHOUT_WRAPPERS = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+"""For functions that only compiled ones call."""
+
 
 def compiled(function: Function) -> Function:
     """Compile a function as a part of those that call it."""
-    return _compile(function, forceinline=True) if COMPILES else function
+    return _compile(function, forceinline=True, **WITHOUT_WRAPPERS) if COMPILES else function
+
+
+def called(function: Function) -> Function:
+    """Compile a function that stays one of its own, where it is long and seldom called."""
+    return _compile(function, **WITHOUT_WRAPPERS) if COMPILES else function
 
 
 def kept(function: Function) -> Function:

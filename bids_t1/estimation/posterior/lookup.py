@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
@@ -51,13 +52,17 @@ class LookUp:
         return found
 
 
-def _branches(uni: Nodes, times: Nodes) -> tuple[_Branch, ...]:
+def turns_of(uni: Nodes) -> list[int]:
+    """Return the first node, those where S turns, and the last."""
     rises = uni[1:] > uni[:-1]
-    turns = (torch.nonzero(rises[1:] != rises[:-1]).squeeze(1) + 1).tolist()
+    return [0, *(torch.nonzero(rises[1:] != rises[:-1]).squeeze(1) + 1).tolist(), len(uni) - 1]
+
+
+def _branches(uni: Nodes, times: Nodes) -> tuple[_Branch, ...]:
     branches = []
-    for first, last in zip([0, *turns], [*turns, len(uni) - 1], strict=True):
+    for first, last in pairwise(turns_of(uni)):
         part = slice(first, last + 1)
-        rising = bool(rises[first])
+        rising = bool(uni[first + 1] > uni[first])
         pair = (uni[part], times[part]) if rising else (uni[part].flip(0), times[part].flip(0))
         branches.append(_Branch(pair[0].contiguous(), pair[1].contiguous()))
     return tuple(branches)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from bids_t1.data.estimate import NoiseSD, PosteriorEstimate, VoxelStatus
 from bids_t1.data.forms import FORMS
 from bids_t1.estimation.chunks import CHUNK, choose_device, for_each_chunk
 from bids_t1.estimation.posterior.amplitude_prior import learn_amplitude_prior
+from bids_t1.estimation.posterior.fused import can_fuse, count, fill, fuse, scan, with_tables
 from bids_t1.estimation.posterior.likelihood import ProductLikelihood, UniLikelihood
 from bids_t1.estimation.posterior.lookup import LookUp
 from bids_t1.estimation.posterior.posterior_group import (
@@ -58,7 +60,7 @@ if TYPE_CHECKING:
     from bids_t1.estimation.posterior.likelihood import Between
     from bids_t1.estimation.posterior.readout_table import ReadoutTable
     from bids_t1.estimation.posterior.summary import Summary
-    from bids_t1.estimation.posterior.tabulated import Lattice, SummaryTable
+    from bids_t1.estimation.posterior.tabulated import Exact, Lattice, SummaryTable
 
 __all__ = ["PosteriorOptions", "ReadoutImages", "TransmitPrior", "estimate_posterior"]
 
@@ -141,27 +143,43 @@ class PosteriorOptions:
     n_threads: int = 1
     """Chunks computed side by side on a CPU; with more than one, set PyTorch's own threads to one."""
 
+    compiles_from: int = 250_000
+    """Voxels from which on the compiled estimation is used, which takes seconds to compile where nothing could be kept
+    of it; PyTorch, its reference, does fewer ones in less than that."""
+
     plain: bool = False
     """Whether every posterior is computed: the reference of those that are looked up."""
+
+
+MAPS = (
+    "time", "mean", "time_sd", "lower", "upper", "point", "confidence", "uni", "robust_uni", "amplitude", "transmit",
+)  # fmt: skip
+"""Maps of numbers, in the order in which the compiled estimation fills them."""
+
+FLAGS = ("two_modes", "status")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Maps:
     """The maps of all voxels while they are being filled."""
 
-    time: Tensor
-    mean: Tensor
-    time_sd: Tensor
-    lower: Tensor
-    upper: Tensor
-    point: Tensor
-    confidence: Tensor
-    uni: Tensor
-    robust_uni: Tensor
-    amplitude: Tensor
-    transmit: Tensor
-    two_modes: Tensor
-    status: Tensor
+    values: Tensor
+    """(map, voxel), in the order of `MAPS`."""
+
+    flags: Tensor
+    """(flag, voxel), in the order of `FLAGS`."""
+
+    @classmethod
+    def empty(cls, n_voxels: int) -> _Maps:
+        """Return maps without an estimate."""
+        return cls(
+            values=torch.full((len(MAPS), n_voxels), torch.nan),
+            flags=torch.zeros((len(FLAGS), n_voxels), dtype=torch.uint8),
+        )
+
+    def named(self) -> dict[str, Tensor]:
+        """Return maps and flags by name."""
+        return dict(zip((*MAPS, *FLAGS), (*self.values, *self.flags), strict=True))
 
 
 def estimate_posterior(
@@ -198,12 +216,7 @@ def estimate_posterior(
     """
     plan = _prepare(model, images, options)
     n_voxels = math.prod(images.shape)
-    of_float = [name for name in _Maps.__slots__ if name not in {"two_modes", "status"}]
-    maps = _Maps(
-        **{name: torch.full((n_voxels,), torch.nan) for name in of_float},
-        two_modes=torch.zeros(n_voxels, dtype=torch.uint8),
-        status=torch.zeros(n_voxels, dtype=torch.uint8),
-    )
+    maps = _Maps.empty(n_voxels)
     for_each_chunk(
         n_voxels,
         lambda chunk: _fill(plan, maps, chunk),
@@ -211,7 +224,7 @@ def estimate_posterior(
         size=CHUNKS_TOGETHER,
         progress=progress,
     )
-    arrays = {name: getattr(maps, name).numpy().reshape(images.shape) for name in _Maps.__slots__}
+    arrays: dict[str, Any] = {name: values.numpy().reshape(images.shape) for name, values in maps.named().items()}
     form = FORMS[images.form]
     return PosteriorEstimate(
         **arrays
@@ -268,38 +281,76 @@ def _prepare(model: ReadoutModel, images: ReadoutImages, options: PosteriorOptio
     )
     if not form.has_signs:
         return _with_amplitude_prior(plan)
-    is_pair = images.readouts is not None and len(images.readouts) == N_PAIR
-    return _with_summaries(plan) if is_pair and not options.plain else plan
+    if options.plain:
+        return plan
+    if math.prod(images.shape) >= options.compiles_from and can_fuse(plan):
+        return _with_fused(plan)
+    return _with_summaries(plan) if _is_pair(plan) else plan
+
+
+def _with_fused(plan: Plan) -> Plan:
+    """Prepare the compiled estimation, with the posteriors of two readouts tabulated."""
+    fields = _fields_of(plan)
+    fused = fuse(plan, [_lattice_of(field) for field in fields])
+    if not _is_pair(plan):
+        return replace(plan, fused=fused)
+    counts = [
+        np.zeros((len(one.described), _lattice_of(field).size), np.int64)
+        for one, field in zip(fused.fields, fields, strict=True)
+    ]
+    for chunk in _large_chunks(plan):
+        count(fused, plan, chunk, SAMPLED, counts)
+    exact = [partial(scan, one) for one in fused.fields]
+    tables = [
+        _summaries(field, torch.from_numpy(used > 0), by) for field, used, by in zip(fields, counts, exact, strict=True)
+    ]
+    return replace(plan, fused=with_tables(fused, tables))
 
 
 def _with_summaries(plan: Plan) -> Plan:
     """Tabulate the posteriors of two readouts in the cells of the lattice that every so many voxels use."""
-    n_voxels = math.prod(plan.images.shape)
-    fields = [field for field in (plan.known, plan.unknown) if field is not None]
+    fields = _fields_of(plan)
     counts = [
         torch.zeros(len(field.likelihood.table.transmit), _lattice_of(field).size, device=plan.device)
         for field in fields
     ]
-    size = CHUNK * CHUNKS_TOGETHER
-    for start in range(0, n_voxels, size):
-        voxels = load(plan, slice(start, min(start + size, n_voxels), SAMPLED))
+    for chunk in _large_chunks(plan):
+        voxels = load(plan, slice(chunk.start, chunk.stop, SAMPLED))
         kept = torch.nonzero(voxels.status == VoxelStatus.FITTED).squeeze(1)
         for group in groups_of(plan, voxels, kept, block_size=LARGE_BLOCK):
             (statistics,) = statistics_of(plan, *of_group(voxels, group))
             number = next(number for number, field in enumerate(fields) if field is group.field)
             count_cells(statistics, group.planes, _lattice_of(group.field), counts[number])
-    tables = [_summaries(field, count > 0) for field, count in zip(fields, counts, strict=True)]
+    tables = [_summaries(field, used > 0, _plainly(field)) for field, used in zip(fields, counts, strict=True)]
     filled = [replace(field, summaries=table) for field, table in zip(fields, tables, strict=True)]
     return replace(plan, known=None if plan.known is None else filled[0], unknown=filled[-1])
 
 
-def _summaries(field: Field, is_used: Tensor) -> SummaryTable | None:
-    """Tabulate what the exact computation says over one field."""
+def _fields_of(plan: Plan) -> list[Field]:
+    return [field for field in (plan.known, plan.unknown) if field is not None]
+
+
+def _is_pair(plan: Plan) -> bool:
+    return plan.images.readouts is not None and len(plan.images.readouts) == N_PAIR
+
+
+def _large_chunks(plan: Plan) -> list[slice]:
+    n_voxels, size = math.prod(plan.images.shape), CHUNK * CHUNKS_TOGETHER
+    return [slice(start, min(start + size, n_voxels)) for start in range(0, n_voxels, size)]
+
+
+def _plainly(field: Field) -> Exact:
+    """Return what computes summaries over one field."""
     nobody = torch.zeros(0, dtype=torch.int64)
 
     def exact(statistics: Tensor, planes: Between) -> Summary:
         return summary_of(Group(nobody, field, planes, None), (statistics,), None)
 
+    return exact
+
+
+def _summaries(field: Field, is_used: Tensor, exact: Exact) -> SummaryTable | None:
+    """Tabulate what the exact computation says over one field."""
     times, is_between = field.likelihood.table.times, field.log_prior is None
     return tabulate(exact, times, _lattice_of(field), is_used, is_between=is_between)
 
@@ -396,15 +447,18 @@ def _noise(images: ReadoutImages, table: ReadoutTable, options: PosteriorOptions
 
 def _fill(plan: Plan, maps: _Maps, chunk: slice) -> None:
     """Fill the maps of one chunk of voxels."""
-    voxels = load(plan, chunk)
-    maps.status[chunk] = voxels.status.cpu()
+    if plan.fused is not None:
+        fill(plan.fused, plan, chunk, maps.values, maps.flags)
+        return
+    voxels, targets = load(plan, chunk), maps.named()
+    targets["status"][chunk] = voxels.status.cpu()
     for name, value in uni_of_all(plan, voxels).items():
-        getattr(maps, name)[chunk] = value.cpu()
+        targets[name][chunk] = value.cpu()
     kept = torch.nonzero(voxels.status == VoxelStatus.FITTED).squeeze(1)
     looks_up = plan.unknown.summaries is not None or (plan.known is not None and plan.known.summaries is not None)
     for group in groups_of(plan, voxels, kept, block_size=LARGE_BLOCK if looks_up else BLOCK):
         values = estimate_group(plan, voxels, group)
         where = chunk.start + group.voxels.cpu()
         for name, value in values.items():
-            target = getattr(maps, name)
+            target = targets[name]
             target[where] = value.to(target.dtype).cpu()

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from bids_t1.estimation.posterior.lookup import LookUp
     from bids_t1.estimation.posterior.readout_table import ReadoutTable
     from bids_t1.estimation.posterior.tabulated import SummaryTable
+    from bids_t1.estimation.posterior.voxel import Fused
 
 BLOCK = 2_048
 """Voxels whose posteriors are held at a time: they stay in the cache of a processor."""
@@ -129,6 +130,9 @@ class Plan:
     lowest_transmit: float
     """Where it is known to be lower, the inversion is doubtful."""
 
+    fused: Fused | None = None
+    """What the compiled estimation needs, where it is the one that is used."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Loaded:
@@ -161,12 +165,21 @@ def _initial_status(plan: Plan, readouts: Tensor | None, uni: Tensor | None) -> 
         present = torch.isfinite(uni) if uni is not None else torch.zeros(0)
         return present.to(torch.uint8) * int(VoxelStatus.FITTED)
     energy = (readouts * readouts.conj()).real.sum(0) if readouts.is_complex() else readouts.square().sum(0)
-    threshold = plan.noise.value**2 * stats.chi2.ppf(1 - FALSE_SIGNAL, 2 * len(readouts))
-    present = energy > threshold
+    present = energy > least_energy(plan, len(readouts))
     if uni is not None:
         present &= torch.isfinite(uni)
     status = present.to(torch.uint8) * int(VoxelStatus.FITTED)
     return torch.where(torch.isfinite(energy), status, int(VoxelStatus.NOT_FINITE))
+
+
+def least_energy(plan: Plan, n_readouts: int) -> float:
+    """Return the energy of readouts from which a voxel holds signal, in squared units of the images."""
+    return float(plan.noise.value**2 * stats.chi2.ppf(1 - FALSE_SIGNAL, 2 * n_readouts))
+
+
+def least_norm(plan: Plan) -> float:
+    """Return the norm that the model has to explain for a voxel to carry an estimate, in units of the images."""
+    return MIN_SIGNAL_TO_NOISE * plan.noise.value
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -443,8 +456,7 @@ def _status(plan: Plan, group: Group, summary: Summary, measured: _Measured) -> 
     status.masked_fill_(summary.two_modes, VoxelStatus.TWO_MODES)
     status.masked_fill_(measured.confidence < MIN_CONFIDENCE, VoxelStatus.LOW_CONFIDENCE)
     if FORMS[plan.images.form].has_amplitude:
-        too_low = measured.norm < MIN_SIGNAL_TO_NOISE * plan.noise.value
-        status.masked_fill_(too_low, VoxelStatus.SIGNAL_TOO_LOW)
+        status.masked_fill_(measured.norm < least_norm(plan), VoxelStatus.SIGNAL_TOO_LOW)
     return status
 
 
