@@ -54,6 +54,9 @@ BINS, SEED, STEPS = 32, 1, 100
 BRAIN_RADIUS = 60.0
 """How far a turn by one radian moves the points of a brain, about [mm]."""
 
+MOVES = np.array([BRAIN_RADIUS] * 3 + [1.0] * 3)
+"""How far each parameter moves them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Pair:
@@ -119,7 +122,7 @@ def register(
         ends = [_improve(level, start, free) for start in found]
         # Else a motion out of the image, onto few points, could win.
         ends.sort(key=lambda end: -end[0] * pair.covered(end[1]))
-        found = [end for _, end in ends[:kept]]
+        found = _distinct([end for _, end in ends], width)[:kept]
     return _to_matrix(found[0], pair.frame) if found else None
 
 
@@ -163,6 +166,16 @@ def _starts(centre: np.ndarray, free: Sequence[bool]) -> list[np.ndarray]:
             starts.append(start)
     starts.append(np.where(free, np.concatenate([np.zeros(3), centre]), 0))
     return starts
+
+
+def _distinct(ends: Sequence[np.ndarray], width: float) -> list[np.ndarray]:
+    """Leave out ends that are those of a better one: most starts lead to the same place."""
+    kept: list[np.ndarray] = []
+    for end in ends:
+        apart = [float(np.abs((end - other) * MOVES).max()) for other in kept]
+        if all(distance > width / 8 for distance in apart):
+            kept.append(end)
+    return kept
 
 
 def _level(pair: _Pair, width: float, n_points: int) -> _Level:
@@ -234,7 +247,7 @@ def _improve(level: _Level, start: np.ndarray, free: Sequence[bool]) -> tuple[fl
     method.SetMetricSamplingStrategy(method.NONE)
     method.SetInterpolator(itk.sitkLinear)
     method.SetOptimizerAsRegularStepGradientDescent(level.width / 2, level.width / 400, STEPS)
-    method.SetOptimizerScales([BRAIN_RADIUS**2] * 3 + [1.0] * 3)
+    method.SetOptimizerScales((MOVES**2).tolist())
     method.SetOptimizerWeights([float(each) for each in free])
     method.SetInitialTransform(transform, inPlace=True)
     try:
