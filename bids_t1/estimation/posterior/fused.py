@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 
 N_PAIR = 2
 
+N_DESCRIBED = 5
+"""Quantities that the density of UNI needs of the model."""
+
 KINDS = {"complex": COMPLEX, "UNIT1 and magnitudes": WITH_UNI, "positive readouts": POSITIVE}
 """Forms of input that the compiled estimation knows."""
 
@@ -155,11 +158,13 @@ def _field(field: posterior_group.Field, lattice: Lattice, n_readouts: int) -> F
     """Arrange one field, without anything tabulated."""
     table = field.likelihood.table
     times = table.times.double().numpy()
+    by_plane = field.described[..., :N_DESCRIBED].permute(1, 2, 0)
     return Field(
         grid=_grid(field, n_readouts),
         corners=_corners(lattice, None),
         log_times=np.log(times),
         described=field.described.contiguous().numpy(),
+        by_plane=(by_plane[:0] if field.log_prior is None else by_plane).contiguous().numpy(),
         shares=np.zeros(0) if field.log_prior is None else np.exp(field.log_prior.double().numpy()),
         uni=table.uni.contiguous().numpy(),
         turns=_turns(table.uni),

@@ -40,8 +40,10 @@ EIGHTH = math.tan(math.pi / 8)
 MOST_UNI = 0.5
 """Largest S that there is."""
 
-FAR = 40.0
-"""Exponent below which a density counts for nothing."""
+FAR = np.float32(20.0)
+"""Exponent from which on a density counts for nothing."""
+
+ONE, HALF, ROOT = np.float32(1.0), np.float32(0.5), np.float32(math.sqrt(0.5))
 
 SERIES = 7.75
 """Argument from which Bessel functions are taken from their expansion for large ones."""
@@ -74,6 +76,9 @@ class Field(NamedTuple):
     log_times: Doubles
     described: Singles
     """`posterior_group.Field.described`, (plane, node, quantity)."""
+
+    by_plane: Singles
+    """The first five of its quantities where the transmit field is integrated over, (node, quantity, plane)."""
 
     shares: Doubles
     """Probability of each plane, where the transmit field is integrated over; else empty."""
@@ -235,21 +240,16 @@ def bessel(x: float) -> tuple[float, float]:
 
 
 @compiled
-def density_of_uni(uni: float, first: float, second: float, least: float) -> float:
-    """Return the density of S, as `uni.log_density_of_uni`; zero where its exponent is below the least."""
-    if not abs(uni) <= MOST_UNI:
-        return 0.0
-    share_u = min(max(uni + 0.5, 0.0), 1.0)
-    root_u, root_v = math.sqrt(share_u), math.sqrt(1.0 - share_u)
-    u, v = abs(first + second) * math.sqrt(0.5), abs(first - second) * math.sqrt(0.5)
+def density_of_uni(u: float, v: float, uni: float) -> float:
+    """Return the density of S, as `uni.log_density_of_uni`, from sum and difference of the readouts over sqrt(2)."""
+    share = min(max(uni + 0.5, 0.0), 1.0)
+    root_u, root_v = math.sqrt(share), math.sqrt(1.0 - share)
     mismatch = u * root_v - v * root_u
-    exponent = -mismatch * mismatch / 2.0
-    if exponent < least:
-        return 0.0
     alpha, beta = u * root_u, v * root_v
     product = alpha * beta
     zero, one = bessel(product)
-    return math.exp(exponent) * ((2.0 + alpha * alpha + beta * beta) * zero + 2.0 * product * one) / 2.0
+    scale = math.exp(-mismatch * mismatch / 2.0) / 2.0
+    return scale * ((2.0 + alpha * alpha + beta * beta) * zero + 2.0 * product * one)
 
 
 @compiled
@@ -273,32 +273,67 @@ def model_between(field: Field, lower: int, share: float, node: float, quantity:
 
 
 @compiled
-def density_between(
-    field: Field, uni: float, amplitude: float, norm: float, variance: float, first: float, second: float, whole: float
-) -> float:
-    """Return the density of S where the model has the given norm and direction."""
-    strength = amplitude * norm / whole
-    variance = max(variance + field.grid.spread * field.grid.spread / 12.0, 0.0)
-    widened = strength / math.sqrt(1.0 + strength * strength * variance)
-    return density_of_uni(uni, first * widened, second * widened, -FAR)
+def sums_over_planes(field: Field, node: float, uni: float, amplitude: float, room: Room) -> None:
+    """Compute sum and difference of the readouts over sqrt(2) at all planes, and half the square of their mismatch.
+
+    They are left in `aligned`, `explained` and `density`.
+    """
+    rows = field.by_plane
+    middle = min(max(int(node + 0.5), 1), len(rows) - 2)
+    shift = node - middle
+    a, b = np.float32(shift * (shift - 1.0) / 2.0), np.float32(1.0 - shift * shift)
+    c, strength = np.float32(shift * (shift + 1.0) / 2.0), np.float32(amplitude)
+    share = min(max(uni + 0.5, 0.0), 1.0)
+    root_u, root_v = np.float32(math.sqrt(share)), np.float32(math.sqrt(1.0 - share))
+    below, here, above = rows[middle - 1], rows[middle], rows[middle + 1]
+    blur, zero = np.float32(field.grid.spread * field.grid.spread / 12.0), np.float32(0.0)
+    for k in range(rows.shape[2]):
+        norm = a * below[0, k] + b * here[0, k] + c * above[0, k]
+        variance = a * below[1, k] + b * here[1, k] + c * above[1, k] + blur
+        first = a * below[2, k] + b * here[2, k] + c * above[2, k]
+        second = a * below[3, k] + b * here[3, k] + c * above[3, k]
+        whole = a * below[4, k] + b * here[4, k] + c * above[4, k]
+        size = strength * norm / whole
+        variance = variance if variance > zero else zero
+        size = size * ROOT / math.sqrt(ONE + size * size * variance)
+        u, v = abs(first + second) * size, abs(first - second) * size
+        mismatch = u * root_v - v * root_u
+        room.aligned[k], room.explained[k], room.density[k] = u, v, HALF * mismatch * mismatch
 
 
 @compiled
-def confidence_of(field: Field, lower: int, share: float, node: float, uni: float, amplitude: float) -> float:
+def density_over_planes(field: Field, node: float, uni: float, amplitude: float, room: Room) -> float:
+    """Return the density of S, summed over the transmit fields."""
+    sums_over_planes(field, node, uni, amplitude, room)
+    total = 0.0
+    for plane in range(len(field.shares)):
+        if room.density[plane] < FAR:
+            u, v = float(room.aligned[plane]), float(room.explained[plane])
+            total += field.shares[plane] * density_of_uni(u, v, uni)
+    return total
+
+
+@compiled
+def density_between(field: Field, lower: int, share: float, node: float, uni: float, amplitude: float) -> float:
+    """Return the density of S at a transmit field that is known."""
+    norm, variance = model_between(field, lower, share, node, 0), model_between(field, lower, share, node, 1)
+    first, second = model_between(field, lower, share, node, 2), model_between(field, lower, share, node, 3)
+    strength = amplitude * norm / model_between(field, lower, share, node, 4)
+    widened = strength / math.sqrt(2.0 * (1.0 + strength * strength * max(variance, 0.0)))
+    return density_of_uni(abs(first + second) * widened, abs(first - second) * widened, uni)
+
+
+@compiled
+def confidence_of(
+    field: Field, lower: int, share: float, node: float, uni: float, amplitude: float, room: Room
+) -> float:
     """Return how much likelier S is than under noise alone, as a probability."""
-    density = 0.0
-    for index in range(max(len(field.shares), 1)):
-        plane, weight = (index, field.shares[index]) if len(field.shares) > 0 else (lower, 1.0)
-        density += weight * density_between(
-            field,
-            uni,
-            amplitude,
-            model_between(field, plane, share, node, 0),
-            model_between(field, plane, share, node, 1),
-            model_between(field, plane, share, node, 2),
-            model_between(field, plane, share, node, 3),
-            model_between(field, plane, share, node, 4),
-        )
+    if not abs(uni) <= MOST_UNI:
+        return 0.0
+    if len(field.shares) > 0:
+        density = density_over_planes(field, node, uni, amplitude, room)
+    else:
+        density = density_between(field, lower, share, node, uni, amplitude)
     return density / (1.0 + density)
 
 
@@ -526,7 +561,7 @@ def estimate_voxel(
     posterior = summarised(field, lower, share, room)
     measured = uni_of(images, uni, voxel, rules)
     norm = explained(field, images, voxel, rules, lower, share, posterior.node)
-    confidence = confidence_of(field, lower, share, posterior.node, measured, norm / rules.noise_sd)
+    confidence = confidence_of(field, lower, share, posterior.node, measured, norm / rules.noise_sd, room)
     status = status_of(posterior, rules, transmit, confidence, norm)
     flags[1, target] = status
     if status == TOO_LOW:
