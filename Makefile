@@ -13,7 +13,7 @@ NIIVUE_VERSION := 0.69.0
 NIIVUE_SHA256 := 47b896b77ec4a5be3ef1949c33ad393b6f45629921f326c279000bcf51bdb4af
 VIEWER := bids_t1/report/viewer/niivue.umd.js
 
-.PHONY: viewer example test container-test lint docs audit lock corpus fuzz describe clean
+.PHONY: viewer example test container-test lint docs figures audit lock corpus fuzz describe clean
 
 viewer: $(VIEWER)
 
@@ -49,6 +49,10 @@ lint: $(VENV)/.installed-test
 docs: $(VENV)/.installed-test
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env docs build/docs
 	@echo "The documentation: build/docs/index.html"
+
+# The figures of docs/validation.md.
+figures: $(VENV)/.installed-test
+	$(BIN)/python -m benchmarks.figures
 
 # The Boutiques descriptor and the table of options in docs/usage.md, from bids_t1/data/options.py.
 describe: $(VENV)/.installed

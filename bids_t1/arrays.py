@@ -1,7 +1,8 @@
 """T1 and T2* from arrays, in Python: what the command does to the images of a run, without files.
 
-Images are NumPy arrays or PyTorch tensors whose first axis is that of the measurements; times are in seconds, angles
-in degrees. What goes in is checked as sidecars are, and what cannot be is refused with `bids_t1.data.errors`.
+Images are NumPy arrays or PyTorch tensors whose first axis, or the one called ``axis``, is that of the measurements;
+times are in seconds, angles in degrees. What goes in is checked as sidecars are, and what cannot be is refused with
+`bids_t1.data.errors`.
 """
 
 from __future__ import annotations
@@ -85,6 +86,7 @@ def fit_inversion_recovery(  # noqa: PLR0913 - a protocol has as many numbers
     fast_component: bool = False,
     noise: NoiseHandling = "floor",
     t1_range: tuple[float, float] = T1_RANGE,
+    axis: int = 0,
     device: str = "auto",
 ) -> Maps:
     """Fit T1 of inversion recovery (Barral et al. 2010, doi 10.1002/mrm.22497).
@@ -105,6 +107,8 @@ def fit_inversion_recovery(  # noqa: PLR0913 - a protocol has as many numbers
         What is done about the noise floor of magnitudes.
     t1_range
         Searched [s].
+    axis
+        Axis of the measurements in the images, such as -1 of what nibabel reads; maps have the others, in their order.
     device
         auto, cpu or cuda.
 
@@ -120,7 +124,7 @@ def fit_inversion_recovery(  # noqa: PLR0913 - a protocol has as many numbers
     """
     if efficiency not in EFFICIENCIES:
         raise InvalidInputError(f"efficiency is {efficiency!r}; expected one of {', '.join(EFFICIENCIES)}.")
-    measured, kind = _measured(images)
+    measured, kind = _measured(images, axis)
     times = _times("inversion_times", inversion_times, len(measured), "InversionTime")
     repetition = _times("repetition_time", repetition_time, len(measured), "RepetitionTime", unknown=True)
     # The signs of magnitudes are sought among those that change once, from the shortest time to the longest.
@@ -151,6 +155,7 @@ def fit_sir(  # noqa: PLR0913 - a protocol has as many numbers
     exchange_rate: float = EXCHANGE_RATE,
     saturation: float = SATURATION,
     t1_range: tuple[float, float] = T1_RANGE,
+    axis: int = 0,
     device: str = "auto",
 ) -> Maps:
     """Fit selective inversion recovery (Dortch et al. 2011, doi 10.1002/mrm.22928).
@@ -165,6 +170,8 @@ def fit_sir(  # noqa: PLR0913 - a protocol has as many numbers
         Two: free water and macromolecules; one: free water alone.
     exchange_rate, saturation
         From macromolecules to free water [1/s], and what the inversion leaves of theirs: both are taken as known.
+    axis
+        Axis of the measurements in the images, such as -1 of what nibabel reads; maps have the others, in their order.
 
     Returns
     -------
@@ -176,7 +183,7 @@ def fit_sir(  # noqa: PLR0913 - a protocol has as many numbers
     InvalidInputError
         As `fit_inversion_recovery`.
     """
-    measured, kind = _measured(images)
+    measured, kind = _measured(images, axis)
     model = SelectiveInversionRecovery(
         inversion_times=_times("inversion_times", inversion_times, len(measured), "InversionTime"),
         recovery_times=_times("recovery_times", recovery_times, len(measured), "RecoveryTime"),
@@ -189,12 +196,13 @@ def fit_sir(  # noqa: PLR0913 - a protocol has as many numbers
     return _of_curves(found, "t1") | {"sf": found.ratio, **of_pools}
 
 
-def fit_t2star(
+def fit_t2star(  # noqa: PLR0913 - a protocol has as many numbers
     images: Images,
     echo_times: Numbers,
     *,
     noise: NoiseHandling = "floor",
     t2star_range: tuple[float, float] = T2_STAR_RANGE,
+    axis: int = 0,
     device: str = "auto",
 ) -> Maps:
     """Fit T2* of echoes after one excitation, M0 exp(-TE/T2*).
@@ -205,6 +213,8 @@ def fit_t2star(
         (echo, *voxels): magnitudes, or complex echoes, whose phase is taken off where it is linear in time.
     echo_times
         [s], in any order.
+    axis
+        Axis of the measurements in the images, such as -1 of what nibabel reads; maps have the others, in their order.
 
     Returns
     -------
@@ -215,7 +225,7 @@ def fit_t2star(
     InvalidInputError
         As `fit_inversion_recovery`.
     """
-    measured, kind = _measured(images)
+    measured, kind = _measured(images, axis)
     model = MultiEchoGradientEcho(echo_times=_times("echo_times", echo_times, len(measured), "EchoTime"))
     if kind == "complex":
         order = np.argsort(model.echo_times)
@@ -241,6 +251,7 @@ def fit_mp2rage(  # noqa: PLR0913 - a protocol has as many numbers
     b1_sd: float = 0.0,
     noise_sd: float | None = None,
     t1_range: tuple[float, float] = T1_RANGE,
+    axis: int = 0,
     device: str = "auto",
 ) -> Maps:
     """Compute the posterior of T1 from MP2RAGE or MP3RAGE (Marques et al. 2010, doi 10.1016/j.neuroimage.2009.10.002).
@@ -267,6 +278,8 @@ def fit_mp2rage(  # noqa: PLR0913 - a protocol has as many numbers
         Transmit field relative to nominal, (*voxels), and its SD; without it, it is integrated over its prior.
     noise_sd
         Of one channel, in units of the readouts (of M0, for UNI alone); None: estimated.
+    axis
+        Axis of the readouts, such as -1 of what nibabel reads; maps have the others, in their order.
 
     Returns
     -------
@@ -290,7 +303,7 @@ def fit_mp2rage(  # noqa: PLR0913 - a protocol has as many numbers
         efficiency=efficiency,
         efficiency_sd=efficiency_sd,
     )
-    measured, form = _readouts(readouts, uni)
+    measured, form = _readouts(readouts, uni, axis)
     if form == "complex" and measured is not None:
         measured, _ = remove_phase(measured)
     images = ReadoutImages(form=form, readouts=measured, uni=_map(uni), transmit=_map(b1))
@@ -307,6 +320,7 @@ def fit_vfa(  # noqa: PLR0913 - a protocol has as many numbers
     spoiling_increment: float | None = None,
     noise_sd: float | None = None,
     t1_range: tuple[float, float] = T1_RANGE,
+    axis: int = 0,
     device: str = "auto",
 ) -> Maps:
     """Compute the posterior of T1 from variable flip angles (Deoni et al. 2003, doi 10.1002/mrm.10407).
@@ -326,6 +340,8 @@ def fit_vfa(  # noqa: PLR0913 - a protocol has as many numbers
         doi 10.1002/mrm.21776); None: spoiling is taken as perfect.
     noise_sd
         Of one channel, in units of the images; None: estimated.
+    axis
+        Axis of the measurements in the images, such as -1 of what nibabel reads; maps have the others, in their order.
 
     Returns
     -------
@@ -336,7 +352,7 @@ def fit_vfa(  # noqa: PLR0913 - a protocol has as many numbers
     InvalidInputError
         If the protocol cannot be played, or the images hold no signal.
     """
-    measured, kind = _measured(images)
+    measured, kind = _measured(images, axis)
     model = VariableFlipAngle(
         flip_angles=_angles(flip_angles, len(measured)),
         repetition_times=_times("repetition_time", repetition_time, len(measured), "RepetitionTimeExcitation"),
@@ -402,22 +418,25 @@ def _map(values: Images | None) -> NDArray[np.float32] | None:
     return None if values is None else np.asarray(_array(values), np.float32)
 
 
-def _measured(images: Images) -> tuple[NDArray[Any], Kind]:
-    """Return a copy of the images in single precision, and what they are."""
+def _measured(images: Images, axis: int) -> tuple[NDArray[Any], Kind]:
+    """Return a copy of the images in single precision, the axis of measurements first, and what they are."""
     values = _array(images)
-    if values.ndim < 1 or len(values) < 2:  # noqa: PLR2004 - one image tells no time
+    if not -values.ndim <= axis < values.ndim:
+        raise InvalidInputError(f"axis is {axis}; expected one of the {values.ndim} axes of images {values.shape}.")
+    values = np.moveaxis(values, axis, 0)
+    if len(values) < 2:  # noqa: PLR2004 - one image tells no time
         raise InvalidInputError(f"images have the shape {values.shape}; expected (measurement, *voxels).")
     if np.iscomplexobj(values):
-        return values.astype(np.complex64), "complex"
-    return values.astype(np.float32), "real" if np.nanmin(values) < 0 else "magnitude"
+        return values.astype(np.complex64, order="C"), "complex"
+    return values.astype(np.float32, order="C"), "real" if np.nanmin(values) < 0 else "magnitude"
 
 
-def _readouts(readouts: Images | None, uni: Images | None) -> tuple[NDArray[Any] | None, InputForm]:
+def _readouts(readouts: Images | None, uni: Images | None, axis: int) -> tuple[NDArray[Any] | None, InputForm]:
     if readouts is None:
         if uni is None:
             raise InvalidInputError("there are neither readouts nor uni; expected one of them, or magnitudes and uni.")
         return None, "UNIT1"
-    values, kind = _measured(readouts)
+    values, kind = _measured(readouts, axis)
     if kind == "complex":
         return values, "complex"
     if kind == "real":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from bids_t1 import resume
 from bids_t1.bids import discover, results, write, write_spaces
+from bids_t1.bids.raw_images import read_raw_images
 from bids_t1.data.entities import BidsName
 from bids_t1.data.errors import (
     BidsT1Error,
@@ -31,6 +32,7 @@ from bids_t1.places import require_raw
 from bids_t1.report.pages.citation import write_citation
 from bids_t1.report.pages.participant import write_page
 from bids_t1.report.sections.quality import qualities_of
+from bids_t1.report.sections.viewer import can_show_volumes
 from bids_t1.runs.by_sequence import process
 from bids_t1.runs.common import Run, versions
 from bids_t1.spaces import Related, relate
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
 
     from bids_t1.bids.discover import Found
     from bids_t1.data.acquisition import Acquisition, TransmitImages
-    from bids_t1.data.result import RunResult
+    from bids_t1.data.result import ParticipantResult, RunResult
     from bids_t1.dicom.sources import DicomSource
     from bids_t1.settings import Settings
 
@@ -144,7 +146,16 @@ def _reported(participant: str, n_runs: int, settings: Settings) -> Outcome:
         )
     _tell(result.all_warnings, participant)
     write_citation(result, settings.out_dir)
-    return Outcome(participant, n_runs, (), write_page(result, settings.out_dir), len(result.all_warnings))
+    page = write_page(_with_raw_images(result, settings), settings.out_dir)
+    return Outcome(participant, n_runs, (), page, len(result.all_warnings))
+
+
+def _with_raw_images(result: ParticipantResult, settings: Settings) -> ParticipantResult:
+    """Add the images that runs were measured from, where they are still there and the page can show them."""
+    if not can_show_volumes():
+        return result
+    roots = {"raw": settings.bids_dir, "converted": raw_dataset(settings, converted=True)}
+    return replace(result, raw_images=read_raw_images(result.runs, roots))
 
 
 def _published(participant: str, staged: Sequence[_Staged], stage: Path, settings: Settings) -> Outcome:
@@ -159,7 +170,7 @@ def _published(participant: str, staged: Sequence[_Staged], stage: Path, setting
     _tell(warnings, participant)
     beside: tuple[Path, ...] = ()
     if result is not None:
-        write_page(result, stage)
+        write_page(_with_raw_images(result, settings), stage)
         beside = write_citation(result, stage)
     with writing(out_dir / f"sub-{participant}"), without_stopping():
         if any(session.n_runs for session in staged):

@@ -55,6 +55,17 @@ def test_magnitudes_give_the_same_in_any_order_of_times() -> None:
     assert np.nanmedian(rising.t1) == pytest.approx(1.2, rel=0.01)
 
 
+@pytest.mark.parametrize("axis", [-1, 1, 2])
+def test_the_axis_of_times_may_be_any_one(axis: int) -> None:
+    images = np.abs(recovery(0.9)).reshape(len(TI), 20, 20)
+    first = bids_t1.fit_inversion_recovery(images, TI, 6.0)
+    other = bids_t1.fit_inversion_recovery(np.moveaxis(images, 0, axis), TI, 6.0, axis=axis)
+    for name in first:
+        np.testing.assert_array_equal(first[name], other[name])
+    with pytest.raises(InvalidInputError, match="axis is 3; expected one of the 3 axes"):
+        bids_t1.fit_inversion_recovery(images, TI, 6.0, axis=3)
+
+
 def test_echoes_give_t2star() -> None:
     times = np.array([0.005, 0.01, 0.02, 0.03])
     images = 800 * np.exp(-times / 0.04)[:, None] + 2 * RNG.normal(size=(4, 300))

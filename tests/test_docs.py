@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.figures import FIGURES, nist_rows
 from bids_t1.cli import build_parser
 from bids_t1.data.errors import BidsT1Error, Interrupted, Stopped
 from bids_t1.data.outputs import OUTPUTS, Output
@@ -94,3 +95,9 @@ def test_every_document_is_in_the_contents_of_the_site() -> None:
     assert {path.stem for path in ROOT.glob("docs/*.md")} - {"index"} == set(
         re.findall(r"^\w+$", contents, re.MULTILINE)
     )
+
+
+def test_the_figures_of_the_validation_are_those_that_a_command_draws() -> None:
+    text = (ROOT / "docs" / "validation.md").read_text("utf-8")
+    assert set(re.findall(r"\(images/(validation_\w+\.svg)\)", text)) == set(FIGURES)
+    assert [row[0] for row in nist_rows(text)][:3] == [2033, 1489, 1012]

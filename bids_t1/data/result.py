@@ -136,6 +136,22 @@ class Comparison:
     """T1 (x, y, z) brought there by the headers alone, for the picture before registration."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RawImages:
+    """The images that a run was measured from, as they were acquired; for looking."""
+
+    run: str
+    """File name of the run's main map."""
+
+    labels: tuple[str, ...]
+    grid: Grid
+    images: np.ndarray
+    """(image, x, y, z), no less than zero."""
+
+    thinned: int
+    """One voxel in so many along each axis is there."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesNote:
     """What became of one DICOM series."""
@@ -170,6 +186,7 @@ class ParticipantResult:
     comparisons: tuple[Comparison, ...] = ()
     regions: tuple[RegionStatistics, ...] = ()
     agreements: tuple[Agreement, ...] = ()
+    raw_images: tuple[RawImages, ...] = ()
 
     @property
     def all_warnings(self) -> tuple[str, ...]:

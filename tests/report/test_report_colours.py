@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+import io
 import math
 
 import cmap
@@ -7,10 +9,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from bids_t1.data.estimate import VoxelStatus
 from bids_t1.data.outputs import OUTPUTS, View
+from bids_t1.report import render_page
 from bids_t1.report.figures import colours
+from tests.report.reader import Reader
+from tests.report.report_results import make_result
 
 
 def test_the_log_like_curve_has_the_published_landmarks() -> None:
@@ -57,3 +63,14 @@ def test_limits_from_the_data_are_round_and_hold_nearly_all_of_them() -> None:
 def test_every_status_has_a_colour_of_its_own() -> None:
     assert set(colours.STATUS_COLOURS) == set(VoxelStatus)
     assert len(set(colours.STATUS_COLOURS.values())) == len(VoxelStatus)
+
+
+def test_pictures_are_clear_where_there_is_no_value_and_the_page_has_a_ground_for_light_and_for_dark() -> None:
+    page = render_page(make_result())
+    tiles = [image for image in Reader(page).all("img") if image.get("class") in {"plain", "greys", "status"}]
+    assert len({image["class"] for image in tiles}) == 3
+    first = Image.open(io.BytesIO(base64.b64decode((tiles[0]["src"] or "").split(",")[1])))
+    assert first.info["transparency"] == colours.MISSING
+    style = page[page.index("<style>") : page.index("</style>")]
+    for ground in (*colours.GROUNDS.values(), colours.STATUS_GROUND):
+        assert style.count(f"--ground-{ground}:") == 2

@@ -64,6 +64,19 @@ def test_the_registration_is_shown_before_and_after_in_the_same_slices() -> None
     assert before == after
 
 
+def test_what_the_headers_kept_is_shown_once() -> None:
+    kept = replace(ALIGNMENT, headers_kept=True)
+    alts = [image["alt"] or "" for image in read(render_page(make_together(alignment=kept))).all("img")]
+    assert not [alt for alt in alts if "before: by the headers alone" in alt]
+    assert [alt for alt in alts if "after registration" in alt]
+
+
+def test_before_and_after_lie_on_each_other_and_are_chosen_without_a_script() -> None:
+    shown = [one for one in page().all("input") if (one.get("name") or "").endswith("-shown")]
+    assert [one["id"] for one in shown] == [f"comparison-1-{word}" for word in ("before", "after", "turns")]
+    assert len([image for image in page().all("img") if (image.get("class") or "").startswith("over ")]) == 4
+
+
 def test_the_alignment_is_told_in_numbers_and_words() -> None:
     text = page().text
     for said in ("3.2°", "4.6 mm", "98.7 %", "1.313", "1.081 by the headers alone", "All three rotations"):

@@ -14,6 +14,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from bids_t1.data.grid import Grid
+from bids_t1.data.result import RawImages
 from bids_t1.report import render_page
 from bids_t1.report.sections import viewer
 from tests.report import browser
@@ -64,6 +66,28 @@ def test_the_volumes_are_the_maps_where_they_lie() -> None:
         place = run.grid.affine @ [*voxel, 1]
         index = np.rint(np.linalg.solve(image.affine, place)[:3]).astype(int)
         assert image.get_fdata()[tuple(index)] == pytest.approx(float(run.maps["time"][tuple(voxel)]), abs=1e-3)
+
+
+@pytest.mark.usefixtures("with_library")
+def test_images_as_acquired_can_be_looked_at_beside_the_maps() -> None:
+    result = make_result(runs=(make_run(),))
+    images = np.linspace(0, 900, 2 * 4 * 5 * 6).reshape(2, 4, 5, 6)
+    raw = RawImages(
+        run=str(result.runs[0].name),
+        labels=("TI 50 ms", "<b>"),
+        grid=Grid((4, 5, 6), np.eye(4)),
+        images=images,
+        thinned=3,
+    )
+    described = viewer.describe_viewer(replace(result, raw_images=(raw,)))
+    assert described is not None
+    maps, acquired = json.loads(described.facts)
+    assert acquired["title"].endswith("images as acquired")
+    assert [volume["label"] for volume in acquired["volumes"]] == ["TI 50 ms", "<b>"]
+    assert "<" not in described.facts
+    first = nib.Nifti1Image.from_bytes(_unzipped(described.volumes[len(maps["volumes"])])).get_fdata()
+    assert np.corrcoef(first.ravel(), images[0].ravel())[0, 1] > 0.999
+    assert "one voxel in 3 along each axis is shown" in render_page(replace(result, raw_images=(raw,)))
 
 
 @pytest.mark.usefixtures("with_library")

@@ -35,6 +35,12 @@ MISSING_COLOUR = (176, 178, 181)
 MISSING_AMONG_GREYS = (190, 206, 224)
 """A pale blue, for maps in which grey is a value."""
 
+GROUNDS = {MISSING_COLOUR: "plain", MISSING_AMONG_GREYS: "greys"}
+"""Names under which the page knows the colours of no value: they are clear in pictures, and darker on a dark page."""
+
+STATUS_GROUND = "status"
+"""The same for voxels without signal in pictures of the status."""
+
 GREY_MAPS = frozenset({"grey", "gray"})
 
 RELAXATION_MAPS = frozenset({"lipari", "navia"})
@@ -115,6 +121,17 @@ def indices(values: NDArray[np.floating], limits: tuple[float, float]) -> NDArra
     lower, upper = limits
     share = np.clip((values - lower) / (upper - lower), 0.0, 1.0)
     return np.where(np.isfinite(values), np.rint(np.nan_to_num(share) * (N_COLOURS - 1)), MISSING).astype(np.uint8)
+
+
+def ground_of(table: NDArray[np.uint8]) -> str:
+    """Return under which name the page knows a table's colour of no value."""
+    red, green, blue = (int(channel) for channel in table[MISSING])
+    return GROUNDS[red, green, blue]
+
+
+def of_page(ground: str) -> str:
+    """Return a ground as the page's style sheet calls it."""
+    return f"var(--ground-{ground})"
 
 
 def hexadecimal(colour: Iterable[int]) -> str:

@@ -46,6 +46,8 @@ class Tile:
     """Size in pixels whose ratio is that of the millimetres."""
 
     position: str
+    ground: str
+    """What shows where the picture is clear; see `colours.GROUNDS`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +57,7 @@ class ColourBar:
     source: str
     label: str
     no_value: str
-    """Colour of voxels without a value, as #rrggbb."""
+    """Colour of voxels without a value, as the style sheet writes it."""
 
     ticks: tuple[tuple[float, str], ...]
     """Place along the bar in percent, and the value there."""
@@ -106,7 +108,7 @@ def draw_map(output: Output, values: NDArray[np.floating], layout: Layout, file:
         bar=ColourBar(
             source=_png(np.arange(colours.N_COLOURS, dtype=np.uint8)[None], table),
             label=output.view.label,
-            no_value=colours.hexadecimal(table[colours.MISSING]),
+            no_value=colours.of_page(colours.ground_of(table)),
             ticks=_ticks(limits),
             beyond=_beyond(finite, limits),
         ),
@@ -134,7 +136,7 @@ def draw_marks(
         alt=f"{meaning} in the whole image, marked over an {layout.plane.name} slice",
         legend=(
             LegendEntry(colour=colours.hexadecimal(table[MARK]), meaning=meaning),
-            LegendEntry(colour=colours.hexadecimal(table[colours.MISSING]), meaning="no value"),
+            LegendEntry(colour=colours.of_page(colours.ground_of(table)), meaning="no value"),
         ),
     )
 
@@ -145,7 +147,7 @@ def draw_status(output: Output, status: NDArray[np.integer], layout: Layout, fil
         label=output.view.label,
         description=wording.typeset(output.description),
         file=file,
-        tiles=_tiles(status.astype(np.uint8), colours.status_table(), layout),
+        tiles=_tiles(status.astype(np.uint8), colours.status_table(), layout, of_status=True),
         bar=None,
         alt=f"Status of each voxel, {layout.plane.name} slice; the table beside it gives the numbers",
     )
@@ -156,21 +158,34 @@ def data_uri(kind: str, content: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def _tiles(codes: NDArray[np.uint8], table: NDArray[np.uint8], layout: Layout) -> tuple[Tile, ...]:
+def _tiles(
+    codes: NDArray[np.uint8], table: NDArray[np.uint8], layout: Layout, *, of_status: bool = False
+) -> tuple[Tile, ...]:
     pictures = (layout.picture(codes, index).astype(np.uint8) for index in layout.slices)
     return tuple(
-        tile(picture, table, layout.pixel_size, position)
+        tile(picture, table, layout.pixel_size, position, of_status=of_status)
         for picture, position in zip(pictures, layout.positions, strict=True)
     )
 
 
-def tile(picture: NDArray[np.uint8], table: NDArray[np.uint8], pixel_size: tuple[float, float], position: str) -> Tile:
-    """Return one slice of palette indices; `pixel_size` gives its proportions."""
+def tile(
+    picture: NDArray[np.uint8],
+    table: NDArray[np.uint8],
+    pixel_size: tuple[float, float],
+    position: str,
+    *,
+    of_status: bool = False,
+) -> Tile:
+    """Return one slice of palette indices; `pixel_size` gives its proportions.
+
+    It is clear where there is no value, or, of the status, no signal: the page has a ground for light and for dark.
+    """
     rows, columns = picture.shape
     width, height = columns * pixel_size[0], rows * pixel_size[1]
     scale = CRISP / max(width, height)
     return Tile(
-        source=_png(enlarged(picture), table),
+        source=_png(enlarged(picture), table, clear=VoxelStatus.NO_SIGNAL if of_status else colours.MISSING),
+        ground=colours.STATUS_GROUND if of_status else colours.ground_of(table),
         width=max(1, round(width * scale)),
         height=max(1, round(height * scale)),
         position=position,
@@ -188,13 +203,13 @@ def enlarged(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return picture.repeat(factor, 0).repeat(factor, 1)
 
 
-def _png(picture: NDArray[np.uint8], table: NDArray[np.uint8]) -> str:
-    """Return a picture of palette indices: a third of the size of one in full colour."""
+def _png(picture: NDArray[np.uint8], table: NDArray[np.uint8], clear: int | None = None) -> str:
+    """Return a picture of palette indices, one of which is clear: a third of the size of one in full colour."""
     rows, columns = picture.shape
     image = Image.frombytes("P", (columns, rows), np.ascontiguousarray(picture).tobytes())
     image.putpalette(table.tobytes())
     buffer = io.BytesIO()
-    image.save(buffer, format="PNG", optimize=True)
+    image.save(buffer, format="PNG", optimize=True, **({} if clear is None else {"transparency": int(clear)}))
     return data_uri("image/png", buffer.getvalue())
 
 

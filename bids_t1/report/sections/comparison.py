@@ -145,6 +145,8 @@ def _overlays(
     time = fixed.maps["time"]
     brain = tissue > 0 if tissue.any() else np.isfinite(time)
     before, after = comparison.by_headers, comparison.maps.get("time")
+    if comparison.alignment.headers_kept and after is not None:
+        before = None  # the same picture
     return tuple(
         draw_edges((time, moving), brain, layout, label)
         for moving, label in ((before, "before: by the headers alone"), (after, "after registration"))

@@ -229,7 +229,9 @@ def _status_rows(run: RunResult) -> tuple[StatusRow, ...]:
     }
     return tuple(
         StatusRow(
-            colour=colours.hexadecimal(colours.STATUS_COLOURS[status]),
+            colour=colours.of_page(colours.STATUS_GROUND)
+            if status is VoxelStatus.NO_SIGNAL
+            else colours.hexadecimal(colours.STATUS_COLOURS[status]),
             meaning=status.meaning,
             count=wording.grouped(counts[status]),
             share=wording.percent(counts[status], total),

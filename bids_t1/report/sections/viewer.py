@@ -20,26 +20,29 @@ import numpy as np
 
 from bids_t1.data.estimate import VoxelStatus
 from bids_t1.data.grid import Grid
-from bids_t1.data.outputs import outputs_of
+from bids_t1.data.outputs import View, outputs_of
 from bids_t1.report.figures import colours
 from bids_t1.report.sections.run import MAIN, STATUS, title_of
 from bids_t1.report.words.quantity import quantity_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
     from bids_t1.data.outputs import Output
-    from bids_t1.data.result import ParticipantResult, RunResult
+    from bids_t1.data.result import ParticipantResult, RawImages, RunResult
 
 LIBRARY = "niivue.umd.js"
 
 SHOWN = (MAIN, "time_sd", "amplitude", "ratio", "share", "transmit", "uni", "confidence", STATUS)
 """Quantities that are worth a look in three planes, in their order."""
 
-MOST_VOXELS = 2_500_000
+MOST_VOXELS = 1_700_000
 """Of all volumes of a page together: with more of them, voxels are left out at even distances."""
+
+BRIGHTEST = 254
+"""Shade of the brightest voxels of an acquired image."""
 
 LARGEST = 32_767
 """Of a stored number; 0 is no value."""
@@ -59,7 +62,13 @@ class Viewer:
     """NIfTI files, compressed and in base64, in the order of `facts`."""
 
     thinned: int
-    """One voxel in so many along each axis is shown."""
+    """One voxel in so many along each axis of maps is shown."""
+
+    has_raw: bool
+    """Whether the images that runs were measured from are among the volumes."""
+
+    raw_thinned: int
+    """One voxel in so many along each axis of these is shown."""
 
 
 def describe_viewer(result: ParticipantResult) -> Viewer | None:
@@ -73,6 +82,7 @@ def describe_viewer(result: ParticipantResult) -> Viewer | None:
     n_voxels = sum(math.prod(_lengths(cropped[run.name])) * len(wanted[run.name]) for run in runs)
     thinned = max(1, math.ceil((n_voxels / MOST_VOXELS) ** (1 / 3)))
     facts, volumes = [], []
+    raw = {images.run: images for images in result.raw_images}
     for run in runs:
         grid, box = _part(run.grid, cropped[run.name], thinned)
         entries = []
@@ -81,9 +91,21 @@ def describe_viewer(result: ParticipantResult) -> Viewer | None:
             entries.append(_facts(shown, values))
             volumes.append(_nifti(values, grid, _step(values)))
         facts.append({"title": title_of(run), "volumes": entries})
+        if str(run.name) in raw:
+            images = raw[str(run.name)]
+            facts.append({"title": f"{title_of(run)}: images as acquired", "volumes": list(_facts_of_raw(images))})
+            volumes += [_raw_nifti(image, images.grid) for image in images.images]
     # Within a script element nothing may look like the end of one.
     text = json.dumps(facts, separators=(",", ":")).replace("<", "\\u003c")
-    return Viewer(library=library, facts=text, volumes=tuple(volumes), thinned=thinned)
+    raw_thinned = max((images.thinned for images in result.raw_images), default=1)
+    return Viewer(
+        library=library, facts=text, volumes=tuple(volumes), thinned=thinned, has_raw=bool(raw), raw_thinned=raw_thinned
+    )
+
+
+def can_show_volumes() -> bool:
+    """Tell whether the library is installed."""
+    return _library() is not None
 
 
 @cache
@@ -158,6 +180,29 @@ def _facts(row: Output, values: NDArray[np.floating]) -> Mapping[str, object]:
         "colours": table.tolist(),
         "step": _step(values),
     }
+
+
+def _facts_of_raw(images: RawImages) -> Iterator[Mapping[str, object]]:
+    """Say how acquired images are named; each has its own window, as their contrast differs."""
+    greys = colours.colour_table(View(colour_map="grey", limits=(0.0, 1.0), label=""), (0.0, 1.0))
+    for label in images.labels:
+        yield {
+            "label": label,
+            "quantity": "raw",
+            "window": [0, BRIGHTEST // 2],
+            "colours": greys[: colours.N_COLOURS].tolist(),
+            "step": 1,
+            "alone": True,
+        }
+
+
+def _raw_nifti(image: NDArray[np.floating], grid: Grid) -> str:
+    """Write an acquired image in 255 shades, of which the brightest is that of its brightest voxels but for a few."""
+    finite = np.nan_to_num(image, posinf=0.0)
+    brightest = float(np.percentile(finite, 99.8)) or 1.0
+    stored = np.clip(np.rint(BRIGHTEST * finite / brightest), 0, BRIGHTEST).astype(np.uint8)
+    packed = gzip.compress(nib.Nifti1Image(stored, grid.affine).to_bytes(), 6, mtime=0)
+    return base64.b64encode(packed).decode("ascii")
 
 
 def _nifti(values: NDArray[np.floating], grid: Grid, step: float) -> str:

@@ -48,20 +48,42 @@
     part("high").value = high;
     show();
     window_();
+    if (viewer.volumes.length === run.volumes.length) viewer.createOnLocationChange();
   };
   const written = (facts, value) => {
     if (facts.meanings) return facts.meanings[String(Math.round(value))] || "";
     if (!value) return "";
+    if (facts.alone) return `${facts.label}: ${Math.round(value)}`;
     const decimals = facts.step ? Math.max(0, Math.min(4, Math.round(-Math.log10(facts.step)))) : 0;
     return `${facts.label.replace(/ \[.*/, "")} ${value.toFixed(decimals)}${(/\[(.*)\]/.exec(facts.label) || ["", ""])[1].replace(/^(.)/, " $1")}`;
   };
   viewer.onLocationChange = (place) => {
     const values = place.values.map((each) => each.value);
-    const texts = run.volumes.map((facts, index) => written(facts, values[index] || 0)).filter(Boolean);
+    const chosen = Number(part("map").value);
+    const texts = run.volumes.map((facts, index) => (facts.alone && index !== chosen ? "" : written(facts, values[index] || 0))).filter(Boolean);
     const [x, y, z] = place.mm;
     part("value").textContent = `${texts.join(" · ") || "no value"} (at ${x.toFixed(1)}, ${y.toFixed(1)}, ${z.toFixed(1)} mm)`;
   };
+  // The next map in place of the chosen one and back: what moved between them jumps.
+  let flicker = null;
+  const stop = () => {
+    if (flicker === null) return;
+    clearInterval(flicker);
+    flicker = null;
+    part("flicker").setAttribute("aria-pressed", "false");
+    show();
+  };
+  const start = () => {
+    let away = false;
+    part("flicker").setAttribute("aria-pressed", "true");
+    flicker = setInterval(() => {
+      away = !away;
+      const chosen = Number(part("map").value), next = (chosen + 1) % run.volumes.length;
+      run.volumes.forEach((_, index) => viewer.setOpacity(index, index === (away ? next : chosen) ? 1 : 0));
+    }, 700);
+  };
   const chooseRun = async () => {
+    stop();
     run = runs[Number(part("run").value)];
     part("map").replaceChildren(...run.volumes.map((facts, index) => option(index, facts.label)));
     part("over").replaceChildren(option(-1, "nothing"), ...run.volumes.map((facts, index) => option(index, facts.label)));
@@ -92,6 +114,7 @@
   part("run").addEventListener("change", chooseRun);
   part("map").addEventListener("change", chooseMap);
   part("over").addEventListener("change", show);
+  part("flicker").addEventListener("click", () => (flicker === null ? start() : stop()));
   part("strength").addEventListener("input", show);
   part("low").addEventListener("change", window_);
   part("high").addEventListener("change", window_);
