@@ -28,7 +28,7 @@ PREFIX = ".bids_t1-"
 ABANDONED = 2 * 24 * 3600
 """Age from which one of another machine, or without a lock, belongs to nobody [s]."""
 
-_OWNER, _PLACE, _ASIDE = "owner", "place", "aside"
+_OWNER, _UNLOCKED, _PLACE, _ASIDE = "owner", "unlocked", "place", "aside"
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -46,10 +46,8 @@ def scratch(root: Path) -> Iterator[Path]:
     OSError
         If it cannot be made.
     """
-    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{_machine()}-", dir=root))
-    lock: int | None = None
+    folder, lock = _own(root)
     try:
-        lock = _claim(folder)
         yield folder
     finally:
         with without_stopping():
@@ -80,16 +78,50 @@ def sweep(root: Path) -> None:
         with suppress(OSError):
             if _is_abandoned(folder):
                 _clear(folder, root)
+            elif _is_of_here(folder):
+                _clear_unclaimed(folder)
 
 
 def _clear(folder: Path, root: Path) -> None:
-    """Remove a scratch folder; never what is set aside in it and has no other place."""
+    """Remove a scratch folder, its owner last; never what is set aside in it and has no other place."""
     aside = folder / _ASIDE
     if os.path.lexists(aside):
         place = root / (folder / _PLACE).read_text(encoding="utf-8")
         if not os.path.lexists(place):
             aside.rename(place)
-    shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):
+        for path in folder.iterdir():
+            if path.name != _OWNER:
+                _remove(path)
+        # Ended between any two of these steps, the rest is known to be nobody's.
+        (folder / _OWNER).unlink(missing_ok=True)
+        folder.rmdir()
+
+
+def _remove(path: Path) -> None:
+    """Remove a folder with what is in it, or a file."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _clear_unclaimed(folder: Path) -> None:
+    """Remove a folder that is empty, or has a file that was not locked yet; a process about to do so makes another.
+
+    Raises
+    ------
+    OSError
+        If a process holds the lock, or there is more in the folder.
+    """
+    with suppress(FileNotFoundError):
+        descriptor = os.open(folder / _UNLOCKED, os.O_RDWR)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            (folder / _UNLOCKED).unlink()
+        finally:
+            os.close(descriptor)
+    folder.rmdir()
 
 
 @cache
@@ -101,22 +133,49 @@ def _machine() -> str:
         return ""
 
 
+def _own(root: Path) -> tuple[Path, int | None]:
+    """Make a folder and lock a file in it."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{_machine()}-", dir=root))
+        try:
+            return folder, _claim(folder)
+        except (FileNotFoundError, BlockingIOError):
+            continue  # another process took it for one that was left: it had no owner yet
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+
 def _claim(folder: Path) -> int | None:
-    """Lock a file in a folder until this process ends; None where the file system has no locks."""
-    unlocked = folder / "unlocked"
+    """Lock a file in a folder until this process ends; None where the file system has no locks.
+
+    Raises
+    ------
+    FileNotFoundError, BlockingIOError
+        If another process is removing the folder.
+    """
+    unlocked = folder / _UNLOCKED
     descriptor = os.open(unlocked, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        unlocked.rename(folder / _OWNER)  # nobody ever sees an owner that has no lock yet
+    except (FileNotFoundError, BlockingIOError):
+        os.close(descriptor)
+        raise
     except OSError:
         os.close(descriptor)
         return None
-    unlocked.rename(folder / _OWNER)  # nobody ever sees an owner that has no lock yet
     return descriptor
+
+
+def _is_of_here(folder: Path) -> bool:
+    """Tell whether a process of this machine, since it was started, made a folder."""
+    return bool(_machine()) and folder.name.startswith(f"{PREFIX}{_machine()}-")
 
 
 def _is_abandoned(folder: Path) -> bool:
     """Tell whether the process that fills a folder is no more, or must be taken for it."""
-    if _machine() and folder.name.startswith(f"{PREFIX}{_machine()}-"):
+    if _is_of_here(folder):
         with suppress(FileNotFoundError):
             return not _is_locked(folder / _OWNER)
     return time.time() - folder.lstat().st_mtime > ABANDONED

@@ -152,6 +152,58 @@ def test_what_a_killed_process_leaves_goes_at_once_and_that_of_a_living_one_stay
     assert list(tmp_path.iterdir()) == []
 
 
+KILLED_AT_EACH_STEP = """
+import itertools, os, signal, sys
+from pathlib import Path
+from bids_t1 import scratch
+root = Path(sys.argv[1])
+
+def kill_at(step):
+    steps = itertools.count()
+    def hook(event, arguments):
+        if event.startswith(("os.", "open", "fcntl.", "tempfile.", "shutil.")) and next(steps) == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+    sys.addaudithook(hook)
+
+for step in itertools.count():
+    child = os.fork()
+    if not child:
+        kill_at(step)
+        with scratch.scratch(root) as folder:
+            (folder / "headers").mkdir()
+            (folder / "headers" / "secret").write_text("x")
+        os._exit(0)
+    if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0:
+        break
+    scratch.sweep(root)
+    print(step, sorted(os.listdir(root)), flush=True)
+"""
+
+
+def test_whenever_a_process_is_killed_what_it_leaves_goes_at_once(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", KILLED_AT_EACH_STEP, str(tmp_path)]
+    left = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert len(left) > 10
+    assert [line for line in left if not line.endswith(" []")] == []
+
+
+def test_a_process_whose_folder_was_taken_for_one_that_was_left_makes_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, swept = os.open, list[Path]()
+
+    def overtaken(path: Path, flags: int, mode: int = 0o777) -> int:
+        if not swept:
+            swept.append(path)
+            scratch.sweep(tmp_path)
+        return opened(path, flags, mode)
+
+    monkeypatch.setattr("bids_t1.scratch.os.open", overtaken)
+    with scratch.scratch(tmp_path) as folder:
+        assert swept[0].parent != folder
+        assert list(tmp_path.iterdir()) == [folder]
+
+
 def test_a_folder_that_a_killed_process_had_moved_away_comes_back(tmp_path: Path) -> None:
     publish(tmp_path, "anat/a")
     with filling(tmp_path, "between") as killed:
