@@ -11,6 +11,7 @@ import time
 import traceback
 from contextlib import closing
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,7 @@ from bids_t1.untrusted import read_json
 from bids_t1.workers import Lost, apart
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Generator, Iterable, Mapping, Sequence
 
     from bids_t1.dicom.sources import DicomSource, Sources
     from bids_t1.settings import Settings
@@ -78,12 +79,11 @@ def find_work(settings: Settings) -> tuple[Work, ...]:
     choose_device(settings.computing.device)
     _check_files(settings)
     declared = discover.declared(settings.bids_dir)
-    measured = {label for label in declared if discover.is_measured(settings.bids_dir, label)}
+    measured = set(filter(partial(discover.is_measured, settings.bids_dir), declared))
     out_dir = settings.out_dir if settings.out_dir.is_relative_to(settings.bids_dir) else None
     sources = find_sources(settings.bids_dir, known=measured, out_dir=out_dir)
     by_label = _by_label(measured, sources, settings)
-    meant = {label for label in declared if label not in by_label and discover.is_meant(settings.bids_dir, label)}
-    by_label |= {label: [Work(label, refused=_misnamed(label))] for label in meant}
+    by_label |= _meant(set(declared) - by_label.keys(), settings)
     others = set(discover.participants(settings.bids_dir)) - by_label.keys()
     by_label |= {label: [Work(label)] for label in settings.selection.participant_label if label in others}
     nothing = {
@@ -94,19 +94,34 @@ def find_work(settings: Settings) -> tuple[Work, ...]:
     if not by_label:
         raise _no_input(nothing, settings)
     by_label |= {label: [Work(label, refused=error)] for label, error in nothing.items()}
-    for labels in discover.alike(sorted(by_label)):
-        LOG.warning(
-            "%s: differ in upper and lower case only; on some file systems their results overwrite one another",
-            _listed(labels),
-        )
+    _warn_of_likeness(by_label)
     if measured and not settings.selection.skip_bids_validation:
         _check_description(settings)
     chosen = discover.require(sorted(by_label), settings.selection.participant_label, "participant")
+    _require_sessions(chosen, sources, settings)
+    return tuple(chain.from_iterable(by_label[label] for label in chosen))
+
+
+def _meant(labels: Iterable[str], settings: Settings) -> dict[str, list[Work]]:
+    """Return participants that have files called almost as images that are measured."""
+    meant = (label for label in labels if discover.is_meant(settings.bids_dir, label))
+    return {label: [Work(label, refused=_misnamed(label))] for label in meant}
+
+
+def _warn_of_likeness(labels: Iterable[str]) -> None:
+    for alike in discover.alike(sorted(labels)):
+        LOG.warning(
+            "%s: differ in upper and lower case only; on some file systems their results overwrite one another",
+            _listed(alike),
+        )
+
+
+def _require_sessions(chosen: Sequence[str], sources: Sources, settings: Settings) -> None:
+    """Refuse sessions asked for that none of the participants has."""
     if settings.selection.session_label:
         converted = {source.session for source in sources.found if source.session is not None}
         raw = {session for label in chosen for session in discover.sessions(settings.bids_dir, label)}
         discover.require(sorted(converted | raw), settings.selection.session_label, "session")
-    return tuple(work for label in chosen for work in by_label[label])
 
 
 def _check_files(settings: Settings) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from bids_t1.data.errors import (
     stop_if_asked,
     without_stopping,
 )
+from bids_t1.data.groups import grouped_by
 from bids_t1.data.sequences import BY_SUFFIX
 from bids_t1.data.sidecar import numbered
 from bids_t1.dicom.convert import Destination, convert
@@ -161,31 +163,36 @@ def _with_raw_images(result: ParticipantResult, settings: Settings) -> Participa
 def _published(participant: str, staged: Sequence[_Staged], stage: Path, settings: Settings) -> Outcome:
     """Make the page, and then let everything be seen: maps, logs, page."""
     out_dir, page = settings.out_dir, Path(f"sub-{participant}.html")
-    failures = tuple(failure for session in staged for failure in session.failures)
+    failures = tuple(chain.from_iterable(session.failures for session in staged))
     for failure in failures:
         LOG.error("sub-%s: %s", participant, failure)
     obsolete = resume.obsolete_log(participant, [session.label for session in staged], settings)
     result = results.read_result(out_dir, participant, staged=stage, obsolete=obsolete)
-    warnings = () if result is None else result.all_warnings
-    _tell(warnings, participant)
+    warnings: tuple[str, ...] = ()
     beside: tuple[Path, ...] = ()
     if result is not None:
+        warnings = result.all_warnings
+        _tell(warnings, participant)
         write_page(_with_raw_images(result, settings), stage)
         beside = write_citation(result, stage)
+    n_runs = sum(session.n_runs for session in staged)
     with writing(out_dir / f"sub-{participant}"), without_stopping():
-        if any(session.n_runs for session in staged):
+        if n_runs:
             describe_output(settings)
         # Sessions first: the folder of what lies outside of them holds theirs.
         for session in sorted(staged, key=lambda session: session.label is None):
-            if session.n_runs:
-                _say_kept(publish(stage, out_dir, session.folder, session.own), session)
-            publish_file(stage, out_dir, results.log_path(Path(), participant, session.label))
+            _publish_session(participant, session, stage, out_dir)
         if obsolete is not None:
             resume.forget(obsolete, out_dir)
         for file in (*beside, page):
             publish_file(stage, out_dir, file)
-    n_runs = sum(session.n_runs for session in staged)
     return Outcome(participant, n_runs, failures, out_dir / page, len(warnings))
+
+
+def _publish_session(participant: str, session: _Staged, stage: Path, out_dir: Path) -> None:
+    if session.n_runs:
+        _say_kept(publish(stage, out_dir, session.folder, session.own), session)
+    publish_file(stage, out_dir, results.log_path(Path(), participant, session.label))
 
 
 def _say_kept(kept: Iterable[str], session: _Staged) -> None:
@@ -232,25 +239,34 @@ def _sessions(work: Work, settings: Settings) -> Iterator[_Session]:
         yield _Session(None, failures=(error,))
         return
     if found.runs:
-        # Images outside of sessions first: the checksums of their folder are then of nothing else.
-        labels = sorted({run.name.get("ses") for run in found.runs}, key=lambda label: label or "")
-        for label in labels:
-            runs = tuple(run for run in found.runs if run.name.get("ses") == label)
-            warnings = found.warnings if label == labels[0] else ()
-            yield _Session(label, runs, found.transmit_fields, warnings=warnings)
-        return
-    if not work.sources:
-        where = f" in session {', '.join(settings.selection.session_label)}" if settings.selection.session_label else ""
-        message = (
-            f"sub-{work.participant}: no images with suffix {' or '.join(BY_SUFFIX)} and no DICOM files"
-            f"{where}; expected either. {' '.join([*found.warnings, 'Check the folder,'])} or leave this participant "
-            "out with --participant-label."
-        )
-        if where:
-            raise NothingSelectedError(message)
-        yield _Session(None, failures=(NoInputError(message),))
-    for source in work.sources:
-        yield _converted(work.participant, source, settings)
+        yield from _of_images(found)
+    elif work.sources:
+        for source in work.sources:
+            yield _converted(work.participant, source, settings)
+    else:
+        yield _Session(None, failures=(_no_images(work.participant, found, settings),))
+
+
+def _of_images(found: Found) -> Iterator[_Session]:
+    """Return the sessions of raw images; those outside of sessions first, so that checksums are of nothing else."""
+    by_label = grouped_by(found.runs, lambda run: run.name.get("ses"))
+    warnings = found.warnings
+    for label in sorted(by_label, key=lambda label: label or ""):
+        yield _Session(label, tuple(by_label[label]), found.transmit_fields, warnings=warnings)
+        warnings = ()
+
+
+def _no_images(participant: str, found: Found, settings: Settings) -> NoInputError:
+    """Say that there is nothing to measure; an error where sessions were asked for."""
+    where = f" in session {', '.join(settings.selection.session_label)}" if settings.selection.session_label else ""
+    message = (
+        f"sub-{participant}: no images with suffix {' or '.join(BY_SUFFIX)} and no DICOM files{where}; expected "
+        f"either. {' '.join([*found.warnings, 'Check the folder,'])} or leave this participant out with "
+        "--participant-label."
+    )
+    if where:
+        raise NothingSelectedError(message)
+    return NoInputError(message)
 
 
 def find_runs(dataset: Path, participant: str, settings: Settings, sessions: tuple[str, ...]) -> Found:

@@ -194,11 +194,8 @@ def _check_together(given: dict[str, tuple[Option, Any]]) -> None:
 def _check_efficiency(readouts: Readouts) -> None:
     """Check what is said of the inversion of MP2RAGE."""
     given = readouts.inversion_efficiency
-    if given is not None and (len(given) > 2 or (len(given) == 1 and not 0 < given[0] <= 1)):  # noqa: PLR2004
-        raise UsageError(
-            f"--inversion-efficiency is {' '.join(map(str, given))}; expected a number above 0 and at most 1, or "
-            "two: its value and its slope with R1."
-        )
+    if given is not None:
+        _check_given_efficiency(given)
     if given is not None and readouts.mt_prior not in {"none", "tissue"}:
         raise UsageError(
             f"--inversion-efficiency and --mt-prior {readouts.mt_prior} contradict each other: both are of the "
@@ -214,6 +211,14 @@ def _check_efficiency(readouts: Readouts) -> None:
         raise UsageError(
             f"--inversion-efficiency-prior is {mean:g} {sd:g}; expected a mean above 0 and at most 1, and an SD of 0 "
             f"to {LARGEST_SD:g}."
+        )
+
+
+def _check_given_efficiency(given: tuple[float, ...]) -> None:
+    if len(given) > 2 or (len(given) == 1 and not 0 < given[0] <= 1):  # noqa: PLR2004
+        raise UsageError(
+            f"--inversion-efficiency is {' '.join(map(str, given))}; expected a number above 0 and at most 1, or "
+            "two: its value and its slope with R1."
         )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,7 +29,7 @@ from bids_t1.tissue.statistics import describe_regions
 from bids_t1.tissue.templates import load_template
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from bids_t1.data.alignment import Alignment
     from bids_t1.data.entities import BidsName
@@ -74,72 +75,108 @@ def relate(runs: Sequence[RunResult], settings: Settings) -> Related:
     Of several kinds of it in one session, MP2RAGE is brought to the one that `REFERENCES` names first.
     """
     compared = [run for run in runs if run.sequence in COMPARED]
-    recoveries = sorted(
-        (run for run in runs if run.sequence in REFERENCES), key=lambda run: REFERENCES.index(run.sequence)
-    )
-    failures: list[BidsT1Error] = []
+    recoveries = _recoveries(runs)
+    found = _Found(settings)
     if settings.session.maps_only or not (compared or recoveries):
-        return Related(runs=tuple(_calibrated(run, None, failures, settings) for run in runs), failures=tuple(failures))
+        calibrated = tuple(found.calibrated(run, None) for run in runs)
+        return Related(runs=calibrated, failures=tuple(found.failures))
     template = load_template()
-    segmented: dict[BidsName, _Segmented] = {}
-    comparisons: list[Comparison] = []
-    warned: dict[BidsName, str] = {}
     for run in compared:
-        with _noting(run, warned, failures):
-            one = _segment(run, _space(run, segmented.values(), None), template, settings)
-            one = replace(one, run=_calibrated(run, one.segmentation.brain, failures, settings))
-            segmented[run.name] = one
-            partner = _partner(run, recoveries)
-            if partner is not None:
-                comparison, carried = _compare(one, partner)
-                comparisons.append(comparison)
-                if carried is not None:
-                    segmented.setdefault(partner.name, carried)
+        with found.noting(run):
+            found.compare(run, _partner(run, recoveries), template)
     for run in recoveries:
-        if run.name not in segmented:
-            with _noting(run, warned, failures):
-                space = _space(run, segmented.values(), run.sequence if compared else None)
-                segmented[run.name] = _segment(run, space, template, settings)
-    known = [segmented[run.name].run if run.name in segmented else run for run in runs]
-    return Related(
-        runs=tuple(
-            replace(run, warnings=(*run.warnings, warned[run.name])) if run.name in warned else run for run in known
-        ),
-        anatomies=tuple(map(_anatomy, segmented.values())),
-        comparisons=tuple(comparisons),
-        transforms=tuple(map(_transforms, comparisons)),
-        regions=tuple(row for one in segmented.values() for row in _regions(one)),
-        agreements=tuple(row for one in comparisons for row in _agreements(one, runs, segmented)),
-        failures=tuple(failures),
-    )
+        with found.noting(run):
+            found.complete(run, run.sequence if compared else None, template)
+    return found.related(runs)
 
 
-@contextmanager
-def _noting(run: RunResult, warned: dict[BidsName, str], failures: list[BidsT1Error]) -> Iterator[None]:
-    """Keep the maps of a run whatever comes after them; that there is no brain is no failure."""
-    try:
-        yield
-    except NoBrainError as error:
-        warned[run.name] = str(error)
-    except BidsT1Error as error:
-        failures.append(error)
+def _recoveries(runs: Sequence[RunResult]) -> list[RunResult]:
+    found = [run for run in runs if run.sequence in REFERENCES]
+    return sorted(found, key=lambda run: REFERENCES.index(run.sequence))
 
 
-def _calibrated(run: RunResult, brain: VoxelFlags | None, failures: list[BidsT1Error], settings: Settings) -> RunResult:
-    """Calibrate a run of MP2RAGE where a model was given; one that it does not fit stays as it is."""
-    if settings.calibrating.calibration is None or run.sequence not in CALIBRATED:
-        return run
-    try:
-        return calibrate_run(run, brain, settings.calibrating.calibration, settings)
-    except BidsT1Error as error:
-        failures.append(error)
-        return run
+class _Found:
+    """What is found of a session, run by run; one that fails leaves the others alone."""
 
+    def __init__(self, settings: Settings) -> None:
+        self.failures: list[BidsT1Error] = []
+        self._settings = settings
+        self._segmented: dict[BidsName, _Segmented] = {}
+        self._comparisons: list[Comparison] = []
+        self._warned: dict[BidsName, str] = {}
 
-def _space(run: RunResult, others: Iterable[_Segmented], space: str | None) -> str | None:
-    """Return what tells the files of a run from those of another of the same name: its sequence, where needed."""
-    taken = {one.name for one in others}
-    return run.sequence if _tissue_name(run, space) in taken else space
+    @contextmanager
+    def noting(self, run: RunResult) -> Iterator[None]:
+        """Keep the maps of a run whatever comes after them; that there is no brain is no failure."""
+        try:
+            yield
+        except NoBrainError as error:
+            self._warned[run.name] = str(error)
+        except BidsT1Error as error:
+            self.failures.append(error)
+
+    def calibrated(self, run: RunResult, brain: VoxelFlags | None) -> RunResult:
+        """Calibrate a run of MP2RAGE where a model was given; one that it does not fit stays as it is."""
+        model = self._settings.calibrating.calibration
+        if model is None or run.sequence not in CALIBRATED:
+            return run
+        try:
+            return calibrate_run(run, brain, model, self._settings)
+        except BidsT1Error as error:
+            self.failures.append(error)
+            return run
+
+    def compare(self, run: RunResult, partner: RunResult | None, template: Template) -> None:
+        """Find the tissues of a run, calibrate it, and bring both to its partner, where there is one."""
+        own = self._segment(run, None, template)
+        own = self._segmented[run.name] = replace(own, run=self.calibrated(run, own.segmentation.brain))
+        if partner is None:
+            return
+        comparison, carried = _compare(own, partner)
+        self._comparisons.append(comparison)
+        if carried is not None:
+            self._segmented.setdefault(partner.name, carried)
+
+    def complete(self, run: RunResult, space: str | None, template: Template) -> None:
+        """Find the tissues of a run that none were carried to."""
+        if run.name not in self._segmented:
+            self._segmented[run.name] = self._segment(run, space, template)
+
+    def _segment(self, run: RunResult, space: str | None, template: Template) -> _Segmented:
+        """Find brain and tissues from the maps of one run, or take those that were given."""
+        LOG.info("%s: brain and tissues", run.name)
+        found = find_given(self._settings.session.derivatives, run.name, run.sequence, run.grid)
+        given = Given(
+            brain=found.brain, brain_source=found.brain_source, tissue=found.tissue, tissue_source=found.tissue_source
+        )
+        segmentation = segment(run.maps, run.grid, template=template, given=given, n_threads=self._settings.n_threads)
+        missing = bool(self._settings.session.derivatives) and found.brain is None and found.tissue is None
+        notes = ("Nothing in --derivatives fits this run: brain and tissues are computed.",) if missing else ()
+        segmentation = replace(segmentation, warnings=(*notes, *found.warnings, *segmentation.warnings))
+        return _Segmented(run=run, segmentation=segmentation, name=_tissue_name(run, self._space(run, space)))
+
+    def _space(self, run: RunResult, space: str | None) -> str | None:
+        """Return what tells the files of a run from those of another of the same name: its sequence, where needed."""
+        taken = {other.name for other in self._segmented.values()}
+        return run.sequence if _tissue_name(run, space) in taken else space
+
+    def related(self, runs: Sequence[RunResult]) -> Related:
+        """Return what all runs say together."""
+        segmented = self._segmented.values()
+        return Related(
+            runs=tuple(map(self._known, runs)),
+            anatomies=tuple(map(_anatomy, segmented)),
+            comparisons=tuple(self._comparisons),
+            transforms=tuple(map(_transforms, self._comparisons)),
+            regions=tuple(chain.from_iterable(map(_regions, segmented))),
+            agreements=tuple(row for one in self._comparisons for row in _agreements(one, runs, self._segmented)),
+            failures=tuple(self.failures),
+        )
+
+    def _known(self, run: RunResult) -> RunResult:
+        known = self._segmented[run.name].run if run.name in self._segmented else run
+        warned = self._warned.get(run.name)
+        return known if warned is None else replace(known, warnings=(*known.warnings, warned))
 
 
 def _tissue_name(run: RunResult, space: str | None) -> BidsName:
@@ -149,20 +186,6 @@ def _tissue_name(run: RunResult, space: str | None) -> BidsName:
 def _partner(run: RunResult, recoveries: Sequence[RunResult]) -> RunResult | None:
     """Return the inversion-recovery run whose name shares most with that of a run; of equals the first."""
     return max(recoveries, key=lambda other: len(set(run.name.entities) & set(other.name.entities)), default=None)
-
-
-def _segment(run: RunResult, space: str | None, template: Template, settings: Settings) -> _Segmented:
-    """Find brain and tissues from the maps of one run, or take those that were given."""
-    LOG.info("%s: brain and tissues", run.name)
-    found = find_given(settings.session.derivatives, run.name, run.sequence, run.grid)
-    given = Given(
-        brain=found.brain, brain_source=found.brain_source, tissue=found.tissue, tissue_source=found.tissue_source
-    )
-    segmentation = segment(run.maps, run.grid, template=template, given=given, n_threads=settings.n_threads)
-    missing = bool(settings.session.derivatives) and found.brain is None and found.tissue is None
-    notes = ("Nothing in --derivatives fits this run: brain and tissues are computed.",) if missing else ()
-    segmentation = replace(segmentation, warnings=(*notes, *found.warnings, *segmentation.warnings))
-    return _Segmented(run=run, segmentation=segmentation, name=_tissue_name(run, space))
 
 
 def _compare(moving: _Segmented, fixed: RunResult) -> tuple[Comparison, _Segmented | None]:

@@ -21,6 +21,9 @@ from pathlib import Path
 from tests.real_data import place_of
 
 _TINY = "--resolution 8 --slices 4"
+_PROTOCOL = "--protocol {data}/derivatives/truth/protocol.toml"
+_PROTOCOL_BESIDE = "--protocol {data}_truth/protocol.toml"
+"""What the phantom writes for the user: among its files, and beside those of a scanner."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +54,19 @@ CASES = (
     Case("ir-dicom-enhanced", f"{_TINY} --format dicom --enhanced"),
     Case("mp2rage", f"{_TINY} --sequences MP2RAGE"),
     Case("mp2rage-complex", f"{_TINY} --sequences MP2RAGE --mp2rage-form complex --b1-map none"),
-    Case("mp2rage-uni", f"{_TINY} --sequences MP2RAGE --mp2rage-form uni --b1-map afi"),
+    Case("mp2rage-uni", f"{_TINY} --sequences MP2RAGE --mp2rage-form uni --b1-map afi", options=_PROTOCOL),
     Case("mp2rage-uni-mag", f"{_TINY} --sequences MP2RAGE --mp2rage-form uni-mag --b1-map dam"),
-    Case("mp2rage-uni-last", f"{_TINY} --sequences MP2RAGE --mp2rage-form uni-last --b1-map percent"),
+    Case(
+        "mp2rage-uni-last", f"{_TINY} --sequences MP2RAGE --mp2rage-form uni-last --b1-map percent", options=_PROTOCOL
+    ),
     Case("mp2rage-mag", f"{_TINY} --sequences MP2RAGE --mp2rage-form mag --b1-map tfl"),
-    Case("mp2rage-dicom", f"{_TINY} --sequences MP2RAGE --format dicom --b1-map sa2rage"),
-    Case("mp2rage-philips", f"{_TINY} --sequences MP2RAGE --format dicom --vendor philips --b1-map epi"),
-    Case("mp3rage", f"{_TINY} --sequences MP3RAGE --b1-map ratio"),
+    Case("mp2rage-dicom", f"{_TINY} --sequences MP2RAGE --format dicom --b1-map tfl", options=_PROTOCOL_BESIDE),
+    Case(
+        "mp2rage-philips",
+        f"{_TINY} --sequences MP2RAGE --format dicom --vendor philips --b1-map none",
+        options=_PROTOCOL_BESIDE,
+    ),
+    Case("mp3rage", f"{_TINY} --sequences MP3RAGE --b1-map ratio", options=_PROTOCOL),
     Case("megre", f"{_TINY} --sequences MEGRE"),
     Case("megre-complex", f"{_TINY} --sequences MEGRE --megre-part polar", options="--t2star-noise floor"),
     Case("megre-dicom", f"{_TINY} --sequences MEGRE --format dicom --vendor ge"),
@@ -177,7 +186,8 @@ def _made(checkout: Path, root: Path, case: Case) -> Path:
     elif not _link_real(case.real, data):
         return folder
     if case.estimated:
-        _run(checkout, "-m", "bids_t1", str(data), str(out), "participant", "--device", "cpu", *case.options.split())
+        options = case.options.format(data=data).split()
+        _run(checkout, "-m", "bids_t1", str(data), str(out), "participant", "--device", "cpu", *options)
     if case.group is not None:
         _run(checkout, "-m", "bids_t1", str(data), str(out), "group", "--device", "cpu", *case.group.split())
     done.touch()

@@ -155,21 +155,21 @@ class Agreement:
     n_voxels: int
     """With an estimate in both."""
 
-    bias: float | None
+    bias: float | None = None
     """Mean of map minus reference [s]; this and what follows is None below three voxels."""
 
-    sd: float | None
+    sd: float | None = None
     """SD of the difference [s]."""
 
-    lower_limit: float | None
-    upper_limit: float | None
+    lower_limit: float | None = None
+    upper_limit: float | None = None
     """Limits of agreement: bias -+ 1.96 SD [s]."""
 
-    rmse: float | None
+    rmse: float | None = None
     """Root mean square of the difference [s]."""
 
-    correlation: float | None
+    correlation: float | None = None
     """Pearson's."""
 
-    ratio: float | None
+    ratio: float | None = None
     """Median of map over reference."""

@@ -44,19 +44,11 @@ def align(fixed: HeadImage, moving: HeadImage) -> Alignment:
     """
     turned_around = _volume(moving.grid) < SMALLER * _volume(fixed.grid)
     sampled, other = (moving, fixed) if turned_around else (fixed, moving)
-    if not (region(sampled).any() and region(other).any()):
-        return _none("One of the images shows no head.")
     estimated = _determined(sampled, other)
-    there = register(sampled, other, estimated)
-    if there is None:
-        return _none("By their headers, and near to that, the images have no part of the brain in common.")
-    if sampled.brain is None and other.brain is not None:  # the whole head has told where it lies
-        sampled = _with_brain_of(other, sampled, there)
-        there = register(sampled, other, estimated, near=there) if region(sampled).any() else None
-        if there is None:
-            return _none("The images have no part of the brain in common.")
-    if other.brain is None and sampled.brain is not None:
-        other = _with_brain_of(sampled, other, np.linalg.inv(there))
+    try:
+        sampled, other, there = _registered(sampled, other, estimated)
+    except _NothingInCommonError as error:
+        return _none(str(error))
     headers_kept = _is_still(sampled, other, there)
     there = np.eye(4) if headers_kept else there
     reasons, warnings = inspect(sampled, other, there)
@@ -74,6 +66,31 @@ def align(fixed: HeadImage, moving: HeadImage) -> Alignment:
         reasons=reasons,
         warnings=(*_of_few_slices(sampled, estimated), *warnings),
     )
+
+
+class _NothingInCommonError(Exception):
+    """Images that cannot be registered, and why."""
+
+
+def _registered(
+    sampled: HeadImage, other: HeadImage, estimated: tuple[str, ...]
+) -> tuple[HeadImage, HeadImage, Affine]:
+    """Return both images with a brain where one has it, and where the points of the first lie in the second."""
+    if not (region(sampled).any() and region(other).any()):
+        raise _NothingInCommonError("One of the images shows no head.")
+    there = register(sampled, other, estimated)
+    if there is None:
+        raise _NothingInCommonError(
+            "By their headers, and near to that, the images have no part of the brain in common."
+        )
+    if sampled.brain is None and other.brain is not None:  # the whole head has told where it lies
+        sampled = _with_brain_of(other, sampled, there)
+        there = register(sampled, other, estimated, near=there) if region(sampled).any() else None
+        if there is None:
+            raise _NothingInCommonError("The images have no part of the brain in common.")
+    if other.brain is None and sampled.brain is not None:
+        other = _with_brain_of(sampled, other, np.linalg.inv(there))
+    return sampled, other, there
 
 
 def _with_brain_of(image: HeadImage, other: HeadImage, matrix: Affine) -> HeadImage:

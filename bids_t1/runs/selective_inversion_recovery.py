@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from scipy import stats
 
 from bids_t1.bids.volumes import SAME_TIME, complete_each, unfold
+from bids_t1.data.groups import grouped_by
 from bids_t1.data.sequences import SELECTIVE_INVERSION_RECOVERY
 from bids_t1.estimation.curves.engine import EstimationOptions, estimate
 from bids_t1.runs.common import if_valid
@@ -64,17 +65,20 @@ def _has_delay(sidecar: Sidecar) -> bool:
 def _fits(run: Acquisition, table: Sidecar) -> bool:
     """Tell whether a run has the inversion times of a table, as far as both have some."""
     wanted = sorted(table.numbers("InversionTime") or ())
-    parts = {file.name.get("part") for file in run.files}
-    for part in parts:
-        found = [file.sidecar.seconds("InversionTime") for file in run.files if file.name.get("part") == part]
-        known = sorted(time for time in found if time is not None)
-        if wanted and known and len(known) == len(found):
-            same = len(known) == len(wanted) and all(
-                math.isclose(time, other, abs_tol=SAME_TIME) for time, other in zip(known, wanted, strict=True)
-            )
-            if not same:
-                return False
-    return True
+    parts = grouped_by(run.files, lambda file: file.name.get("part")).values()
+    return not wanted or all(
+        _may_be([file.sidecar.seconds("InversionTime") for file in files], wanted) for files in parts
+    )
+
+
+def _may_be(times: Sequence[float | None], wanted: Sequence[float]) -> bool:
+    """Tell whether times are those that are wanted, or not all known."""
+    known = sorted(time for time in times if time is not None)
+    if len(known) < len(times):
+        return True
+    return len(known) == len(wanted) and all(
+        math.isclose(time, other, abs_tol=SAME_TIME) for time, other in zip(known, wanted, strict=True)
+    )
 
 
 TIMES_IMAGES = 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -58,23 +59,21 @@ def _agree(
 ) -> Agreement:
     values, truth = compared[1].astype(np.float64), reference[1].astype(np.float64)
     difference = values - truth
-    is_enough = difference.size >= FEWEST
-    bias = float(difference.mean()) if is_enough else None
-    sd = float(difference.std(ddof=1)) if is_enough else None
-    reach = None if sd is None else WITHIN_LIMITS * sd
-    return Agreement(
-        map=compared[0],
-        reference=reference[0],
-        tissue=tissue,
-        eroded=eroded,
-        n_voxels=difference.size,
+    agreement = Agreement(
+        map=compared[0], reference=reference[0], tissue=tissue, eroded=eroded, n_voxels=difference.size
+    )
+    if difference.size < FEWEST:
+        return agreement
+    bias, sd = float(difference.mean()), float(difference.std(ddof=1))
+    return replace(
+        agreement,
         bias=bias,
         sd=sd,
-        lower_limit=None if bias is None or reach is None else bias - reach,
-        upper_limit=None if bias is None or reach is None else bias + reach,
-        rmse=float(np.sqrt(np.mean(difference**2))) if is_enough else None,
-        correlation=_correlation(values, truth) if is_enough else None,
-        ratio=float(np.median(values / truth)) if is_enough else None,
+        lower_limit=bias - WITHIN_LIMITS * sd,
+        upper_limit=bias + WITHIN_LIMITS * sd,
+        rmse=float(np.sqrt(np.mean(difference**2))),
+        correlation=_correlation(values, truth),
+        ratio=float(np.median(values / truth)),
     )
 
 

@@ -37,9 +37,6 @@ PACKAGE = Path(__file__).parents[2] / "bids_t1"
 
 ROOMS = ("sequences", "runs", "report.voices")
 
-NOT_YET = ("dicom/",)
-"""Rooms in which names are still spelt."""
-
 
 @pytest.mark.parametrize("room", ROOMS)
 @pytest.mark.parametrize("row", SEQUENCES, ids=lambda row: row.file)
@@ -120,7 +117,7 @@ def test_no_file_but_those_of_a_sequence_spells_its_name() -> None:
     spelling = {
         place: names
         for path in sorted(PACKAGE.rglob("*.py"))
-        if (place := path.relative_to(PACKAGE).as_posix()) not in own and not place.startswith(NOT_YET)
+        if (place := path.relative_to(PACKAGE).as_posix()) not in own
         if (names := {name for name in _spelt(path) if sequence_of(name).file not in path.stem})
     }
     assert not spelling

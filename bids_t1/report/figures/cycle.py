@@ -74,23 +74,14 @@ class Cycle:
     @classmethod
     def from_record(cls, record: Mapping[str, object]) -> Cycle | None:
         """Read the timing of a run; None where it is incomplete or no scanner could play it."""
-        keys = ("InversionTimes", "FlipAngles", "RepetitionTimesExcitation")
-        columns = [numbers_of(record.get(key)) for key in keys]
-        shots = record.get("NumberShotsPerReadout")
-        pairs = [numbers_of(pair) for pair in shots] if isinstance(shots, Sequence) else []
         scalars = (
             record.get("RepetitionTimePreparation"),
             record.get("InversionEfficiency"),
             record.get("InversionEfficiencySlope", 0.0),
         )
-        single = numbers_of(scalars)
-        lengths = {len(pairs), *map(len, columns)}
-        if len(lengths) > 1 or not pairs or len(single) != len(scalars) or any(len(p) != PAIR for p in pairs):
+        trains, single = _trains(record), numbers_of(scalars)
+        if not trains or len(single) != len(scalars):
             return None
-        trains = tuple(
-            Train(inversion_time=ti, flip_angle=angle, excitation_time=tr, before=pair[0], after=pair[1])
-            for ti, angle, tr, pair in zip(*columns, pairs, strict=True)
-        )
         cycle = cls(trains=trains, duration=single[0], efficiency=single[1], efficiency_slope=single[2])
         possible = all(train.is_possible for train in trains) and min(cycle.delays) >= -ROUNDING
         return cycle if possible else None
@@ -135,6 +126,19 @@ class Cycle:
             segments.append((train.start, 1.0, 1 / t1))
             segments.append((train.end, recovery / (1 - kept), -math.log(kept) / train.excitation_time))
         return [*segments, (self.duration, 1.0, 1 / t1)]
+
+
+def _trains(record: Mapping[str, object]) -> tuple[Train, ...]:
+    """Read the trains of a run; none where they are incomplete."""
+    columns = [numbers_of(record.get(key)) for key in ("InversionTimes", "FlipAngles", "RepetitionTimesExcitation")]
+    shots = record.get("NumberShotsPerReadout")
+    pairs = [numbers_of(pair) for pair in shots] if isinstance(shots, Sequence) else []
+    if {len(pairs), *map(len, columns)} != {len(pairs)} or any(len(pair) != PAIR for pair in pairs):
+        return ()
+    return tuple(
+        Train(inversion_time=ti, flip_angle=angle, excitation_time=tr, before=pair[0], after=pair[1])
+        for ti, angle, tr, pair in zip(*columns, pairs, strict=True)
+    )
 
 
 def numbers_of(value: object) -> tuple[float, ...]:

@@ -139,16 +139,19 @@ def _told(row: Row, unit: str) -> str:
 
 def _axis(rows: Sequence[Row]) -> tuple[float, float, float]:
     """Return ends at round numbers around all points and published ranges, and the step between ticks."""
-    values = [point.value for row in rows for point in row.points]
-    bands = [band for row in rows for band in row.bands if band.high is not None]
-    low = min([*values, *(band.low for band in bands)])
-    high = max([*values, *(band.high for band in bands if band.high is not None)])
+    low, high = _extremes(rows)
     spread = (high - low) or abs(high) or 1.0
     rough = spread / 4
     step = 10.0 ** math.floor(math.log10(rough))
     step *= next(factor for factor in (1, 2, 5, 10) if factor * step >= rough)
     first, last = math.floor(low / step), math.ceil(high / step)
     return first * step, max(last, first + 1) * step, step
+
+
+def _extremes(rows: Sequence[Row]) -> tuple[float, float]:
+    values = [point.value for row in rows for point in row.points]
+    ends = [end for row in rows for band in row.bands if band.high is not None for end in (band.low, band.high)]
+    return min([*values, *ends]), max([*values, *ends])
 
 
 def _boxes(bands: Sequence[Band], low: float, high: float, scale: float) -> Iterator[Box]:

@@ -113,8 +113,7 @@ def _title(name: str) -> str:
 
 def _table(name: str, maps: Sequence[MapSummary]) -> Table:
     """Return the tables of one sequence; columns that no map has are left out."""
-    columns = [number for number in COLUMNS if any(number.read(one) is not None for one in maps)]
-    measured = [number for number in QUALITY if any(number.read(one) is not None for one in maps)]
+    columns, measured = _known(COLUMNS, maps), _known(QUALITY, maps)
     named = unlike(maps)
     head = ("Voxels", "Median", "Middle half", "Median SD", "Warnings")
     return Table(
@@ -131,6 +130,10 @@ def _table(name: str, maps: Sequence[MapSummary]) -> Table:
             for one, far in zip(maps, named, strict=True)
         ),
     )
+
+
+def _known(numbers: Sequence[Number], maps: Sequence[MapSummary]) -> list[Number]:
+    return [number for number in numbers if any(number.read(one) is not None for one in maps)]
 
 
 def _heading(number: Number, sequence: str) -> str:

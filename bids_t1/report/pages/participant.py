@@ -9,6 +9,7 @@ save what a reader thinks of the scans; all else is there without.
 from __future__ import annotations
 
 from functools import cache
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -30,13 +31,16 @@ from bids_t1.report.words.quantity import QUANTITIES, T1
 from bids_t1.storage import write_whole
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from jinja2 import Template
 
     from bids_t1.data.result import ParticipantResult
     from bids_t1.report.sections.comparison import ComparisonSection
+    from bids_t1.report.sections.run import RunSection
     from bids_t1.report.sections.tissues import TissueSection
+    from bids_t1.report.words.quantity import Quantity
 
 
 def write_page(result: ParticipantResult, out_dir: Path) -> Path:
@@ -63,16 +67,14 @@ def write_page(result: ParticipantResult, out_dir: Path) -> Path:
 def render_page(result: ParticipantResult) -> str:
     """Return the page of one participant as HTML."""
     sections = [describe_run(run, number) for number, run in enumerate(result.runs, 1)]
-    quantities = [quantity for quantity in QUANTITIES if quantity in {section.quantity for section in sections}]
+    quantities = _quantities_of(sections)
     tissues = describe_tissues(result)
     comparisons = [describe_comparison(one, result, number) for number, one in enumerate(result.comparisons, 1)]
     together: list[TissueSection | ComparisonSection] = [*([tissues] if tissues else []), *comparisons]
     every = [*together, *sections]
-    cautioned = [section for section in every if section.cautions]
-    sessions = dict.fromkeys(run.name.get("ses") for run in result.runs)
     return template("page.html.j2").render(
         result=result,
-        sessions=[session for session in sessions if session is not None],
+        sessions=_sessions_of(result),
         runs=sections,
         quality=describe_quality(result, sections),
         tissues=tissues,
@@ -84,11 +86,11 @@ def render_page(result: ParticipantResult) -> str:
         headlines=regions.headlines(result.regions),
         headline_tissues=[tissue.meaning for tissue in regions.HEADLINE],
         quantities=quantities,
-        measured=wording.listed([quantity.name for quantity in quantities]) or T1.name,
+        measured=wording.listed([quantity.name for quantity in quantities or [T1]]),
         methods=write_methods(result) if result.runs else None,
         methods_of=_methods_of(result),
-        cautioned=cautioned,
-        n_cautions=sum(len(section.cautions) for section in cautioned),
+        cautioned=list(filter(attrgetter("cautions"), every)),
+        n_cautions=sum(len(section.cautions) for section in every),
         n_warnings=len(result.warnings) + sum(len(section.warnings) for section in every),
     )
 
@@ -108,6 +110,16 @@ def template(name: str) -> Template:
     environment.filters["typeset"] = wording.typeset
     environment.filters["without_folders"] = wording.without_folders
     return environment.get_template(name)
+
+
+def _quantities_of(sections: Sequence[RunSection]) -> list[Quantity]:
+    measured = {section.quantity for section in sections}
+    return [quantity for quantity in QUANTITIES if quantity in measured]
+
+
+def _sessions_of(result: ParticipantResult) -> list[str]:
+    sessions = dict.fromkeys(run.name.get("ses") for run in result.runs)
+    return [session for session in sessions if session is not None]
 
 
 def _methods_of(result: ParticipantResult) -> str:

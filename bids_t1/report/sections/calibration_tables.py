@@ -97,19 +97,24 @@ def summarise(summaries: Sequence[MethodSummary]) -> Headline:
         return Headline(sentence="Nothing could be compared in participants that were held out.", tone="bad")
     if not any(row.method == "network" for row in summaries):
         return Headline(sentence="Simple corrections only: so few participants teach no network.", tone="")
-    lost = {tissue: best for tissue in tissues if ((best := _best_simple(summaries, tissue)).network_gain or 0) <= 0}
-    others = "a straight line and every other simple correction" if _has_line(summaries) else "every simple correction"
+    return _verdict(
+        {tissue: _best_simple(summaries, tissue) for tissue in tissues},
+        "a straight line and every other simple correction" if _has_line(summaries) else "every simple correction",
+    )
+
+
+def _verdict(rivals: Mapping[Tissue, MethodSummary], others: str) -> Headline:
+    """Say in which tissues the network beats the best simple correction."""
+    lost = {tissue: best for tissue, best in rivals.items() if (best.network_gain or 0) <= 0}
+    won = wording.listed([tissue.meaning for tissue in rivals if tissue not in lost])
     if not lost:
-        doubt = _doubt([_best_simple(summaries, tissue) for tissue in tissues])
-        where = wording.listed([tissue.meaning for tissue in tissues])
-        return Headline(sentence=f"The network beats {others} in {where}{doubt}.", tone="" if doubt else "good")
+        doubt = _doubt(list(rivals.values()))
+        return Headline(sentence=f"The network beats {others} in {won}{doubt}.", tone="" if doubt else "good")
     losses = _listed_losses(lost)
-    if len(lost) == len(tissues):
+    if not won:
         sentence = f"The network is not worth running: a simple correction does as well or better in {losses}."
         return Headline(sentence=sentence, tone="bad")
-    won = wording.listed([tissue.meaning for tissue in tissues if tissue not in lost])
-    sentence = f"The network beats {others} in {won}, but not in {losses}."
-    return Headline(sentence=sentence, tone="warn")
+    return Headline(sentence=f"The network beats {others} in {won}, but not in {losses}.", tone="warn")
 
 
 def tabulate(summaries: Sequence[MethodSummary], scores: Sequence[CalibrationScore]) -> tuple[TissueTable, ...]:

@@ -95,10 +95,9 @@ def describe_comparison(comparison: Comparison, result: ParticipantResult, numbe
     """Draw and describe one comparison."""
     alignment = comparison.alignment
     fixed, tissue = run_of(result, comparison.fixed), _tissue_of(comparison, result)
-    layout = None if fixed is None else _lay_out(fixed, tissue)
+    layout, overlays = (None, ()) if fixed is None else _pictures(comparison, fixed, tissue)
     names = _names(comparison) if alignment.trusted else {}
-    agreements = [one for one in result.agreements if one.reference == comparison.fixed]
-    own = {file: [one for one in agreements if one.map == file] for file in names.values()}
+    own = {file: _agreements_of(file, comparison, result) for file in names.values()}
     pairs = _pairs(comparison, names, fixed, tissue)
     texts = (*alignment.warnings, *comparison.warnings)
     return ComparisonSection(
@@ -113,12 +112,16 @@ def describe_comparison(comparison: Comparison, result: ParticipantResult, numbe
         numbers=_numbers(alignment) if alignment.estimated or alignment.trusted else (),
         estimated=_estimated(alignment),
         layout=layout,
-        overlays=() if fixed is None or layout is None else _overlays(comparison, fixed, tissue, layout),
+        overlays=overlays,
         plots=_plots(pairs, own),
         tables=tuple(
             _table(file, rows, eroded=eroded) for file, rows in own.items() if rows for eroded in (False, True)
         ),
     )
+
+
+def _agreements_of(file: str, comparison: Comparison, result: ParticipantResult) -> list[Agreement]:
+    return [one for one in result.agreements if (one.reference, one.map) == (comparison.fixed, file)]
 
 
 def _names(comparison: Comparison) -> dict[str, str]:
@@ -134,20 +137,17 @@ def _tissue_of(comparison: Comparison, result: ParticipantResult) -> NDArray[np.
     return np.zeros(comparison.grid.shape, np.uint8) if tissue is None else tissue
 
 
-def _lay_out(fixed: RunResult, tissue: NDArray[np.integer]) -> Layout:
-    shown = tissue > 0 if tissue.any() else np.isfinite(fixed.maps["time"])
-    return lay_out(fixed.grid, shown, n_slices=EVERY_SLICE).fewer(N_SLICES)
-
-
-def _overlays(
-    comparison: Comparison, fixed: RunResult, tissue: NDArray[np.integer], layout: Layout
-) -> tuple[MapFigure, ...]:
+def _pictures(
+    comparison: Comparison, fixed: RunResult, tissue: NDArray[np.integer]
+) -> tuple[Layout, tuple[MapFigure, ...]]:
+    """Draw the edges of the brain over the images, before and after registration, in the same slices."""
     time = fixed.maps["time"]
     brain = tissue > 0 if tissue.any() else np.isfinite(time)
+    layout = lay_out(fixed.grid, brain, n_slices=EVERY_SLICE).fewer(N_SLICES)
     before, after = comparison.by_headers, comparison.maps.get("time")
     if comparison.alignment.headers_kept and after is not None:
         before = None  # the same picture
-    return tuple(
+    return layout, tuple(
         draw_edges((time, moving), brain, layout, label)
         for moving, label in ((before, "before: by the headers alone"), (after, "after registration"))
         if moving is not None

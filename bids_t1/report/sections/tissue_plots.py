@@ -14,7 +14,7 @@ from bids_t1.report.sections.regions import HEADLINE, find, maps_of, title_of_ma
 from bids_t1.report.words.quantity import T1
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from matplotlib.axes import Axes
 
@@ -30,12 +30,10 @@ LETTER, MARGIN, MOST = 0.068, 0.3, 5.0
 
 def draw_boxes(regions: Sequence[RegionStatistics], published: Mapping[Tissue, Sequence[Published]]) -> str:
     """Draw a box for each map and tissue, fluid left out, and means and SDs of publications below, as a data URI."""
-    panels = [(tissue, _of(regions, tissue), published.get(tissue, ())) for tissue in HEADLINE]
-    panels = [(tissue, own, works) for tissue, own, works in panels if own]
+    panels = [(tissue, own, published.get(tissue, ())) for tissue in HEADLINE if (own := _of(regions, tissue))]
     heights = [TITLE + ROW * (len(own) + len(works)) for _, own, works in panels]
     height = sum(heights) + BOTTOM
-    longest = max(one.percentile_95 or 0.0 for _, own, _ in panels for one in own)
-    end = max(2.0, T1.tick * np.ceil(longest / T1.tick))
+    end = _end(one for _, own, _ in panels for one in own)
     labels = [label for _, own, works in panels for label in _labels(own, works)]
     left = min(MARGIN + LETTER * max(map(len, labels)), MOST)
     top = height
@@ -57,6 +55,12 @@ def draw_boxes(regions: Sequence[RegionStatistics], published: Mapping[Tissue, S
             top -= own_height
         axes.set_xlabel("T1 [s]")
         return svg(figure)
+
+
+def _end(shown: Iterable[RegionStatistics]) -> float:
+    """Return the end of the axis [s]."""
+    longest = max(one.percentile_95 or 0.0 for one in shown)
+    return float(max(2.0, T1.tick * np.ceil(longest / T1.tick)))
 
 
 def _of(regions: Sequence[RegionStatistics], tissue: Tissue) -> list[RegionStatistics]:

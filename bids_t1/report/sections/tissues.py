@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -74,8 +75,7 @@ def describe_tissues(result: ParticipantResult) -> TissueSection | None:
     if not result.anatomies and not result.regions:
         return None
     published = literature.published(field_strength_of(result)) if result.regions else {}
-    texts = (text for anatomy in result.anatomies for text in anatomy.warnings)
-    has_boxes = any(one.median is not None and one.tissue is not Tissue.FLUID for one in result.regions)
+    texts = chain.from_iterable(anatomy.warnings for anatomy in result.anatomies)
     works = dict.fromkeys(one.work for of_tissue in published.values() for one in of_tissue)
     return TissueSection(
         anchor="tissues",
@@ -83,12 +83,16 @@ def describe_tissues(result: ParticipantResult) -> TissueSection | None:
         warnings=tuple(dict.fromkeys(map(wording.without_folders, texts))),
         cautions=(*_of_field_of_view(result), *cautions_of(result.regions)),
         anatomies=tuple(_draw(anatomy, result) for anatomy in result.anatomies),
-        boxes=tissue_plots.draw_boxes(result.regions, published) if has_boxes else "",
+        boxes=tissue_plots.draw_boxes(result.regions, published) if _has_boxes(result) else "",
         boxes_alt=tissue_plots.describe_boxes(result.regions),
         works=tuple(works),
         measured=tuple(literature.MEASURED_BY[work.doi] for work in works),
         tables=tabulate(result.regions),
     )
+
+
+def _has_boxes(result: ParticipantResult) -> bool:
+    return any(one.median is not None and one.tissue is not Tissue.FLUID for one in result.regions)
 
 
 def field_strength_of(result: ParticipantResult) -> object:

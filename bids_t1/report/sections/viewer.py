@@ -74,11 +74,11 @@ class Viewer:
 def describe_viewer(result: ParticipantResult) -> Viewer | None:
     """Prepare the maps of all runs; None without runs, or where the library is not installed."""
     library = _library()
-    wanted = {run.name: _rows(run) for run in result.runs}
-    cropped = {run.name: _box(run) for run in result.runs if MAIN in run.maps}
-    if library is None or not cropped:
+    runs = [run for run in result.runs if MAIN in run.maps]
+    if library is None or not runs:
         return None
-    runs = [run for run in result.runs if run.name in cropped]
+    wanted = {run.name: _rows(run) for run in runs}
+    cropped = {run.name: _box(run) for run in runs}
     n_voxels = sum(math.prod(_lengths(cropped[run.name])) * len(wanted[run.name]) for run in runs)
     thinned = max(1, math.ceil((n_voxels / MOST_VOXELS) ** (1 / 3)))
     facts, volumes = [], []

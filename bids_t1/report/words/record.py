@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -125,10 +125,10 @@ def record_rows(run: RunResult, kinds: Mapping[str, str], elsewhere: frozenset[s
     """
     shape = " \N{MULTIPLICATION SIGN} ".join(map(str, run.grid.shape))
     sizes = " \N{MULTIPLICATION SIGN} ".join(wording.number(size, 3) for size in run.grid.voxel_sizes)
-    known = [key for key in LABELS if key in run.record and key not in elsewhere]
     if run.record.get("DataKind", "magnitude") != "magnitude":
-        known = [key for key in known if key != "NoiseHandling"]  # says what was done to magnitudes
-    others = [key for key in run.record if key not in LABELS and key not in _SHOWN_ELSEWHERE | elsewhere]
+        elsewhere |= {"NoiseHandling"}  # says what was done to magnitudes
+    known = [key for key in LABELS if key in run.record.keys() - elsewhere]
+    others = [key for key in run.record if key not in LABELS.keys() | _SHOWN_ELSEWHERE | elsewhere]
     rows = [Row(_label(run, key), wording.without_folders(_value_in(run, key, kinds))) for key in (*known, *others)]
     place = sum(key in _OF_THE_SCAN for key in known)
     return (*rows[:place], Row("Matrix", f"{shape} voxels"), Row("Voxel size", f"{sizes} mm"), *rows[place:])
@@ -163,14 +163,15 @@ def _value(key: str, value: object) -> str:
         return "\n".join(map(str, value))
     if isinstance(value, str) and (key, value) in MEANINGS:
         return MEANINGS[key, value]
-    if key in {"InversionTimes", "RecoveryTimes"} and times_of({key: value}, key):
-        return wording.times(times_of({key: value}, key))
-    if key == "RepetitionTimes":
-        return repetition_times(times_of({key: value}, key))
-    if key == "EchoTimes" and (echoes := times_of({key: value}, key)):
-        return ", ".join(wording.number(1000 * time) for time in echoes) + " ms"
+    times = times_of({key: value}, key)
+    if key in _TIMES and times:
+        return _TIMES[key](times)
     unit = _UNITS.get(key)
     return f"{plain(value)}{unit}" if unit and isinstance(value, int | float) else plain(value)
+
+
+def _echo_times(times: tuple[float, ...]) -> str:
+    return ", ".join(wording.number(1000 * time) for time in times) + " ms"
 
 
 def repetition_times(times: tuple[float, ...]) -> str:
@@ -180,6 +181,15 @@ def repetition_times(times: tuple[float, ...]) -> str:
     if len(set(times)) == 1:
         return f"{wording.number(times[0])} s, for all inversion times"
     return ", ".join("not known" if math.isinf(time) else wording.number(time) for time in times) + " s"
+
+
+_TIMES: Mapping[str, Callable[[tuple[float, ...]], str]] = {
+    "InversionTimes": wording.times,
+    "RecoveryTimes": wording.times,
+    "RepetitionTimes": repetition_times,
+    "EchoTimes": _echo_times,
+}
+"""How lists of times are written."""
 
 
 def plain(value: object) -> str:
