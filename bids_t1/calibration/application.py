@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,8 +17,9 @@ from bids_t1.data.calibration import Calibrated
 from bids_t1.resampling import resample
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from bids_t1.calibration.baselines import Correction
@@ -48,6 +50,10 @@ MOSTLY = 0.99
 """Share of training voxels with B1+ from which a voxel without it is outside of the training."""
 
 
+def _trained(sample: Sample, values_of: Callable[[LatticeScan], NDArray[np.floating]]) -> NDArray[np.floating]:
+    return values_of(sample.scan)[np.isin(sample.tissue, list(WEIGHTS))]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ranges:
     """Between which values of its inputs a calibration was trained."""
@@ -70,14 +76,9 @@ class Ranges:
     @classmethod
     def of(cls, samples: Sequence[Sample]) -> Ranges:
         """Measure them in the training voxels."""
-        where = [np.isin(sample.tissue, list(WEIGHTS)) for sample in samples]
         time, relative_sd, transmit = (
-            np.concatenate([values[here] for values, here in zip(each, where, strict=True)]).astype(np.float64)
-            for each in (
-                [sample.scan.time for sample in samples],
-                [sample.scan.relative_sd for sample in samples],
-                [sample.scan.transmit for sample in samples],
-            )
+            np.concatenate([_trained(sample, values_of) for sample in samples]).astype(np.float64)
+            for values_of in (attrgetter("time"), attrgetter("relative_sd"), attrgetter("transmit"))
         )
         bins = np.quantile(time, np.linspace(0, 1, N_BINS + 1))
         which = np.digitize(time, bins[1:-1])

@@ -10,10 +10,11 @@ from scipy import stats
 
 from bids_t1.calibration.lattice import LARGEST_RELATIVE_SD, LEAST_OWN_SHARE, SCORED
 from bids_t1.data.calibration import METHODS, CalibrationScore, CalibrationScores, Coverage, Method, MethodSummary
+from bids_t1.data.groups import grouped_by
 from bids_t1.resampling import resample, resample_times
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from bids_t1.data.calibration import PairedScan
     from bids_t1.data.shapes import Map, VoxelFlags
@@ -170,25 +171,27 @@ def _p(gain: np.ndarray, test: Callable[[], float]) -> float | None:
     return float(test()) if len(gain) > 1 and np.ptp(gain) > 0 else None
 
 
+def _verdict_in(tissue: Tissue, rows: Sequence[MethodSummary]) -> Iterator[str]:
+    """Compare the network with the best of the others in one tissue, where there is a network."""
+    network = next((each for each in rows if each.method == "network"), None)
+    if network is None:
+        return
+    best = min((each for each in rows if each is not network), key=lambda each: each.rmse)
+    better = (best.network_gain or 0) > 0
+    wording = "better than every simple correction" if better else "not better than the best of them"
+    yield (
+        f"In {tissue.meaning} the network brings the RMSE from {_before(rows):.3f} to {network.rmse:.3f} s "
+        f"({network.reduction:.0%} less) in {network.n_participants} held-out participants; the best simple "
+        f"correction, {METHODS[best.method]}, to {best.rmse:.3f} s: the network is {wording}"
+        f"{_significance(best)}."
+    )
+    if not better:
+        yield f"In {tissue.meaning} use {METHODS[best.method]} rather than the network."
+
+
 def _verdict(summaries: Sequence[MethodSummary]) -> tuple[str, ...]:
-    sentences = []
-    for tissue in dict.fromkeys(each.tissue for each in summaries):
-        rows = [each for each in summaries if each.tissue == tissue]
-        network = next((each for each in rows if each.method == "network"), None)
-        if network is None:
-            continue
-        others = [each for each in rows if each.method != "network"]
-        best = min(others, key=lambda each: each.rmse)
-        better = (best.network_gain or 0) > 0
-        wording = "better than every simple correction" if better else "not better than the best of them"
-        sentences.append(
-            f"In {tissue.meaning} the network brings the RMSE from {_before(rows):.3f} to {network.rmse:.3f} s "
-            f"({network.reduction:.0%} less) in {network.n_participants} held-out participants; the best simple "
-            f"correction, {METHODS[best.method]}, to {best.rmse:.3f} s: the network is {wording}"
-            f"{_significance(best)}."
-        )
-        if not better:
-            sentences.append(f"In {tissue.meaning} use {METHODS[best.method]} rather than the network.")
+    by_tissue = grouped_by(summaries, lambda each: each.tissue)
+    sentences = [sentence for tissue, rows in by_tissue.items() for sentence in _verdict_in(tissue, rows)]
     n = max((each.n_participants for each in summaries), default=0)
     smallest = 2.0 ** (1 - n)
     if smallest > SIGNIFICANT:

@@ -128,6 +128,10 @@ def hold_out(samples: Sequence[Sample], seed: int) -> tuple[list[Sample], list[S
         chosen = participants[seed % len(participants)]
         training = [sample for sample in samples if sample.participant != chosen]
         return training, [sample for sample in samples if sample.participant == chosen], "one training participant"
+    return _hold_out_slices(samples)
+
+
+def _hold_out_slices(samples: Sequence[Sample]) -> tuple[list[Sample], list[Sample], str]:
     pairs = [_divide(sample) for sample in samples]
     validation = [part for _, part in pairs if part.tissue.any()]
     if not validation:
@@ -325,24 +329,16 @@ def train(
     progress
         Called after each epoch.
     """
-    training, validation, how = (
-        hold_out(samples, options.seed + task.index)
-        if task.epochs is None
-        else (list(samples), [], "nothing: all participants are learned from")
-    )
+    training, validation, how = _divided(samples, task, options)
     epochs = task.epochs or options.plan.epochs
     guess = fit_polynomial(gather(samples), (0, 1, 2, 3))
     run = _Run(training, guess, options, (options.seed, task.index))
     watched = _watch(validation, options.plan, run.seed)
     kept_at = None if task.checkpoints is None else _kept_at(task.checkpoints, samples, task, options)
-    kept = None if kept_at is None else kept_at.load(run.network, run.optimizer)
-    # The regression that training starts from is the first candidate.
-    state = kept or State(
-        epoch=0, best_epoch=0, best_loss=_validate(run, watched) if watched else None, best=run.weights()
-    )
+    state = _begun(run, watched, kept_at)
     while state.epoch < epochs and state.epoch - state.best_epoch <= options.plan.patience:
         training_loss = run.epoch(state.epoch, epochs)
-        validation_loss = _validate(run, watched) if watched else None
+        validation_loss = _validate(run, watched)
         state = _after(state, run, validation_loss)
         if kept_at is not None:
             kept_at.save(run.network, run.optimizer, state)
@@ -360,6 +356,21 @@ def train(
             )
     share = _share(run, state.best, watched) if watched else task.share
     return Member(weights=shrunk(state.best, share), epochs=state.best_epoch, validation=how, share=share)
+
+
+def _divided(
+    samples: Sequence[Sample], task: Task, options: CalibrationOptions
+) -> tuple[list[Sample], list[Sample], str]:
+    """Hold some out unless the number of epochs is known."""
+    if task.epochs is None:
+        return hold_out(samples, options.seed + task.index)
+    return list(samples), [], "nothing: all participants are learned from"
+
+
+def _begun(run: _Run, watched: Sequence[Batch], kept_at: Place | None) -> State:
+    """Return where a training that was stopped goes on, or the regression that one starts from as first candidate."""
+    kept = None if kept_at is None else kept_at.load(run.network, run.optimizer)
+    return kept or State(epoch=0, best_epoch=0, best_loss=_validate(run, watched), best=run.weights())
 
 
 def _share(run: _Run, weights: Mapping[str, Tensor], batches: Sequence[Batch]) -> float:
@@ -410,7 +421,10 @@ def _watch(validation: Sequence[Sample], plan: TrainingPlan, seed: tuple[int, ..
     return [examples.draw(plan.batch, rng, 0.0) for _ in range(n_batches)]
 
 
-def _validate(run: _Run, batches: Sequence[tuple[Tensor, Tensor]]) -> float:
+def _validate(run: _Run, batches: Sequence[Batch]) -> float | None:
+    """Return the mean loss in what is watched; None where nothing is."""
+    if not batches:
+        return None
     run.network.eval()
     with torch.inference_mode():
         return float(np.mean([float(run.loss(*batch, focus=0.0)) for batch in batches]))

@@ -50,7 +50,7 @@ from bids_t1.estimation.posterior.tabulated import OF_FIELDS, OF_PRIOR, count_ce
 from bids_t1.estimation.posterior.uni import choose_beta
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
@@ -249,41 +249,55 @@ def _prepare(model: ReadoutModel, images: ReadoutImages, options: PosteriorOptio
     device = choose_device(options.device)
     fields, log_prior = options.transmit_prior.planes(PLANE_STEP if options.sums_transmit else PRIOR_STEP)
     n_nodes = N_NODES if len(fields) == 1 else PRIOR_NODES
-    over_prior = build_table(model, options.time_range, fields, n_nodes=n_nodes, device=device)
-    noise = _noise(images, over_prior, options)
+    table = build_table(model, options.time_range, fields, n_nodes=n_nodes, device=device)
+    noise = _require_noise(_noise(images, table, options))
+    reference = int((fields - options.transmit_prior.mean).abs().argmin())
+    unknown = replace(_field(table, form, reference), log_prior=log_prior.to(device), reference=reference)
+    if len(fields) > 1:
+        unknown = replace(unknown, coarse=unknown.likelihood.every(SCAN_STRIDE), spread=table.spread)
+    if not form.has_amplitude:
+        unknown = replace(unknown, tabulated=_tabulate(unknown, noise.value))
+    plan = Plan(
+        images=images,
+        device=device,
+        noise=noise,
+        known=_known(model, images, options, device),
+        unknown=unknown,
+        lowest_transmit=options.lowest_transmit,
+    )
+    return _with_shortcuts(plan, options)
+
+
+def _require_noise(noise: NoiseSD) -> NoiseSD:
     if not (math.isfinite(noise.value) and noise.value > 0):
         raise InvalidInputError(
             f"the noise, from the {noise.origin}, is {noise.value:g}; expected more than 0, as images of a scanner "
             "have. Look for copies among the images and for phase images of zeros, or give the noise with --noise-sd."
         )
-    reference = int((fields - options.transmit_prior.mean).abs().argmin())
-    unknown = replace(_field(over_prior, form, reference), log_prior=log_prior.to(device), reference=reference)
-    if len(fields) > 1:
-        unknown = replace(unknown, coarse=unknown.likelihood.every(SCAN_STRIDE), spread=over_prior.spread)
-    if not form.has_amplitude:
-        unknown = replace(unknown, tabulated=_tabulate(unknown, noise.value))
-    known = None
+    return noise
+
+
+def _known(model: ReadoutModel, images: ReadoutImages, options: PosteriorOptions, device: torch.device) -> Field | None:
+    """Return the likelihood over the transmit fields of the map; None without one."""
     summed = SUMMED_SDS * options.transmit_sd if options.sums_transmit else 0.0
     of_map = None if images.transmit is None else _planes_of_map(images.transmit, summed)
-    if of_map is not None:
-        turned_by = 0.0 if summed else options.transmit_sd
-        table = build_table(model, options.time_range, of_map, transmit_sd=turned_by, device=device)
-        known = _field(table, form, int((of_map - 1).abs().argmin()) if summed else None)
-        if summed:
-            known = replace(known, log_shifts=_log_shifts(options.transmit_sd).to(device), spread=table.spread)
-    plan = Plan(
-        images=images,
-        device=device,
-        noise=noise,
-        known=known,
-        unknown=unknown,
-        lowest_transmit=options.lowest_transmit,
-    )
-    if not form.has_signs:
+    if of_map is None:
+        return None
+    turned_by = 0.0 if summed else options.transmit_sd
+    table = build_table(model, options.time_range, of_map, transmit_sd=turned_by, device=device)
+    known = _field(table, FORMS[images.form], int((of_map - 1).abs().argmin()) if summed else None)
+    if not summed:
+        return known
+    return replace(known, log_shifts=_log_shifts(options.transmit_sd).to(device), spread=table.spread)
+
+
+def _with_shortcuts(plan: Plan, options: PosteriorOptions) -> Plan:
+    """Return the plan with what makes voxels cheaper, or is learned from many of them."""
+    if not FORMS[plan.images.form].has_signs:
         return _with_amplitude_prior(plan)
     if options.plain:
         return plan
-    if math.prod(images.shape) >= options.compiles_from and can_fuse(plan):
+    if math.prod(plan.images.shape) >= options.compiles_from and can_fuse(plan):
         return _with_fused(plan)
     return _with_summaries(plan) if _is_pair(plan) else plan
 
@@ -359,15 +373,19 @@ def _lattice_of(field: Field) -> Lattice:
     return OF_FIELDS if field.log_prior is None else OF_PRIOR
 
 
+def _on_larger(groups: Sequence[Group], plan: Plan) -> list[Group]:
+    """Return the groups on that of the two tables that more voxels are on."""
+    known = [group for group in groups if group.field is plan.known]
+    unknown = [group for group in groups if group.field is plan.unknown]
+    return max(known, unknown, key=lambda some: sum(len(group.voxels) for group in some))
+
+
 def _with_amplitude_prior(plan: Plan) -> Plan:
     """Learn the distribution of M0 from a regular sample of the voxels, of those on the larger of the tables."""
     n_voxels = math.prod(plan.images.shape)
     voxels = load(plan, slice(0, n_voxels, max(1, n_voxels // SAMPLE)))
     kept = torch.nonzero(voxels.status == VoxelStatus.FITTED).squeeze(1)
-    groups = list(groups_of(plan, voxels, kept))
-    known = [group for group in groups if group.field is plan.known]
-    unknown = [group for group in groups if group.field is plan.unknown]
-    chosen = max(known, unknown, key=lambda some: sum(len(group.voxels) for group in some))
+    chosen = _on_larger(list(groups_of(plan, voxels, kept)), plan)
     if not chosen:
         return plan
     measured = [of_group(voxels, group) for group in chosen]
