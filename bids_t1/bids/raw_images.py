@@ -54,14 +54,23 @@ def _files(run: RunResult, roots: Mapping[str, Path]) -> Iterator[Path]:
     """Yield the images of a run, in the order of its measurements; nothing outside of the datasets."""
     sources = run.record.get("Sources")
     for source in sources if isinstance(sources, list) else ():
-        _, _, rest = str(source).partition("bids:")
-        link, _, place = rest.partition(":")
-        path = roots[link] / place if link in roots and place else None
-        if path is None or not path.resolve().is_relative_to(roots[link].resolve()):
-            continue
-        name = BidsName.parse_if_valid(path.name)
-        if name is not None and name.suffix in BY_SUFFIX and name.suffix != OF_UNI and path.is_file():
+        path = _path_of(str(source), roots)
+        if path is not None and _is_measured(path):
             yield path
+
+
+def _path_of(source: str, roots: Mapping[str, Path]) -> Path | None:
+    """Return where a BIDS URI leads to; None outside of the datasets."""
+    link, _, place = source.partition("bids:")[2].partition(":")
+    if link not in roots or not place:
+        return None
+    path = roots[link] / place
+    return path if path.resolve().is_relative_to(roots[link].resolve()) else None
+
+
+def _is_measured(path: Path) -> bool:
+    name = BidsName.parse_if_valid(path.name)
+    return name is not None and name.suffix in BY_SUFFIX and name.suffix != OF_UNI and path.is_file()
 
 
 def _magnitudes(paths: Sequence[Path]) -> list[Path]:
@@ -111,14 +120,17 @@ def _read(run: RunResult, paths: Sequence[Path], thinned: int) -> RawImages | No
     )
 
 
+def _called(name: BidsName) -> str:
+    return " ".join(f"{key}-{label}" for key, label in name.entities if key not in {"sub", "ses"})
+
+
 def _labels(run: RunResult, paths: Sequence[Path], n_images: int) -> tuple[str, ...]:
     """Name images by the time that they differ in where the record has one for each, else by their files."""
     for key, short in TIMES.items():
         times = run.record.get(key)
         if isinstance(times, list) and len(times) == n_images == max(n_images, len(paths)):
             return tuple(f"{short} {1000 * float(time):g} ms" for time in times)
-    names = [BidsName.parse(path.name) for path in _some(paths)]
-    shown = [" ".join(f"{key}-{label}" for key, label in name.entities if key not in {"sub", "ses"}) for name in names]
+    shown = [_called(BidsName.parse(path.name)) for path in _some(paths)]
     if len(shown) == n_images:
         return tuple(shown)
     return tuple(f"volume {number}" for number in range(1, n_images + 1))

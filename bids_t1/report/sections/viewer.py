@@ -13,6 +13,8 @@ import math
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from itertools import chain
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import nibabel as nib
@@ -77,27 +79,15 @@ def describe_viewer(result: ParticipantResult) -> Viewer | None:
     runs = [run for run in result.runs if MAIN in run.maps]
     if library is None or not runs:
         return None
-    wanted = {run.name: _rows(run) for run in runs}
-    cropped = {run.name: _box(run) for run in runs}
-    n_voxels = sum(math.prod(_lengths(cropped[run.name])) * len(wanted[run.name]) for run in runs)
+    n_voxels = sum(map(_n_voxels, runs))
     thinned = max(1, math.ceil((n_voxels / MOST_VOXELS) ** (1 / 3)))
-    facts, volumes = [], []
     raw = {images.run: images for images in result.raw_images}
-    for run in runs:
-        grid, box = _part(run.grid, cropped[run.name], thinned)
-        entries = []
-        for row in wanted[run.name]:
-            shown, values = quantity_of(run.sequence).shown(row, run.maps[row.quantity][box])
-            entries.append(_facts(shown, values))
-            volumes.append(_nifti(values, grid, _step(values)))
-        facts.append({"title": title_of(run), "volumes": entries})
-        if str(run.name) in raw:
-            images = raw[str(run.name)]
-            facts.append({"title": f"{title_of(run)}: images as acquired", "volumes": list(_facts_of_raw(images))})
-            volumes += [_raw_nifti(image, images.grid) for image in images.images]
+    stacks = [stack for run in runs for stack in (_maps_of(run, thinned), *_raw_of(run, raw.get(str(run.name))))]
+    facts = [{"title": stack.title, "volumes": stack.facts} for stack in stacks]
+    volumes = chain.from_iterable(stack.volumes for stack in stacks)
     # Within a script element nothing may look like the end of one.
     text = json.dumps(facts, separators=(",", ":")).replace("<", "\\u003c")
-    raw_thinned = max((images.thinned for images in result.raw_images), default=1)
+    raw_thinned = max(map(attrgetter("thinned"), result.raw_images), default=1)
     return Viewer(
         library=library, facts=text, volumes=tuple(volumes), thinned=thinned, has_raw=bool(raw), raw_thinned=raw_thinned
     )
@@ -106,6 +96,38 @@ def describe_viewer(result: ParticipantResult) -> Viewer | None:
 def can_show_volumes() -> bool:
     """Tell whether the library is installed."""
     return _library() is not None
+
+
+@dataclass(frozen=True, slots=True)
+class _Stack:
+    """Volumes that one button shows."""
+
+    title: str
+    facts: list[Mapping[str, object]]
+    volumes: list[str]
+
+
+def _n_voxels(run: RunResult) -> int:
+    return math.prod(_lengths(_box(run))) * len(_rows(run))
+
+
+def _maps_of(run: RunResult, thinned: int) -> _Stack:
+    grid, box = _part(run.grid, _box(run), thinned)
+    shown = [quantity_of(run.sequence).shown(row, run.maps[row.quantity][box]) for row in _rows(run)]
+    return _Stack(
+        title_of(run),
+        [_facts(row, values) for row, values in shown],
+        [_nifti(values, grid, _step(values)) for _, values in shown],
+    )
+
+
+def _raw_of(run: RunResult, images: RawImages | None) -> Iterator[_Stack]:
+    if images is not None:
+        yield _Stack(
+            f"{title_of(run)}: images as acquired",
+            list(_facts_of_raw(images)),
+            [_raw_nifti(image, images.grid) for image in images.images],
+        )
 
 
 @cache
