@@ -50,6 +50,17 @@ class Parser(argparse.ArgumentParser):
         self.exit(UsageError.exit_code, f"{self.prog}: {message}\n")
 
 
+class TellVersion(argparse.Action):
+    """Print the version of the program, which is looked up only then, and leave."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        """Print and leave."""
+        from bids_t1 import __version__  # noqa: PLC0415 - takes as long as the rest of the help
+
+        sys.stdout.write(f"{parser.prog} {__version__}\n")
+        parser.exit()
+
+
 def _meant(word: str, known: Iterable[str]) -> str:
     """Ask for what a mistyped word may be; nothing where it is like none."""
     from difflib import get_close_matches  # noqa: PLC0415 - needed for mistakes alone

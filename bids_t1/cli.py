@@ -6,11 +6,10 @@ import logging
 import signal
 import sys
 from contextlib import contextmanager, suppress
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bids_t1.arguments import Parser, add_options, one_of
+from bids_t1.arguments import Parser, TellVersion, add_options, one_of
 from bids_t1.data.errors import (
     BidsT1Error,
     CannotCreateOutputError,
@@ -64,7 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
         type=one_of(LEVELS),
         help="what to do: each participant by itself, or tables and a page of all that were processed",
     )
-    parser.add_argument("--version", action="version", version=f"bids_t1 {version('bids_t1')}")
+    parser.add_argument("--version", action=TellVersion, nargs=0, help="show program's version number and exit")
     add_options(parser, GROUPS)
     return parser
 

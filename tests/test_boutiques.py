@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bids_t1 import __version__
+from bids_t1.arguments import TellVersion
 from bids_t1.cli import build_parser
 from bids_t1.data.errors import BidsT1Error, Stopped
 
@@ -37,7 +38,7 @@ needs_bosh = pytest.mark.skipif(not BOSH.exists(), reason="boutiques is not inst
 
 def arguments() -> dict[str, argparse.Action]:
     """Return what the command takes, by the id it has in the descriptor."""
-    left_out = (argparse._HelpAction, argparse._VersionAction)
+    left_out = (argparse._HelpAction, TellVersion)
     actions = (action for action in build_parser()._actions if not isinstance(action, left_out))
     return {RENAMED.get(action.dest, action.dest): action for action in actions}
 

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.figures import FIGURES, nist_rows
 from bids_t1.cli import build_parser
 from bids_t1.data.errors import BidsT1Error, Interrupted, Stopped
-from bids_t1.data.outputs import OUTPUTS, Output
+from bids_t1.data.outputs import CONDITIONS, OUTPUTS, Output
 from bids_t1.quality import CRITERIA
 from bids_t1.report.sections.rating import ARTEFACTS
 
@@ -49,6 +49,13 @@ def test_usage_lists_every_output(row: Output) -> None:
 
 def test_usage_lists_no_other_output() -> None:
     assert len(rows("Outputs")) == len(OUTPUTS)
+
+
+@pytest.mark.parametrize("row", [row for row in OUTPUTS if row.quantity in CONDITIONS], ids=lambda row: row.ending)
+def test_usage_says_when_an_output_is_not_there(row: Output) -> None:
+    ending = row.ending.replace(f"desc-{row.sequence}", "desc-*")
+    (line,) = [line for line in USAGE.splitlines() if line.endswith(f": {CONDITIONS[row.quantity]}.")]
+    assert f"`{ending}`" in line
 
 
 def test_usage_lists_every_number_that_scans_are_judged_by() -> None:

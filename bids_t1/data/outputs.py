@@ -473,15 +473,15 @@ OF_POOLS = ("share", "share_sd")
 """Quantities of the pool of macromolecules, or of its fast component."""
 
 CONDITIONS = {
-    "share": "IRT1: where a fast component is fitted; SIR: with `--sir-pools 2`, the default",
+    "share": "IRT1: where a fast component is fitted; SIR: where there are two pools",
     "share_sd": "with `--sir-pools 2`, the default",
-    **dict.fromkeys(("uni", "robust_uni"), "where the images give UNI with its sign, or its energy"),
-    **dict.fromkeys(("point", "confidence"), "NaN where the images give no UNI"),
-    "amplitude": "not from UNIT1 alone",
+    "robust_uni": "not from UNIT1 alone, or UNIT1 and the last magnitude",
+    "amplitude": "not of MP2RAGE from UNIT1 alone",
     **dict.fromkeys(("transmit", "transmit_extrapolated"), "where a map of B1+ enters"),
     **dict.fromkeys(CALIBRATED, "with `--calibration`"),
     **dict.fromkeys(SLOW, "with `--mt-prior tissue`, at 3 T and 7 T"),
     **{row.quantity: "where a brain is found, and not with `--maps-only`" for row in BRAIN_AND_TISSUES},
+    "probability_SGM": "as these, where the template of TemplateFlow is there",
 }
 """When there is a map of a quantity that is not always there."""
 

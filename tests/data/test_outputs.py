@@ -8,7 +8,8 @@ import pytest
 from bidsschematools.schema import load_schema
 
 from bids_t1.data.estimate import Estimate, PosteriorEstimate, VoxelStatus
-from bids_t1.data.outputs import ANATOMY, CALIBRATED, OUTPUTS, SLOW, WEIGHTED, Output, outputs_of
+from bids_t1.data.forms import FORMS
+from bids_t1.data.outputs import ANATOMY, CALIBRATED, CONDITIONS, OUTPUTS, SLOW, WEIGHTED, Output, outputs_of
 
 IDS = [row.ending for row in OUTPUTS]
 
@@ -28,6 +29,11 @@ def test_every_quantity_is_one_of_the_estimate(row: Output) -> None:
 def test_rows_say_rightly_whether_bids_knows_their_suffix(row: Output) -> None:
     suffixes = {suffix.value for suffix in load_schema().objects.suffixes.values()}
     assert row.in_bids == (row.suffix in suffixes)
+
+
+def test_what_a_form_of_input_gives_no_map_of_is_not_always_there() -> None:
+    assert {quantity for form in FORMS.values() for quantity in form.missing} <= set(CONDITIONS)
+    assert set(CONDITIONS) <= {row.quantity for row in OUTPUTS}
 
 
 def test_no_two_rows_give_the_same_file() -> None:

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import SimpleITK
 
+from bids_t1.data.outputs import ANATOMY as ANATOMY_ROWS
+from bids_t1.data.outputs import CALIBRATED, CONDITIONS, OUTPUTS, SLOW
 from bids_t1.data.tissue import Tissue
 from bids_t1_phantom.cli import main as make_phantom
 from tests import command, validator
@@ -66,6 +68,15 @@ def test_both_scans_have_brain_and_tissues_and_mp2rage_is_in_the_space_of_invers
     assert {f"sub-01_space-IRT1_{ending}" for ending in ANATOMY} <= names
     assert {f"sub-01_space-IRT1_desc-{desc}" for desc in ("MP2RAGE_T1map", "MP2RAGEsd_T1map", "MP2RAGE_R1map")} <= names
     assert {TO_IR.split(".", maxsplit=1)[0], "sub-01_from-IRT1_to-MP2RAGE_mode-image_xfm"} <= names
+
+
+def test_every_row_of_the_table_of_outputs_is_there_or_says_when_it_is_not(moved: command.Finished) -> None:
+    folder = moved.out_dir / "sub-01"
+    rows = [row for row in OUTPUTS if row.sequence in {"IRT1", "MP2RAGE", ANATOMY_ROWS}]
+    missing = {row.quantity for row in rows if not (folder / row.datatype / f"sub-01_{row.ending}.nii.gz").is_file()}
+    # The phantom brings a map of B1+; nothing calibrates, plays tissues or asks for a fast component here.
+    assert missing <= {*CALIBRATED, *SLOW, "share", "probability_SGM"}
+    assert missing <= set(CONDITIONS)
 
 
 def test_what_is_written_validates_and_nothing_is_left_over(moved: command.Finished) -> None:
