@@ -125,6 +125,7 @@ def test_numbers_without_end_are_not_read(tmp_path: Path, key: str, number: str)
         b"### ASCCONV BEGIN ###\nx = 1\n### ASCCONV END ###",
         b"### ASCCONV BEGIN ###\nalTI[0] = 1.2.3\n### ASCCONV END ###",
         b"### ASCCONV BEGIN ###\nalTI[0] = 7\nalTI[2] = 8\nalTI[1] = 9\n### ASCCONV END ###",
+        b"### ASCCONV BEGIN ###\nalTI[%s] = 7\n### ASCCONV END ###" % (b"6" * 30),
     ],
 )
 def test_a_damaged_protocol_says_nothing_and_stops_nothing(tmp_path: Path, content: bytes) -> None:

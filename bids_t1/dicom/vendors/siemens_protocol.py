@@ -27,13 +27,14 @@ _WITHOUT_CREATOR = "00291020"
 _BEGIN, _END = "### ASCCONV BEGIN", "### ASCCONV END ###"
 
 _WANTED = re.compile(
-    r"^[ \t]*((?:lContrasts|lInvContrasts|ucDenoiseUniform|alTI\[\d+\]|alTR\[\d+\]|adFlipAngleDegree\[\d+\]|"
+    r"^[ \t]*((?:lContrasts|lInvContrasts|ucDenoiseUniform|(?:alTI|alTR|adFlipAngleDegree)\[[0-9]{1,3}\]|"
     r"sKSpace\.(?:lPartitions|ucSlicePartialFourier|unReordering|Reordering3D)|"
     r"sFastImaging\.(?:lTurboFactor|lEchoSpacing)|sTXSPEC\.asNucleusInfo\[0\]\.flReferenceAmplitude)"
     r"[ \t]*=[ \t]*-?(?:0x[0-9a-f]{1,16}|[0-9.]{1,20}(?:e[-+]?[0-9]{1,2})?))[ \t]*(?:#.*)?\r?$",
     re.IGNORECASE | re.MULTILINE,
 )
-"""The lines that are read: finite numbers only, so that no free text, which may name a person, comes any further."""
+"""The lines that are read: finite numbers only, so that no free text, which may name a person, comes any further; and
+no numbers of places but small ones, as room is made for all places before them."""
 
 _B1_MAP = re.compile(r'^[ \t]*tSequenceFileName[ \t]*=[ \t]*"+[^"\r\n]*tfl_b1map"+', re.IGNORECASE | re.MULTILINE)
 """The sequence's file name, of which only one value is asked for."""
