@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -14,8 +14,17 @@ from bids_t1.estimation.curves.prior import RatioPrior
 from bids_t1.estimation.curves.refinement import TINY
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
     from bids_t1.data.signal_model import SignalModel
     from bids_t1.estimation.curves.polarity import Solution
+
+    Values = NDArray[np.float64]
+
+BLOCK = 256
+"""Fits whose numbers are held at a time: they stay in the cache of a processor."""
 
 REACH = 5.0
 """Half the range of relaxation times summed over, in standard deviations of the free fit."""
@@ -31,6 +40,9 @@ KNOT_QUANTILES = (0.15, 0.4, 0.6, 0.85)
 
 N_ROUNDS = 3
 """Alternations of the prior and the histogram of relaxation times."""
+
+FEW = 4
+"""Every so many voxels serve the first alternation, which only has to come near."""
 
 N_HISTOGRAM_UPDATES = 10
 """Expectation-maximisation steps of the histogram in each alternation."""
@@ -68,7 +80,9 @@ def learn_ratio_prior(
     time_range
         Search range of the relaxation time [s].
     """
-    search = _Search(_Sample.draw(model, solution, noise_sd, time_range))
+    few = torch.arange(len(solution.fit.time), device=solution.fit.time.device) % FEW == 0
+    parts = (solution.select(few), solution)
+    search = _Search(*(_Sample.draw(model, part, noise_sd, time_range) for part in parts))
     knots = tuple(float(knot) for knot in np.quantile(solution.fit.time.cpu().numpy(), KNOT_QUANTILES))
     # The constant mean comes last: what the histogram has gained by then must not count for the bends.
     varying, cost_of_varying = search.improve(knots)
@@ -77,33 +91,67 @@ def learn_ratio_prior(
     return varying if cost_of_constant - cost_of_varying > price else constant
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Sample:
-    """Inner products of signals and columns at some relaxation times around each free estimate.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Block:
+    """Inner products of some fits' signals and columns at relaxation times around each free estimate, (node, fit)."""
 
-    Columns of the arrays are fits: first the chosen signs of every voxel, then the second choice of those voxels
-    that have one.
-    """
-
-    log_time: torch.Tensor
-    """(node, fit)."""
-
-    bin: torch.Tensor
+    log_time: Values
+    bin: NDArray[np.int64]
     """Histogram bin of each node."""
 
-    spacing: torch.Tensor
+    spacing: Values
     """Log of the distance of a fit's nodes, in units of the bins' width."""
 
-    dots: tuple[torch.Tensor, ...]
-    """Each column with the signals, (node, fit)."""
+    dots: tuple[Values, Values]
+    """Each column with the signals."""
 
-    norms: tuple[torch.Tensor, ...]
+    norms: tuple[Values, Values, Values]
     """First by first, first by second, second by second column."""
 
-    second_of: torch.Tensor
+    noise_sd: float
+
+    def log_likelihood(self, mean: Values, sd: float) -> _Likelihood:
+        """Return the log likelihood of each node, its amplitude and own ratio eliminated, and its derivatives."""
+        norm = self.norms[0] + mean * (2 * self.norms[1] + mean * self.norms[2])
+        slope = self.norms[1] + mean * self.norms[2]
+        base, overlap = self.dots[0] + mean * self.dots[1], slope / norm
+        side_dot, side_norm = self.dots[1] - overlap * base, self.norms[2] - overlap * slope
+        along = base / norm
+        is_low = along < self.noise_sd
+        amplitude = np.where(is_low, self.noise_sd, along)
+        stiffness = np.square(self.noise_sd / (sd * amplitude))
+        width = side_norm + stiffness
+        deviation = side_dot / width
+        explained = np.maximum(base, 0.0) * along + side_dot * deviation
+        twice = 1 / (2 * self.noise_sd**2)
+        log_likelihood = explained * twice - 0.5 * np.log1p(side_norm / stiffness) + self.spacing
+        # Derivatives by the mean, in terms of what is there: side_dot' and side_norm' of the projections.
+        stiffer = np.where(is_low, 0.0, -2 * (side_dot - overlap * base) / (norm * amplitude))
+        by_side = -along * side_norm - overlap * side_dot
+        wider = stiffness * stiffer - 2 * overlap * side_norm
+        by_mean = 2 * (np.maximum(along, 0.0) * side_dot + deviation * by_side) - np.square(deviation) * wider
+        by_mean = by_mean * twice + side_norm * (overlap + 0.5 * stiffer) / width
+        by_log_sd = np.square(deviation) * stiffness * (2 * twice) - side_norm / width
+        return _Likelihood(log_likelihood, by_mean, by_log_sd)
+
+
+class _Likelihood(NamedTuple):
+    """Log likelihood at every node of some fits, and its derivatives by the mean ratio and the log of its SD."""
+
+    value: Values
+    by_mean: Values
+    by_log_sd: Values
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Sample:
+    """Fits in blocks that stay in the cache: first the chosen signs of every voxel, then the second choices."""
+
+    blocks: tuple[_Block, ...]
+    second_of: NDArray[np.int64]
     """Voxel of each second choice."""
 
-    noise_sd: float
+    n_voxels: int
 
     @classmethod
     def draw(cls, model: SignalModel, solution: Solution, noise_sd: float, time_range: tuple[float, float]) -> _Sample:
@@ -115,89 +163,135 @@ class _Sample:
         reach = (REACH * noise_sd / information.clamp_min(TINY).sqrt()).clamp(max=high - low)
         start, stop = (centre - reach).clamp_min(low), (centre + reach).clamp_max(high)
         log_time = start + (stop - start) * torch.linspace(0, 1, N_NODES, dtype=torch.float64)[:, None]
-        (first, other), _ = model.columns(log_time.exp())
-        if model.companion is not None:
-            # Its coefficient is another unknown of the voxel, with a flat prior.
-            allowed = model.companion.limit(centre.exp())[0] > 0
-            beside = model.companion.column(log_time.exp())[0] * allowed
-            norm = (beside * beside).sum(0) + TINY
-            first, other = (column - (beside * column).sum(0) / norm * beside for column in (first, other))
+        spacing = torch.log((stop - start) / (N_NODES - 1) / BIN_WIDTH)
         return cls(
-            log_time=log_time,
-            bin=((log_time - low) / BIN_WIDTH).long(),
-            spacing=torch.log((stop - start) / (N_NODES - 1) / BIN_WIDTH),
-            dots=tuple(torch.einsum("mnv,mv->nv", column, signals) for column in (first, other)),
-            norms=tuple((x * y).sum(0) for x, y in ((first, first), (first, other), (other, other))),
-            second_of=solution.second_of.cpu(),
-            noise_sd=noise_sd,
+            blocks=tuple(
+                _block(model, signals[:, part], centre[part], log_time[:, part], spacing[part], low, noise_sd)
+                for part in (slice(first, first + BLOCK) for first in range(0, len(centre), BLOCK))
+            ),
+            second_of=solution.second_of.cpu().numpy(),
+            n_voxels=len(solution.fit.time),
         )
 
-    def log_likelihood(self, mean: torch.Tensor, sd: torch.Tensor) -> torch.Tensor:
-        """Log of the likelihood of each node, its amplitude and own ratio eliminated."""
-        base_dot = self.dots[0] + mean * self.dots[1]
-        norm = self.norms[0] + 2 * mean * self.norms[1] + mean**2 * self.norms[2]
-        overlap = (self.norms[1] + mean * self.norms[2]) / norm
-        side_dot, side_norm = self.dots[1] - overlap * base_dot, self.norms[2] - overlap**2 * norm
-        amplitude = (base_dot / norm).clamp_min(self.noise_sd)
-        stiffness = (self.noise_sd / (sd * amplitude)) ** 2
-        explained = base_dot.clamp_min(0) ** 2 / norm + side_dot**2 / (side_norm + stiffness)
-        return explained / (2 * self.noise_sd**2) - 0.5 * torch.log1p(side_norm / stiffness) + self.spacing
+    def share(self, log_of_fits: Values) -> tuple[Values, Values]:
+        """Return the log likelihood of each voxel, summed over its choices of sign, and the share of each fit."""
+        of_voxels = log_of_fits[: self.n_voxels].copy()
+        of_voxels[self.second_of] = np.logaddexp(of_voxels[self.second_of], log_of_fits[self.n_voxels :])
+        both = np.concatenate([of_voxels, of_voxels[self.second_of]])
+        return of_voxels, np.exp(log_of_fits - both)
+
+
+def _block(  # noqa: PLR0913, PLR0917 - what a block is cut from
+    model: SignalModel,
+    signals: torch.Tensor,
+    centre: torch.Tensor,
+    log_time: torch.Tensor,
+    spacing: torch.Tensor,
+    low: float,
+    noise_sd: float,
+) -> _Block:
+    """Evaluate the model for some fits."""
+    (first, other), _ = model.columns(log_time.exp())
+    if model.companion is not None:
+        # Its coefficient is another unknown of the voxel, with a flat prior.
+        allowed = model.companion.limit(centre.exp())[0] > 0
+        beside = model.companion.column(log_time.exp())[0] * allowed
+        norm = (beside * beside).sum(0) + TINY
+        first, other = (column - (beside * column).sum(0) / norm * beside for column in (first, other))
+    dots = [torch.einsum("mnv,mv->nv", column, signals).numpy() for column in (first, other)]
+    norms = [(x * y).sum(0).numpy() for x, y in ((first, first), (first, other), (other, other))]
+    return _Block(
+        log_time=log_time.contiguous().numpy(),
+        bin=((log_time - low) / BIN_WIDTH).long().numpy(),
+        spacing=spacing.numpy(),
+        dots=(dots[0], dots[1]),
+        norms=(norms[0], norms[1], norms[2]),
+        noise_sd=noise_sd,
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Priors:
+    """All priors with some knots, over a sample."""
+
+    sample: _Sample
+    hats: tuple[Values, ...]
+    """Weight of each knot's mean at each node, (knot, node, fit), of every block."""
+
+    @classmethod
+    def of(cls, knots: tuple[float, ...], sample: _Sample) -> _Priors:
+        """Place hats at knots."""
+        unit = [RatioPrior(knots=knots, means=tuple(row), sd=1.0) for row in np.eye(len(knots))]
+        times = [torch.from_numpy(block.log_time).exp() for block in sample.blocks]
+        return cls(sample, tuple(np.stack([prior.mean(some)[0].numpy() for prior in unit]) for some in times))
+
+    def likelihoods(self, parameters: Values) -> Iterator[tuple[_Block, Values, _Likelihood]]:
+        """Yield the blocks, their hats and likelihoods under one prior: its means, and the log of its SD."""
+        sd = math.exp(parameters[-1])
+        for block, hats in zip(self.sample.blocks, self.hats, strict=True):
+            yield block, hats, block.log_likelihood(np.einsum("k,knv->nv", parameters[:-1], hats), sd)
 
 
 class _Search:
     """Alternates between the prior and the histogram of log T, which all priors tried share."""
 
-    def __init__(self, sample: _Sample) -> None:
-        self.sample = sample
-        self.log_density = torch.zeros(int(sample.bin.max()) + 1, dtype=torch.float64)
+    def __init__(self, few: _Sample, sample: _Sample) -> None:
+        self.few, self.sample = few, sample
+        self.log_density = np.zeros(max(int(block.bin.max()) for block in sample.blocks) + 1)
 
     def improve(self, knots: tuple[float, ...]) -> tuple[RatioPrior, float]:
         """Return the most likely prior with these knots, and its negative log likelihood."""
-        hats = self._hats(knots)
         parameters = np.array([START[0]] * len(knots) + [math.log(START[1])])
-        bounds = [MEAN_RANGE] * len(knots) + [(math.log(SD_RANGE[0]), math.log(SD_RANGE[1]))]
-
-        def cost_and_gradient(at: np.ndarray) -> tuple[float, np.ndarray]:
-            variables = torch.tensor(at, requires_grad=True)
-            cost = self._cost(hats, variables)
-            (gradient,) = torch.autograd.grad(cost, variables)
-            return cost.item(), gradient.numpy()
-
-        for _ in range(N_ROUNDS):
-            found = minimize(
-                cost_and_gradient, parameters, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 20}
-            )
-            parameters = found.x
-            for _ in range(N_HISTOGRAM_UPDATES):
-                self._update_histogram(hats, torch.from_numpy(parameters))
+        whole = _Priors.of(knots, self.sample)
+        for priors in (_Priors.of(knots, self.few), *(whole,) * (N_ROUNDS - 1)):
+            parameters = self._best(priors, parameters)
+            self._update_histogram(whole, parameters)
         *means, log_sd = (float(value) for value in parameters)
         prior = RatioPrior(knots=knots, means=tuple(means), sd=max(math.exp(log_sd), LEAST_SD))
-        return prior, self._cost(hats, torch.from_numpy(parameters)).item()
+        return prior, self.cost(whole, parameters)[0]
 
-    def _hats(self, knots: tuple[float, ...]) -> torch.Tensor:
-        """Weight of each knot's mean at each node, (knot, node, fit)."""
-        unit = (RatioPrior(knots=knots, means=tuple(row), sd=1.0) for row in np.eye(len(knots)))
-        times = self.sample.log_time.exp()
-        return torch.stack([prior.mean(times)[0] for prior in unit])
+    def _best(self, priors: _Priors, parameters: Values) -> Values:
+        """Return the parameters of least cost."""
+        n_knots = len(parameters) - 1
+        bounds = [MEAN_RANGE] * n_knots + [(math.log(SD_RANGE[0]), math.log(SD_RANGE[1]))]
+        found: Values = minimize(
+            lambda at: self.cost(priors, at),
+            parameters,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=bounds,
+            options={"maxiter": 20},
+        ).x
+        return found
 
-    def _joint(self, hats: torch.Tensor, parameters: torch.Tensor) -> torch.Tensor:
-        mean = torch.einsum("k,knv->nv", parameters[:-1], hats)
-        return self.sample.log_likelihood(mean, parameters[-1].exp()) + self.log_density[self.sample.bin]
+    def cost(self, priors: _Priors, parameters: Values) -> tuple[float, Values]:
+        """Return the negative log likelihood of all voxels, and its derivatives by the parameters."""
+        logs, slopes = [], []
+        for block, hats, likelihood in priors.likelihoods(parameters):
+            joint = likelihood.value + self.log_density[block.bin]
+            highest = joint.max(0)
+            joint = np.exp(joint - highest)
+            total = joint.sum(0)
+            joint /= total
+            by_means = np.einsum("knv,nv->kv", hats, joint * likelihood.by_mean)
+            slopes.append(np.vstack([by_means, (joint * likelihood.by_log_sd).sum(0)]))
+            logs.append(np.log(total) + highest)
+        of_voxels, shares = priors.sample.share(np.concatenate(logs))
+        return -float(of_voxels.sum()), -np.concatenate(slopes, axis=1) @ shares
 
-    def _by_voxel(self, joint: torch.Tensor) -> torch.Tensor:
-        """Sum likelihoods over the nodes and the choices of sign of each voxel, in logs."""
-        fits = torch.logsumexp(joint, 0)
-        second_of = self.sample.second_of
-        first, second = fits[: len(fits) - len(second_of)], fits[len(fits) - len(second_of) :]
-        return first.index_put((second_of,), torch.logaddexp(first[second_of], second))
-
-    def _cost(self, hats: torch.Tensor, parameters: torch.Tensor) -> torch.Tensor:
-        return -self._by_voxel(self._joint(hats, parameters)).sum()
-
-    def _update_histogram(self, hats: torch.Tensor, parameters: torch.Tensor) -> None:
-        joint = self._joint(hats, parameters)
-        voxels = self._by_voxel(joint)
-        share = torch.exp(joint - torch.cat([voxels, voxels[self.sample.second_of]]))
-        mass = torch.zeros_like(self.log_density)
-        mass.index_add_(0, self.sample.bin.reshape(-1), share.reshape(-1))
-        self.log_density = torch.log((mass + 1) / (mass + 1).sum())
+    def _update_histogram(self, priors: _Priors, parameters: Values) -> None:
+        """Maximise the likelihood over the histogram, some steps on, by expectation and maximisation."""
+        logs = [likelihood.value for _, _, likelihood in priors.likelihoods(parameters)]
+        highest = [log.max(0) for log in logs]
+        likelihoods = [np.exp(log - top) for log, top in zip(logs, highest, strict=True)]
+        bins = [block.bin for block in priors.sample.blocks]
+        ends = np.cumsum([len(top) for top in highest])[:-1]
+        for _ in range(N_HISTOGRAM_UPDATES):
+            density = np.exp(self.log_density)
+            joints = [likelihood * density[one] for likelihood, one in zip(likelihoods, bins, strict=True)]
+            totals = np.concatenate([joint.sum(0) for joint in joints])
+            _, shares = priors.sample.share(np.log(totals) + np.concatenate(highest))
+            mass = np.ones_like(density)
+            for joint, one, factor in zip(joints, bins, np.split(shares / totals, ends), strict=True):
+                mass += np.bincount(one.ravel(), weights=(joint * factor).ravel(), minlength=len(mass))
+            self.log_density = np.log(mass / mass.sum())
