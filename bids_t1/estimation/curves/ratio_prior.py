@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 from scipy.optimize import minimize
+from scipy.sparse import csr_array
 
 from bids_t1.estimation.curves.prior import RatioPrior
 from bids_t1.estimation.curves.refinement import TINY
@@ -281,17 +282,16 @@ class _Search:
 
     def _update_histogram(self, priors: _Priors, parameters: Values) -> None:
         """Maximise the likelihood over the histogram, some steps on, by expectation and maximisation."""
-        logs = [likelihood.value for _, _, likelihood in priors.likelihoods(parameters)]
-        highest = [log.max(0) for log in logs]
-        likelihoods = [np.exp(log - top) for log, top in zip(logs, highest, strict=True)]
-        bins = [block.bin for block in priors.sample.blocks]
-        ends = np.cumsum([len(top) for top in highest])[:-1]
+        logs = np.concatenate([likelihood.value.T for _, _, likelihood in priors.likelihoods(parameters)])
+        highest = logs.max(1)
+        bins = np.concatenate([block.bin.T for block in priors.sample.blocks])
+        starts = np.arange(0, bins.size + 1, bins.shape[1])
+        shape = (len(bins), len(self.log_density))
+        by_bin = csr_array((np.exp(logs - highest[:, None]).ravel(), bins.ravel(), starts), shape=shape)
+        density = np.exp(self.log_density)
         for _ in range(N_HISTOGRAM_UPDATES):
-            density = np.exp(self.log_density)
-            joints = [likelihood * density[one] for likelihood, one in zip(likelihoods, bins, strict=True)]
-            totals = np.concatenate([joint.sum(0) for joint in joints])
-            _, shares = priors.sample.share(np.log(totals) + np.concatenate(highest))
-            mass = np.ones_like(density)
-            for joint, one, factor in zip(joints, bins, np.split(shares / totals, ends), strict=True):
-                mass += np.bincount(one.ravel(), weights=(joint * factor).ravel(), minlength=len(mass))
-            self.log_density = np.log(mass / mass.sum())
+            totals = by_bin @ density
+            _, shares = priors.sample.share(np.log(totals) + highest)
+            mass = 1 + density * (by_bin.T @ (shares / totals))
+            density = mass / mass.sum()
+        self.log_density = np.log(density)
