@@ -77,6 +77,7 @@ def of_readouts(name: str, n_voxels: int, n_plain: int) -> Case:
             transmit_prior=mp2rage_scenes.KNOWN if has_map else TransmitPrior(),
             n_threads=n_threads,
             plain=plain,
+            compiles_from=0,
         )
         return estimate_posterior(mp2rage_scenes.model(2), images, options).time
 
