@@ -57,6 +57,7 @@ RUN --mount=type=bind,from=package,source=/package,target=/package \
 ARG VERSION=0.1.0
 ENV BIDS_T1_CONTAINER=docker:bids_t1:${VERSION} \
     MPLCONFIGDIR=/dev/shm/matplotlib \
+    NUMBA_CACHE_DIR=/dev/shm/numba \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONNOUSERSITE=1 \
     TEMPLATEFLOW_HOME=/opt/templateflow

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import inspect
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -54,10 +58,22 @@ def kept(function: Function) -> Function:
     """
     if not COMPILES:
         return function
+    source = Path(inspect.getfile(function))
+    function.__qualname__ += f"-{_stamp(source.parent)}"
     try:
         return _compile(function, cache=True)
     except RuntimeError:  # there is no such folder: each process compiles anew
         return _compile(function)
+
+
+@cache
+def _stamp(folder: Path) -> str:
+    """Return what changes with any source in a folder, whose functions and constants are compiled into one another.
+
+    Numba itself looks at the file of the kept function only, and would go on with what another version left there.
+    """
+    sources = [Path(__file__), *sorted(folder.glob("*.py"))]
+    return sha256(b"\0".join(source.read_bytes() for source in sources)).hexdigest()[:12]
 
 
 def _compile(function: Function, **settings: bool) -> Function:
