@@ -42,7 +42,7 @@ lint: $(VENV)/.installed-test
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q -p no:cacheprovider tests/test_complexity.py
+	$(BIN)/pytest -q -p no:cacheprovider tests/test_shape.py
 	$(BIN)/codespell
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive bids_t1 bids_t1_phantom containers
 

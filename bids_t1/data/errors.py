@@ -26,6 +26,11 @@ class InvalidInputError(BidsT1Error):
 
     exit_code = 16
 
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        super().__init__(message)
+        self.remedy = remedy
+        """A field of `data.options`, and its value, that helps where the data stay as they are; the story names it."""
+
 
 class NoSignalError(InvalidInputError):
     """Images, or a part of them, hold nothing but noise."""

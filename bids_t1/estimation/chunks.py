@@ -25,7 +25,7 @@ def choose_device(wanted: str) -> torch.device:
         If CUDA is asked for and there is none.
     """
     if wanted == "cuda" and not torch.cuda.is_available():
-        raise UsageError("--device is cuda, but PyTorch finds no CUDA device here; use --device cpu or auto.")
+        raise UsageError("the device is cuda, but PyTorch finds no CUDA device here; expected cpu or auto.")
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(wanted)

@@ -14,6 +14,7 @@ import numpy as np
 from scipy import stats
 from tqdm import tqdm
 
+from bids_t1.arguments import dashed
 from bids_t1.cgroup import memory_available
 from bids_t1.data.errors import InvalidInputError, NotEnoughMemoryError
 from bids_t1.data.estimate import VoxelStatus
@@ -165,11 +166,13 @@ def require_memory(acquisition: Acquisition, memory_mb: int | None, times_images
 
 @contextmanager
 def naming(acquisition: Acquisition) -> Iterator[None]:
-    """Put the run into messages of the physics and the engine, which know no files."""
+    """Put run and option into messages of the physics and the engine, which know no files and no command line."""
     try:
         yield
     except InvalidInputError as error:
-        raise InvalidInputError(f"{acquisition.name}: {error}") from error
+        name, _, value = error.remedy.partition(" ")
+        advice = f" Use {dashed(name)} {value}".rstrip() + "." if name else ""
+        raise InvalidInputError(f"{acquisition.name}: {error}{advice}") from error
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from bids_t1.sequences.mp2rage_timing import GivenEfficiency, ImageFacts, read_t
 
 if TYPE_CHECKING:
     from bids_t1.data.acquisition import ReadoutSeries
+    from bids_t1.data.options import Readouts
     from bids_t1.runs.common import Ready, Run
     from bids_t1.sequences.mp2rage import Mp2rage
     from bids_t1.sequences.mp2rage_timing import Timing
@@ -72,18 +73,24 @@ def _timing(series: ReadoutSeries, settings: Settings) -> Timing:
         several_echoes=series.several_echoes,
         grid=series.grid,
     )
-    published = efficiency_of(settings.readouts.mt_prior, field_strength_of(series, settings))
     try:
         return read_timing(
             series.sidecars,
             settings.protocol.of(series.acquisition.sequence),
-            efficiency=GivenEfficiency(
-                published or settings.readouts.efficiency_and_slope, settings.readouts.inversion_efficiency_prior
-            ),
+            efficiency=_given_efficiency(settings.readouts, field_strength_of(series, settings)),
             facts=facts,
         )
     except InvalidInputError as error:
         raise InvalidInputError("\n".join((str(error), *series.lost))) from error
+
+
+def _given_efficiency(readouts: Readouts, field: float | None) -> GivenEfficiency | None:
+    """Return what options say of the inversion efficiency."""
+    if readouts.inversion_efficiency_prior is not None:
+        mean, sd = readouts.inversion_efficiency_prior
+        return GivenEfficiency(mean, sd=sd, origin="option --inversion-efficiency-prior")
+    known = efficiency_of(readouts.mt_prior, field) or readouts.efficiency_and_slope
+    return None if known is None else GivenEfficiency(*known, origin="option --inversion-efficiency")
 
 
 def _protocol(timing: Timing) -> dict[str, object]:

@@ -138,6 +138,7 @@ def _options(question: Question, unit: float, settings: Settings) -> PosteriorOp
         sums_transmit=question.sums_transmit,
         lowest_transmit=question.lowest_transmit,
         noise_sd=None if noise_sd is None else noise_sd / unit,
+        noise_origin="option --noise-sd",
         device=settings.computing.device,
         n_threads=settings.n_threads,
     )

@@ -91,7 +91,7 @@ def read_timing(
     protocol
         Table of the protocol file; lists hold one value per readout.
     efficiency
-        What was given on the command line.
+        What somebody says of it, which counts before metadata.
     facts
         What the images tell.
 
@@ -103,7 +103,7 @@ def read_timing(
     reader = _reader(sidecars, protocol, facts or ImageFacts())
     trains, shots = reader.trains()
     reader.require_room_for_echoes(trains.excitation_times)
-    inversion = _inversion(reader, efficiency or GivenEfficiency())
+    inversion = _inversion(reader, efficiency)
 
     def play(excitations: tuple[Pair, ...]) -> Mp2rage:
         return Mp2rage(excitations=excitations, **asdict(trains), **asdict(inversion))
@@ -116,12 +116,17 @@ def read_timing(
 
 @dataclass(frozen=True, slots=True)
 class GivenEfficiency:
-    """The options of the command line on the inversion efficiency; None: not given."""
+    """The inversion efficiency as somebody says that it is, whatever metadata tell."""
 
-    mean_and_slope: tuple[float, float] | None = None
-    """Slope with R1 in s."""
+    mean: float
+    slope: float = 0.0
+    """With R1 [s]."""
 
-    mean_and_sd: tuple[float, float] | None = None
+    sd: float | None = None
+    """None: that of the metadata."""
+
+    origin: str = "given"
+    """Who says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,20 +149,17 @@ class _Inversion:
     efficiency_curve: Curve
 
 
-def _inversion(reader: _Reader, given: GivenEfficiency) -> _Inversion:
+def _inversion(reader: _Reader, given: GivenEfficiency | None) -> _Inversion:
     curve, at_nominal = _efficiency_curve(reader)
     mean, slope = _efficiency(reader, given, at_nominal)
     return _Inversion(mean, slope, _efficiency_sd(reader, given), curve)
 
 
-def _efficiency(reader: _Reader, given: GivenEfficiency, of_table: float | None) -> tuple[float, float]:
+def _efficiency(reader: _Reader, given: GivenEfficiency | None, of_table: float | None) -> tuple[float, float]:
     origins = reader.origins
-    if given.mean_and_sd is not None:
-        origins["InversionEfficiency"] = "option --inversion-efficiency-prior"
-        return given.mean_and_sd[0], 0.0
-    if given.mean_and_slope is not None:
-        origins["InversionEfficiency"] = "option --inversion-efficiency"
-        return given.mean_and_slope
+    if given is not None:
+        origins["InversionEfficiency"] = given.origin
+        return given.mean, given.slope
     value = reader.one("InversionEfficiency", Sidecar.number)
     if value is not None:
         return value, 0.0
@@ -165,10 +167,10 @@ def _efficiency(reader: _Reader, given: GivenEfficiency, of_table: float | None)
     return DEFAULT_EFFICIENCY if of_table is None else of_table, 0.0
 
 
-def _efficiency_sd(reader: _Reader, given: GivenEfficiency) -> float:
-    if given.mean_and_sd is not None:
-        reader.origins[SD] = "option --inversion-efficiency-prior"
-        return given.mean_and_sd[1]
+def _efficiency_sd(reader: _Reader, given: GivenEfficiency | None) -> float:
+    if given is not None and given.sd is not None:
+        reader.origins[SD] = given.origin
+        return given.sd
     value = reader.one(SD, Sidecar.number)
     if value is None:
         reader.origins[SD] = "default"
@@ -484,7 +486,7 @@ class _Reader:
             [
                 "the timing is incomplete, and a scanner's timing is never guessed. Missing:",
                 *lines,
-                "Give the values in the sidecars, or in a file for --protocol with your numbers in place of these:",
+                "Give the values in the sidecars, or in a protocol file with your numbers in place of these:",
                 *to_fill_in(fields),
             ]
         )

@@ -66,10 +66,11 @@ class SelectiveInversionRecovery:
             raise InvalidInputError(f"InversionTime and {RECOVERY_KEY} are {told} s; expected positive seconds.")
         n_unknowns = 2 + self.n_pools
         if len(set(pairs)) < n_unknowns:
-            hint = " or --sir-pools 1" if self.n_pools > 1 else ""
+            rivals = self.n_pools > 1
             raise InvalidInputError(
                 f"{len(set(pairs))} different pairs of InversionTime and {RECOVERY_KEY} ({told} s); expected at least "
-                f"{n_unknowns}{hint}, one per unknown of the model."
+                f"{n_unknowns}, one per unknown of the model{', or one pool' if rivals else ''}.",
+                remedy="sir_pools 1" if rivals else "",
             )
 
     @classmethod

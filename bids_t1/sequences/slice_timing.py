@@ -49,7 +49,8 @@ def slice_doubts(sidecars: Sequence[Sidecar], *, ideal: bool) -> tuple[str, ...]
     )
     if ideal:
         raise InvalidInputError(
-            f"{told}: an ideal inversion leaves no room for that. Use --ir-efficiency free. {advice}"
+            f"{told}: an ideal inversion leaves no room for that, a free efficiency would. {advice}",
+            remedy="ir_efficiency free",
         )
     doubt = (
         f"{told}. It is taken as the same for all slices: the efficiency takes up a delay that is the same in all "

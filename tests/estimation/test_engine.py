@@ -224,7 +224,7 @@ def test_images_without_signal_are_refused() -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="has a CUDA device")
 def test_cuda_without_a_device_is_refused() -> None:
-    with pytest.raises(UsageError, match="--device is cuda"):
+    with pytest.raises(UsageError, match="the device is cuda"):
         estimate(MODEL, np.ones((10, 5), np.float32), "real", EstimationOptions(device="cuda"))
 
 

@@ -103,7 +103,7 @@ def test_the_input_is_no_place_for_the_output(dataset: Path) -> None:
 def test_a_missing_cuda_device_is_said(dataset: Path, tmp_path: Path) -> None:
     answer = command.run(dataset, tmp_path / "out", "participant", "--device", "cuda")
     assert answer.code == 64
-    assert "--device is cuda, but PyTorch finds no CUDA device here" in answer.said
+    assert "the device is cuda, but PyTorch finds no CUDA device here" in answer.said
 
 
 @pytest.mark.parametrize(

@@ -134,10 +134,10 @@ def test_old_names_outside_of_their_rule_are_not_read(key: str, value: float) ->
         read_timing(sidecars((missing,), **{key: value}))
 
 
-def test_the_efficiency_of_the_command_line_comes_first_then_the_metadata() -> None:
-    given = read_timing(sidecars(InversionEfficiency=0.9), efficiency=GivenEfficiency((1.02, -0.4)))
+def test_an_efficiency_that_is_given_comes_first_then_the_metadata() -> None:
+    given = read_timing(sidecars(InversionEfficiency=0.9), efficiency=GivenEfficiency(1.02, -0.4, origin="option"))
     assert (given.model.efficiency, given.model.efficiency_slope) == (1.02, -0.4)
-    assert given.origins["InversionEfficiency"] == "option --inversion-efficiency"
+    assert given.origins["InversionEfficiency"] == "option"
     assert read_timing(sidecars(InversionEfficiency=0.9)).model.efficiency == 0.9
 
 
@@ -145,9 +145,9 @@ def test_the_efficiency_has_an_sd_that_command_line_metadata_and_protocol_may_te
     assert read_timing(sidecars()).model.efficiency_sd == 0.025
     known = sidecars(InversionEfficiency=0.9, InversionEfficiencySD=0)
     assert read_timing(known).model.is_exact
-    given = read_timing(known, efficiency=GivenEfficiency(mean_and_sd=(0.97, 0.01)))
+    given = read_timing(known, efficiency=GivenEfficiency(0.97, sd=0.01, origin="option"))
     assert (given.model.efficiency, given.model.efficiency_sd) == (0.97, 0.01)
-    assert given.origins["InversionEfficiencySD"] == "option --inversion-efficiency-prior"
+    assert given.origins["InversionEfficiencySD"] == "option"
 
 
 def test_a_pulse_and_a_table_tell_the_efficiency_by_b1() -> None:

@@ -488,7 +488,8 @@ def _learn_ratio(plan: _Plan, model: SignalModel, solution: Solution) -> _Plan:
     if n_voxels < MIN_SAMPLE:
         raise InvalidInputError(
             f"{n_voxels} voxels are clean enough to learn the inversion efficiency from; expected at least "
-            f"{MIN_SAMPLE}. Use --ir-efficiency free."
+            f"{MIN_SAMPLE}. It can be free in every voxel instead.",
+            remedy="ir_efficiency free",
         )
     prior = learn_ratio_prior(model, sample, plan.noise.residual, plan.options.time_range)
     return replace(

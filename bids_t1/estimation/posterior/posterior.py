@@ -137,6 +137,9 @@ class PosteriorOptions:
     noise_sd: float | None = None
     """Noise of one channel in units of the images (of M0, for UNI alone); None: estimated from the data."""
 
+    noise_origin: str = "given"
+    """Where that comes from, in words."""
+
     device: str = "auto"
     """auto, cpu or cuda."""
 
@@ -272,7 +275,8 @@ def _require_noise(noise: NoiseSD) -> NoiseSD:
     if not (math.isfinite(noise.value) and noise.value > 0):
         raise InvalidInputError(
             f"the noise, from the {noise.origin}, is {noise.value:g}; expected more than 0, as images of a scanner "
-            "have. Look for copies among the images and for phase images of zeros, or give the noise with --noise-sd."
+            "have. Look for copies among the images and for phase images of zeros, or give the noise.",
+            remedy="noise_sd",
         )
     return noise
 
@@ -453,7 +457,7 @@ def _planes_of_map(transmit: Map, margin: float) -> Tensor | None:
 def _noise(images: ReadoutImages, table: ReadoutTable, options: PosteriorOptions) -> NoiseSD:
     """Return the noise given, or that of the data."""
     if options.noise_sd is not None:
-        return NoiseSD(value=options.noise_sd, origin="option --noise-sd")
+        return NoiseSD(value=options.noise_sd, origin=options.noise_origin)
     if images.readouts is None:
         if images.uni is None:
             raise InvalidInputError("there are neither readouts nor UNIT1.")

@@ -70,7 +70,8 @@ def _residual_noise(flat: Measurements) -> float:
     bright = flat[:, energy > BRIGHT * np.quantile(energy, 0.98)] if energy.size else flat
     if bright.shape[1] < FEWEST:
         raise InvalidInputError(
-            f"{bright.shape[1]} voxels have signal; expected images of a head or phantom, or --noise-sd."
+            f"{bright.shape[1]} voxels have signal; expected images of a head or phantom, or the noise to be given.",
+            remedy="noise_sd",
         )
     matrices = np.einsum("jv,kv->vjk", bright.conj(), bright).real
     left = np.linalg.eigvalsh(matrices)[:, :-1].sum(1)
@@ -141,7 +142,8 @@ def noise_of_ratios(magnitudes: Measurements) -> NoiseSD:
     if len(kept) < FEWEST:
         raise InvalidInputError(
             f"there is no air to take the noise from, and {len(kept)} voxels have neighbours with signal; "
-            "expected images of a head or phantom. Give the noise with --noise-sd."
+            "expected images of a head or phantom, or the noise to be given.",
+            remedy="noise_sd",
         )
     origin = "second differences of the ratio of the magnitudes between neighbouring voxels"
     return NoiseSD(value=_sd_without_outliers(kept), origin=origin)
@@ -190,7 +192,8 @@ def noise_of_uni(uni: Map, table: ReadoutTable, amplitude: Map | None) -> NoiseS
     )
     if len(kept) < FEWEST:
         raise InvalidInputError(
-            f"{len(kept)} voxels of UNIT1 look like tissue; expected a head or phantom. Give the noise with --noise-sd."
+            f"{len(kept)} voxels of UNIT1 look like tissue; expected a head or phantom, or the noise to be given.",
+            remedy="noise_sd",
         )
     value = _sd_without_outliers(kept)
     unit = "M0, taken as the same everywhere" if amplitude is None else "the images"
