@@ -7,7 +7,7 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Union, get_args, get_origin
 
 from bids_t1.data.errors import UsageError
 from bids_t1.data.options import KEY
@@ -129,7 +129,7 @@ def _values(kind: Any) -> dict[str, Any]:
 
 def bare(annotation: object) -> Any:
     """Return a type without None."""
-    if not isinstance(annotation, UnionType):
+    if get_origin(annotation) not in {Union, UnionType}:  # the former where one of its types is a Literal
         return annotation
     (kind,) = (one for one in get_args(annotation) if one is not NoneType)
     return kind

@@ -31,7 +31,7 @@ KEY: Final = "option"
 class Option:
     """What there is to say of an option beside its type and default."""
 
-    title: str
+    title: str = ""
     """In a few words, for platforms that show a form."""
 
     help: str
