@@ -13,6 +13,9 @@ Signals = Float[Tensor, "measurement voxel"]
 Candidates = Float[Tensor, "candidate measurement voxel"]
 """The same measurements under several hypotheses of their signs."""
 
+Rows = Float[Tensor, "voxel measurement"]
+"""Measurements of one voxel after the other."""
+
 Voxels = Float[Tensor, "voxel"]
 VoxelIndex = Int[Tensor, "voxel"]
 VoxelMask = Bool[Tensor, "voxel"]

@@ -73,12 +73,14 @@ def test_same_input_gives_the_same_bits() -> None:
         np.testing.assert_array_equal(first.time_sd, second.time_sd)
 
 
-def test_voxel_axes_are_free() -> None:
+def test_voxel_axes_are_free_but_for_open_signs_which_the_neighbours_in_a_volume_tell() -> None:
     images = scene(5, truth(4_000), 1.93).magnitudes
-    flat, volume = (
-        estimate(MODEL, images.reshape(10, *axes), "magnitude", OPTIONS) for axes in ((5_000,), (10, 20, 25))
+    flat, table, volume = (
+        estimate(MODEL, images.reshape(10, *axes), "magnitude", OPTIONS) for axes in ((5_000,), (50, 100), (10, 20, 25))
     )
-    np.testing.assert_array_equal(volume.time.reshape(-1), flat.time)
+    np.testing.assert_array_equal(table.time.reshape(-1), flat.time)
+    decided = flat.status != VoxelStatus.POLARITY_UNDECIDED
+    np.testing.assert_array_equal(volume.time.reshape(-1)[decided], flat.time[decided])
 
 
 def test_chunks_leave_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:

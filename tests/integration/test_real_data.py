@@ -79,7 +79,7 @@ def brain(tmp_path_factory: pytest.TempPathFactory) -> Brain:
 def test_signs_of_a_brain_are_restored(brain: Brain) -> None:
     unsigned, signed = (read(folder, "IRT1_T1map")[brain.inside] for folder in (brain.magnitude, brain.signed))
     agree = np.abs(unsigned / signed - 1) < 0.01
-    assert np.mean(agree) > 0.965
+    assert np.mean(agree) > 0.972  # 0.965 without what surrounds a voxel
 
 
 def test_where_signs_are_wrong_the_voxel_is_flagged_and_its_sd_covers_the_truth(brain: Brain) -> None:
@@ -88,9 +88,9 @@ def test_where_signs_are_wrong_the_voxel_is_flagged_and_its_sd_covers_the_truth(
     sd = read(brain.magnitude, "IRT1sd_T1map")[brain.inside]
     both = np.isfinite(unsigned) & np.isfinite(signed)
     differ = both & (np.abs(unsigned / signed - 1) >= 0.01)
-    # With the fast component in the model half as many voxels are flagged, and fewer are wrong.
-    assert np.mean(status[differ] == VoxelStatus.POLARITY_UNDECIDED) >= 0.8
-    assert np.mean(status == VoxelStatus.POLARITY_UNDECIDED) < 0.1
+    # With the fast component in the model, and neighbours, a third as many voxels are flagged, and fewer are wrong.
+    assert np.mean(status[differ] == VoxelStatus.POLARITY_UNDECIDED) >= 0.7
+    assert np.mean(status == VoxelStatus.POLARITY_UNDECIDED) < 0.065
     undecided = differ & (status == VoxelStatus.POLARITY_UNDECIDED)
     covered = np.abs(unsigned - signed) < 3 * sd
     assert np.mean(covered[undecided]) > 0.9

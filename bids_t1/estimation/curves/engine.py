@@ -14,14 +14,23 @@ from bids_t1.compiling import COMPILES
 from bids_t1.data.errors import InvalidInputError, NoSignalError
 from bids_t1.data.estimate import Estimate, LearnedRatio, NoiseLevels, VoxelStatus
 from bids_t1.data.signal_model import SurfaceModel
-from bids_t1.estimation.chunks import choose_device, for_each_chunk
+from bids_t1.estimation.chunks import CHUNK, choose_device, for_each_chunk
 from bids_t1.estimation.curves.dictionary import Dictionary, build_dictionaries
 from bids_t1.estimation.curves.lattice import FINE_PARTS, tabulate
-from bids_t1.estimation.curves.polarity import CLEAR_CALL, CLOSE_CALL, Solution, real_part, solve_signed, solve_unsigned
+from bids_t1.estimation.curves.polarity import (
+    CLEAR_CALL,
+    CLOSE_CALL,
+    Solution,
+    joined,
+    real_part,
+    solve_signed,
+    solve_unsigned,
+)
 from bids_t1.estimation.curves.ratio_prior import learn_ratio_prior
-from bids_t1.estimation.curves.refinement import TINY, Problem, predict
+from bids_t1.estimation.curves.refinement import TINY, Fit, Problem, predict
 from bids_t1.estimation.curves.rician import refine_rician
 from bids_t1.estimation.curves.surface import SurfaceAtoms, SurfaceFit, SurfaceProblem, solve_surface
+from bids_t1.estimation.curves.surroundings import Choice, Surroundings
 from bids_t1.estimation.curves.voxel import Choices, Tables, fit_voxels, work_space
 from bids_t1.estimation.noise import (
     FALSE_BACKGROUND,
@@ -40,7 +49,6 @@ if TYPE_CHECKING:
     from bids_t1.data.shapes import Measurements, Signals, VoxelMask, Voxels
     from bids_t1.data.signal_model import SignalModel
     from bids_t1.estimation.curves.prior import RatioPrior
-    from bids_t1.estimation.curves.refinement import Fit
 
 SAMPLE = 8_192
 """Voxels from which the noise and the ratio prior are learned."""
@@ -50,6 +58,9 @@ MIN_SAMPLE = 50
 
 UNDECIDED = 0.05
 """Posterior probability of the second choice of signs from which a voxel is flagged."""
+
+N_AXES = 3
+"""Of an image, in which voxels have neighbours."""
 
 MIN_SIGNAL_TO_NOISE = 3.0
 """Root mean square of the fit over the residual below which a voxel carries no estimate."""
@@ -148,6 +159,14 @@ class _Maps:
         status = torch.zeros(n_voxels, dtype=torch.uint8)
         return cls(**dict(zip(MAPS, values, strict=True)), values=values, status=status)
 
+    def fit_of(self, voxels: torch.Tensor) -> Fit:
+        """Return the fits of some voxels, without what only their uncertainty needs."""
+        time, amplitude, ratio, share = (
+            values[voxels].nan_to_num() for values in (self.time, self.amplitude, self.ratio, self.share)
+        )
+        none = torch.zeros_like(time)
+        return Fit(time=time, amplitude=amplitude, ratio=ratio, cost=none, gradient=none, information=none, share=share)
+
 
 MAPS = ("time", "time_sd", "amplitude", "ratio", "residual", "relative_error", "share", "share_sd")
 """Maps of numbers, in the order in which the compiled fit fills them; the last is that of a second pool only."""
@@ -197,6 +216,7 @@ def estimate(
         progress=progress,
     )
     shape = measurements.shape[1:]
+    _settle_open_signs(plan, flat, shape, maps)
     learned = None
     if plan.prior is not None:
         learned = LearnedRatio(
@@ -588,8 +608,19 @@ def _estimate_chunk(plan: _Plan, flat: Measurements, maps: _Maps, chunk: slice) 
         return
     all_kept = len(kept) == len(initial)
     solution = _solve(plan, _signals(plan, images if all_kept else images[:, kept]))
+    _write(plan, solution, maps, chunk if all_kept else chunk.start + kept.cpu())
+
+
+def _write(
+    plan: _Plan,
+    solution: Solution,
+    maps: _Maps,
+    where: slice | torch.Tensor,
+    favour: Voxels | None = None,
+) -> None:
+    """Fill the maps of some voxels; `favour` adds to the log odds of the second choice of signs."""
     fit, signals = solution.fit, solution.signals
-    time_sd, share_sd, second_probability = _uncertainty(plan, solution)
+    time_sd, share_sd, second_probability = _uncertainty(plan, solution, favour)
     energy = signals.square().sum(0)
     status = _final_status(plan, fit, energy, second_probability)
     values = {
@@ -603,7 +634,6 @@ def _estimate_chunk(plan: _Plan, flat: Measurements, maps: _Maps, chunk: slice) 
         "share_sd": share_sd,
     }
     has_estimate = torch.isin(status, status.new_tensor([kind for kind in VoxelStatus if kind.has_estimate]))
-    where = chunk if all_kept else chunk.start + kept.cpu()
     for name, value in values.items():
         getattr(maps, name)[where] = torch.where(has_estimate, value, torch.nan).cpu()
     maps.status[where] = status.cpu()
@@ -635,7 +665,7 @@ def _samples(plan: _Plan, flat: Measurements, chunk: slice) -> tuple[NDArray[np.
     return np.ascontiguousarray(flat[:, chunk], np.float32), chunk.start
 
 
-def _uncertainty(plan: _Plan, solution: Solution) -> tuple[Voxels, Voxels, Voxels]:
+def _uncertainty(plan: _Plan, solution: Solution, favour: Voxels | None = None) -> tuple[Voxels, Voxels, Voxels]:
     """Return the SDs of relaxation time [s] and share, and the probability of the second choice of signs.
 
     Each choice has its Cramer-Rao bound at the voxel's own residual; where there are no residuals, at the noise of
@@ -650,12 +680,8 @@ def _uncertainty(plan: _Plan, solution: Solution) -> tuple[Voxels, Voxels, Voxel
     if plan.kind == "magnitude" and plan.options.noise == "rician":
         least = stats.chi2(max(1, plan.degrees_of_freedom)).ppf(LUCK) / max(1, plan.degrees_of_freedom)
         variance = variance.clamp_min(least * _rician_sd(plan.noise) ** 2)
-    first_cost = fit.cost[second_of]
-    unexplained = (first_cost / max(1, plan.degrees_of_freedom)).clamp_min_(max(_noise_sd(plan) ** 2, TINY))
-    if plan.degrees_of_freedom == 0 and not _floor(plan):
-        energy = solution.signals[:, second_of].square().mean(0)
-        unexplained = torch.maximum(unexplained, energy / PLAUSIBLE_SIGNAL_TO_NOISE**2)
-    second = torch.sigmoid((first_cost - second_fit.cost) / (2 * unexplained))
+    odds = _log_odds(plan, solution)
+    second = torch.sigmoid(odds if favour is None else odds + favour)
     probability = torch.zeros_like(fit.time).index_put_((second_of,), second)
 
     def sd_of(value: Voxels, own: Voxels, other: Voxels, of_other: Voxels) -> Voxels:
@@ -672,6 +698,66 @@ def _uncertainty(plan: _Plan, solution: Solution) -> tuple[Voxels, Voxels, Voxel
         return time_sd, torch.full_like(time_sd, torch.nan), probability
     of_share, of_second = variance / fit.share_information, second_noise / second_fit.share_information
     return time_sd, sd_of(fit.share, of_share, second_fit.share, of_second), probability
+
+
+def _unexplained(plan: _Plan, solution: Solution) -> Voxels:
+    """Return the noise variance by which choices of signs are weighed, in voxels that have a second one."""
+    cost = torch.minimum(solution.fit.cost[solution.second_of], solution.second_fit.cost)
+    unexplained = (cost / max(1, plan.degrees_of_freedom)).clamp_min_(max(_noise_sd(plan) ** 2, TINY))
+    if plan.degrees_of_freedom == 0 and not _floor(plan):
+        energy = solution.signals[:, solution.second_of].square().mean(0)
+        unexplained = torch.maximum(unexplained, energy / PLAUSIBLE_SIGNAL_TO_NOISE**2)
+    return unexplained
+
+
+def _log_odds(plan: _Plan, solution: Solution) -> Voxels:
+    """Return the log odds of the second choice of signs by the data of each voxel that has one."""
+    difference = solution.fit.cost[solution.second_of] - solution.second_fit.cost
+    return difference / (2 * _unexplained(plan, solution))
+
+
+def _settle_open_signs(plan: _Plan, flat: Measurements, shape: tuple[int, ...], maps: _Maps) -> None:
+    """Choose with what surrounds a voxel where its own data leave two choices of signs open.
+
+    Voxels whose own data decide stay as they are. What has no three axes is no image, and a voxel nothing around it.
+    """
+    model = plan.model
+    is_rician = plan.kind == "magnitude" and _handling(plan) == "rician"
+    open_voxels = torch.nonzero(maps.status == VoxelStatus.POLARITY_UNDECIDED).squeeze(1)
+    if isinstance(model, SurfaceModel) or is_rician or len(shape) != N_AXES or not len(open_voxels):
+        return
+    solution = _solve_again(plan, flat, open_voxels)
+    open_voxels = open_voxels[solution.second_of]
+    solution = solution.select(torch.isin(torch.arange(len(solution.fit.time)), solution.second_of))
+    own, norm = _log_odds(plan, solution), _norm(solution.signals)
+    surroundings = Surroundings(
+        shape=shape,
+        open_voxels=open_voxels,
+        has_estimate=maps.time.isfinite(),
+        predict=lambda voxels: _normalised(predict(model, maps.fit_of(voxels))),
+        variance=_unexplained(plan, solution) / norm.square(),
+    )
+    first, second = (
+        Choice(signals=signals / norm, predicted=_normalised(predict(model, fit)))
+        for signals, fit in ((solution.signals, solution.fit), (solution.second_signals, solution.second_fit))
+    )
+    favour = surroundings.weigh(first, second, own)
+    wins = own + favour > 0
+    _write(plan, solution.exchanged(wins), maps, open_voxels, torch.where(wins, -favour, favour))
+
+
+def _normalised(signals: Signals) -> Signals:
+    return signals / _norm(signals)
+
+
+def _norm(signals: Signals) -> Voxels:
+    return signals.square().sum(0).sqrt().clamp_min(TINY)
+
+
+def _solve_again(plan: _Plan, flat: Measurements, voxels: torch.Tensor) -> Solution:
+    """Return both choices of signs of some voxels, on the processor."""
+    chunks = (voxels[start : start + CHUNK].numpy() for start in range(0, len(voxels), CHUNK))
+    return joined([_solve(plan, _signals(plan, _load(plan, flat[:, chunk]))).cpu() for chunk in chunks])
 
 
 def _final_status(plan: _Plan, fit: Fit, energy: Voxels, second_probability: Voxels) -> torch.Tensor:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,6 +12,8 @@ from bids_t1.estimation.curves.refinement import Fit, refine
 from bids_t1.estimation.curves.search import Found, search
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bids_t1.data.shapes import Candidates, Signals, VoxelIndex, VoxelMask
     from bids_t1.estimation.curves.refinement import Problem
 
@@ -48,6 +51,38 @@ class Solution:
             second_signals=self.second_signals[:, second],
             second_fit=self.second_fit.select(second),
         )
+
+    def exchanged(self, where: VoxelMask) -> Solution:
+        """Return the solution with first and second choice exchanged in some of the voxels that have a second one."""
+        voxels = self.second_of[where]
+        signals, fit = self.signals.clone(), self.fit.select(torch.arange(len(self.fit.time)))
+        second_signals, second_fit = self.second_signals.clone(), self.second_fit.select(torch.arange(len(where)))
+        signals[:, voxels], second_signals[:, where] = self.second_signals[:, where], self.signals[:, voxels]
+        fit.put(voxels, self.second_fit.select(where))
+        second_fit.put(torch.nonzero(where).squeeze(1), self.fit.select(voxels))
+        return replace(self, signals=signals, fit=fit, second_signals=second_signals, second_fit=second_fit)
+
+    def cpu(self) -> Solution:
+        """Return the solution on the processor."""
+        return Solution(
+            signals=self.signals.cpu(),
+            fit=self.fit.cpu(),
+            second_of=self.second_of.cpu(),
+            second_signals=self.second_signals.cpu(),
+            second_fit=self.second_fit.cpu(),
+        )
+
+
+def joined(parts: Sequence[Solution]) -> Solution:
+    """Return the solutions of several lists of voxels as that of one."""
+    before = [0, *accumulate(len(part.fit.time) for part in parts)]
+    return Solution(
+        signals=torch.cat([part.signals for part in parts], 1),
+        fit=Fit.joined([part.fit for part in parts]),
+        second_of=torch.cat([part.second_of + start for part, start in zip(parts, before, strict=False)]),
+        second_signals=torch.cat([part.second_signals for part in parts], 1),
+        second_fit=Fit.joined([part.second_fit for part in parts]),
+    )
 
 
 def real_part(signals: torch.Tensor) -> Signals:

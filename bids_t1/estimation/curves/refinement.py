@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Self
 import torch
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bids_t1.data.shapes import Columns, Signals, VoxelIndex, VoxelMask, Voxels
     from bids_t1.data.signal_model import SignalModel
     from bids_t1.estimation.curves.dictionary import Dictionary
@@ -61,6 +63,15 @@ class Fit:
     def select(self, kept: VoxelMask | VoxelIndex) -> Self:
         """Return some of the voxels."""
         return type(self)(**{field.name: getattr(self, field.name)[kept] for field in fields(self)})
+
+    def cpu(self) -> Self:
+        """Return the fit on the processor."""
+        return type(self)(**{field.name: getattr(self, field.name).cpu() for field in fields(self)})
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Return the fits of several lists of voxels as that of one."""
+        return cls(**{field.name: torch.cat([getattr(part, field.name) for part in parts]) for field in fields(cls)})
 
     def put(self, where: VoxelIndex, part: Fit) -> None:
         """Replace some of the voxels."""
