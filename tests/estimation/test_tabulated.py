@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from bids_t1.estimation.posterior import posterior
 from bids_t1.estimation.posterior.posterior import PosteriorOptions, ReadoutImages, TransmitPrior, estimate_posterior
 from tests.estimation.readout_scenes import FIXED, Scene, make_scene
 
@@ -64,3 +65,25 @@ def test_a_posterior_with_two_modes_is_computed_itself() -> None:
     np.testing.assert_array_equal(found.two_modes, expected.two_modes)
     np.testing.assert_array_equal(found.status, expected.status)
     np.testing.assert_allclose(found.time[flagged], expected.time[flagged], rtol=1e-3)
+
+
+@pytest.mark.parametrize(("prior", "with_map"), [(FIXED, True), (TransmitPrior(), False)])
+def test_posteriors_of_uni_alone_looked_up_are_those_computed(
+    monkeypatch: pytest.MonkeyPatch, prior: TransmitPrior, with_map: bool
+) -> None:
+    monkeypatch.setattr(posterior, "looks_like_noise", lambda uni: np.zeros(uni.shape, dtype=bool))
+    scene = make_scene(time=(0.4, 5.0), transmit=(0.97, 1.03), n_voxels=10_000)
+    images = ReadoutImages(
+        form="UNIT1", uni=scene.uni, transmit=scene.transmit.astype(np.float32) if with_map else None
+    )
+    options = PosteriorOptions(noise_sd=scene.noise_sd, transmit_prior=prior, looks_uni_up_from=0)
+    found, expected = (
+        estimate_posterior(scene.model, images, replace(options, plain=plain)) for plain in (False, True)
+    )
+    np.testing.assert_array_equal(found.status, expected.status)
+    np.testing.assert_array_equal(found.two_modes, expected.two_modes)
+    known = np.isfinite(expected.time)
+    for name in ("time", "mean", "lower", "upper", "time_sd"):
+        off = np.abs(getattr(found, name) - getattr(expected, name))[known] / expected.time_sd[known]
+        assert np.quantile(off, 0.999) < 0.05, name
+    assert np.mean(found.time != expected.time) > 0.5

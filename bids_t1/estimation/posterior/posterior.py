@@ -48,6 +48,7 @@ from bids_t1.estimation.posterior.readout_noise import (
 from bids_t1.estimation.posterior.readout_table import N_NODES, build_table
 from bids_t1.estimation.posterior.tabulated import OF_FIELDS, OF_PRIOR, count_cells, tabulate
 from bids_t1.estimation.posterior.uni import choose_beta
+from bids_t1.estimation.posterior.uni_table import tabulate_uni
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -149,6 +150,9 @@ class PosteriorOptions:
     compiles_from: int = 250_000
     """Voxels from which on the compiled estimation is used, which takes seconds to compile where nothing could be kept
     of it; PyTorch, its reference, does fewer ones in less than that."""
+
+    looks_uni_up_from: int = 100_000
+    """Voxels from which on posteriors of UNI alone are tabulated: the table costs as much as some 50,000 of them."""
 
     plain: bool = False
     """Whether every posterior is computed: the reference of those that are looked up."""
@@ -303,6 +307,8 @@ def _with_shortcuts(plan: Plan, options: PosteriorOptions) -> Plan:
         return plan
     if math.prod(plan.images.shape) >= options.compiles_from and can_fuse(plan):
         return _with_fused(plan)
+    if plan.images.readouts is None and math.prod(plan.images.shape) >= options.looks_uni_up_from:
+        return _with_uni_tables(plan)
     return _with_summaries(plan) if _is_pair(plan) else plan
 
 
@@ -342,6 +348,19 @@ def _with_summaries(plan: Plan) -> Plan:
     tables = [_summaries(field, used > 0, _plainly(field)) for field, used in zip(fields, counts, strict=True)]
     filled = [replace(field, summaries=table) for field, table in zip(fields, tables, strict=True)]
     return replace(plan, known=None if plan.known is None else filled[0], unknown=filled[-1])
+
+
+def _with_uni_tables(plan: Plan) -> Plan:
+    """Tabulate the posteriors of UNI alone."""
+
+    def tabulated(field: Field) -> Field:
+        table, reference = field.likelihood.table, field.reference
+        is_between = field.log_prior is None
+        planes = range(len(table.transmit)) if is_between else range(reference, reference + 1)
+        made = tabulate_uni(_plainly(field), table.times, planes, plan.noise.value, is_between=is_between)
+        return replace(field, summaries=made)
+
+    return replace(plan, known=None if plan.known is None else tabulated(plan.known), unknown=tabulated(plan.unknown))
 
 
 def _fields_of(plan: Plan) -> list[Field]:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from bids_t1.estimation.posterior.lookup import LookUp
     from bids_t1.estimation.posterior.readout_table import ReadoutTable
     from bids_t1.estimation.posterior.tabulated import SummaryTable
+    from bids_t1.estimation.posterior.uni_table import UniTable
     from bids_t1.estimation.posterior.voxel import Fused
 
 BLOCK = 2_048
@@ -114,8 +115,8 @@ class Field:
     amplitude_prior: AmplitudePrior | None = None
     """Learned from the image, where there are magnitudes alone."""
 
-    summaries: SummaryTable | None = None
-    """What is looked up, of two readouts."""
+    summaries: SummaryTable | UniTable | None = None
+    """What is looked up, of two readouts or of UNI alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

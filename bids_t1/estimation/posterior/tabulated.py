@@ -152,7 +152,7 @@ class SummaryTable:
         holds = places.is_inside & self.is_good[cell] & (0 <= plane <= last)
         share = planes.share if planes.upper > planes.lower else None
         found = self._interpolate(cell, places, share)
-        return _summary(self.times, found), holds
+        return summary_of_values(self.times, found), holds
 
     def _interpolate(self, cell: Tensor, places: Places, share: Voxels | None) -> Tensor:
         """Return the weighted sum of the values at the four or eight corners of cells."""
@@ -204,11 +204,10 @@ def tabulate(exact: Exact, times: Nodes, lattice: Lattice, is_used: Tensor, *, i
     shape = torch.zeros(*needed.shape, 3, device=times.device)
     for plane in range(len(needed)):
         rows, columns = torch.nonzero(needed[plane], as_tuple=True)
-        found = _exactly(exact, lattice.statistics(rows, columns), Between(first + plane, first + plane, nobody))
-        values[plane, rows, columns] = _values(times, found)
+        found = compute_exactly(exact, lattice.statistics(rows, columns), Between(first + plane, first + plane, nobody))
+        values[plane, rows, columns] = values_of(times, found)
         plain[plane, rows, columns] = ~(found.two_modes | found.at_limit)
-        tails = [(value - found.time) / found.time_sd for value in (found.mean, found.lower, found.upper)]
-        shape[plane, rows, columns] = torch.stack(tails, 1)
+        shape[plane, rows, columns] = tails_of(found)
     alike = [_range_of_corners(one, is_between=is_between) < ALIKE for one in shape.unbind(3)]
     good = used & _all_corners(plain, is_between=is_between) & torch.stack(alike).all(0)
     table = SummaryTable(lattice, times, values.reshape(-1, 5), good.reshape(-1), first)
@@ -216,8 +215,8 @@ def tabulate(exact: Exact, times: Nodes, lattice: Lattice, is_used: Tensor, *, i
         rows, columns = torch.nonzero(good[plane], as_tuple=True)
         middle = Between(first + plane, first + plane + is_between, torch.full((len(rows),), 0.5, device=times.device))
         statistics = lattice.statistics(rows + 0.5, columns + 0.5)
-        found = _exactly(exact, statistics, middle)
-        good[plane, rows, columns] = _agree(table.look_up(statistics, middle)[0], found)
+        found = compute_exactly(exact, statistics, middle)
+        good[plane, rows, columns] = agree(table.look_up(statistics, middle)[0], found)
     return SummaryTable(lattice, times, table.values, good.reshape(-1), first)
 
 
@@ -252,7 +251,7 @@ def _range_of_corners(values: Tensor, *, is_between: bool) -> Tensor:
     return highest - lowest
 
 
-def _exactly(exact: Exact, statistics: Statistics, planes: Between) -> Summary:
+def compute_exactly(exact: Exact, statistics: Statistics, planes: Between) -> Summary:
     """Compute summaries, some at a time."""
     parts = []
     for start in range(0, max(1, len(statistics)), BLOCK):
@@ -262,7 +261,13 @@ def _exactly(exact: Exact, statistics: Statistics, planes: Between) -> Summary:
     return Summary.join(parts)
 
 
-def _values(times: Nodes, found: Summary) -> Tensor:
+def tails_of(found: Summary) -> Tensor:
+    """Return how far mean and bounds are from the maximum, in SDs, (voxel, 3)."""
+    return torch.stack([(value - found.time) / found.time_sd for value in (found.mean, found.lower, found.upper)], 1)
+
+
+def values_of(times: Nodes, found: Summary) -> Tensor:
+    """Return what is interpolated of summaries, (voxel, 5)."""
     places = [_place(times, value) for value in (found.mean, found.lower, found.upper)]
     return torch.stack([found.node, *places, torch.log(found.time_sd)], 1)
 
@@ -280,7 +285,8 @@ def _time_at(log_times: Nodes, place: Voxels) -> Voxels:
     return torch.exp(torch.lerp(log_times[left], log_times[left + 1], place - left))
 
 
-def _summary(times: Nodes, values: Tensor) -> Summary:
+def summary_of_values(times: Nodes, values: Tensor) -> Summary:
+    """Return the summaries that interpolated values stand for."""
     node, mean, lower, upper, log_sd = values.unbind(1)
     node = node.nan_to_num(0.0)
     log_times = torch.log(times)
@@ -296,7 +302,7 @@ def _summary(times: Nodes, values: Tensor) -> Summary:
     )
 
 
-def _agree(one: Summary, exact: Summary) -> VoxelMask:
+def agree(one: Summary, exact: Summary) -> VoxelMask:
     """Tell where an interpolated summary is as good as the exact one."""
     off = torch.stack([getattr(one, name) - getattr(exact, name) for name in ("time", "mean", "lower", "upper")])
     close = (off.abs() < CLOSE * exact.time_sd).all(0)
