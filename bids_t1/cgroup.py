@@ -1,4 +1,4 @@
-"""What memory this job may take: the limits that schedulers and containers set, and what is free."""
+"""What this job has: memory, by the limits that schedulers and containers set or what is free, and perhaps a GPU."""
 
 from __future__ import annotations
 
@@ -6,6 +6,15 @@ from pathlib import Path
 
 UNLIMITED = 2**60
 """Limits from here on are none [bytes]."""
+
+
+GPUS = ("/dev/nvidiactl", "/dev/nvmap", "/dev/dxg", "/dev/kfd")
+"""What systems with a GPU have one of: NVIDIA, its small boards, Windows, AMD."""
+
+
+def may_have_gpu() -> bool:
+    """Tell whether there may be a GPU; where not, none need be looked for."""
+    return any(Path(device).exists() for device in GPUS)
 
 
 def memory_of_job(root: Path = Path("/")) -> int | None:

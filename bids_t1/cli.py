@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
 
-    from bids_t1.participant import Outcome, Work
+    from bids_t1.work import Outcome, Work
 
 LOG = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ def _stoppable() -> Iterator[None]:
 def _run(settings: Settings) -> int:
     """Process the participants and say what came of them."""
     from bids_t1.cohort import find_work, process_all  # noqa: PLC0415 - heavy imports wait for right arguments
-    from bids_t1.participant import describe_output  # noqa: PLC0415 - as above
+    from bids_t1.places import describe_output  # noqa: PLC0415 - as above
 
     _require_places(settings)
     work = find_work(settings)

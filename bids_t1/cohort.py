@@ -9,18 +9,15 @@ import sys
 import threading
 import time
 import traceback
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-from tqdm import tqdm
-
+from bids_t1 import resume
 from bids_t1.bids import discover
-from bids_t1.bids.transmit.field import check_given_transmit_field
-from bids_t1.calibration.model_file import load_model
+from bids_t1.bids.results import DAMAGED_LOG
 from bids_t1.data.entities import strip_label
 from bids_t1.data.errors import (
     BidsT1Error,
@@ -36,13 +33,12 @@ from bids_t1.data.sequences import BY_SUFFIX
 from bids_t1.data.sidecar import numbered, plain
 from bids_t1.dicom.reading.files import found_instead
 from bids_t1.dicom.sources import find_sources
-from bids_t1.estimation.chunks import choose_device
-from bids_t1.participant import Outcome, Work, process_participant
 from bids_t1.untrusted import read_json
+from bids_t1.work import Outcome, Work
 from bids_t1.workers import Lost, apart
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Mapping, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
     from bids_t1.dicom.sources import DicomSource, Sources
     from bids_t1.settings import Settings
@@ -76,7 +72,7 @@ def find_work(settings: Settings) -> tuple[Work, ...]:
     UsageError
         If several labels are given for one flat folder, or the device is not there.
     """
-    choose_device(settings.computing.device)
+    _check_device(settings.computing.device)
     _check_files(settings)
     declared = discover.declared(settings.bids_dir)
     measured = set(filter(partial(discover.is_measured, settings.bids_dir), declared))
@@ -124,12 +120,24 @@ def _require_sessions(chosen: Sequence[str], sources: Sources, settings: Setting
         discover.require(sorted(converted | raw), settings.selection.session_label, "session")
 
 
+def _check_device(wanted: str) -> None:
+    """Refuse a device that is not there, before anything is written."""
+    if wanted == "cuda":
+        from bids_t1.estimation.chunks import choose_device  # noqa: PLC0415 - a finished cohort needs no PyTorch
+
+        choose_device(wanted)
+
+
 def _check_files(settings: Settings) -> None:
     """Read the files that options name: what is wrong with one is told before anything is written."""
     discover.read_filters(settings.selection.bids_filter_file)
     if settings.readouts.b1_map is not None:
+        from bids_t1.bids.transmit.field import check_given_transmit_field  # noqa: PLC0415 - as above
+
         check_given_transmit_field(settings.readouts.b1_map)
     if settings.calibrating.calibration is not None:
+        from bids_t1.calibration.model_file import load_model  # noqa: PLC0415 - as above
+
         load_model(settings.calibrating.calibration)
 
 
@@ -234,17 +242,33 @@ def _check_description(settings: Settings) -> None:
 
 
 def process_all(work: Sequence[Work], settings: Settings) -> tuple[Outcome, ...]:
-    """Process participants, in this process or in several; one that fails leaves the others alone."""
-    done: dict[int, Outcome] = {}
+    """Process participants, in this process or in several; one that fails leaves the others alone.
+
+    Those that are finished are left as they are, before anything that processing needs is imported.
+    """
+    done = dict(_finished(work, settings))
+    waiting = [number for number in range(len(work)) if number not in done]
     began = time.monotonic()
-    with closing(_outcomes(work, settings)) as outcomes:
-        for number, outcome in outcomes:
-            done[number] = outcome
-            _say_progress(len(done), len(work), time.monotonic() - began)
+    with closing(_outcomes([work[number] for number in waiting], settings)) as outcomes:
+        for n_done, (place, outcome) in enumerate(outcomes, 1):
+            done[waiting[place]] = outcome
+            _say_progress(n_done, len(waiting), time.monotonic() - began)
             if outcome.failures and settings.running.stop_on_first_crash:
                 LOG.error("stopping at sub-%s, as asked", plain(outcome.participant))
                 break
     return tuple(done[number] for number in sorted(done))
+
+
+def _finished(work: Sequence[Work], settings: Settings) -> Iterator[tuple[int, Outcome]]:
+    """Yield number and outcome of the participants that are finished; in doubt, one is not."""
+    for number, item in enumerate(work):
+        stop_if_asked()
+        if item.refused is None:
+            with suppress(BidsT1Error, OSError, *DAMAGED_LOG):
+                sources = [source.folder for source in item.sources]
+                outcome = resume.left_as_it_is(item.participant, sources, settings)
+                if outcome is not None:
+                    yield number, outcome
 
 
 def _say_progress(n_done: int, n_all: int, seconds: float) -> None:
@@ -264,8 +288,10 @@ def told_duration(seconds: float) -> str:
 
 def _outcomes(work: Sequence[Work], settings: Settings) -> Generator[tuple[int, Outcome], None, None]:
     """Process participants; number and outcome of each, as they are done."""
+    if not work:
+        return
     if settings.running.nprocs == 1 or len(work) == 1:
-        torch.set_num_threads(1)
+        _of_one_thread()
         for number, item in enumerate(work):
             stop_if_asked()
             yield number, _process_one(item, settings)
@@ -277,8 +303,17 @@ def _outcomes(work: Sequence[Work], settings: Settings) -> Generator[tuple[int, 
             stop_if_asked()
 
 
+def _of_one_thread() -> None:
+    """Keep PyTorch from threads of its own in each operation: the engine has some."""
+    import torch  # noqa: PLC0415 - a finished cohort needs none
+
+    torch.set_num_threads(1)
+
+
 def _begin_process(level: int) -> None:
-    torch.set_num_threads(1)  # the engine has threads of its own
+    from tqdm import tqdm  # noqa: PLC0415 - as above
+
+    _of_one_thread()
     tqdm.set_lock(threading.RLock())  # one between processes would be left over by a process that is killed
     signal.signal(signal.SIGTERM, stop)
     sys.unraisablehook = ignored
@@ -297,6 +332,8 @@ def _lost(lost: Lost) -> BidsT1Error:
 def _process_one(work: Work, settings: Settings) -> Outcome:
     """Process one participant and turn whatever goes wrong into its failure."""
     try:
+        from bids_t1.participant import process_participant  # noqa: PLC0415 - a finished cohort needs none of it
+
         return process_participant(work, settings)
     except BidsT1Error as error:
         return _failed(work, error)

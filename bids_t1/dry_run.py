@@ -13,10 +13,11 @@ from bids_t1.data.outputs import BRAIN_AND_TISSUES, CALIBRATED, OF_POOLS, SLOW, 
 from bids_t1.data.sequences import BY_SUFFIX, INVERSION_RECOVERY, MP2RAGE, SELECTIVE_INVERSION_RECOVERY
 from bids_t1.data.sidecar import plain
 from bids_t1.dicom.convert import plan
-from bids_t1.participant import Outcome, find_runs
+from bids_t1.participant import find_runs
 from bids_t1.runs.by_sequence import as_declared, ready
 from bids_t1.runs.common import Run, times
 from bids_t1.sequences.mp2rage_timing import to_fill_in
+from bids_t1.work import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
     from bids_t1.bids.discover import Found
     from bids_t1.data.outputs import Output
     from bids_t1.dicom.convert import Plan
-    from bids_t1.participant import Work
     from bids_t1.runs.common import Ready
     from bids_t1.settings import Settings
+    from bids_t1.work import Work
 
 READY = "can start"
 REFUSED = "CANNOT START"

@@ -30,7 +30,7 @@ from bids_t1.data.sequences import BY_SUFFIX
 from bids_t1.data.sidecar import numbered
 from bids_t1.dicom.convert import Destination, convert
 from bids_t1.dicom.writing.record import Conversion
-from bids_t1.places import require_raw
+from bids_t1.places import describe_output, raw_dataset, require_raw
 from bids_t1.report.pages.citation import write_citation
 from bids_t1.report.pages.participant import write_page
 from bids_t1.report.sections.quality import qualities_of
@@ -40,6 +40,7 @@ from bids_t1.runs.common import Run, versions
 from bids_t1.spaces import Related, relate
 from bids_t1.storage import as_json, publish, publish_file, staging, writing
 from bids_t1.untrusted import read_json
+from bids_t1.work import Outcome, Work
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -51,29 +52,6 @@ if TYPE_CHECKING:
     from bids_t1.settings import Settings
 
 LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """One participant, and the scanner files to convert where there are no raw images."""
-
-    participant: str
-    sources: tuple[DicomSource, ...] = ()
-    """One per session."""
-
-    refused: BidsT1Error | None = None
-    """Why nothing of this participant can be processed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of one participant."""
-
-    participant: str
-    n_runs: int
-    failures: tuple[BidsT1Error, ...]
-    page: Path | None
-    n_warnings: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +98,9 @@ def process_participant(work: Work, settings: Settings) -> Outcome:
     digest = resume.fingerprint(participant, [source.folder for source in work.sources], settings)
     finished = None if settings.running.force else resume.finished_runs(participant, digest, settings)
     if finished is not None:
-        LOG.info(
-            "sub-%s: finished before with the same input, options and version; left as it is (--force does it again)",
-            participant,
-        )
+        resume.say_finished(participant)
     if finished is not None or settings.running.reports_only:
-        return _reported(participant, finished or 0, settings)
+        return _reported(participant, settings)
     _require_given(participant, settings)
     sessions = list(_sessions(work, settings))
     command = {
@@ -139,7 +114,7 @@ def process_participant(work: Work, settings: Settings) -> Outcome:
         return _published(participant, staged, stage, settings)
 
 
-def _reported(participant: str, n_runs: int, settings: Settings) -> Outcome:
+def _reported(participant: str, settings: Settings) -> Outcome:
     """Make the page of what is there."""
     result = results.read_result(settings.out_dir, participant)
     if result is None:
@@ -149,7 +124,7 @@ def _reported(participant: str, n_runs: int, settings: Settings) -> Outcome:
     _tell(result.all_warnings, participant)
     write_citation(result, settings.out_dir)
     page = write_page(_with_raw_images(result, settings), settings.out_dir)
-    return Outcome(participant, n_runs, (), page, len(result.all_warnings))
+    return Outcome(participant, len(result.runs), (), page, len(result.all_warnings))
 
 
 def _with_raw_images(result: ParticipantResult, settings: Settings) -> ParticipantResult:
@@ -205,11 +180,6 @@ def _tell(warnings: Sequence[str], participant: str) -> None:
     """Show on the terminal what page and sidecars warn of."""
     for warning in warnings:
         LOG.warning("sub-%s: %s", participant, warning)
-
-
-def describe_output(settings: Settings) -> None:
-    """Write the files at the root of the derivatives, by which later runs know whose they are."""
-    write.describe_derivatives(settings.out_dir, _source_datasets(settings))
 
 
 def _require_given(participant: str, settings: Settings) -> None:
@@ -319,21 +289,6 @@ def _require_outside(raw: Path, bids_dir: Path) -> None:
             f"{raw}: is where DICOM files are converted to, and holds bids_dir, which is only read; "
             "expected another out_dir."
         )
-
-
-def raw_dataset(settings: Settings, *, converted: bool) -> Path:
-    """Return the root of the raw dataset: the input itself, or what is converted from its DICOM files."""
-    return settings.out_dir / "sourcedata" / "raw" if converted else settings.bids_dir
-
-
-def _source_datasets(settings: Settings) -> dict[str, Path]:
-    """Name the raw datasets that maps come from, as in the BIDS URIs of their sidecars.
-
-    A folder of scanner files is not among them: it is no BIDS dataset, and its name may be that of a person.
-    """
-    converted = raw_dataset(settings, converted=True)
-    named = {"raw": settings.bids_dir} if discover.holds_images(settings.bids_dir) else {}
-    return named | ({"converted": converted} if converted.is_dir() and converted != settings.bids_dir else {})
 
 
 def _stage_session(

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from bids_t1 import scratch
+from bids_t1.bids import discover, write
 from bids_t1.data.errors import CannotCreateOutputError, InvalidInputError, UsageError
 from bids_t1.dicom.reading.files import is_dicom
 from bids_t1.untrusted import read_json
@@ -16,6 +17,8 @@ from bids_t1.untrusted import read_json
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
+
+    from bids_t1.settings import Settings
 
 LOG = logging.getLogger(__name__)
 
@@ -222,3 +225,23 @@ def _suggested(out_dir: Path) -> Path:
         return out_dir / "derivatives" / GENERATOR if is_raw else out_dir.parent / _OTHER
     own = (out_dir / name for name in _names(out_dir) if (out_dir / name / DESCRIPTION).is_file())
     return next((path for path in own if _foreign_description(path, "derivative") is None), out_dir / GENERATOR)
+
+
+def describe_output(settings: Settings) -> None:
+    """Write the files at the root of the derivatives, by which later runs know whose they are."""
+    write.describe_derivatives(settings.out_dir, _source_datasets(settings))
+
+
+def raw_dataset(settings: Settings, *, converted: bool) -> Path:
+    """Return the root of the raw dataset: the input itself, or what is converted from its DICOM files."""
+    return settings.out_dir / "sourcedata" / "raw" if converted else settings.bids_dir
+
+
+def _source_datasets(settings: Settings) -> dict[str, Path]:
+    """Name the raw datasets that maps come from, as in the BIDS URIs of their sidecars.
+
+    A folder of scanner files is not among them: it is no BIDS dataset, and its name may be that of a person.
+    """
+    converted = raw_dataset(settings, converted=True)
+    named = {"raw": settings.bids_dir} if discover.holds_images(settings.bids_dir) else {}
+    return named | ({"converted": converted} if converted.is_dir() and converted != settings.bids_dir else {})

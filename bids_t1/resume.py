@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -10,15 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from bids_t1 import __version__
 from bids_t1.bids import results
+from bids_t1.cgroup import may_have_gpu
 from bids_t1.data.errors import InvalidInputError
-from bids_t1.estimation.chunks import choose_device
 from bids_t1.tissue.templates import installed
 from bids_t1.untrusted import read_json
+from bids_t1.work import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from bids_t1.settings import Settings
+
+LOG = logging.getLogger(__name__)
 
 
 def fingerprint(participant: str, sources: Sequence[Path], settings: Settings) -> str:
@@ -39,7 +43,7 @@ def fingerprint(participant: str, sources: Sequence[Path], settings: Settings) -
     for field, option, value in settings.options():
         if option.effect == "value":
             digest.update(f"|{field}={value!r}".encode())
-    digest.update(f"|{settings.protocol!r}|{choose_device(settings.computing.device).type}".encode())
+    digest.update(f"|{settings.protocol!r}|{_device(settings.computing.device)}".encode())
     for path in settings.files():
         if path.is_file():
             digest.update(path.read_bytes())
@@ -49,6 +53,44 @@ def fingerprint(participant: str, sources: Sequence[Path], settings: Settings) -
         name = path.relative_to(settings.bids_dir) if path.is_relative_to(settings.bids_dir) else path
         digest.update(f"|{name}|{_state(path)}".encode(errors="surrogateescape"))
     return digest.hexdigest()
+
+
+def _device(wanted: str) -> str:
+    """Return the kind of device that is computed on; PyTorch, which takes seconds to import, is asked in doubt only."""
+    if wanted == "cpu" or (wanted == "auto" and not may_have_gpu()):
+        return "cpu"
+    from bids_t1.estimation.chunks import choose_device  # noqa: PLC0415 - as above
+
+    return choose_device(wanted).type
+
+
+def left_as_it_is(participant: str, sources: Sequence[Path], settings: Settings) -> Outcome | None:
+    """Return the outcome of a participant that is finished, its page included; None where there is something to do."""
+    page = settings.out_dir / f"sub-{participant}.html"
+    if settings.running.force or settings.running.reports_only or not _is_of_logs(page, participant, settings.out_dir):
+        return None
+    n_runs = finished_runs(participant, fingerprint(participant, sources, settings), settings)
+    if n_runs is None:
+        return None
+    say_finished(participant)
+    warnings = results.read_warnings(settings.out_dir, participant)
+    for warning in warnings:
+        LOG.warning("sub-%s: %s", participant, warning)
+    return Outcome(participant, n_runs, (), page, len(warnings))
+
+
+def _is_of_logs(page: Path, participant: str, out_dir: Path) -> bool:
+    """Tell whether a page is there that was made after the logs: a command may have been killed between them."""
+    logs = results.log_paths(out_dir, participant)
+    return page.is_file() and all(log.stat().st_mtime_ns <= page.stat().st_mtime_ns for log in logs)
+
+
+def say_finished(participant: str) -> None:
+    """Say why nothing is computed."""
+    LOG.info(
+        "sub-%s: finished before with the same input, options and version; left as it is (--force does it again)",
+        participant,
+    )
 
 
 def _inputs(participant: str, sources: Sequence[Path], settings: Settings) -> list[Path]:

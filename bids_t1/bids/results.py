@@ -24,6 +24,8 @@ from bids_t1.data.result import (
     RunResult,
     SeriesNote,
     SignalCurve,
+    warnings_of,
+    with_names,
 )
 from bids_t1.data.sidecar import brief
 from bids_t1.data.tissue import Agreement, Hemisphere, RegionStatistics, Tissue
@@ -92,6 +94,22 @@ def read_result(
             f"({type(error).__name__}: {brief(str(error))}); expected one of this version. Process the participant "
             "again."
         ) from error
+
+
+def read_warnings(out_dir: Path, participant: str) -> tuple[str, ...]:
+    """Read what is to be known with the numbers of a participant, from its logs alone."""
+    logs = [_read_log(path) for path in log_paths(out_dir, participant)]
+    every = {key: list(chain.from_iterable(log[key] for log in logs)) for key in ("runs", "anatomies", "comparisons")}
+    return with_names(
+        list(chain.from_iterable(log["warnings"] for log in logs)),
+        [
+            *((one["name"], one["warnings"]) for key in ("runs", "anatomies") for one in every[key]),
+            *(
+                (one["moving"], warnings_of(one["fixed"], one["alignment"]["reasons"], one["warnings"]))
+                for one in every["comparisons"]
+            ),
+        ],
+    )
 
 
 def _from_logs(roots: Roots, participant: str, logs: Sequence[dict[str, Any]]) -> ParticipantResult:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     import numpy as np
 
@@ -191,20 +191,28 @@ class ParticipantResult:
     @property
     def all_warnings(self) -> tuple[str, ...]:
         """Everything that is to be known with the numbers, each once and with the name of what it concerns."""
-        named = [
-            *((one.name, one.warnings) for one in self.runs),
-            *((one.name, one.warnings) for one in self.anatomies),
-        ]
-        of_runs = [f"{name}: {text}" for name, texts in named for text in texts]
-        of_comparisons = [
-            f"{one.moving}: {text}" for one in self.comparisons for text in (*_not_brought(one), *one.warnings)
-        ]
-        return tuple(dict.fromkeys((*self.warnings, *of_runs, *of_comparisons)))
+        return with_names(
+            self.warnings,
+            [
+                *((str(one.name), one.warnings) for one in self.runs),
+                *((str(one.name), one.warnings) for one in self.anatomies),
+                *(
+                    (one.moving, warnings_of(one.fixed, one.alignment.reasons, one.warnings))
+                    for one in self.comparisons
+                ),
+            ],
+        )
 
 
-def _not_brought(comparison: Comparison) -> tuple[str, ...]:
-    alignment = comparison.alignment
-    return () if alignment.trusted else (f"not brought to {comparison.fixed}: {' '.join(alignment.reasons)}",)
+def with_names(of_all: Sequence[str], of_files: Iterable[tuple[str, Iterable[str]]]) -> tuple[str, ...]:
+    """Return warnings, each once, with the name of what it concerns."""
+    named = (f"{name}: {text}" for name, texts in of_files for text in texts)
+    return tuple(dict.fromkeys((*of_all, *named)))
+
+
+def warnings_of(fixed: str, reasons: Sequence[str], warnings: Sequence[str]) -> tuple[str, ...]:
+    """Return what is to be known of a comparison with a map of inversion recovery."""
+    return (*((f"not brought to {fixed}: {' '.join(reasons)}",) if reasons else ()), *warnings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

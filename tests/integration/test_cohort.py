@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Never, cast
 import pytest
 
 from bids_t1 import cohort
-from bids_t1.participant import Outcome, Work
+from bids_t1.work import Outcome, Work
 from tests.command import listing, participant
 from tests.dicom.scanner_files import SIEMENS, write_volume
 from tests.small_bids import complex_images, write_image, write_root, write_run
@@ -163,7 +163,7 @@ def test_memory_that_has_run_out_is_said_without_a_traceback(
     def greedy(_work: Work, _settings: Settings) -> Never:
         raise MemoryError
 
-    monkeypatch.setattr(cohort, "process_participant", greedy)
+    monkeypatch.setattr("bids_t1.participant.process_participant", greedy)
     outcome = cohort._process_one(Work("01"), cast("Settings", None))
     assert [failure.exit_code for failure in outcome.failures] == [74]
     assert "sub-01: memory has run out" in caplog.text

@@ -213,6 +213,7 @@ def test_reports_only_makes_the_pages_again_and_nothing_else(bids_done: Finished
     after = command.listing(bids_done.out_dir, times=True)
     assert {name for name in before if before[name] != after.get(name)} == {"sub-01.html"}
     assert after["sub-01.html"][0] == before["sub-01.html"][0]
+    assert "bids_t1: 0 runs" not in answer.said
 
 
 def test_reports_of_what_was_not_processed(dataset: Path, tmp_path: Path) -> None:

@@ -196,3 +196,30 @@ def test_a_stopped_command_leaves_no_folder_that_it_worked_in(tmp_path: Path, mo
     monkeypatch.setattr("bids_t1.cohort.process_all", lambda *_: signal.raise_signal(signal.SIGINT))
     assert participant(bids_dir, out_dir).code == 130
     assert leftovers(out_dir) == []
+
+
+def test_a_finished_cohort_is_left_as_it_is_without_pytorch_and_its_warnings_are_told_again(tmp_path: Path) -> None:
+    dataset, out_dir = write_root(tmp_path / "data"), tmp_path / "out"
+    for label in ("01", "02", "03"):
+        write_run(dataset, label, times=(0.05, 0.3, 0.8, 2.0))
+    first = participant(dataset, out_dir)
+    before = listing(out_dir, times=True)
+    words = [str(dataset), str(out_dir), "participant", "--maps-only", "--device", "cpu"]
+    script = (
+        f"import sys; from bids_t1.cli import main; code = main({words!r}); "
+        "print(code, sorted({'torch', 'matplotlib', 'SimpleITK', 'bids'} & sys.modules.keys()))"
+    )
+    again = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert again.stdout == "0 []\n"
+    assert again.stderr.count("left as it is") == 3
+    assert again.stderr.splitlines()[-1] == first.said.splitlines()[-1]
+    assert listing(out_dir, times=True) == before
+
+
+def test_a_page_that_is_older_than_the_log_is_made_again(done: tuple[Path, Path]) -> None:
+    page = done[1] / "sub-01.html"
+    whole = page.read_bytes()
+    page.write_text("of an earlier run")
+    os.utime(page, (1, 1))
+    assert participant(*done).code == 0
+    assert page.read_bytes() == whole
