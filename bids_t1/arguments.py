@@ -124,6 +124,8 @@ def _values(kind: Any) -> dict[str, Any]:
         return {"type": kind}
     each = get_args(kind)
     read = folder if each[0] is Path else each[0]
+    if get_origin(each[0]) is Literal:
+        read = one_of(get_args(each[0]))
     return {"type": read, "nargs": "+" if each[-1] is Ellipsis else len(each)}
 
 

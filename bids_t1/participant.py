@@ -356,6 +356,7 @@ def _log(session: _Session, related: Related, failures: Sequence[str], notes: Se
         "runs": [write.log_of_run(run) for run in related.runs],
         "anatomies": [write_spaces.log_of_anatomy(anatomy) for anatomy in related.anatomies],
         "comparisons": [write_spaces.log_of_comparison(comparison) for comparison in related.comparisons],
+        "in_templates": [write_spaces.log_of_template(one) for one in related.in_templates],
         "regions": [write_spaces.plain(row) for row in related.regions],
         "agreements": [write_spaces.plain(row) for row in related.agreements],
         "failures": list(failures),
@@ -382,4 +383,6 @@ def _write_related(folder: Path, related: Related, name: BidsName) -> None:
         write_spaces.write_anatomy(folder, anatomy)
     for comparison, transforms in zip(related.comparisons, related.transforms, strict=True):
         write_spaces.write_comparison(folder, comparison, transforms)
+    for one in related.in_templates:
+        write_spaces.write_in_template(folder, one)
     write_spaces.write_tables(folder, name, related.regions, related.agreements)

@@ -13,12 +13,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
+from bids_t1.data.deformation import apply
 from bids_t1.data.grid import TOLERATED_SHIFT, Grid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from bids_t1.data.shapes import Affine, Labels, Map, VoxelFlags
+
+    Bend = Callable[[np.ndarray], np.ndarray]
+    """Moves points, (3, point) [mm]."""
 
 LEAST_KNOWN = 0.5
 """Weight of known voxels from which a value is kept."""
@@ -30,7 +34,7 @@ POINTS_PER_CHUNK = 1 << 18
 """Interpolated points held at a time: 8 weights each, some 50 MB."""
 
 
-def resample(values: Map, source: Grid, target: Grid, matrix: Affine | None = None) -> Map:
+def resample(values: Map, source: Grid, target: Grid, matrix: Affine | None = None, bend: Bend | None = None) -> Map:
     """Bring a map to another grid.
 
     Parameters
@@ -42,6 +46,8 @@ def resample(values: Map, source: Grid, target: Grid, matrix: Affine | None = No
     matrix : array (4, 4)
         Scanner coordinates of the target to those of the source [mm], right-anterior-superior; None where both are
         the same.
+    bend
+        Moves points in the scanner coordinates of the source, after `matrix`; None: not at all.
 
     Returns
     -------
@@ -50,16 +56,21 @@ def resample(values: Map, source: Grid, target: Grid, matrix: Affine | None = No
         `values` itself where both grids are the same.
     """
     placed = _in_source(target, matrix)
-    if source.shift_to(placed) <= TOLERATED_SHIFT:
+    if bend is None and source.shift_to(placed) <= TOLERATED_SHIFT:
         return values
     known = np.isfinite(values)
     columns = np.stack([known, np.where(known, values, 0)], axis=-1).reshape(-1, 2).astype(np.float32)
-    sums = np.concatenate([parts.mean_of(columns) for parts in _parts(source, placed)])
+    sums = np.concatenate([parts.mean_of(columns) for parts in _parts(source, placed, bend)])
     return _mean(sums[:, 1], sums[:, 0]).reshape(target.shape)
 
 
-def resample_times(
-    time: Map, time_sd: Map, source: Grid, target: Grid, matrix: Affine | None = None
+def resample_times(  # noqa: PLR0913, PLR0917 - two maps, two grids, and how these lie to each other
+    time: Map,
+    time_sd: Map,
+    source: Grid,
+    target: Grid,
+    matrix: Affine | None = None,
+    bend: Bend | None = None,
 ) -> tuple[Map, Map]:
     """Bring relaxation times and their SD to another grid, as rates.
 
@@ -70,7 +81,7 @@ def resample_times(
     ----------
     time, time_sd : array (x, y, z)
         [s]; NaN where unknown.
-    source, target, matrix
+    source, target, matrix, bend
         As those of `resample`.
 
     Returns
@@ -82,7 +93,7 @@ def resample_times(
         unknown.
     """
     placed = _in_source(target, matrix)
-    if source.shift_to(placed) <= TOLERATED_SHIFT:
+    if bend is None and source.shift_to(placed) <= TOLERATED_SHIFT:
         return time, time_sd
     with np.errstate(divide="ignore", invalid="ignore"):
         rate = 1 / time.astype(np.float32)
@@ -91,7 +102,7 @@ def resample_times(
     noisy = known & np.isfinite(variance)
     columns = np.stack([known, np.where(known, rate, 0), known & ~noisy], axis=-1).reshape(-1, 3).astype(np.float32)
     variance = np.where(noisy, variance, np.float32(0)).reshape(-1)
-    sums = [(parts.mean_of(columns), parts.weights().power(2) @ variance) for parts in _parts(source, placed)]
+    sums = [(parts.mean_of(columns), parts.weights().power(2) @ variance) for parts in _parts(source, placed, bend)]
     means, variances = (np.concatenate(each) for each in zip(*sums, strict=True))
     mean_time = 1 / _mean(means[:, 1], means[:, 0])
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -100,14 +111,16 @@ def resample_times(
     return mean_time.reshape(target.shape), mean_sd.reshape(target.shape)
 
 
-def resample_labels(labels: Labels, source: Grid, target: Grid, matrix: Affine | None = None) -> Labels:
+def resample_labels(
+    labels: Labels, source: Grid, target: Grid, matrix: Affine | None = None, bend: Bend | None = None
+) -> Labels:
     """Bring labels to another grid: each target voxel gets the label with the largest share of it.
 
     Parameters
     ----------
     labels : array (x, y, z)
         Small codes; 0 is outside.
-    source, target, matrix
+    source, target, matrix, bend
         As those of `resample`.
 
     Returns
@@ -116,12 +129,12 @@ def resample_labels(labels: Labels, source: Grid, target: Grid, matrix: Affine |
         Of the same type; 0 outside of the source, the smallest of labels with equal shares.
     """
     placed = _in_source(target, matrix)
-    if source.shift_to(placed) <= TOLERATED_SHIFT:
+    if bend is None and source.shift_to(placed) <= TOLERATED_SHIFT:
         return labels
     codes = np.union1d(labels, 0).astype(labels.dtype)
     shares = (labels.reshape(-1, 1) == codes).astype(np.float32)
     found = []
-    for parts in _parts(source, placed):
+    for parts in _parts(source, placed, bend):
         of_code = parts.mean_of(shares)
         of_code[:, 0] += 1 - of_code.sum(axis=1)
         found.append(codes[np.argmax(of_code, axis=1)])
@@ -170,9 +183,10 @@ class _Parts:
         return average @ self.interpolation
 
 
-def _parts(source: Grid, target: Grid) -> Iterator[_Parts]:
+def _parts(source: Grid, target: Grid, bend: Bend | None) -> Iterator[_Parts]:
     """Divide the target's voxels, in C order."""
-    to_source = np.linalg.inv(source.affine) @ target.affine
+    to_index = np.linalg.inv(source.affine)
+    to_source = to_index @ target.affine
     lengths = np.linalg.norm(to_source[:3, :3], axis=0)
     counts = np.maximum(1, np.ceil(lengths - TOLERATED_LENGTH)).astype(int)
     offsets = np.array(list(product(*((np.arange(n) + 0.5) / n - 0.5 for n in counts)))).T
@@ -182,7 +196,8 @@ def _parts(source: Grid, target: Grid) -> Iterator[_Parts]:
         index = np.arange(start, min(start + per_chunk, n_voxels))
         voxels = np.stack(np.unravel_index(index, target.shape))
         points = (voxels[:, :, None] + offsets[:, None, :]).reshape(3, -1)
-        yield _Parts(_linear(to_source[:3, :3] @ points + to_source[:3, 3:], source.shape), n_parts)
+        where = apply(to_source, points) if bend is None else apply(to_index, bend(apply(target.affine, points)))
+        yield _Parts(_linear(where, source.shape), n_parts)
 
 
 def _linear(points: np.ndarray, shape: tuple[int, ...]) -> sparse.csr_array:

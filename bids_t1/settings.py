@@ -262,6 +262,10 @@ def _labelled(given: Selection) -> Selection:
 
 
 def _session(given: Session) -> Session:
+    for space in given.output_spaces or ():
+        from bids_t1.tissue.templates import require_space  # noqa: PLC0415 - loads numpy, which is needed then anyway
+
+        require_space(space.partition(":")[0])
     return replace(given, derivatives=tuple(map(_existing, given.derivatives)))
 
 

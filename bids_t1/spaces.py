@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bids_t1.bids.given import find_given
+from bids_t1.bids.write_spaces import warp_name
+from bids_t1.data.deformation import Displacement, points_of
 from bids_t1.data.errors import BidsT1Error
 from bids_t1.data.outputs import IN_REFERENCE_SPACE
-from bids_t1.data.result import Anatomy, Comparison
+from bids_t1.data.result import Anatomy, Comparison, InTemplate
 from bids_t1.data.sequences import CALIBRATED, COMPARED, REFERENCES
 from bids_t1.registration.itk import to_itk
 from bids_t1.registration.rigid import align
@@ -26,20 +28,30 @@ from bids_t1.tissue.agreement import compare
 from bids_t1.tissue.picture import head_image
 from bids_t1.tissue.segment import Given, NoBrainError, from_probabilities, segment
 from bids_t1.tissue.statistics import describe_regions
-from bids_t1.tissue.templates import load_template
+from bids_t1.tissue.templates import RESOLUTION, every_second, grid_at, load_template
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from bids_t1.data.alignment import Alignment
+    from bids_t1.data.deformation import Deformation
     from bids_t1.data.entities import BidsName
+    from bids_t1.data.grid import Grid
     from bids_t1.data.result import RunResult
-    from bids_t1.data.shapes import VoxelFlags
+    from bids_t1.data.shapes import Affine, VoxelFlags
     from bids_t1.data.tissue import Agreement, RegionStatistics, Segmentation
+    from bids_t1.resampling import Bend
     from bids_t1.settings import Settings
     from bids_t1.tissue.templates import Template
 
 LOG = logging.getLogger(__name__)
+
+NOT_PLACED = "the head was not found in the template. Look at brain and tissues."
+HOW_PLACED = (
+    "twelve affine parameters by mutual information with the picture of the template, then symmetric demons "
+    "(doi:10.1016/j.neuroimage.2008.10.040) between head and template painted by tissue; T1 averaged as 1/T1"
+)
+"""How runs are brought to a template, for the sidecar."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -52,6 +64,7 @@ class Related:
     transforms: tuple[Mapping[tuple[str, str], str], ...] = ()
     """Of each comparison: ITK texts by the spaces they lead from and to."""
 
+    in_templates: tuple[InTemplate, ...] = ()
     regions: tuple[RegionStatistics, ...] = ()
     agreements: tuple[Agreement, ...] = ()
     failures: tuple[BidsT1Error, ...] = ()
@@ -87,7 +100,7 @@ def relate(runs: Sequence[RunResult], settings: Settings) -> Related:
     for run in recoveries:
         with found.noting(run):
             found.complete(run, run.sequence if compared else None, template)
-    return found.related(runs)
+    return found.related(runs, template)
 
 
 def _recoveries(runs: Sequence[RunResult]) -> list[RunResult]:
@@ -160,14 +173,28 @@ class _Found:
         taken = {other.name for other in self._segmented.values()}
         return run.sequence if _tissue_name(run, space) in taken else space
 
-    def related(self, runs: Sequence[RunResult]) -> Related:
+    def _in_templates(self, template: Template) -> tuple[InTemplate, ...]:
+        """Bring every run to every space that was asked for; say of which the place in the template is not known."""
+        brought = []
+        for one in self._segmented.values():
+            deformation = one.segmentation.deformation
+            for wanted in self._settings.session.output_spaces or ():
+                if deformation is None:
+                    self._warned.setdefault(one.run.name, f"Not brought to {wanted}: {NOT_PLACED}")
+                else:
+                    brought.append(_in_template(one, deformation, wanted, template))
+        return tuple(brought)
+
+    def related(self, runs: Sequence[RunResult], template: Template) -> Related:
         """Return what all runs say together."""
         segmented = self._segmented.values()
+        in_templates = self._in_templates(template)
         return Related(
             runs=tuple(map(self._known, runs)),
             anatomies=tuple(map(_anatomy, segmented)),
             comparisons=tuple(self._comparisons),
             transforms=tuple(map(_transforms, self._comparisons)),
+            in_templates=in_templates,
             regions=tuple(chain.from_iterable(map(_regions, segmented))),
             agreements=tuple(row for one in self._comparisons for row in _agreements(one, runs, self._segmented)),
             failures=tuple(self.failures),
@@ -200,7 +227,7 @@ def _compare(moving: _Segmented, fixed: RunResult) -> tuple[Comparison, _Segment
         moving=str(run.name),
         fixed=str(fixed.name),
         grid=fixed.grid,
-        maps=_carried_maps(run, fixed, alignment) if alignment.trusted else {},
+        maps=_carried_maps(run, fixed.grid, alignment.matrix) if alignment.trusted else {},
         alignment=alignment,
         record={
             "Sources": [_uri(run.name), _uri(fixed.name)],
@@ -221,9 +248,9 @@ def _compare(moving: _Segmented, fixed: RunResult) -> tuple[Comparison, _Segment
     )
 
 
-def _carried_maps(run: RunResult, fixed: RunResult, alignment: Alignment) -> dict[str, np.ndarray]:
-    """Bring T1, its SD and R1 to the grid of inversion recovery, before and after calibration."""
-    where = (run.grid, fixed.grid, alignment.matrix)
+def _carried_maps(run: RunResult, target: Grid, matrix: Affine, bend: Bend | None = None) -> dict[str, np.ndarray]:
+    """Bring T1, its SD and R1 to another grid, before and after calibration."""
+    where = (run.grid, target, matrix, bend)
     time, time_sd = resample_times(run.maps["time"], run.maps["time_sd"], *where)
     carried = {"time": time, "time_sd": time_sd, "rate": 1 / time}
     if "slow" in run.maps:
@@ -241,12 +268,46 @@ def _carried_maps(run: RunResult, fixed: RunResult, alignment: Alignment) -> dic
 def _carried(moving: _Segmented, fixed: RunResult, alignment: Alignment) -> Segmentation:
     """Bring brain and tissues to the grid of inversion recovery."""
     found, where = moving.segmentation, (moving.run.grid, fixed.grid, alignment.matrix)
-    return from_probabilities(
+    made = from_probabilities(
         {tissue: resample(values, *where) for tissue, values in found.probabilities.items()},
         resample_flags(found.brain, *where),
         None if found.hemisphere is None else resample_labels(found.hemisphere, *where),
         fixed.grid,
         record={**found.record, "CarriedFrom": _uri(moving.name)},
+    )
+    bent = found.deformation
+    return replace(made, deformation=None if bent is None else bent.seen_from(alignment.matrix))
+
+
+def _in_template(one: _Segmented, deformation: Deformation, wanted: str, template: Template) -> InTemplate:
+    """Bring the maps of a run, and tissues that were told in it, to the space of the template."""
+    run = one.run
+    LOG.info("%s: to %s", run.name, wanted)
+    space, _, edge = wanted.partition(":res-")
+    grid = grid_at(template, int(edge or RESOLUTION))
+    displacement = deformation.displacement
+    where = (np.linalg.inv(deformation.matrix), None if displacement is None else displacement.inverse().moved)
+    maps = _carried_maps(run, grid, *where)
+    if one.name.get("space") is None:
+        maps["tissue"] = resample_labels(one.segmentation.tissue, run.grid, grid, *where)
+    name = run.name.having({"space": space, "res": edge or None})
+    sparse = every_second(template.grid)
+    points = points_of(sparse)
+    return InTemplate(
+        name=name,
+        sequence=run.sequence,
+        moving=str(run.name),
+        grid=grid,
+        maps=maps,
+        warp=Displacement(grid=sparse, values=deformation.head_points(points) - points),
+        record={
+            "Sources": [_uri(run.name)],
+            "SpatialReference": template.reference,
+            **({"Resolution": f"voxels of {edge} mm"} if edge else {}),
+            "Transformation": _uri(warp_name(name, run.sequence)),
+            "TransformationMethod": HOW_PLACED,
+            **{key: value for key, value in run.record.items() if key.startswith("Calibration")},
+        },
     )
 
 

@@ -68,6 +68,8 @@ def typed(option: Option, kind: Any) -> dict[str, Any]:
     if get_origin(kind) is Literal:
         choices = list(get_args(kind))
         return {**single(option, type(choices[0])), "value-choices": choices}
+    if get_origin(kind) is tuple and get_origin(get_args(kind)[0]) is Literal:
+        return {**typed(option, get_args(kind)[0]), **counted(option, get_args(kind))}
     if get_origin(kind) is tuple:
         return {**single(option, get_args(kind)[0]), **counted(option, get_args(kind))}
     return single(option, kind)

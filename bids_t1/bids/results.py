@@ -20,6 +20,7 @@ from bids_t1.data.result import (
     Anatomy,
     Comparison,
     Example,
+    InTemplate,
     ParticipantResult,
     RunResult,
     SeriesNote,
@@ -122,6 +123,7 @@ def _from_logs(roots: Roots, participant: str, logs: Sequence[dict[str, Any]]) -
         runs=runs,
         anatomies=tuple(_read_anatomy(roots, entry) for entry in entries("anatomies")),
         comparisons=tuple(_read_comparison(roots, entry, runs) for entry in entries("comparisons")),
+        in_templates=tuple(_read_in_template(roots, entry) for entry in entries("in_templates")),
         regions=tuple(map(_region, entries("regions"))),
         agreements=tuple(map(_agreement, entries("agreements"))),
         failures=tuple(entries("failures")),
@@ -209,6 +211,17 @@ def _read_comparison(roots: Roots, log: dict[str, Any], runs: Sequence[RunResult
         record=log["record"],
         warnings=tuple(log["warnings"]),
         by_headers=resample_times(moving.maps["time"], moving.maps["time_sd"], moving.grid, fixed.grid)[0],
+    )
+
+
+def _read_in_template(roots: Roots, log: dict[str, Any]) -> InTemplate:
+    name = BidsName.parse(log["name"])
+    maps, grid = _read_maps(roots, name, log["sequence"], log["maps"])
+    tissue, _ = _read_maps(roots, name, ANATOMY, log["maps"])
+    if grid is None:
+        raise InputOutputError(f"{log['name']}: its log lists no maps. Process the participant again.")
+    return InTemplate(
+        name=name, sequence=log["sequence"], moving=log["moving"], grid=grid, maps=maps | tissue, record=log["record"]
     )
 
 

@@ -134,8 +134,9 @@ def write_map(
     image.header.set_xyzt_units("mm", "sec")
     if row.view.limits is not None:
         image.header["cal_min"], image.header["cal_max"] = row.view.limits
-    image.set_qform(grid.affine, code=1)
-    image.set_sform(grid.affine, code=1)
+    code = "mni" if (name.get("space") or "").startswith("MNI152") else "scanner"
+    image.set_qform(grid.affine, code=code)
+    image.set_sform(grid.affine, code=code)
     nib.save(image, target / str(output_name(name, row)))
     kept = {key: value for key, value in record.items() if _is_about(key, row)}
     described = {"Description": row.description, "Units": row.units, "SkullStripped": False, **kept}

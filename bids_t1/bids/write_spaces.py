@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
+
+import nibabel as nib
+import numpy as np
 
 from bids_t1.bids.write import TABLES, with_warnings, write_map
 from bids_t1.data.entities import BidsName
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from bids_t1.data.result import Anatomy, Comparison
+    from bids_t1.data.result import Anatomy, Comparison, InTemplate
 
 COLUMNS = {
     "map": "File name of the map of T1.",
@@ -77,6 +80,47 @@ def write_comparison(folder: Path, comparison: Comparison, transforms: Mapping[t
         path.write_text(text, encoding="utf-8")
         described = {"Description": f"Rigid transform that brings images of {start} into the space of {end}, for ITK."}
         path.with_suffix(".json").write_text(as_json(described | record), encoding="utf-8")
+
+
+def warp_name(name: BidsName, sequence: str) -> BidsName:
+    """Return the file name of what leads a run to the space of its name."""
+    stem = name.having({"space": None, "res": None, "desc": None}, suffix="", extension="")
+    return replace(stem, suffix=f"from-{sequence}_to-{name.get('space')}_mode-image_xfm", extension=".nii.gz")
+
+
+def write_in_template(folder: Path, one: InTemplate) -> None:
+    """Write the maps of a run in the space of a template, and the displacements that lead there, for ITK."""
+    for row in (*outputs_of(one.sequence), *outputs_of(ANATOMY)):
+        if row.quantity in one.maps:
+            write_map(folder, (one.name, row), one.maps[row.quantity], one.grid, one.record)
+    if one.warp is None:
+        return
+    target = warp_name(one.name, one.sequence)
+    # ITK's coordinates are left-posterior-superior; vectors are NIfTI's fifth dimension.
+    vectors = np.moveaxis(one.warp.values * np.array([-1.0, -1.0, 1.0]).reshape(3, 1, 1, 1), 0, -1)
+    image = nib.Nifti1Image(vectors[:, :, :, None, :].astype(np.float32), one.warp.grid.affine)
+    image.header.set_intent("vector")
+    image.header.set_xyzt_units("mm", "sec")
+    nib.save(image, folder / "anat" / str(target))
+    described = {
+        "Description": f"Displacements that bring images of {one.sequence} into the space of {one.name.get('space')}, "
+        "for ITK.",
+        "Units": "mm",
+        **{key: one.record[key] for key in ("Sources", "SpatialReference", "TransformationMethod")},
+    }
+    described_in = folder / "anat" / str(replace(target, extension=".json"))
+    described_in.write_text(as_json(described), encoding="utf-8")
+
+
+def log_of_template(one: InTemplate) -> dict[str, object]:
+    """Return what the report needs of a run in a template besides its maps."""
+    return {
+        "name": str(one.name),
+        "sequence": one.sequence,
+        "moving": one.moving,
+        "maps": sorted(one.maps),
+        "record": dict(one.record),
+    }
 
 
 def write_tables(

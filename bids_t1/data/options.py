@@ -22,6 +22,15 @@ MtPrior = Literal["none", "tissue", "olsson-tr-foci", "olsson-hs"]
 Spoiling = Literal["auto", "none"]
 FastChoice = Literal["auto", "none", "fit", "exclude"]
 MotionChoice = Literal["auto", "none"]
+Space = Literal[
+    "MNI152NLin2009cAsym",
+    "MNI152NLin2009cAsym:res-1",
+    "MNI152NLin2009cAsym:res-2",
+    "MNI152NLin2009aSym",
+    "MNI152NLin2009aSym:res-1",
+    "MNI152NLin2009aSym:res-2",
+]
+"""A template, that of TemplateFlow or that which nilearn brings along, and the edge of its voxels [mm]."""
 
 KEY: Final = "option"
 """Of an option among the metadata of its field."""
@@ -284,8 +293,13 @@ class Session:
         help="BIDS derivatives with brain masks (*_desc-brain_mask) or tissues (*_dseg) of the participants, which are "
         "used instead of computed ones",
     ))  # fmt: skip
+    output_spaces: tuple[Space, ...] | None = option(None, Option(
+        title="Spaces of templates", metavar="TEMPLATE[:res-N]",
+        help="templates in whose space T1, its SD and tissues are written too: MNI152NLin2009cAsym where TemplateFlow "
+        "has it, else MNI152NLin2009aSym; voxels of 2 mm, with :res-1 of 1 mm (default: none)",
+    ))  # fmt: skip
     maps_only: bool = option(False, Option(
-        title="Only the maps",
+        title="Only the maps", excludes=("output_spaces",),
         help="only the maps of each run: no brain mask, tissues, registration and regional tables",
     ))  # fmt: skip
 

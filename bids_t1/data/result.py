@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from bids_t1.data.alignment import Alignment
+    from bids_t1.data.deformation import Displacement
     from bids_t1.data.entities import BidsName
     from bids_t1.data.grid import Grid
     from bids_t1.data.tissue import Agreement, RegionStatistics
@@ -152,6 +153,28 @@ class RawImages:
     """One voxel in so many along each axis is there."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class InTemplate:
+    """A run in the space of a template."""
+
+    name: BidsName
+    """Of its T1 map there."""
+
+    sequence: str
+    moving: str
+    """File name of its own T1 map."""
+
+    grid: Grid
+    maps: Mapping[str, np.ndarray]
+    """Arrays (x, y, z), by the `quantity` of the rows of its sequence and of `ANATOMY` in the outputs table."""
+
+    record: Mapping[str, object]
+    """What was transformed, to what, and how, in JSON types."""
+
+    warp: Displacement | None = None
+    """Leads points of the template to those of the head; None where it is read back, as nothing shows it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesNote:
     """What became of one DICOM series."""
@@ -184,6 +207,7 @@ class ParticipantResult:
 
     anatomies: tuple[Anatomy, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
+    in_templates: tuple[InTemplate, ...] = ()
     regions: tuple[RegionStatistics, ...] = ()
     agreements: tuple[Agreement, ...] = ()
     raw_images: tuple[RawImages, ...] = ()

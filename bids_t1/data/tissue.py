@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bids_t1.data.deformation import Deformation
     from bids_t1.data.grid import Grid
     from bids_t1.data.shapes import Labels, Map, VoxelFlags
 
@@ -105,6 +106,8 @@ class Segmentation:
     """How mask and tissues came about: methods, templates, versions, in JSON types."""
 
     warnings: tuple[str, ...] = ()
+    deformation: Deformation | None = None
+    """Where the head lies in the template; None where it was not found there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,12 +8,12 @@ one onto the other. The better match gives better classes, and so on, a few time
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import ndimage
 
+from bids_t1.data.deformation import Deformation, Displacement, apply
 from bids_t1.data.grid import Grid
 from bids_t1.tissue.blocks import averaged
 from bids_t1.tissue.mixture import classify, fit
@@ -42,31 +42,9 @@ SURROUNDINGS = (5.0, 0.02)
 brain: far enough to learn what lies around, beyond the fluid."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Deformation:
-    """Where the points of a head lie in a template."""
-
-    matrix: Affine
-    """Scanner to template coordinates [mm]."""
-
-    grid: Grid | None = None
-    displacement: np.ndarray | None = None
-    """Added to scanner coordinates before `matrix`, (3, x, y, z) on `grid` [mm]; None: affine only."""
-
-    def template_points(self, grid: Grid) -> np.ndarray:
-        """Return where the voxels of a grid lie in the template, (3, x, y, z) [mm]."""
-        points = _points(grid)
-        if self.grid is not None and self.displacement is not None:
-            where = _apply(np.linalg.inv(self.grid.affine), points)
-            points = points + np.stack(
-                [ndimage.map_coordinates(each, where, order=1, mode="nearest") for each in self.displacement]
-            )
-        return _apply(self.matrix, points)
-
-
 def expectations(template: Template, points: np.ndarray, blur: float = BLUR) -> dict[str, Map]:
     """Return what the template expects at points in it, by class; they sum to one, or to zero far from the brain."""
-    where = _apply(np.linalg.inv(template.grid.affine), points)
+    where = apply(np.linalg.inv(template.grid.affine), points)
 
     def sampled(values: Map, sd: float = blur) -> Map:
         soft = ndimage.gaussian_filter(values, [sd / size for size in template.grid.voxel_sizes])
@@ -99,12 +77,12 @@ def deform(values: Map, grid: Grid, template: Template, matrix: Affine, n_thread
         Threads of SimpleITK; the result does not depend on it.
     """
     coarse, coarse_grid = _working(values, grid, template, matrix)
-    affine_only = expectations(template, Deformation(matrix=matrix).template_points(coarse_grid))
+    found = Deformation(matrix=matrix)
+    affine_only = expectations(template, found.template_points(coarse_grid))
     painted_template = _painted(affine_only, np.stack(list(affine_only.values())))
     displacement: np.ndarray = np.zeros((3, *coarse_grid.shape))
     for smoothness, n_iterations, blur in ROUNDS:
-        now = Deformation(matrix=matrix, grid=coarse_grid, displacement=displacement)
-        expected = expectations(template, now.template_points(coarse_grid), blur)
+        expected = expectations(template, found.template_points(coarse_grid), blur)
         priors = np.stack(list(expected.values()))
         mixture = fit(coarse, priors, n_tissues=len(priors) - 1)
         posteriors = classify(coarse, priors, mixture, coarse_grid.voxel_sizes)
@@ -113,7 +91,8 @@ def deform(values: Map, grid: Grid, template: Template, matrix: Affine, n_thread
         displacement = _demons(
             painted, painted_template, coarse_grid, displacement, (smoothness, n_iterations, n_threads)
         )
-    return Deformation(matrix=matrix, grid=coarse_grid, displacement=displacement)
+        found = Deformation(matrix=matrix, displacement=Displacement(grid=coarse_grid, values=displacement))
+    return found
 
 
 def _painted(expected: dict[str, Map], probabilities: np.ndarray) -> Map:
@@ -153,7 +132,7 @@ def _working(values: Map, grid: Grid, template: Template, matrix: Affine) -> tup
     affine[:3, 3] -= affine[:3, :3] @ pad
     coarse_grid = Grid(coarse.shape, affine)
     points = Deformation(matrix=matrix).template_points(coarse_grid)
-    where = _apply(np.linalg.inv(template.grid.affine), points)
+    where = apply(np.linalg.inv(template.grid.affine), points)
     brain = ndimage.map_coordinates(template.brain, where, order=0, mode="constant") > 0
     box = tuple(
         slice(max(0, extent.start - n), extent.stop + n)
@@ -162,11 +141,3 @@ def _working(values: Map, grid: Grid, template: Template, matrix: Affine) -> tup
     affine = affine.copy()
     affine[:3, 3] += affine[:3, :3] @ [each.start for each in box]
     return coarse[box], Grid(coarse[box].shape, affine)
-
-
-def _points(grid: Grid) -> np.ndarray:
-    return _apply(grid.affine, np.indices(grid.shape))
-
-
-def _apply(matrix: Affine, points: np.ndarray) -> np.ndarray:
-    return np.asarray(np.tensordot(matrix[:3, :3], points, axes=1) + matrix[:3, 3].reshape(3, 1, 1, 1))

@@ -101,7 +101,8 @@ def _found(
     matrix = place(picture, template)
     if matrix is None:
         return _without_template(values, picture, given, template)
-    points = deform(values, grid, template, matrix, n_threads).template_points(grid)
+    deformation = deform(values, grid, template, matrix, n_threads)
+    points = deformation.template_points(grid)
     expected = expectations(template, points)
     if given.brain is not None:
         expected = _within(given.brain, expected)
@@ -112,7 +113,7 @@ def _found(
     hemisphere = np.where(points[0] < 0, Hemisphere.LEFT, Hemisphere.RIGHT).astype(np.uint8)
     record = _record(given, "aligned with a template", "mixture of T1 with priors of a template", template.record)
     found = from_probabilities(probabilities, brain, hemisphere, grid, record)
-    return _with_given_tissue(replace(found, warnings=template.warnings), given)
+    return _with_given_tissue(replace(found, warnings=template.warnings, deformation=deformation), given)
 
 
 def _require_brain(time: Map, found: Segmentation) -> None:
@@ -164,7 +165,7 @@ def _with_given_tissue(found: Segmentation, given: Given) -> Segmentation:
     told = {tissue: (given.tissue == tissue).astype(np.float32) for tissue in TISSUES if (given.tissue == tissue).any()}
     hemisphere = found.hemisphere
     made = from_probabilities(told, brain, hemisphere, found.grid, found.record)
-    return replace(made, warnings=found.warnings if hemisphere is None else ())
+    return replace(made, warnings=found.warnings if hemisphere is None else (), deformation=found.deformation)
 
 
 def _record(given: Given, brain: str, tissue: str, template: Mapping[str, object]) -> dict[str, object]:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from bids_t1.data.shapes import Map
 
 NAME = "MNI152NLin2009cAsym"
+OF_NILEARN = "MNI152NLin2009aSym"
+"""What BIDS calls the template that nilearn brings along."""
+
 RESOLUTION = 2
 """TemplateFlow's version of the template with voxels of 2 mm: averages of many brains are blurred over more."""
 
@@ -84,7 +87,30 @@ class Template:
     record: Mapping[str, object]
     """Name, source and files, in JSON types."""
 
+    space: str
+    """What BIDS calls its space."""
+
     warnings: tuple[str, ...] = ()
+
+    @property
+    def reference(self) -> str:
+        """What its space is defined by, in words."""
+        return f"{self.space}: {self.record['Name']}, {self.record['Source']}"
+
+
+def grid_at(template: Template, edge: int) -> Grid:
+    """Return the template's own grid at voxels of 1 or 2 mm, the first of which lies at the same place."""
+    if edge == RESOLUTION:
+        return template.grid
+    x, y, z = (2 * n - 1 for n in template.grid.shape)
+    affine = template.grid.affine @ np.diag([0.5, 0.5, 0.5, 1.0])
+    return Grid((x, y, z), affine)
+
+
+def every_second(grid: Grid) -> Grid:
+    """Return every second voxel of a grid: enough for what is smooth."""
+    x, y, z = (-(-n // 2) for n in grid.shape)
+    return Grid((x, y, z), grid.affine @ np.diag([2.0, 2.0, 2.0, 1.0]))
 
 
 def load_template(*, download: bool = False) -> Template:
@@ -103,12 +129,38 @@ def load_template(*, download: bool = False) -> Template:
         Where a file of the template cannot be read, or files do not fit together.
     """
     home = _home()
-    # TemplateFlow fills an empty folder with thousands of placeholders when it is imported: only where it is at home.
-    paths = _paths(home, download=download) if download or (home / f"tpl-{NAME}").is_dir() else {}
+    paths = _found(home, download=download)
     missing = [name for name in NEEDED if name not in paths]
     if missing:
         return _from_nilearn(f"the folder of TemplateFlow does not hold {NAME} ({', '.join(missing)})")
     return _from_templateflow(home, paths)
+
+
+def require_space(space: str) -> None:
+    """Refuse the space of a template that is not the one at hand.
+
+    Raises
+    ------
+    NoInputError
+        With what to do.
+    """
+    here = NAME if set(NEEDED) <= _found(_home(), download=False).keys() else OF_NILEARN
+    if space == here:
+        return
+    if space == NAME:
+        raise NoInputError(
+            f"--output-spaces is {space}, which the folder of TemplateFlow does not hold; expected {here}, the "
+            f"template that is at hand. {HINT}"
+        )
+    raise NoInputError(
+        f"--output-spaces is {space}; expected {here}, the template that tissues are told with here. Without "
+        f"TEMPLATEFLOW_HOME it is {space}."
+    )
+
+
+def _found(home: Path, *, download: bool) -> dict[str, Path]:
+    # TemplateFlow fills an empty folder with thousands of placeholders when it is imported: only where it is at home.
+    return _paths(home, download=download) if download or (home / f"tpl-{NAME}").is_dir() else {}
 
 
 def installed() -> list[Path]:
@@ -169,7 +221,7 @@ def _from_templateflow(home: Path, paths: Mapping[str, Path]) -> Template:
         "Source": f"TemplateFlow {version('templateflow')}",
         "Files": {path.relative_to(home).as_posix(): _checksum(path) for path in files},
     }
-    return _template(grid, values, nuclei, record, warnings)
+    return _template(NAME, grid, values, nuclei, record, warnings)
 
 
 def _read(path: Path) -> tuple[Map, Grid]:
@@ -233,10 +285,11 @@ def _from_nilearn(reason: str) -> Template:
     record = {"Name": "ICBM 2009a nonlinear symmetric", "Source": f"nilearn {version('nilearn')}"}
     warning = f"{reason[0].upper()}{reason[1:]}: the template of nilearn is used, and {_NO_SPLIT} {HINT}"
     grid = Grid(images["brain"].shape, images["brain"].affine)
-    return _template(grid, values, None, record, (warning,))
+    return _template(OF_NILEARN, grid, values, None, record, (warning,))
 
 
-def _template(
+def _template(  # noqa: PLR0913, PLR0917 - what a template is made of
+    space: str,
     grid: Grid,
     values: Mapping[str, Map],
     nuclei: np.ndarray | None,
@@ -258,6 +311,7 @@ def _template(
         white=white.astype(np.float32),
         subcortical=subcortical,
         record=record,
+        space=space,
         warnings=warnings,
     )
 

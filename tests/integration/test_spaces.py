@@ -11,6 +11,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK
+from nilearn.datasets import load_mni152_gm_template, load_mni152_wm_template
 
 from bids_t1.data.outputs import ANATOMY as ANATOMY_ROWS
 from bids_t1.data.outputs import CALIBRATED, CONDITIONS, OUTPUTS, SLOW
@@ -20,6 +21,7 @@ from tests import command, validator
 from tests.small_bids import open_image
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 ITK: Any = SimpleITK
@@ -32,12 +34,23 @@ TO_IR = "sub-01_from-MP2RAGE_to-IRT1_mode-image_xfm.txt"
 ANATOMY = {"desc-brain_mask", "desc-tissue_dseg", "label-WM_probseg", "label-GM_probseg", "label-CSF_probseg"}
 
 
+TEMPLATE = "MNI152NLin2009aSym"
+"""What nilearn brings along; the phantom's tissues are those of this template, bent and placed elsewhere."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_templateflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TEMPLATEFLOW_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
+
+
 @pytest.fixture(scope="module")
 def moved(tmp_path_factory: pytest.TempPathFactory) -> command.Finished:
     """Two participants who moved between their scans."""
     folder = tmp_path_factory.mktemp("moved")
     data = make(folder / "data", "--participants", "2")
-    answer = command.whole(data, folder / "out")
+    answer = command.whole(data, folder / "out", "--output-spaces", TEMPLATE)
     assert answer.code == 0, answer.said
     return command.Finished(data, folder / "out", answer)
 
@@ -144,8 +157,73 @@ def test_sidecars_tell_where_things_come_from(moved: command.Finished) -> None:
     assert moved_map["SpatialReference"] == f"bids::sub-01/anat/{IR}"
 
 
+@pytest.mark.parametrize("run", ["MP2RAGE", "IRT1"])
+def test_t1_in_the_space_of_the_template_is_that_of_the_head(moved: command.Finished, run: str) -> None:
+    there = load(moved.out_dir, f"sub-01_space-{TEMPLATE}_desc-{run}_T1map.nii.gz")
+    sd = load(moved.out_dir, f"sub-01_space-{TEMPLATE}_desc-{run}sd_T1map.nii.gz")
+    here = load(moved.out_dir, f"sub-01_desc-{run}_T1map.nii.gz")
+    own = load(moved.out_dir, f"sub-01_{'space-IRT1_' if run == 'IRT1' else ''}desc-tissue_dseg.nii.gz")
+    makers = ((Tissue.WHITE_MATTER, load_mni152_wm_template), (Tissue.GREY_MATTER, load_mni152_gm_template))
+    for tissue, maker in makers:
+        expected = np.asarray(maker(resolution=2).dataobj) > 0.9
+        assert abs(np.nanmedian(there[expected]) / np.nanmedian(here[own == tissue]) - 1) < 0.04
+        assert np.isfinite(there[expected]).mean() > 0.98
+        assert 0 < np.nanmedian(sd[expected]) < np.nanmedian(there[expected]) / 10
+    assert np.isnan(there[:, -1]).all()  # outside of the image
+
+
+def test_tissues_in_the_space_of_the_template_are_those_of_the_template(moved: command.Finished) -> None:
+    found = load(moved.out_dir, f"sub-01_space-{TEMPLATE}_desc-tissue_dseg.nii.gz")
+    white = np.asarray(load_mni152_wm_template(resolution=2).dataobj) > 0.5
+    both = np.sum((found == Tissue.WHITE_MATTER) & white)
+    assert 2 * both / (np.sum(found == Tissue.WHITE_MATTER) + white.sum()) > 0.8  # voxels of 4 mm
+
+
+def test_itk_brings_a_map_to_the_template_as_this_program_does(moved: command.Finished) -> None:
+    folder = moved.out_dir / "sub-01" / "anat"
+    rate, there = (str(folder / f"sub-01_{space}desc-MP2RAGE_R1map.nii.gz") for space in ("", f"space-{TEMPLATE}_"))
+    warp = str(folder / f"sub-01_from-MP2RAGE_to-{TEMPLATE}_mode-image_xfm.nii.gz")
+    transform = ITK.DisplacementFieldTransform(ITK.ReadImage(warp, ITK.sitkVectorFloat64))
+    resampled = ITK.Resample(ITK.ReadImage(rate), ITK.ReadImage(there), transform, ITK.sitkLinear, 0.0)
+    theirs = ITK.GetArrayFromImage(resampled).T
+    tissue = load(moved.out_dir, f"sub-01_space-{TEMPLATE}_desc-tissue_dseg.nii.gz")
+    ours = load(moved.out_dir, f"sub-01_space-{TEMPLATE}_desc-MP2RAGE_R1map.nii.gz")
+    inside = (tissue == Tissue.WHITE_MATTER) & np.isfinite(ours) & np.isfinite(theirs)
+    assert np.quantile(np.abs(theirs[inside] / ours[inside] - 1), 0.9) < 0.01
+
+
+def test_maps_in_a_template_say_so_in_sidecar_header_and_on_the_page(moved: command.Finished) -> None:
+    folder = moved.out_dir / "sub-01" / "anat"
+    name = f"sub-01_space-{TEMPLATE}_desc-MP2RAGE_T1map"
+    sidecar = json.loads((folder / f"{name}.json").read_text())
+    assert sidecar["SpatialReference"].startswith(TEMPLATE)
+    assert sidecar["Units"] == "s"
+    assert (moved.out_dir / sidecar["Transformation"].removeprefix("bids::")).is_file()
+    header: Any = open_image(folder / f"{name}.nii.gz").header
+    assert int(header["sform_code"]) == 4
+    assert f"in the space of {TEMPLATE}" in (moved.out_dir / "sub-01.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (["MNI152NLin2009asym"], 64, f"did you mean {TEMPLATE}?"),
+        (["MNI152NLin2009cAsym"], 66, f"expected {TEMPLATE}, the template that is at hand"),
+        ([TEMPLATE, "--maps-only"], 64, "--maps-only and --output-spaces contradict each other"),
+    ],
+)
+def test_a_space_that_cannot_be_had_is_refused_before_anything_is_done(
+    moved: command.Finished, tmp_path: Path, options: list[str], code: int, words: str
+) -> None:
+    answer = command.whole(moved.bids_dir, tmp_path / "out", "--output-spaces", *options)
+    assert answer.code == code
+    assert words in answer.said
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_same_input_gives_the_same_bytes(moved: command.Finished, tmp_path: Path) -> None:
-    answer = command.whole(moved.bids_dir, tmp_path / "out", "--participant-label", "01", "--omp-nthreads", "3")
+    options = ("--participant-label", "01", "--omp-nthreads", "3", "--output-spaces", TEMPLATE)
+    answer = command.whole(moved.bids_dir, tmp_path / "out", *options)
     assert answer.code == 0, answer.said
     assert command.listing(tmp_path / "out" / "sub-01") == command.listing(moved.out_dir / "sub-01")
 

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from nilearn.datasets import load_mni152_brain_mask
 
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.tissue import templates
-from bids_t1.tissue.templates import NAME, load_template
+from bids_t1.tissue.templates import NAME, grid_at, load_template
 from tests.real_data import real_data
 
 if TYPE_CHECKING:
@@ -95,6 +96,14 @@ def test_a_folder_without_templates_is_left_alone(tmp_path: Path, monkeypatch: p
     assert template.subcortical is None
     assert template.white.max() > 0.9
     assert not (tmp_path / "nothing").exists()
+
+
+def test_the_grid_of_1_mm_is_that_of_the_template_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEMPLATEFLOW_HOME", str(tmp_path / "nothing"))
+    fine = load_mni152_brain_mask(resolution=1)
+    grid = grid_at(load_template(), 1)
+    assert grid.shape == fine.shape
+    np.testing.assert_allclose(grid.affine, fine.affine)
 
 
 def test_a_damaged_file_is_named(home: Path) -> None:

@@ -20,6 +20,7 @@ from bids_t1.report.figures.agreement_plots import SOLID
 from bids_t1.report.figures.overlay import legend
 from bids_t1.report.sections import regions
 from bids_t1.report.sections.comparison import describe_comparison
+from bids_t1.report.sections.in_template import describe_in_template
 from bids_t1.report.sections.quality import describe_quality
 from bids_t1.report.sections.rating import describe_rating
 from bids_t1.report.sections.run import describe_run
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from bids_t1.data.result import ParticipantResult
     from bids_t1.report.sections.comparison import ComparisonSection
+    from bids_t1.report.sections.in_template import InTemplateSection
     from bids_t1.report.sections.run import RunSection
     from bids_t1.report.sections.tissues import TissueSection
     from bids_t1.report.words.quantity import Quantity
@@ -70,7 +72,12 @@ def render_page(result: ParticipantResult) -> str:
     quantities = _quantities_of(sections)
     tissues = describe_tissues(result)
     comparisons = [describe_comparison(one, result, number) for number, one in enumerate(result.comparisons, 1)]
-    together: list[TissueSection | ComparisonSection] = [*([tissues] if tissues else []), *comparisons]
+    in_templates = [describe_in_template(one, number) for number, one in enumerate(result.in_templates, 1)]
+    together: list[TissueSection | ComparisonSection | InTemplateSection] = [
+        *([tissues] if tissues else []),
+        *comparisons,
+        *in_templates,
+    ]
     every = [*together, *sections]
     return template("page.html.j2").render(
         result=result,
@@ -81,6 +88,7 @@ def render_page(result: ParticipantResult) -> str:
         viewer=describe_viewer(result),
         rating=describe_rating(result, sections),
         comparisons=comparisons,
+        in_templates=in_templates,
         together=together,
         tissue_legend=legend(SOLID),
         headlines=regions.headlines(result.regions),

@@ -37,6 +37,9 @@ LABELS = {
     "Template": "Template",
     "TemplateFiles": "Files of the template",
     "SubcorticalAtlas": "Atlas of subcortical grey matter",
+    "SpatialReference": "Template",
+    "Transformation": "Transform",
+    "TransformationMethod": "How it was found",
     "Sources": "Source files",
 }
 """Names of known keys of the record, in the order of the table; unknown ones follow."""
