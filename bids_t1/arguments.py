@@ -123,10 +123,11 @@ def _values(kind: Any) -> dict[str, Any]:
     if get_origin(kind) is not tuple:
         return {"type": kind}
     each = get_args(kind)
-    read = folder if each[0] is Path else each[0]
+    count = {"nargs": "+" if each[-1] is Ellipsis else len(each)}
     if get_origin(each[0]) is Literal:
-        read = one_of(get_args(each[0]))
-    return {"type": read, "nargs": "+" if each[-1] is Ellipsis else len(each)}
+        choices = get_args(each[0])
+        return {"choices": choices, "type": one_of(choices), **count}
+    return {"type": folder if each[0] is Path else each[0], **count}
 
 
 def bare(annotation: object) -> Any:

@@ -7,14 +7,17 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from bids_t1.bids.denoising import ProcessedUniError, refuse_denoised, refuse_processed
 from bids_t1.bids.images import read_volume
 from bids_t1.bids.parts import PartReader
 from bids_t1.bids.soundness import require_signal
 from bids_t1.bids.uni import describes_denoised, read_uni
-from bids_t1.data.acquisition import ReadoutSeries
+from bids_t1.data.acquisition import ReadoutSeries, UniBeside
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.forms import FORMS
+from bids_t1.data.grid import SAME_GRID_SHIFT
 from bids_t1.data.sidecar import Unreadable
 from bids_t1.sequences.mp2rage_timing import of_readout
 
@@ -96,7 +99,8 @@ def load_readouts(
                 refused.add(plan.uni.path)
             continue
         lost = _told(acquisition, plan, richest, failures)
-        return replace(series, warnings=(*lost, *series.warnings), lost=lost)
+        beside = _uni_beside(acquisition, series, protocol) if FORMS[plan.form].is_complex else None
+        return replace(series, warnings=(*lost, *series.warnings), lost=lost, uni_beside=beside)
     raise next(iter(failures.values()))
 
 
@@ -147,6 +151,24 @@ def _scaling(reader: PartReader, uni: Uni | None) -> dict[str, str]:
     origins = "; ".join(dict.fromkeys(reader.phase_origins))
     phase = {"Phase": f"read with {origins}"} if origins else {}
     return phase if uni is None else {**phase, "UNIT1": uni.scaling}
+
+
+def _uni_beside(acquisition: Acquisition, series: ReadoutSeries, protocol: Protocol) -> UniBeside | None:
+    """Return the UNIT1 beside complex readouts; None where there is none that can be used, which is no loss."""
+    unis = _readable([file for file in acquisition.files if file.name.suffix == "UNIT1"], {})
+    try:
+        file = _true_uni(acquisition, unis)
+        if file is None or series.readouts is None:
+            return None
+        reader = PartReader(protocol.of(acquisition.sequence))
+        grid, _ = reader.open((file,))
+        if series.grid.shift_to(grid) > SAME_GRID_SHIFT:
+            return None
+        uni = _read_uni(file, reader)
+        refuse_denoised(file, uni.values, np.abs(series.readouts[:2]))
+    except InvalidInputError:
+        return None
+    return UniBeside(values=uni.values, source=file.path, scaling=uni.scaling)
 
 
 def _require_readable_sidecars(plan: _Plan) -> None:

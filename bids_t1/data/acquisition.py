@@ -78,6 +78,18 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class UniBeside:
+    """A UNIT1 image beside complex readouts, which it is compared with."""
+
+    values: Map
+    """S, (x, y, z), NaN where the image holds none."""
+
+    source: Path
+    scaling: str
+    """How its stored numbers were read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ReadoutSeries:
     """The loaded images of one MP2RAGE or MP3RAGE run, ordered by readout."""
 
@@ -110,6 +122,9 @@ class ReadoutSeries:
 
     uni_sidecar: Sidecar | None = None
     """Of the UNIT1 image of the run, whether it is loaded or not."""
+
+    uni_beside: UniBeside | None = None
+    """Where complex readouts are what is fitted."""
 
     lost: tuple[str, ...] = ()
     """Why a more informative form could not be used; among the warnings too."""

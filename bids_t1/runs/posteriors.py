@@ -14,15 +14,17 @@ from bids_t1.data.vocabulary import known_manufacturer
 from bids_t1.estimation.posterior.posterior import PosteriorOptions, ReadoutImages, estimate_posterior
 from bids_t1.estimation.posterior.readout_phase import remove_phase
 from bids_t1.runs.common import Ready, computing, covered, if_valid, near_one, times, versions
+from bids_t1.runs.readout_agreement import settle, without_offset
 from bids_t1.runs.transmit import record_of_transmit_field, transmit_field_of, transmit_prior
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
 
     from bids_t1.data.acquisition import ReadoutSeries, TransmitField
     from bids_t1.data.estimate import PosteriorEstimate
+    from bids_t1.data.forms import InputForm
     from bids_t1.data.result import SignalCurve
     from bids_t1.data.signal_model import ReadoutModel
     from bids_t1.estimation.posterior.readout_phase import PhaseTurn
@@ -64,10 +66,15 @@ class Question:
 
     curve: SignalCurve | None = None
 
+    at_time: Callable[[int, float], ReadoutModel | None] | None = None
+    """Gives the model with the inversion time of a readout times a factor, None where that cannot be played; None: the
+    sequence has no inversion."""
+
 
 def process_readouts(run: Run, series: ReadoutSeries, question: Question, settings: Settings) -> RunResult:
     """Estimate the posterior of T1 of loaded readouts, at the transmit field of a map or over its prior."""
     acquisition = run.acquisition
+    series, offsets = without_offset(series)
     field = transmit_field_of(run.transmit_fields, series.acquisition, series.grid, settings)
     LOG.info(
         "%s: %s of %d readouts, %s voxels, %s, B1+ %s",
@@ -86,8 +93,12 @@ def process_readouts(run: Run, series: ReadoutSeries, question: Question, settin
     )
     with computing(acquisition, series.grid.shape, settings) as progress, near_one(series.readouts) as unit:
         images, turns = _in_phase(images)
+        beside = series.uni if series.uni_beside is None else series.uni_beside.values
+        agreement = settle(images, beside, question.model, question.at_time)
+        images = agreement.images
         options = _options(question, unit, settings)
         estimate = estimate_posterior(question.model, images, options, progress=progress).in_images(unit)
+    series = _of_form(series, images.form)
     counts = count_statuses(estimate.status)
     coverage = covered(acquisition, series.readouts, estimate.status, estimate.noise.value)
     return RunResult(
@@ -98,6 +109,7 @@ def process_readouts(run: Run, series: ReadoutSeries, question: Question, settin
         record=_record(series, question, estimate, settings)
         | record_of_transmit_field(estimate, field, series.sources, run.raw, settings)
         | _record_of_phase(turns)
+        | dict(agreement.record)
         | coverage.record,
         status_counts=counts,
         examples=(),
@@ -106,7 +118,9 @@ def process_readouts(run: Run, series: ReadoutSeries, question: Question, settin
             *question.notes,
             *((question.without_map,) if field is None and question.without_map else ()),
             *(() if field is None else field.warnings),
+            *offsets,
             *(turn.warning for turn in turns if turn.warning),
+            *agreement.warnings,
             *_doubts(counts, estimate),
             *coverage.warnings,
         ),
@@ -126,6 +140,17 @@ def ready_readouts(run: Run, series: ReadoutSeries, sequence: str, notes: Sequen
         lacking=frozenset(FORMS[series.form].missing),
         warnings=(*series.warnings, *notes, *(() if field is None else field.warnings)),
     )
+
+
+def _of_form(series: ReadoutSeries, form: InputForm) -> ReadoutSeries:
+    """Say what the results are of, where it is less than what was loaded."""
+    beside = series.uni_beside
+    if form == series.form:
+        return series
+    if beside is None:
+        return replace(series, form=form)
+    scaling = {**series.scaling, "UNIT1": beside.scaling}
+    return replace(series, form=form, sources=(*series.sources, beside.source), scaling=scaling)
 
 
 def _options(question: Question, unit: float, settings: Settings) -> PosteriorOptions:

@@ -40,6 +40,8 @@ LABELS = {
     "NoiseSD": "Noise SD, in units of the images",
     "Coverage": "Estimates where there is signal",
     "PhaseBetweenReadouts": "Phase between readouts [degrees]",
+    "UNIT1Agreement": "UNIT1 against the readouts",
+    "ReadoutAgreement": "Readouts against their protocol",
     "DegreesOfFreedom": "Degrees of freedom",
     "IntervalFactor": "95 % interval, in SDs",
     "LearnedEfficiency": "Learned prior on the efficiency",
