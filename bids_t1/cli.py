@@ -233,3 +233,5 @@ def _configure_logging(verbosity: int) -> None:
     logger.handlers[:] = [handler]
     logger.setLevel(levels[min(verbosity, 2)])
     logger.propagate = False
+    # nibabel writes what it mends in headers to the terminal, without the name of the file: soundness tells that.
+    logging.getLogger("nibabel.global").setLevel(logging.DEBUG if verbosity > 1 else logging.CRITICAL + 1)

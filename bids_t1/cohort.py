@@ -319,6 +319,7 @@ def _begin_process(level: int) -> None:
     sys.unraisablehook = ignored
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("bids_t1").setLevel(level)
+    logging.getLogger("nibabel.global").setLevel(logging.CRITICAL + 1)
 
 
 def _lost(lost: Lost) -> BidsT1Error:

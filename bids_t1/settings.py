@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from bids_t1.arguments import dashed, read_options
 from bids_t1.cgroup import memory_of_job
 from bids_t1.data.entities import strip_label
-from bids_t1.data.errors import NoInputError, UsageError
+from bids_t1.data.errors import InvalidInputError, NoInputError, UsageError
 from bids_t1.data.options import (
     GROUPS,
     Calibrating,
@@ -254,11 +254,14 @@ def _selection(given: Selection) -> Selection:
 
 def _labelled(given: Selection) -> Selection:
     """Take the prefixes off labels."""
-    return replace(
-        given,
-        participant_label=tuple(strip_label("sub", label) for label in given.participant_label),
-        session_label=tuple(strip_label("ses", label) for label in given.session_label),
-    )
+    try:
+        return replace(
+            given,
+            participant_label=tuple(strip_label("sub", label) for label in given.participant_label),
+            session_label=tuple(strip_label("ses", label) for label in given.session_label),
+        )
+    except InvalidInputError as error:  # which is said of files: here it is the command that is wrong
+        raise UsageError(str(error)) from error
 
 
 def _session(given: Session) -> Session:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 from typing import TYPE_CHECKING
 
@@ -350,3 +351,16 @@ def test_no_inversion_recovery_is_invented(tmp_path: Path, vendor: str) -> None:
     assert "Traceback" not in answer.said
     assert "skipped: " in answer.said
     assert not list(out_dir.rglob("*.nii.gz"))
+
+
+def test_what_nibabel_mends_in_a_header_does_not_reach_the_terminal(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    dataset = write_root(tmp_path / "data")
+    for path in write_run(dataset):
+        content = bytearray(gzip.decompress(path.read_bytes()))
+        content[:4] = (100).to_bytes(4, "little")  # sizeof_hdr, which is 348
+        path.write_bytes(gzip.compress(bytes(content)))
+    answer = command.participant(dataset, tmp_path / "out")
+    assert answer.code == 0, answer.said
+    assert "sizeof_hdr" not in "".join([*capfd.readouterr(), answer.said])

@@ -70,6 +70,8 @@ def test_the_module_is_the_command(tmp_path: Path) -> None:
         (["--omp-nthreads", "-1"], "--omp-nthreads is -1; expected 1 or more"),
         (["--nprocs", "many"], "invalid int value: 'many'"),
         (["--ir-noise", "none"], "invalid choice: 'none'"),
+        (["--participant-label", "s_1"], "sub-s_1: the label is 's_1'; expected letters, digits and + only"),
+        (["--session-label", "ses-a b"], "ses-a b: the label is 'a b'; expected letters, digits and + only"),
         (["--no-such-option"], "unrecognized arguments: --no-such-option"),
         (["--bids-filter-file", "none.json"], "none.json: cannot be read (No such file or directory); expected a file"),
         (

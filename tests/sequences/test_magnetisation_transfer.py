@@ -96,6 +96,19 @@ def test_tissue_of_unseen_protocols_is_read_within_three_percent_and_intervals_h
     assert np.mean([held for _, held in found]) == pytest.approx(0.95, abs=0.025)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("field", [3.0, 7.0])
+def test_fifty_unseen_protocols_of_a_field_are_read_within_three_percent(field: float) -> None:
+    found = [corrected_errors(seed, prior_of(field), prior_of(field)) for seed in range(1000, 1050)]
+    rms = np.array([np.sqrt(np.mean(errors**2)) for errors, _ in found])
+    pooled = float(np.sqrt(np.mean(np.concatenate([errors for errors, _ in found]) ** 2)))
+    held = [share for _, share in found]
+    print(field, f"{pooled:.4f} {rms.max():.4f} {np.mean(held):.4f} {min(held):.3f}")  # noqa: T201 - for the docs
+    assert pooled < 0.03
+    assert rms.max() < 0.035
+    assert 0.90 < np.mean(held) < 0.97
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"left": (0.83, 0.1)}, {"left": (0.2, 0.1)}, {"exchange": (60.0, 60.1)}, {"bound_rate": 3.0}],
