@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    import numpy as np
-
     from bids_t1.bids.uni import Uni
     from bids_t1.data.acquisition import Acquisition, RawFile
     from bids_t1.data.forms import InputForm
@@ -164,8 +162,7 @@ def _uni_beside(acquisition: Acquisition, series: ReadoutSeries, protocol: Proto
         grid, _ = reader.open((file,))
         if series.grid.shift_to(grid) > SAME_GRID_SHIFT:
             return None
-        uni = _read_uni(file, reader)
-        refuse_denoised(file, uni.values, np.abs(series.readouts[:2]))
+        uni = _read_uni(file, reader, np.abs(series.readouts[:2]))
     except InvalidInputError:
         return None
     return UniBeside(values=uni.values, source=file.path, scaling=uni.scaling)
