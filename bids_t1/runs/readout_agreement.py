@@ -9,7 +9,7 @@ import numpy as np
 
 from bids_t1.data.forms import FORMS
 from bids_t1.estimation.offset import find_offset
-from bids_t1.estimation.posterior.readout_misfit import CLEAR, LEAST_GAIN, compare_with_uni, find_misfit
+from bids_t1.estimation.posterior.readout_misfit import CLEAR, compare_with_uni, find_misfit
 from bids_t1.estimation.posterior.readout_noise import noise_of_complex
 
 if TYPE_CHECKING:
@@ -69,28 +69,29 @@ def settle(
     at_time
         See `find_misfit`; None: the readouts are not compared with their protocol.
     """
-    form = FORMS[images.form]
-    if images.readouts is None or len(images.readouts) < 2:  # noqa: PLR2004 - a comparison needs a pair
-        return ReadoutAgreement(images=images)
-    compared = None if uni is None else compare_with_uni(images.readouts, uni)
-    misfit = None
-    if form.is_complex and at_time is not None:
-        misfit = _misfit(model, images, at_time)
-    if compared is not None and compared.contradicts and uni is not None:
-        is_scaled = abs(np.log(compared.gain)) > np.log(LEAST_GAIN)
-        return (
-            _by_uni(images, uni, compared, misfit)
-            if is_scaled or misfit is None or at_time is None
-            else _turned(images, compared, misfit, _misfit(model, _turn(images, 0), at_time))
-        )
+    compared = _compared(images, uni)
+    misfit = _misfit(model, images, at_time)
+    if uni is not None and compared is not None and compared.contradicts:
+        if compared.is_scaled or misfit is None:
+            return _by_uni(images, uni, compared, misfit)
+        return _turned(images, compared, misfit, _misfit(model, _turn(images, 0), at_time))
     told = ReadoutAgreement(images=images, warnings=_unlike(compared), record=_told(compared, misfit))
     return told if misfit is None or not misfit.is_wrong else _by_protocol(told, model, misfit)
 
 
+def _compared(images: ReadoutImages, uni: np.ndarray | None) -> UniComparison | None:
+    """Compare a pair of readouts with UNIT1, where both are there."""
+    readouts = images.readouts
+    if uni is None or readouts is None or len(readouts) < 2:  # noqa: PLR2004 - a pair
+        return None
+    return compare_with_uni(readouts, uni)
+
+
 def _misfit(
-    model: ReadoutModel, images: ReadoutImages, at_time: Callable[[int, float], ReadoutModel | None]
+    model: ReadoutModel, images: ReadoutImages, at_time: Callable[[int, float], ReadoutModel | None] | None
 ) -> ReadoutMisfit | None:
-    if images.readouts is None:
+    """Compare complex readouts with their protocol."""
+    if images.readouts is None or at_time is None or not FORMS[images.form].is_complex:
         return None
     return find_misfit(model, images.readouts, noise_of_complex(images.readouts).value, at_time)
 
@@ -123,7 +124,7 @@ def _by_uni(
 ) -> ReadoutAgreement:
     """Go on with UNIT1, which was made of both readouts before they were scaled, and with the second magnitude."""
     what = []
-    if abs(np.log(compared.gain)) > np.log(LEAST_GAIN):
+    if compared.is_scaled:
         what.append(
             f"readout 1 is as if it were {compared.gain:.2f} times as bright against readout 2 as UNIT1 has it; "
             "display scaling (slopes of DICOM headers) or receiver gain may differ between their images"

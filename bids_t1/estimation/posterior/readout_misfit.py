@@ -136,10 +136,15 @@ class UniComparison:
     """The same with that gain and sign."""
 
     @property
+    def is_scaled(self) -> bool:
+        """Whether the gain is one that changes T1."""
+        return bool(abs(np.log(self.gain)) > np.log(LEAST_GAIN))
+
+    @property
     def contradicts(self) -> bool:
         """Whether a gain or sign explains a difference that matters."""
         matters = self.difference > max(LEAST_DIFFERENCE, 3 * self.left)
-        return matters and (self.is_turned or abs(np.log(self.gain)) > np.log(LEAST_GAIN))
+        return matters and (self.is_turned or self.is_scaled)
 
     @property
     def is_unlike(self) -> bool:

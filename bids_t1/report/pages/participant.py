@@ -9,6 +9,7 @@ save what a reader thinks of the scans; all else is there without.
 from __future__ import annotations
 
 from functools import cache
+from itertools import count
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -72,7 +73,7 @@ def render_page(result: ParticipantResult) -> str:
     quantities = _quantities_of(sections)
     tissues = describe_tissues(result)
     comparisons = [describe_comparison(one, result, number) for number, one in enumerate(result.comparisons, 1)]
-    in_templates = [describe_in_template(one, number) for number, one in enumerate(result.in_templates, 1)]
+    in_templates = list(map(describe_in_template, result.in_templates, count(1)))
     together: list[TissueSection | ComparisonSection | InTemplateSection] = [
         *([tissues] if tissues else []),
         *comparisons,
