@@ -1,12 +1,15 @@
 """Calibration of phantom heads with a bias by tissue, against inversion recovery and against the truth.
 
 python -m benchmarks.calibration: cross-validation, then the whole model on a head that was never seen;
+python -m benchmarks.calibration --rich: heads whose bias is no function of T1 alone (--bias mt-varied), played on two
+pools, read with a wrong B1+ map; and what regression trees on all that was measured leave;
 python -m benchmarks.calibration --steps: time of one step of training, by preset and by kind of network.
 """
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from functools import cache
 from statistics import median
 from time import perf_counter, process_time
@@ -15,20 +18,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter
+from sklearn.ensemble import HistGradientBoostingRegressor  # type: ignore[import-untyped]
 
 from bids_t1.calibration.application import apply
+from bids_t1.calibration.baselines import protocol_of
 from bids_t1.calibration.cross_validation import calibrate
 from bids_t1.calibration.lattice import INPUTS, SCORED
 from bids_t1.calibration.network import N_SLICES, RADIUS, PatchResNet, place
 from bids_t1.calibration.training import reproducibly
 from bids_t1.data.calibration import PRESETS, CalibrationOptions, MeasuredScan, PairedScan, ReferenceScan
 from bids_t1.data.grid import Grid
+from bids_t1.estimation.posterior.correction import read_times
+from bids_t1.runs.slow_time import believed_correction
 from bids_t1_phantom.head.anatomy import Atlas, Tissue, load_atlas
-from bids_t1_phantom.head.head import Head, HeadOptions, make_head
+from bids_t1_phantom.head.head import Head, HeadOptions, make_head, mapped_field_of
+from bids_t1_phantom.head.transmit import TransmitOptions
+from bids_t1_phantom.sequences.mp2rage import acquire_readouts, default_sequence
 from tests.calibration.cohorts import MEASURED_RECORD
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from bids_t1.data.calibration import TrainingProgress
 
@@ -48,9 +57,79 @@ WITHIN_PARTICIPANT = 0.05
 """How the bias varies from head to head, and smoothly within one, relative."""
 
 
+RICH_NOISE = 0.015
+"""Relative SD of both T1 of varied heads: of voxels of 4 mm."""
+
+WEAK, STRONG = 0.5, 1.25
+"""Transmit field of varied heads, at the edge of the brain and in its middle."""
+
+LEFT_BY_INVERSION = 0.6
+
+
+def _record() -> Mapping[str, object]:
+    """Return the record of a T1 map of the phantom's MP2RAGE."""
+    sequence = default_sequence("MP2RAGE")
+    protocol = sequence.protocol
+    return {
+        "InversionTimes": list(protocol.inversion_times),
+        "FlipAngles": list(protocol.flip_angles),
+        "RepetitionTimePreparation": protocol.cycle_time,
+        "RepetitionTimesExcitation": list(protocol.spacings),
+        "NumberShotsPerReadout": [[protocol.n_before, protocol.n_after]] * len(protocol.inversion_times),
+        "InversionEfficiency": sequence.inversion_efficiency,
+        "MagneticFieldStrength": 3.0,
+        "TransmitField": {"Method": "given"},
+    }
+
+
+RICH_RECORD = _record()
+
+
 @cache
 def atlas() -> Atlas:
     return load_atlas()
+
+
+def measure_rich(number: int, *, resolution: float, seed: int) -> tuple[PairedScan, Head]:
+    """Make a varied head, play MP2RAGE on its pools, and read T1 with the B1+ map that errs; its true T1 with noise."""
+    transmit = TransmitOptions(WEAK, STRONG)
+    options = HeadOptions(resolution=resolution, bound_pool=True, varied=True, transmit=transmit)
+    head = make_head(atlas(), options, seed=seed, participant=number)
+    played = default_sequence("MP2RAGE", noise=0.0, inversion_leaves=LEFT_BY_INVERSION)
+    images = acquire_readouts(head, played, seed=seed, participant=number).images
+    signals = (images * np.exp(-1j * head.phase)).real[:, head.brain].astype(np.float64)
+    mapped = mapped_field_of(head.grid.points(), options, seed=seed, participant=number)
+    model = protocol_of(RICH_RECORD)
+    if model is None:
+        raise RuntimeError("the protocol is not told")
+    read = np.full(head.grid.shape, np.nan)
+    read[head.brain] = read_times(model, signals, mapped[head.brain])
+    rng = np.random.default_rng([seed, number, 9])
+    measured, reference = (time * (1 + RICH_NOISE * rng.standard_normal(head.grid.shape)) for time in (read, head.t1))
+    maps = measured, RICH_NOISE * read, reference, RICH_NOISE * head.t1, mapped
+    return _pair(head, number, maps, RICH_RECORD), head
+
+
+def _pair(head: Head, number: int, maps: Sequence[np.ndarray], record: Mapping[str, object]) -> PairedScan:
+    """Return a pair of T1 and SD of MP2RAGE, T1 and SD of inversion recovery, and B1+."""
+    time, time_sd, truth, truth_sd, transmit = (each.astype(np.float32) for each in maps)
+    grid = Grid(head.grid.shape, head.grid.affine)
+    tissue = np.where(head.brain, head.tissue, 0).astype(np.uint8)
+    return PairedScan(
+        label=f"sub-{number:02d}",
+        participant=f"{number:02d}",
+        measured=MeasuredScan(
+            grid=grid,
+            time=time,
+            time_sd=time_sd,
+            transmit=transmit,
+            brain=head.brain,
+            tissue=tissue,
+        ),
+        reference=ReferenceScan(grid=grid, time=truth, time_sd=truth_sd, tissue=tissue, matrix=np.eye(4)),
+        measured_protocol=record,
+        reference_protocol={"MagneticFieldStrength": 3.0},
+    )
 
 
 def measure(number: int, *, resolution: float, seed: int) -> tuple[PairedScan, Head]:
@@ -67,46 +146,42 @@ def measure(number: int, *, resolution: float, seed: int) -> tuple[PairedScan, H
     low = head.t1 / (1 + bias * of_head * (1 + texture))
     measured = low * (1 + MEASURED_NOISE * rng.standard_normal(grid.shape))
     reference = head.t1 * (1 + REFERENCE_NOISE * rng.standard_normal(grid.shape))
-    scan = PairedScan(
-        label=f"sub-{number:02d}",
-        participant=f"{number:02d}",
-        measured=MeasuredScan(
-            grid=grid,
-            time=measured.astype(np.float32),
-            time_sd=(MEASURED_NOISE * low).astype(np.float32),
-            transmit=head.transmit_field.astype(np.float32),
-            brain=head.brain,
-        ),
-        reference=ReferenceScan(
-            grid=grid,
-            time=reference.astype(np.float32),
-            time_sd=(REFERENCE_NOISE * head.t1).astype(np.float32),
-            tissue=np.where(head.brain, head.tissue, 0).astype(np.uint8),
-            matrix=np.eye(4),
-        ),
-        measured_protocol=MEASURED_RECORD,
-        reference_protocol={"MagneticFieldStrength": 3.0},
-    )
-    return scan, head
+    maps = measured, MEASURED_NOISE * low, reference, REFERENCE_NOISE * head.t1, head.transmit_field
+    return _pair(head, number, maps, MEASURED_RECORD), head
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Train, judge, and correct one more head."""
     n, where = arguments.participants, {"resolution": arguments.resolution, "seed": arguments.seed}
-    scans = [measure(number, **where)[0] for number in range(1, n + 1)]
-    options = CalibrationOptions(plan=PRESETS[arguments.preset], folds=arguments.folds, seed=arguments.seed)
+    make = measure_rich if arguments.rich else measure
+    pairs = [make(number, **where) for number in range(1, n + 1)]
+    scans = [scan for scan, _ in pairs]
+    if arguments.rich:
+        by_trees(pairs)
+    record = scans[0].measured_protocol
+    played, believed = protocol_of(record), None
+    if arguments.rich and played is not None:
+        believed = believed_correction(played, 3.0)
+    plan = PRESETS[arguments.preset]
+    if arguments.epochs is not None:
+        plan = replace(plan, epochs=arguments.epochs)
+    options = CalibrationOptions(plan=plan, folds=arguments.folds, seed=arguments.seed, n_threads=arguments.threads)
     start = perf_counter(), process_time()
-    found = calibrate(scans, options, progress=say)
+    found = calibrate(scans, options, believed=believed, progress=say)
     print(f"{perf_counter() - start[0]:.0f} s, {process_time() - start[1]:.0f} s of CPU time")
     for row in found.scores.summaries:
         print(
-            f"{row.tissue.abbreviation:4} {row.method:10} RMSE {row.rmse:.3f} +- {row.rmse_sd:.3f} s, "
-            f"bias {row.bias:+.3f} s, {row.reduction:.1%} less"
+            f"{row.tissue.abbreviation:4} {row.method:11} RMSE {row.rmse:.3f} +- {row.rmse_sd:.3f} s, "
+            f"bias {row.bias:+.3f} s, {row.reduction:.1%} less, {1000 * row.excess:+.1f} ms to the applied one, "
+            f"interval {row.within or 0:.1%}, least {row.least_within or 0:.1%}, regions {row.region_limit or 0:.1%}"
         )
+    for each in found.scores.behaviour:
+        bands = ", ".join(f"{band:.2f}" for band in each.spectrum)
+        print(f"{each.method:11} lesion {each.lesion_response:.2f}, least {each.least_response:.2f}; amplitude {bands}")
     for coverage in found.scores.coverage:
         print(f"{coverage.tissue.abbreviation:4} within one SD {coverage.one_sd:.2f}, 1.96 SD {coverage.two_sd:.2f}")
     print(*found.scores.verdict, sep="\n")
-    scan, head = measure(n + 1, **where)
+    scan, head = make(n + 1, **where)
     corrected = apply(found.model, scan.measured)
     for tissue in SCORED:
         inside = (scan.reference.tissue == tissue) & np.isfinite(corrected.time)
@@ -114,6 +189,38 @@ def run(arguments: argparse.Namespace) -> None:
             float(np.sqrt(np.mean((time - head.t1)[inside] ** 2))) for time in (scan.measured.time, corrected.time)
         )
         print(f"{tissue.abbreviation:4} RMSE to the truth in another head: {before:.3f} s before, {after:.3f} s after")
+
+
+def by_trees(pairs: Sequence[tuple[PairedScan, Head]]) -> None:
+    """Print what is left of true log T1 in held-out heads by what is known of a voxel, and by MP2RAGE's noise alone.
+
+    Regression trees are fitted to the other heads: on T1, and on all that MP2RAGE tells of a voxel: T1, B1+ as mapped,
+    tissue.
+    """
+    columns = [_columns(scan, head.t1) for scan, head in pairs]
+    for tissue in SCORED:
+        rows = [(inputs[which == tissue], wanted[which == tissue]) for inputs, wanted, which in columns]
+        left = []
+        for n_known in (1, 3):
+            errors = []
+            for held_out, (inputs, wanted) in enumerate(rows):
+                others = [row for other, row in enumerate(rows) if other != held_out]
+                trees = HistGradientBoostingRegressor(max_iter=150, random_state=0)
+                trees.fit(np.concatenate([x[:, :n_known] for x, _ in others]), np.concatenate([y for _, y in others]))
+                errors.append(float(np.sqrt(np.mean((trees.predict(inputs[:, :n_known]) - wanted) ** 2))))
+            left.append(f"{np.mean(errors):.2%}")
+        print(
+            f"{tissue.abbreviation:4} SD of log T1: by T1 {left[0]}, by all measured {left[1]}, noise {RICH_NOISE:.2%}"
+        )
+
+
+def _columns(scan: PairedScan, true: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return inputs (voxel, quantity), what log T1 lacks (voxel), and tissue (voxel)."""
+    measured, reference = scan.measured, scan.reference
+    where = np.isfinite(measured.time) & np.isin(reference.tissue, SCORED)
+    transmit = np.ones(where.shape) if measured.transmit is None else measured.transmit
+    inputs = np.stack([np.log(measured.time[where]), transmit[where], reference.tissue[where]], axis=1)
+    return inputs, np.log(true / measured.time)[where], reference.tissue[where]
 
 
 def say(progress: TrainingProgress) -> None:
@@ -150,6 +257,9 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folds", type=int, default=None)
     parser.add_argument("--preset", choices=sorted(PRESETS), default="small")
+    parser.add_argument("--rich", action="store_true", help="varied heads, and regression trees")
+    parser.add_argument("--epochs", type=int, default=None, help="of networks; None for those of the preset")
+    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--steps", action="store_true", help="only the time of one step")
     chosen = parser.parse_args()
     if chosen.steps:

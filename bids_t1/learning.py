@@ -8,14 +8,16 @@ import logging
 import math
 import shutil
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from bids_t1 import __version__
 from bids_t1.bids import results
 from bids_t1.bids.write import write_log
 from bids_t1.bids.write_calibration import read_scores, scores_in_json, write_scores
+from bids_t1.calibration.baselines import protocol_of
 from bids_t1.calibration.cross_validation import calibrate
 from bids_t1.calibration.model_file import load_model, save_model
 from bids_t1.data.calibration import (
@@ -26,18 +28,20 @@ from bids_t1.data.calibration import (
     ReferenceScan,
     TrainingProgress,
 )
-from bids_t1.data.errors import BidsT1Error
+from bids_t1.data.errors import BidsT1Error, InputOutputError, InvalidInputError
 from bids_t1.estimation.chunks import choose_device
 from bids_t1.places import CHECKPOINTS
 from bids_t1.report.pages.calibration_card import write_card
 from bids_t1.runs.calibrated import measured_scan
+from bids_t1.runs.slow_time import believed_correction
 from bids_t1.scratch import sweep
 from bids_t1.untrusted import read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from bids_t1.data.prior_correction import PriorCorrection
     from bids_t1.data.result import Comparison, ParticipantResult
     from bids_t1.settings import Settings
 
@@ -60,9 +64,8 @@ def learn(participants: Sequence[str], settings: Settings) -> Calibration | str:
     InvalidInputError
         If the participants were scanned with different protocols.
     """
-    scans = _of_one_sequence([scan for participant in participants for scan in _pairs(participant, settings)])
-    n_participants = len({scan.participant for scan in scans})
-    if not n_participants:
+    scans = _Pairs.of(participants, settings)
+    if not len(scans):
         return "Participants with MP2RAGE registered to inversion recovery: 0; expected one or more."
     options = _options(settings)
     folder, log = settings.out_dir / FOLDER, settings.out_dir / "logs" / f"{FOLDER}.json"
@@ -72,11 +75,17 @@ def learn(participants: Sequence[str], settings: Settings) -> Calibration | str:
         LOG.info("calibration: trained before on the same maps with the same options; left as it is")
         write_card(done.model.card, folder)
         return done
-    LOG.info("calibration: %d participants, preset %s", n_participants, options.plan.name)
+    LOG.info("calibration: %d participants, preset %s", len(scans.participants), options.plan.name)
     checkpoints = settings.work_dir / CHECKPOINTS
     checkpoints.mkdir(parents=True, exist_ok=True)
     sweep(checkpoints)
-    calibration = calibrate(scans, options, checkpoints=checkpoints, progress=Teller().tell)
+    calibration = calibrate(
+        scans,
+        options,
+        believed=_believed(scans[0].measured_protocol),
+        checkpoints=checkpoints,
+        progress=Teller().tell,
+    )
     for reason in calibration.left_out:
         LOG.warning("calibration: %s", reason)
     folder.mkdir(exist_ok=True)
@@ -102,30 +111,90 @@ def _options(settings: Settings) -> CalibrationOptions:
     )
 
 
-def _pairs(participant: str, settings: Settings) -> Iterator[PairedScan]:
-    """Yield what a participant has of MP2RAGE registered to inversion recovery."""
+def _believed(record: Mapping[str, object]) -> PriorCorrection | None:
+    """Return what tissue as it is believed to be makes of the protocol of a T1 map; None where nothing is known."""
+    played, field_strength = protocol_of(record), record.get("MagneticFieldStrength")
+    try:
+        return None if played is None else believed_correction(played, field_strength)  # type: ignore[arg-type]
+    except InvalidInputError as error:
+        LOG.info("calibration: no tissue prior: %s", error)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """Where a pair is found."""
+
+    participant: str
+    place: int
+    """Among the comparisons of the participant."""
+
+    n_readouts: int
+
+
+@dataclass(slots=True)
+class _Pairs(Sequence["PairedScan"]):
+    """What participants have of MP2RAGE registered to inversion recovery: read when asked for, one participant held."""
+
+    keys: list[_Key]
+    settings: Settings
+    held: ParticipantResult | None = None
+
+    @classmethod
+    def of(cls, participants: Sequence[str], settings: Settings) -> _Pairs:
+        """Look for the pairs of all participants."""
+        keys = [key for participant in participants for key in _keys(participant, settings)]
+        return cls(keys=_of_one_sequence(keys), settings=settings)
+
+    @property
+    def participants(self) -> list[str]:
+        """Return the labels of those who have a pair."""
+        return sorted({key.participant for key in self.keys})
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @overload
+    def __getitem__(self, place: int) -> PairedScan: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[PairedScan]: ...
+    def __getitem__(self, place: int | slice) -> PairedScan | list[PairedScan]:
+        if isinstance(place, slice):
+            return [self[each] for each in range(*place.indices(len(self)))]
+        key = self.keys[place]
+        if self.held is None or self.held.participant != key.participant:
+            self.held = None  # before the next one is read
+            self.held = results.read_result(self.settings.out_dir, key.participant)
+        if self.held is None:
+            raise InputOutputError(f"sub-{key.participant}: its log has gone since the training began; run it again.")
+        return _pair(self.held, self.held.comparisons[key.place])
+
+
+def _keys(participant: str, settings: Settings) -> Iterator[_Key]:
+    """Yield where the pairs of a participant are found."""
     try:
         result = results.read_result(settings.out_dir, participant)
     except BidsT1Error as error:
         LOG.warning("calibration: sub-%s is left out: %s", participant, error)
         return
-    if result is None:
-        return
-    for comparison in result.comparisons:
+    records = {} if result is None else {str(run.name): run.record for run in result.runs}
+    for place, comparison in enumerate(() if result is None else result.comparisons):
         if comparison.alignment.trusted:
-            yield _pair(participant, result, comparison)
+            times = records[comparison.moving]["InversionTimes"]
+            yield _Key(participant, place, len(times) if isinstance(times, list) else 0)
         else:
             LOG.warning("calibration: %s is left out: %s", comparison.moving, " ".join(comparison.alignment.reasons))
 
 
-def _pair(participant: str, result: ParticipantResult, comparison: Comparison) -> PairedScan:
+def _pair(result: ParticipantResult, comparison: Comparison) -> PairedScan:
     runs = {str(run.name): run for run in result.runs}
     tissues = {name: anatomy for anatomy in result.anatomies for name in anatomy.runs}
     moving, fixed = runs[comparison.moving], runs[comparison.fixed]
+    own = tissues[comparison.moving].maps
     return PairedScan(
         label=comparison.moving.removesuffix("_T1map.nii.gz"),
-        participant=participant,
-        measured=measured_scan(moving, tissues[comparison.moving].maps["brain"] > 0),
+        participant=result.participant,
+        measured=measured_scan(moving, own["brain"] > 0, own["tissue"]),
         reference=ReferenceScan(
             grid=fixed.grid,
             time=fixed.maps["time"],
@@ -138,22 +207,21 @@ def _pair(participant: str, result: ParticipantResult, comparison: Comparison) -
     )
 
 
-def _of_one_sequence(scans: Sequence[PairedScan]) -> list[PairedScan]:
+def _of_one_sequence(keys: Sequence[_Key]) -> list[_Key]:
     """Keep the sequence that most pairs have: a correction holds for one protocol."""
-    by_readouts: dict[int, list[PairedScan]] = {}
-    for scan in scans:
-        times = scan.measured_protocol["InversionTimes"]
-        by_readouts.setdefault(len(times) if isinstance(times, list) else 0, []).append(scan)
+    by_readouts: dict[int, list[_Key]] = {}
+    for key in keys:
+        by_readouts.setdefault(key.n_readouts, []).append(key)
     kept = max(by_readouts.values(), key=len, default=[])
-    if len(kept) < len(scans):
-        LOG.warning("calibration: %d runs with another number of readouts are left out", len(scans) - len(kept))
+    if len(kept) < len(keys):
+        LOG.warning("calibration: %d runs with another number of readouts are left out", len(keys) - len(kept))
     return kept
 
 
-def _digest(scans: Sequence[PairedScan], options: CalibrationOptions, settings: Settings) -> str:
+def _digest(scans: _Pairs, options: CalibrationOptions, settings: Settings) -> str:
     """Return a digest of all that a training depends on: options, version, and the maps by their checksums."""
     digest = hashlib.sha256(f"{__version__}|{json.dumps(asdict(options))}".encode())
-    for participant in sorted({scan.participant for scan in scans}):
+    for participant in scans.participants:
         for path in results.log_paths(settings.out_dir, participant):
             log = read_json(path)
             digest.update(json.dumps([log["outputs"], log["comparisons"]], sort_keys=True).encode())

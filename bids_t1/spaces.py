@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from bids_t1.data.entities import BidsName
     from bids_t1.data.grid import Grid
     from bids_t1.data.result import RunResult
-    from bids_t1.data.shapes import Affine, VoxelFlags
+    from bids_t1.data.shapes import Affine
     from bids_t1.data.tissue import Agreement, RegionStatistics, Segmentation
     from bids_t1.resampling import Bend
     from bids_t1.settings import Settings
@@ -128,13 +128,13 @@ class _Found:
         except BidsT1Error as error:
             self.failures.append(error)
 
-    def calibrated(self, run: RunResult, brain: VoxelFlags | None) -> RunResult:
+    def calibrated(self, run: RunResult, anatomy: Segmentation | None) -> RunResult:
         """Calibrate a run of MP2RAGE where a model was given; one that it does not fit stays as it is."""
         model = self._settings.calibrating.calibration
         if model is None or run.sequence not in CALIBRATED:
             return run
         try:
-            return calibrate_run(run, brain, model, self._settings)
+            return calibrate_run(run, anatomy, model, self._settings)
         except BidsT1Error as error:
             self.failures.append(error)
             return run
@@ -142,7 +142,7 @@ class _Found:
     def compare(self, run: RunResult, partner: RunResult | None, template: Template) -> None:
         """Find the tissues of a run, calibrate it, and bring both to its partner, where there is one."""
         own = self._segment(run, None, template)
-        own = self._segmented[run.name] = replace(own, run=self.calibrated(run, own.segmentation.brain))
+        own = self._segmented[run.name] = replace(own, run=self.calibrated(run, own.segmentation))
         if partner is None:
             return
         comparison, carried = _compare(own, partner)

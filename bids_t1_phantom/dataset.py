@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from bids_t1.data.errors import CannotCreateOutputError, InputOutputError, UsageError
 from bids_t1_phantom.head.anatomy import load_atlas
-from bids_t1_phantom.head.head import HeadOptions, field_of, make_head, sub_slices
+from bids_t1_phantom.head.head import HeadOptions, field_of, make_head, mapped_field_of, parts_of, sub_slices
 from bids_t1_phantom.head.pose import Misalignment, Pose
 from bids_t1_phantom.head.transmit import TransmitOptions
 from bids_t1_phantom.sequences.mp2rage import refuse_echoes
@@ -34,6 +34,7 @@ from bids_t1_phantom.writers.headers import Identity
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Callable
 
     import numpy as np
     from numpy.typing import NDArray
@@ -70,6 +71,9 @@ class Request:
 
     field: FieldOptions = dataclasses.field(default_factory=FieldOptions)
     """How the transmit field is measured."""
+
+    partial_volume: bool = False
+    """Whether voxels of IRT1 and of MP2RAGE average what is at several places in them."""
 
     participants: int = 1
     seed: int = 0
@@ -109,7 +113,8 @@ class Request:
             slices=arguments.slices,
             efficiency_mean=mean,
             efficiency_sd=sd,
-            bound_pool=arguments.bias == "mt",
+            bound_pool=arguments.bias != "none",
+            varied=arguments.bias == "mt-varied",
             transmit=TransmitOptions(*arguments.b1_range),
         )
         return cls(
@@ -119,6 +124,7 @@ class Request:
             slab=_slab(arguments, head),
             misalignment=Misalignment(degrees=arguments.misalignment[0], millimetres=arguments.misalignment[1]),
             field=_field(arguments, scanned=any(sequence.needs_field for sequence in sequences)),
+            partial_volume=arguments.partial_volume,
             participants=arguments.participants,
             seed=arguments.seed,
             dicom=_dicom_options(
@@ -285,21 +291,31 @@ class _Heads:
     layers: tuple[Head, ...] = ()
     """What thick slices of inversion recovery average."""
 
+    parts: tuple[Head, ...] = ()
+    """What voxels of MP2RAGE average."""
+
 
 def _heads(atlas: Atlas, request: Request, participant: int) -> _Heads:
     make = partial(make_head, atlas, seed=request.seed, participant=participant)
     moved = dataclasses.replace(request.head, pose=_pose_of_others(request, participant))
     if not request.inversion_recovery:
         others = make(moved)
-        return _Heads(unnamed=others, others=others)
+        return _Heads(unnamed=others, others=others, parts=_parts(request, make, moved, others))
     options = request.slab or request.head
     unnamed = make(options)
-    layers = sub_slices(unnamed.grid)
-    return _Heads(
-        unnamed=unnamed,
-        others=make(moved) if request.space is not None else unnamed,
-        layers=tuple(make(options, grid=layer) for layer in layers) if len(layers) > 1 else (),
-    )
+    others = make(moved) if request.space is not None else unnamed
+    slices = sub_slices(unnamed.grid)
+    layers = tuple(make(options, grid=layer) for layer in slices) if len(slices) > 1 else ()
+    parts = _parts(request, make, moved, others)
+    if not layers:
+        layers = parts if others is unnamed else _parts(request, make, options, unnamed)
+    return _Heads(unnamed=unnamed, others=others, layers=layers, parts=parts)
+
+
+def _parts(request: Request, make: Callable[..., Head], options: HeadOptions, head: Head) -> tuple[Head, ...]:
+    """Return what the voxels of a head average; nothing where each is what is in its middle."""
+    grids = parts_of(head.grid) if request.partial_volume else ()
+    return tuple(make(options, grid=grid) for grid in grids)
 
 
 def _pose_of_others(request: Request, participant: int) -> Pose:
@@ -311,7 +327,7 @@ def _write_bids(request: Request, data: Path, heads: _Heads, participant: int) -
     """Write the images of one participant; return their URIs."""
     images = [image for scan in _scans(request, heads, participant) for image in scan.kept()]
     if request.field.kind in UNITS:
-        images.append(measure_map(heads.others, request.field, _field_of(request, participant)))
+        images.append(measure_map(heads.others, request.field, _mapped_field_of(request, participant)))
     paths = write_images(data, images, participant=f"{participant:02d}")
     return [f"bids:raw:{path.as_posix()}" for path in paths]
 
@@ -329,7 +345,7 @@ def _scans(request: Request, heads: _Heads, participant: int) -> list[Scan]:
             heads.unnamed if sequence.space is None else heads.others,
             seed=request.seed,
             participant=participant,
-            layers=heads.layers,
+            layers=heads.layers if sequence.space is None else heads.parts,
         )
         for sequence in request.sequences
     ]
@@ -344,8 +360,17 @@ def _field_of(request: Request, participant: int) -> TransmitField:
     pose = _pose_of_others(request, participant)
 
     def field(points: NDArray[np.float64]) -> NDArray[np.float64]:
-        options = request.head.transmit
-        return field_of(pose.at_rest(points), options, seed=request.seed, participant=participant)
+        return field_of(pose.at_rest(points), request.head.transmit, seed=request.seed, participant=participant)
+
+    return field
+
+
+def _mapped_field_of(request: Request, participant: int) -> TransmitField:
+    """Return the field that a map says as a function of the place."""
+    pose = _pose_of_others(request, participant)
+
+    def field(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        return mapped_field_of(pose.at_rest(points), request.head, seed=request.seed, participant=participant)
 
     return field
 

@@ -43,9 +43,16 @@ class Scanned:
         help="inversion efficiency 1 - cos(inversion angle), 2 if perfect, and its smooth variation in space "
         "(default: 1.93 0.02)",
     ))  # fmt: skip
-    bias: Literal["none", "mt"] = option("none", Option(
+    bias: Literal["none", "mt", "mt-varied"] = option("none", Option(
         help="mt: tissues have a pool of bound protons, which exchanges magnetisation with free water, so that "
-        "MP2RAGE reads a shorter T1 than IRT1, as in vivo (default: none)",
+        "MP2RAGE reads a shorter T1 than IRT1, as in vivo, by nearly a function of T1. mt-varied: size and exchange of "
+        "the pool, what MP2RAGE's inversion leaves of it, its efficiency, which fails where B1+ is weak, and the error "
+        "of the B1+ map vary independently of T1, between participants and within; and there are lesions in white "
+        "matter, with T1 longer by a fifth (default: none)",
+    ))  # fmt: skip
+    partial_volume: bool = option(False, Option(
+        help="voxels of IRT1, MP2RAGE and MP3RAGE average the signals of four places in them, so that tissues share "
+        "voxels at their borders; the truth stays what is in their middle",
     ))  # fmt: skip
     inversion_leaves: tuple[float, ...] | None = option(None, Option(
         metavar="F",

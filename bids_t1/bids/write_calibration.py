@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bids_t1.bids.write_spaces import table
-from bids_t1.data.calibration import CalibrationScore, CalibrationScores, Coverage, MethodSummary
+from bids_t1.data.calibration import METHODS, Behaviour, CalibrationScore, CalibrationScores, Coverage, MethodSummary
 from bids_t1.data.tissue import Tissue
 from bids_t1.storage import as_json, write_whole
 
@@ -20,7 +20,9 @@ SCORES = {
     "fold": "Fold in which the participant was held out.",
     "label": "Name of the MP2RAGE run.",
     "participant": "Participant.",
-    "method": "Correction: none, one scale, linear or cubic regression of T1, inversion efficiency, network.",
+    "method": "Correction; from none to a network: "
+    + "; ".join(f"{name}: {text}" for name, text in METHODS.items())
+    + ".",
     "tissue": "Abbreviation of the tissue, as in dseg.tsv.",
     "n_voxels": "Voxels with T1 from both sequences, in the space of inversion recovery.",
     "rmse": "Root mean square of corrected MP2RAGE T1 minus inversion-recovery T1 [s].",
@@ -28,6 +30,7 @@ SCORES = {
     "sd": "Standard deviation of the difference [s].",
     "lower_limit": "Lower limit of agreement, bias - 1.96 SD [s].",
     "upper_limit": "Upper limit of agreement, bias + 1.96 SD [s].",
+    "within": "Share of voxels within the 95 % interval that the other participants tell.",
 }
 """Columns of group_calibration.tsv."""
 
@@ -39,22 +42,43 @@ SUMMARIES = {
     "rmse_sd": "Standard deviation between participants [s].",
     "bias": "Mean of the participants' bias [s].",
     "reduction": "Reduction of the RMSE, relative to no correction.",
-    "network_gain": "Mean RMSE of this method less that of the network [s]; n/a where no network was trained.",
-    "p_wilcoxon": "Two-sided p of the signed-rank test of the participants' differences to the network.",
-    "p_t": "Of the paired t test.",
+    "excess": "Mean RMSE of this method less that of the one that is applied [s].",
+    "excess_error": "Standard error of that mean over participants [s].",
+    "n_worse": "Participants in whom this method leaves more than the one that is applied.",
+    "within": "Share of voxels within the 95 % interval, mean over participants.",
+    "least_within": "The same in the participant in whom it is smallest.",
+    "region_limit": "Half the 95 % interval of the mean of a region in another participant, relative to T1.",
 }
 """Columns of group_calibrationsummary.tsv."""
+
+
+BEHAVIOUR = {
+    "method": SCORES["method"],
+    "n_scans": "Held-out scans.",
+    "lesion_response": "d log(T1 out) / d log(T1 in) of a lesion painted into white matter, T1 longer by 20 %; mean.",
+    "least_response": "The same in the scan where it is smallest.",
+    "amplitude_low": "Amplitude of log T1 after over before correction, in the lower third of spatial frequencies.",
+    "amplitude_middle": "The same in the middle third.",
+    "amplitude_high": "The same in the upper third.",
+}
+"""Columns of group_calibrationbehaviour.tsv."""
 
 
 def write_scores(out_dir: Path, scores: CalibrationScores) -> None:
     """Write a table of participants and a table of methods, each with a description of its columns."""
     for name, columns, rows in (
-        ("calibration", SCORES, scores.scores),
-        ("calibrationsummary", SUMMARIES, scores.summaries),
+        ("calibrationbehaviour", BEHAVIOUR, [_with_bands(row) for row in scores.behaviour]),
+        ("calibration", SCORES, [asdict(row) for row in scores.scores]),
+        ("calibrationsummary", SUMMARIES, [asdict(row) for row in scores.summaries]),
     ):
-        write_whole(out_dir / f"group_{name}.tsv", table(list(columns), [asdict(row) for row in rows]))
+        write_whole(out_dir / f"group_{name}.tsv", table(list(columns), rows))
         described = {column: {"Description": description} for column, description in columns.items()}
         write_whole(out_dir / f"group_{name}.json", as_json(described))
+
+
+def _with_bands(row: Behaviour) -> dict[str, object]:
+    """Return a row with a column for each band of the spectrum."""
+    return {**asdict(row), **dict(zip(list(BEHAVIOUR)[-3:], row.spectrum, strict=True))}
 
 
 def scores_in_json(scores: CalibrationScores) -> dict[str, object]:
@@ -69,6 +93,7 @@ def read_scores(content: Mapping[str, Any]) -> CalibrationScores:
         summaries=tuple(_row(MethodSummary, entry) for entry in content["summaries"]),
         coverage=tuple(_row(Coverage, entry) for entry in content["coverage"]),
         verdict=tuple(content["verdict"]),
+        behaviour=tuple(Behaviour(**{**entry, "spectrum": tuple(entry["spectrum"])}) for entry in content["behaviour"]),
     )
 
 

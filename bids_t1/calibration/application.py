@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from bids_t1.calibration.baselines import restored
 from bids_t1.calibration.lattice import WEIGHTS, to_lattice
 from bids_t1.calibration.network import network_of
+from bids_t1.calibration.rungs import restored, started
 from bids_t1.calibration.training import pad, reproducibly
-from bids_t1.data.calibration import Calibrated
+from bids_t1.data.calibration import NETWORKS, Calibrated
+from bids_t1.data.prior_correction import PriorCorrection
 from bids_t1.resampling import resample
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from bids_t1.calibration.baselines import Correction
     from bids_t1.calibration.lattice import LatticeScan, Sample
-    from bids_t1.calibration.network import PatchResNet
+    from bids_t1.calibration.network import Corrector
     from bids_t1.data.calibration import CalibrationModel, MeasuredScan
     from bids_t1.data.shapes import Map, VoxelFlags
 
@@ -175,7 +176,9 @@ class Rung:
 
     def _log_factor(self, time: Map, scan: LatticeScan) -> Map:
         with np.errstate(invalid="ignore", divide="ignore"):
-            found: Map = (self.share * np.log(self.correction(time, scan.transmit) / time)).astype(np.float32)
+            found: Map = (self.share * np.log(self.correction(time, scan.transmit, scan.tissue) / time)).astype(
+                np.float32
+            )
         return found
 
 
@@ -183,7 +186,7 @@ class Rung:
 class Ensemble:
     """Networks that answer together, and for which measurements."""
 
-    networks: tuple[PatchResNet, ...]
+    networks: tuple[Corrector, ...]
     ranges: Ranges
     voxel_edge: float
     """[mm]."""
@@ -191,18 +194,22 @@ class Ensemble:
     device: str
     sd_scale: float
     n_threads: int
+    believed: PriorCorrection | None = None
+    """What it starts from; None for T1 as measured."""
 
     @classmethod
     def of(cls, model: CalibrationModel, device: str) -> Ensemble:
         """Set up the networks of a model on a device."""
         card = model.card
+        kind, width = str(card.plan.get("kind", "patch")), float(str(card.plan["width"]))
         return cls(
-            networks=tuple(network_of(weights, float(str(card.plan["width"])), device) for weights in model.members),
+            networks=tuple(network_of(weights, kind, width, device) for weights in model.members),
             ranges=Ranges.from_json(card.ranges),
             voxel_edge=card.voxel_edge,
             device=device,
             sd_scale=card.sd_scale,
             n_threads=card.n_threads,
+            believed=PriorCorrection.of(card.start) if card.start else None,
         )
 
     def log_factor(self, scan: LatticeScan, where: VoxelFlags) -> tuple[Map, Map]:
@@ -211,14 +218,16 @@ class Ensemble:
         The variance is the mean of the variances that the networks predict, and that between the networks.
         """
         mean, variance = (np.full(where.shape, np.nan, np.float32) for _ in range(2))
-        padded = pad(scan)
+        start = started(scan, self.believed)
+        padded = pad(start)
         with torch.inference_mode(), reproducibly(self.n_threads):
             for place, size in _tiles(where):
                 patches = padded.patch(place, size)[None].to(self.device).contiguous(memory_format=torch.channels_last)
                 tile = (place[0], slice(place[1], place[1] + size[0]), slice(place[2], place[2] + size[1]))
                 for values, found in zip((mean, variance), self._predict(patches), strict=True):
                     values[tile] = np.where(where[tile], found[0].cpu().numpy(), np.nan)
-        return mean, variance
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return mean + np.log(start.time / scan.time), variance
 
     def _predict(self, patches: Tensor) -> tuple[Tensor, Tensor]:
         found = [network(patches) for network in self.networks]
@@ -251,15 +260,16 @@ def apply(model: CalibrationModel, scan: MeasuredScan, *, device: str = "cpu") -
     device
         As torch names it.
     """
-    return correct(Ensemble.of(model, device) if model.card.rung == "network" else Rung.of(model), scan)
+    return correct(Ensemble.of(model, device) if model.card.rung in NETWORKS else Rung.of(model), scan)
 
 
-def correct(ensemble: Ensemble | Rung, scan: MeasuredScan) -> Calibrated:
+def correct(ensemble: Ensemble | Rung, scan: MeasuredScan, lattice: LatticeScan | None = None) -> Calibrated:
     """Correct the T1 map of one scan by some networks, or by a simple correction.
 
     The factor is predicted on the lattice and brought to the scan's grid, so that detail finer than the lattice stays.
+    `lattice` is the scan on it, where that is known already.
     """
-    lattice = to_lattice(scan, ensemble.voxel_edge)
+    lattice = to_lattice(scan, ensemble.voxel_edge) if lattice is None else lattice
     trained = ensemble.ranges.hold(lattice)
     log_factor, variance = ensemble.log_factor(lattice, lattice.wanted & trained)
     averaged = np.where(np.isfinite(log_factor), lattice.relative_sd**2, np.nan)

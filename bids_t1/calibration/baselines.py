@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bids_t1.calibration.lattice import Sample
-    from bids_t1.data.shapes import Map
+    from bids_t1.data.shapes import Labels, Map
 
 CENTRE = 1.2
 """Powers are those of T1 less this [s]: their sums then are well conditioned."""
@@ -39,8 +39,8 @@ Numbers = dict[str, tuple[float, ...]]
 class Correction(Protocol):
     """What turns T1 of MP2RAGE into that of inversion recovery, voxel by voxel."""
 
-    def __call__(self, time: Map, transmit: Map | None) -> Map:
-        """Return corrected T1 [s] from T1 [s] and B1+."""
+    def __call__(self, time: Map, transmit: Map | None = None, tissue: Labels | None = None) -> Map:
+        """Return corrected T1 [s] from T1 [s], B1+ and the tissue that MP2RAGE says it is."""
         ...
 
     @property
@@ -59,7 +59,7 @@ class Polynomial:
     limits: tuple[float, float]
     """T1 that it was fitted between [s]."""
 
-    def __call__(self, time: Map, transmit: Map | None = None) -> Map:  # noqa: ARG002 -- one signature for all
+    def __call__(self, time: Map, transmit: Map | None = None, tissue: Labels | None = None) -> Map:  # noqa: ARG002 -- one signature for all
         """Return corrected T1 [s]."""
         corrected: Map = time * self.factor(time)
         return corrected
@@ -81,7 +81,7 @@ class Polynomial:
 class Unchanged:
     """No correction."""
 
-    def __call__(self, time: Map, transmit: Map | None) -> Map:  # noqa: ARG002 -- one signature for all
+    def __call__(self, time: Map, transmit: Map | None = None, tissue: Labels | None = None) -> Map:  # noqa: ARG002 -- one signature for all
         """Return T1 as it is [s]."""
         return time
 
@@ -92,34 +92,64 @@ class Unchanged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TissueFactors:
+    """A factor for each tissue, in masks that MP2RAGE itself gives: those of another image are not there to apply it.
+
+    Fluid, which has no bias, and what has no tissue are left as they are.
+    """
+
+    factors: tuple[tuple[int, float], ...]
+    """Tissue and factor."""
+
+    def __call__(self, time: Map, transmit: Map | None = None, tissue: Labels | None = None) -> Map:  # noqa: ARG002 -- one signature for all
+        """Return corrected T1 [s]."""
+        corrected = np.array(time)
+        for kind, factor in self.factors if tissue is not None else ():
+            corrected[tissue == kind] *= factor
+        return corrected
+
+    @property
+    def numbers(self) -> Numbers:
+        """Return tissues and factors."""
+        return {
+            "tissues": tuple(float(kind) for kind, _ in self.factors),
+            "tissue_factors": tuple(factor for _, factor in self.factors),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pairs:
     """Voxels of the training participants: T1 of both sequences [s], B1+ and weights."""
 
     time: np.ndarray
     reference: np.ndarray
     transmit: np.ndarray
+    tissue: np.ndarray
+    """As MP2RAGE has it; 0 where it tells none."""
+
     weight: np.ndarray
     """Tissues weigh the same, as their errors are reported; within one, the more certain voxels more."""
 
 
 def gather(samples: Sequence[Sample]) -> Pairs:
     """Collect the voxels of the scored tissues."""
-    columns: list[tuple[np.ndarray, ...]] = []
+    columns = []
     for tissue in SCORED:
         parts = [(sample, sample.of(tissue)) for sample in samples]
-        of_tissue = [
+        time, reference, transmit, kind, error = (
             np.concatenate([values[where] for values, where in each]).astype(np.float64)
             for each in (
                 [(sample.scan.time, where) for sample, where in parts],
                 [(sample.reference, where) for sample, where in parts],
                 [(sample.scan.transmit, where) for sample, where in parts],
+                [(sample.scan.tissue, where) for sample, where in parts],
                 [(sample.reference_relative_sd, where) for sample, where in parts],
             )
-        ]
-        weight = 1 / (of_tissue[1] ** 2 * (of_tissue[3] ** 2 + ERROR_FLOOR**2))
-        columns.append((*of_tissue[:3], weight / max(weight.sum(), 1e-12)))
-    time, reference, transmit, weight = (np.concatenate(each) for each in zip(*columns, strict=True))
-    return Pairs(time=time, reference=reference, transmit=transmit, weight=weight)
+        )
+        weight = 1 / (reference**2 * (error**2 + ERROR_FLOOR**2))
+        columns.append((time, reference, transmit, kind, weight / max(weight.sum(), 1e-12)))
+    time, reference, transmit, kind, weight = (np.concatenate(each) for each in zip(*columns, strict=True))
+    return Pairs(time=time, reference=reference, transmit=transmit, tissue=kind, weight=weight)
 
 
 def fit_polynomial(pairs: Pairs, powers: Sequence[int]) -> Polynomial:
@@ -135,8 +165,20 @@ def fit_polynomial(pairs: Pairs, powers: Sequence[int]) -> Polynomial:
 
 def fit_scale(pairs: Pairs) -> Polynomial:
     """Fit one factor."""
-    factor = float(np.sum(pairs.weight * pairs.time * pairs.reference) / np.sum(pairs.weight * pairs.time**2))
+    factor = _factor(pairs, np.ones(len(pairs.time), bool))
     return Polynomial(coefficients=(factor * CENTRE, factor), limits=_limits(pairs))
+
+
+def fit_tissues(pairs: Pairs) -> TissueFactors | None:
+    """Fit a factor for each tissue that MP2RAGE tells; None where it tells none."""
+    found = {int(kind): pairs.tissue == kind for kind in SCORED}
+    factors = tuple((kind, _factor(pairs, where)) for kind, where in found.items() if where.any())
+    return TissueFactors(factors=factors) if factors else None
+
+
+def _factor(pairs: Pairs, where: np.ndarray) -> float:
+    time, weight = pairs.time[where], pairs.weight[where]
+    return float(np.sum(weight * time * pairs.reference[where]) / np.sum(weight * time**2))
 
 
 def _limits(pairs: Pairs) -> tuple[float, float]:
@@ -161,7 +203,7 @@ class Efficiency:
         """Return both coefficients."""
         return {"efficiency": (self.efficiency,), "slope": (self.slope,)}
 
-    def __call__(self, time: Map, transmit: Map | None) -> Map:
+    def __call__(self, time: Map, transmit: Map | None = None, tissue: Labels | None = None) -> Map:  # noqa: ARG002 -- one signature for all
         """Return corrected T1 [s]."""
         field = np.ones_like(time) if transmit is None else np.where(np.isfinite(transmit), transmit, 1)
         known = np.isfinite(time) & (time > 0)
@@ -254,12 +296,6 @@ def _read_again(used: np.ndarray, true: np.ndarray) -> np.ndarray:
     return np.asarray(found - logs)
 
 
-def restored(numbers: Mapping[str, tuple[float, ...]], protocol: Mapping[str, object]) -> Correction:
-    """Make a correction of its numbers again; `protocol` is that of MP2RAGE."""
-    if "coefficients" in numbers:
-        low, high = numbers["limits"]
-        return Polynomial(coefficients=numbers["coefficients"], limits=(low, high))
-    played = protocol_of(protocol)
-    if "efficiency" in numbers and played is not None:
-        return _efficiency(played, _uni(played), numbers["efficiency"][0], numbers["slope"][0])
-    return Unchanged()
+def efficiency_of(numbers: Mapping[str, tuple[float, ...]], protocol: Mp2rage) -> Efficiency:
+    """Make the correction of its numbers again."""
+    return _efficiency(protocol, _uni(protocol), numbers["efficiency"][0], numbers["slope"][0])

@@ -1,51 +1,51 @@
 """A cohort of paired scans becomes a model, and the scores that say what it is worth.
 
-Participants are divided into folds. What is fitted, network or line, is fitted to the others and scored on those of the
-fold; the networks of all folds, and one that has seen everybody, then make the model.
+Participants are divided into folds. What is fitted or trained is so on the others and scored on those of the fold. The
+simplest correction that does as well as the best is what the model holds: numbers fitted to everybody, or the networks
+of all folds and one that has seen everybody.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from bids_t1 import __version__
-from bids_t1.calibration import baselines
 from bids_t1.calibration.application import Ensemble, Ranges, Rung, correct
-from bids_t1.calibration.ladder import (
-    FEWEST_FOR_NETWORK,
-    choose,
-    conformal_scale,
-    promise,
-    relation_sd,
-    share_kept,
-)
-from bids_t1.calibration.lattice import CENTRES, INPUTS, SCALES, SCORED, WEIGHTS, to_sample, voxel_edge
+from bids_t1.calibration.behaviour import behave, lesion_response, spectrum
+from bids_t1.calibration.intervals import cover, interval_of, region_limit, standard_errors
+from bids_t1.calibration.ladder import FEWEST_FOR_NETWORK, choose, promise, share_kept
+from bids_t1.calibration.lattice import CENTRES, INPUTS, SCALES, SCORED, WEIGHTS, edge_of, to_sample
 from bids_t1.calibration.model_file import FORMAT, checksum, differences, protocol_part, target_of
 from bids_t1.calibration.network import NEIGHBOURS, network_of
-from bids_t1.calibration.scores import cover, offsets, score, standard_errors, summarise
+from bids_t1.calibration.rungs import fit_all, started_samples
+from bids_t1.calibration.scores import LIMIT, comparable_voxels, left_by, score, summarise
 from bids_t1.calibration.training import Member, Task, reproducibly, train
-from bids_t1.data.calibration import METHODS, Calibration, CalibrationCard, CalibrationModel
+from bids_t1.data.calibration import METHODS, NETWORKS, Calibration, CalibrationCard, CalibrationModel
 from bids_t1.data.errors import InvalidInputError, NothingSelectedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from bids_t1.calibration.lattice import Sample
+    from bids_t1.calibration.intervals import Interval
+    from bids_t1.calibration.lattice import LatticeScan, Sample
+    from bids_t1.calibration.scores import Left
     from bids_t1.data.calibration import (
         CalibrationOptions,
         CalibrationScore,
         CalibrationScores,
-        Coverage,
         Method,
         MethodSummary,
         PairedScan,
         TrainingProgress,
     )
+    from bids_t1.data.prior_correction import PriorCorrection
+    from bids_t1.data.shapes import Map, VoxelFlags
     from bids_t1.data.tissue import Tissue
 
 MOST_FOLDS = 10
@@ -59,18 +59,15 @@ LEAST_VOXELS = 100
 class _Fold:
     """What came of one fold."""
 
-    member: Member | None
-    """None where there are too few participants."""
+    members: Mapping[Method, Member]
+    """Networks; none where there are too few participants."""
 
     scores: tuple[CalibrationScore, ...]
-    errors: tuple[dict[Tissue, np.ndarray], ...]
-    """Of the network in units of its SD, of each held-out scan."""
+    left: Mapping[Method, Sequence[Left]]
+    """By each method, in each held-out scan."""
 
-    offsets: Mapping[Method, Sequence[dict[Tissue, float]]]
-    """Of each held-out scan."""
-
-    rungs: Mapping[Method, Rung]
-    held_out: tuple[str, ...]
+    behaviour: Mapping[Method, Sequence[tuple[float | None, tuple[float, ...] | None]]]
+    """Lesion response and spectrum of each method in each held-out scan."""
 
 
 def make_folds(participants: Sequence[str], n_folds: int | None, seed: int) -> list[list[str]]:
@@ -103,6 +100,7 @@ def calibrate(
     scans: Sequence[PairedScan],
     options: CalibrationOptions,
     *,
+    believed: PriorCorrection | None = None,
     checkpoints: Path | None = None,
     progress: Callable[[TrainingProgress], object] | None = None,
 ) -> Calibration:
@@ -111,9 +109,12 @@ def calibrate(
     Parameters
     ----------
     scans
-        Of one participant or more, all with the same protocols.
+        Of one participant or more, all with the same protocols. Each is looked at by itself: a sequence that reads them
+        when they are asked for needs the memory of one.
     options
         Size of the network, folds, seed, device.
+    believed
+        What the tissue prior makes of the protocol; networks start from it. None where nothing is known of tissue.
     checkpoints
         Folder that the state is kept in after each epoch; a training that was stopped goes on from there.
     progress
@@ -126,96 +127,57 @@ def calibrate(
     InvalidInputError
         If their protocols differ, or the number of folds is impossible.
     """
-    cohort = _Cohort.of(sorted(scans, key=lambda scan: (scan.participant, scan.label)), options)
-    names = sorted({scan.participant for scan in cohort.scans})
+    cohort = _Cohort.of(scans, options, believed)
+    names = cohort.participants
     folds = make_folds(names, options.folds, options.seed) if len(names) >= LEAST_PARTICIPANTS else []
+    school = _School.of(cohort, len(folds), checkpoints, progress)
     with reproducibly(options.n_threads):
-        results = []
-        for n, held_out in enumerate(folds, start=1):
-            task = Task(name=f"fold-{n}", index=n, checkpoints=checkpoints, before=n - 1, members=len(folds) + 1)
-            member = (
-                train(cohort.without(held_out), task, options, progress) if len(names) >= FEWEST_FOR_NETWORK else None
-            )
-            results.append(_judge(cohort, held_out, n, member))
+        results = [_judge(cohort, held_out, n, school.fold(n, held_out)) for n, held_out in enumerate(folds, start=1)]
         rung = choose([each for result in results for each in result.scores])
-        members = [each.member for each in results if each.member is not None]
-        if rung == "network":
-            members.append(_final(cohort, members, checkpoints, progress))
-    chosen = _simple(cohort, results, rung) if rung != "network" else _networks(results, members)
-    scores = summarise([each for result in results for each in result.scores], chosen.coverage)
-    verdict = (_applied(scores, rung), *promise(len(names)), *scores.verdict)
-    scores = replace(scores, verdict=verdict)
-    card = _card(cohort, chosen, members, scores)
+        members = [result.members[rung] for result in results] if rung in NETWORKS else []
+        if rung in NETWORKS:
+            members.append(school.final(rung, members))
+    left = {method: [each for result in results for each in result.left[method]] for method in _methods(results)}
+    errors = {method: standard_errors(method, scans_left) for method, scans_left in left.items()}
+    scores = summarise(
+        [_with_coverage(row, left, errors) for result in results for row in result.scores],
+        cover(errors.get(rung, [])),
+        rung,
+        {(method, tissue): region_limit(of, tissue) for method, of in left.items() for tissue in SCORED},
+    )
+    heads = {method: [each for result in results for each in result.behaviour[method]] for method in left}
+    words = (_applied(scores, rung), *scores.verdict, *promise(len(names)))
+    scores = replace(scores, behaviour=behave(heads), verdict=words)
+    weights = [each.weights for each in members] or [_numbers(cohort, rung)]
+    card = _card(cohort, rung, interval_of(rung, left.get(rung, [])), scores, members)
     return Calibration(
-        model=CalibrationModel(members=chosen.weights, card=card), scores=scores, left_out=cohort.left_out
+        model=CalibrationModel(members=tuple(weights), card=replace(card, checksum=checksum(weights))),
+        scores=scores,
+        left_out=cohort.left_out,
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Chosen:
-    """The rung that is applied: what the model file holds of it, and how sure it is."""
-
-    rung: Method
-    names: tuple[str, ...]
-    weights: tuple[Mapping[str, torch.Tensor], ...]
-    sd_scale: float
-    coverage: tuple[Coverage, ...]
-    relation_sd: float = 0.0
-    share: float = 1.0
+def _methods(results: Sequence[_Fold]) -> list[Method]:
+    """Return the methods that were judged in every fold."""
+    return [method for method in METHODS if results and all(method in each.left for each in results)]
 
 
-def _final(
-    cohort: _Cohort,
-    members: Sequence[Member],
-    checkpoints: Path | None,
-    progress: Callable[[TrainingProgress], object] | None,
-) -> Member:
-    """Train the network that has seen everybody."""
-    task = Task(
-        name="final",
-        index=0,
-        epochs=max(1, round(float(np.median([each.epochs for each in members])))),
-        share=float(np.median([each.share for each in members])),
-        checkpoints=checkpoints,
-        before=len(members),
-        members=len(members) + 1,
-    )
-    return train(cohort.samples, task, cohort.options, progress)
+def _with_coverage(
+    row: CalibrationScore,
+    left: Mapping[Method, Sequence[Left]],
+    errors: Mapping[Method, Sequence[Mapping[Tissue, np.ndarray]]],
+) -> CalibrationScore:
+    """Add which share of the voxels is within the interval that the other participants tell."""
+    for one, own in zip(left.get(row.method, ()), errors.get(row.method, ()), strict=True):
+        if one.label == row.label and row.tissue in own:
+            return replace(row, within=float(np.mean(np.abs(own[row.tissue]) < LIMIT)))
+    return row
 
 
-def _networks(results: Sequence[_Fold], members: Sequence[Member]) -> _Chosen:
-    errors = [each for result in results for each in result.errors]
-    return _Chosen(
-        rung="network",
-        names=(*(f"fold-{n}" for n in range(1, len(members))), "final"),
-        weights=tuple(each.weights for each in members),
-        sd_scale=conformal_scale(errors),
-        coverage=cover(_rescaled([result.errors for result in results])),
-    )
-
-
-def _simple(cohort: _Cohort, results: Sequence[_Fold], rung: Method) -> _Chosen:
-    """Fit the chosen rung to everybody; its SD is that of the participants that were held out."""
-    n = len({scan.participant for scan in cohort.scans})
-    sd = relation_sd([each for result in results for each in result.offsets[rung]])
-    errors = [
-        tuple(
-            standard_errors(scan, found.time, found.time_sd)
-            for scan in cohort.scans_of(result.held_out)
-            for found in (correct(replace(result.rungs[rung], relation_sd=sd), scan.measured),)
-        )
-        for result in results
-    ]
-    numbers = _baselines(cohort.samples, cohort.scans[0])[rung].numbers
-    return _Chosen(
-        rung=rung,
-        names=(rung,),
-        weights=({name: torch.tensor(values, dtype=torch.float64) for name, values in numbers.items()},),
-        sd_scale=max(1.0, conformal_scale([each for of_fold in errors for each in of_fold])),
-        coverage=cover(_rescaled(errors, least=1.0)),
-        relation_sd=sd,
-        share=share_kept(n),
-    )
+def _numbers(cohort: _Cohort, rung: Method) -> dict[str, torch.Tensor]:
+    """Fit a simple correction to everybody."""
+    fitted = fit_all(cohort.samples, cohort.protocol, cohort.believed)[rung]
+    return {name: torch.tensor(values, dtype=torch.float64) for name, values in fitted.numbers.items()}
 
 
 def _applied(scores: CalibrationScores, rung: Method) -> str:
@@ -231,61 +193,163 @@ def _applied(scores: CalibrationScores, rung: Method) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _School:
+    """Trains the networks of a cohort, and tells how far that is."""
+
+    cohort: _Cohort
+    total: float
+    """Cost of all of them at most."""
+
+    of_fold: float
+    """Cost of those of a fold."""
+
+    checkpoints: Path | None
+    progress: Callable[[TrainingProgress], object] | None
+
+    @classmethod
+    def of(
+        cls,
+        cohort: _Cohort,
+        n_folds: int,
+        checkpoints: Path | None,
+        progress: Callable[[TrainingProgress], object] | None,
+    ) -> _School:
+        """Add up what all networks will cost."""
+        costs = [plan.cost for plan in cohort.options.networks.values()]
+        total = n_folds * sum(costs) + max(costs)
+        return cls(cohort=cohort, total=total, of_fold=sum(costs), checkpoints=checkpoints, progress=progress)
+
+    def fold(self, fold: int, held_out: Sequence[str]) -> dict[Method, Member]:
+        """Train the networks that have not seen some participants; none where there are too few."""
+        if len(self.cohort.participants) < FEWEST_FOR_NETWORK:
+            return {}
+        samples = started_samples(self.cohort.without(held_out), self.cohort.believed)
+        before, members = (fold - 1) * self.of_fold, {}
+        for method, plan in self.cohort.options.networks.items():
+            name = f"fold-{fold}" if method == "network" else f"{method}-fold-{fold}"
+            task = Task(name=name, plan=plan, index=fold, checkpoints=self.checkpoints, before=before, total=self.total)
+            members[method] = train(samples, task, self.cohort.options, self.progress)
+            before += plan.cost
+        return members
+
+    def final(self, method: Method, members: Sequence[Member]) -> Member:
+        """Train the network that has seen everybody, as long as those of the folds were."""
+        plan = self.cohort.options.networks[method]
+        task = Task(
+            name="final",
+            plan=plan,
+            index=0,
+            epochs=max(1, round(float(np.median([each.epochs for each in members])))),
+            share=float(np.median([each.share for each in members])),
+            checkpoints=self.checkpoints,
+            before=self.total - plan.cost,
+            total=self.total,
+        )
+        samples = started_samples(self.cohort.samples, self.cohort.believed)
+        return train(samples, task, self.cohort.options, self.progress)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Facts:
+    """What of a pair is known without its maps."""
+
+    participant: str
+    label: str
+    edge: float
+    measured_protocol: Mapping[str, object]
+    reference_protocol: Mapping[str, object]
+
+    @classmethod
+    def of(cls, scan: PairedScan) -> _Facts:
+        """Look at one pair."""
+        return cls(
+            participant=scan.participant,
+            label=scan.label,
+            edge=edge_of(scan),
+            measured_protocol=scan.measured_protocol,
+            reference_protocol=scan.reference_protocol,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Cohort:
     """All pairs, as they are and on their lattice."""
 
     scans: Sequence[PairedScan]
+    kept: tuple[int, ...]
+    """Places in `scans` of those that are learned from."""
+
     samples: tuple[Sample, ...]
+    """Of these."""
+
+    protocol: Mapping[str, object]
+    reference_protocol: Mapping[str, object]
     edge: float
     options: CalibrationOptions
+    believed: PriorCorrection | None
     left_out: tuple[str, ...]
     """Pairs that could not be learned from, and why."""
 
     @classmethod
-    def of(cls, scans: Sequence[PairedScan], options: CalibrationOptions) -> _Cohort:
-        """Bring scans to the lattice, after a look at whether they can be learned from together."""
-        _require_same_protocol(scans)
-        edge = voxel_edge(scans)
-        pairs = [(scan, to_sample(scan, edge)) for scan in scans]
-        left_out = tuple(reason for _, sample in pairs if (reason := _too_small(sample)))
-        kept = [(scan, sample) for scan, sample in pairs if not _too_small(sample)]
+    def of(cls, scans: Sequence[PairedScan], options: CalibrationOptions, believed: PriorCorrection | None) -> _Cohort:
+        """Bring scans to the lattice one by one, after a look at whether they can be learned from together."""
+        facts = [_Facts.of(scans[place]) for place in range(len(scans))]
+        order = sorted(range(len(scans)), key=lambda place: (facts[place].participant, facts[place].label))
+        first = facts[order[0]]
+        _require_same_protocol([facts[place] for place in order])
+        edge = round(float(np.median([each.edge for each in facts])), 3)
+        samples = {place: to_sample(scans[place], edge) for place in order}
+        left_out = tuple(reason for sample in samples.values() if (reason := _too_small(sample)))
+        kept = tuple(place for place in order if not _too_small(samples[place]))
         if not kept:
             raise NothingSelectedError(f"Calibration: nothing is left to learn from. {' '.join(left_out)}")
         return cls(
-            scans=[scan for scan, _ in kept],
-            samples=tuple(sample for _, sample in kept),
+            scans=scans,
+            kept=kept,
+            samples=tuple(samples[place] for place in kept),
+            protocol=first.measured_protocol,
+            reference_protocol=first.reference_protocol,
             edge=edge,
             options=options,
+            believed=believed,
             left_out=left_out,
         )
 
-    def scans_of(self, participants: Sequence[str]) -> list[PairedScan]:
-        """Return the scans of some participants."""
-        return [scan for scan in self.scans if scan.participant in participants]
+    @property
+    def participants(self) -> list[str]:
+        """Return the labels of those that are learned from."""
+        return sorted({sample.participant for sample in self.samples})
+
+    def pairs_of(self, participants: Sequence[str]) -> Iterator[tuple[PairedScan, Sample]]:
+        """Yield the scans of some participants, each as it is and on the lattice."""
+        for place, sample in zip(self.kept, self.samples, strict=True):
+            if sample.participant in participants:
+                yield self.scans[place], sample
 
     def without(self, participants: Sequence[str]) -> list[Sample]:
         """Return what may be learned from when participants are held out."""
         return [sample for sample in self.samples if sample.participant not in participants]
 
 
-def _require_same_protocol(scans: Sequence[PairedScan]) -> None:
-    first = scans[0]
-    for scan in scans[1:]:
-        targets = [target_of(each.reference_protocol) for each in (first, scan)]
+def _require_same_protocol(facts: Sequence[_Facts]) -> None:
+    first = facts[0]
+    for other in facts[1:]:
+        targets = [target_of(each.reference_protocol) for each in (first, other)]
         if targets[0] != targets[1]:
             raise InvalidInputError(
-                f"Calibration: {first.label} and {scan.label} differ in the T1 to learn: {targets[0]}, and "
+                f"Calibration: {first.label} and {other.label} differ in the T1 to learn: {targets[0]}, and "
                 f"{targets[1]}. Expected one: give --ir-fast-component fit, exclude or none to all participants."
             )
-        for one, other in (
-            (first.measured_protocol, scan.measured_protocol),
-            (first.reference_protocol, scan.reference_protocol),
+        for one, another in (
+            (first.measured_protocol, other.measured_protocol),
+            (first.reference_protocol, other.reference_protocol),
         ):
-            found = differences(protocol_part(one), protocol_part(other))
+            found = differences(protocol_part(one), protocol_part(another))
             if found:
                 raise InvalidInputError(
-                    f"Calibration: {first.label} and {scan.label} differ in {'; '.join(found)}. Expected one protocol: "
-                    "a correction holds for the protocol that it was learned with. Select participants of one protocol."
+                    f"Calibration: {first.label} and {other.label} differ in {'; '.join(found)}. Expected one "
+                    "protocol: a correction holds for the protocol that it was learned with. Select participants of "
+                    "one protocol."
                 )
 
 
@@ -300,79 +364,73 @@ def _too_small(sample: Sample) -> str | None:
     )
 
 
-def _judge(cohort: _Cohort, held_out: Sequence[str], fold: int, member: Member | None) -> _Fold:
-    """Score the network of a fold, and simple corrections fitted to the same participants, on those held out."""
-    training = cohort.without(held_out)
+def _judge(cohort: _Cohort, held_out: Sequence[str], fold: int, members: Mapping[Method, Member]) -> _Fold:
+    """Score the networks of a fold, and simple corrections fitted to the same participants, on those held out."""
+    methods = _everything(cohort, cohort.without(held_out), members)
+    scores: list[CalibrationScore] = []
+    left: dict[Method, list[Left]] = {method: [] for method in methods}
+    behaviour: dict[Method, list[tuple[float | None, tuple[float, ...] | None]]] = {method: [] for method in methods}
+    for scan, sample in cohort.pairs_of(held_out):
+        comparable = comparable_voxels(scan)
+        found = {method: correct(each, scan.measured, sample.scan) for method, each in methods.items()}
+        scores.extend(score(scan, {method: each.time for method, each in found.items()}, fold, comparable))
+        for method, each in found.items():
+            left[method].append(left_by(scan, each, comparable))
+        for method, correction in methods.items():
+            predict = partial(_factor, correction)
+            behaviour[method].append((lesion_response(sample.scan, predict), spectrum(sample.scan, predict)))
+    return _Fold(members=members, scores=tuple(scores), left=left, behaviour=behaviour)
+
+
+def _factor(correction: Ensemble | Rung, scan: LatticeScan, where: VoxelFlags) -> Map:
+    return correction.log_factor(scan, where)[0]
+
+
+def _everything(
+    cohort: _Cohort, training: Sequence[Sample], members: Mapping[Method, Member]
+) -> dict[Method, Ensemble | Rung]:
+    """Return every correction that can be had from some participants."""
     options, ranges = cohort.options, Ranges.of(training)
-    share = share_kept(len({scan.participant for scan in cohort.scans}))
-    rungs = {
-        method: Rung(correction=correction, ranges=ranges, voxel_edge=cohort.edge, share=share, relation_sd=0.0)
-        for method, correction in _baselines(training, cohort.scans[0]).items()
+    n = len(cohort.participants)
+    simple: dict[Method, Ensemble | Rung] = {
+        method: Rung(
+            correction=correction, ranges=ranges, voxel_edge=cohort.edge, share=share_kept(n, method), relation_sd=0.0
+        )
+        for method, correction in fit_all(training, cohort.protocol, cohort.believed).items()
     }
-    everything: dict[Method, Ensemble | Rung] = {**rungs}
-    if member is not None:
-        everything["network"] = Ensemble(
-            networks=(network_of(member.weights, options.plan.width, options.device),),
+    trained: dict[Method, Ensemble | Rung] = {
+        method: Ensemble(
+            networks=(network_of(member.weights, plan.kind, plan.width, options.device),),
             ranges=ranges,
             voxel_edge=cohort.edge,
             device=options.device,
             sd_scale=1.0,
             n_threads=options.n_threads,
+            believed=cohort.believed,
         )
-    scores: list[CalibrationScore] = []
-    errors = []
-    away: dict[Method, list[dict[Tissue, float]]] = {method: [] for method in everything}
-    for scan in cohort.scans_of(held_out):
-        maps = {method: correct(each, scan.measured) for method, each in everything.items()}
-        scores.extend(score(scan, {method: found.time for method, found in maps.items()}, fold))
-        for method, found in maps.items():
-            away[method].append(offsets(scan, found.time, found.time_sd))
-        if "network" in maps:
-            errors.append(standard_errors(scan, maps["network"].time, maps["network"].time_sd))
-    return _Fold(
-        member=member, scores=tuple(scores), errors=tuple(errors), offsets=away, rungs=rungs, held_out=tuple(held_out)
-    )
-
-
-def _baselines(training: Sequence[Sample], scan: PairedScan) -> dict[Method, baselines.Correction]:
-    pairs = baselines.gather(training)
-    found: dict[Method, baselines.Correction] = {
-        "none": baselines.Unchanged(),
-        "scale": baselines.fit_scale(pairs),
-        "linear": baselines.fit_polynomial(pairs, (0, 1)),
-        "cubic": baselines.fit_polynomial(pairs, (0, 1, 2, 3)),
+        for method, member in members.items()
+        for plan in (options.networks[method],)
     }
-    protocol = baselines.protocol_of(scan.measured_protocol)
-    if protocol is not None:
-        found["efficiency"] = baselines.fit_efficiency(pairs, protocol)
-    return found
+    return simple | trained
 
 
-def _rescaled(
-    folds: Sequence[Sequence[Mapping[Tissue, np.ndarray]]], least: float = 0.0
-) -> list[dict[Tissue, np.ndarray]]:
-    """Divide the errors of each fold by the factor that the other folds tell."""
-    found = []
-    for errors in folds:
-        scale = max(least, conformal_scale([each for other in folds if other is not errors for each in other]))
-        found += [{tissue: values / scale for tissue, values in each.items()} for each in errors]
-    return found
-
-
-def _card(cohort: _Cohort, chosen: _Chosen, members: Sequence[Member], scores: CalibrationScores) -> CalibrationCard:
-    options = cohort.options
-    first = cohort.scans[0]
+def _card(
+    cohort: _Cohort, rung: Method, interval: Interval, scores: CalibrationScores, members: Sequence[Member]
+) -> CalibrationCard:
+    options, trained = cohort.options, rung in NETWORKS
+    n_participants = len(cohort.participants)
+    started_from = cohort.believed if trained else None
     return CalibrationCard(
         format=FORMAT,
         software={"bids_t1": __version__, "torch": torch.__version__},
-        plan=asdict(options.plan),
+        plan=asdict(options.networks[rung] if trained else options.plan),
         seed=options.seed,
         device=options.device,
         n_threads=options.n_threads,
-        members=chosen.names,
-        epochs=tuple(each.epochs for each in members) if chosen.rung == "network" else (0,),
-        n_participants=len({scan.participant for scan in cohort.scans}),
-        n_scans=len(cohort.scans),
+        members=(*(f"fold-{n}" for n in range(1, len(members))), "final") if trained else (rung,),
+        epochs=tuple(each.epochs for each in members) or (0,),
+        n_participants=n_participants,
+        n_scans=len(cohort.samples),
         n_voxels={
             tissue.abbreviation: int(sum(sample.of(tissue).sum() for sample in cohort.samples)) for tissue in WEIGHTS
         },
@@ -382,19 +440,21 @@ def _card(cohort: _Cohort, chosen: _Chosen, members: Sequence[Member], scores: C
         centres=CENTRES,
         scales=SCALES,
         ranges=Ranges.of(cohort.samples).as_json(),
-        sd_scale=chosen.sd_scale,
-        validation=members[0].validation if members else "nothing: no network was trained",
-        measured_protocol=protocol_part(first.measured_protocol),
-        reference_protocol=protocol_part(first.reference_protocol),
+        sd_scale=interval.sd_scale,
+        validation=members[0].validation if members else "nothing: no network is applied",
+        measured_protocol=protocol_part(cohort.protocol),
+        reference_protocol=protocol_part(cohort.reference_protocol),
         results=tuple(_row(each) for each in scores.summaries),
         folds=tuple(_row(each) for each in scores.scores),
         verdict=scores.verdict,
-        checksum=checksum(chosen.weights),
-        rung=chosen.rung,
-        share=chosen.share,
-        relation_sd=chosen.relation_sd,
-        target=target_of(first.reference_protocol),
-        promise=promise(len({scan.participant for scan in cohort.scans})),
+        checksum="",
+        rung=rung,
+        share=1.0 if trained else share_kept(n_participants, rung),
+        relation_sd=interval.relation_sd,
+        target=target_of(cohort.reference_protocol),
+        promise=promise(n_participants),
+        behaviour=tuple({**asdict(each), "spectrum": list(each.spectrum)} for each in scores.behaviour),
+        start={name: list(row) for name, row in started_from.numbers.items()} if started_from is not None else {},
     )
 
 

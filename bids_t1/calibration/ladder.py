@@ -6,8 +6,8 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
 
+from bids_t1.calibration.intervals import BELIEVED_ALONE, LEAST_HELD, LEVEL
 from bids_t1.data.calibration import METHODS, CalibrationScore, Method
 
 if TYPE_CHECKING:
@@ -24,91 +24,61 @@ BELIEVED_BIAS = 0.12
 BELIEVED_SCATTER = 0.04
 """SD of the logarithm of the factor between participants that is believed where it cannot be measured."""
 
-BELIEVED_ALONE = 0.06
-"""The same of one participant alone, with what one factor leaves between tissues."""
-
 LEAST_GAIN = 0.02
 """Share of the RMSE below which a gain is not worth a less simple correction, however sure it is."""
-
-LIMIT = 1.96
-LEVEL = 0.95
 
 
 def choose(scores: Sequence[CalibrationScore]) -> Method:
     """Return the simplest method that is as good as the best one in participants that were held out.
 
-    That is: whose RMSE, averaged over tissues, is larger by no more than one standard error of the participants'
-    differences, or by no more than `LEAST_GAIN` of it. Without scores, of one participant, it is one factor.
+    The best one has the smallest RMSE, averaged over tissues. As good as it is what leaves no more in any tissue, but
+    for one standard error of the participants' differences there, or for `LEAST_GAIN`. Without scores, of one
+    participant, it is one factor.
     """
     errors = _errors(scores)
     if not errors:
         return "scale"
-    best = min(errors, key=lambda method: float(errors[method].mean()))
-    return next(method for method in METHODS if method in errors and _as_good(errors[method], errors[best]))
+    best = min(errors.values(), key=lambda of: float(np.mean([own.mean() for own in of.values()])))
+    return next(method for method in METHODS if method in errors and _as_good(errors[method], best))
 
 
-def _as_good(own: np.ndarray, best: np.ndarray) -> bool:
+def _as_good(own: Mapping[Tissue, np.ndarray], best: Mapping[Tissue, np.ndarray]) -> bool:
+    return all(_as_good_in_tissue(own[tissue], values) for tissue, values in best.items())
+
+
+def _as_good_in_tissue(own: np.ndarray, best: np.ndarray) -> bool:
     excess = own - best
     error = float(excess.std(ddof=1)) / math.sqrt(len(excess)) if len(excess) > 1 else 0.0
     return float(excess.mean()) <= max(error, LEAST_GAIN * float(best.mean()))
 
 
-def _errors(scores: Sequence[CalibrationScore]) -> dict[Method, np.ndarray]:
-    """Return the RMSE of each method, one number per participant: the mean over tissues [s]."""
-    found: dict[Method, dict[str, list[float]]] = {}
+def _errors(scores: Sequence[CalibrationScore]) -> dict[Method, dict[Tissue, np.ndarray]]:
+    """Return the RMSE of each method in each tissue, one number per participant [s]."""
+    found: dict[Method, dict[Tissue, dict[str, list[float]]]] = {}
     for each in scores:
         if each.rmse is not None:
-            found.setdefault(each.method, {}).setdefault(each.participant, []).append(each.rmse)
-    return {method: np.array([np.mean(of[name]) for name in sorted(of)]) for method, of in found.items()}
+            of_tissue = found.setdefault(each.method, {}).setdefault(each.tissue, {})
+            of_tissue.setdefault(each.participant, []).append(each.rmse)
+    return {
+        method: {tissue: np.array([np.mean(rows[name]) for name in sorted(rows)]) for tissue, rows in of_method.items()}
+        for method, of_method in found.items()
+    }
 
 
-def share_kept(n_participants: int) -> float:
+def share_kept(n_participants: int, method: Method = "scale") -> float:
     """Return the share of a simple correction that so few participants can bear, 0 to 1; 1 from four on.
 
-    The logarithm of the factor is shrunk towards none, as a mean of so many normal values is.
+    The logarithm of the factor is shrunk towards none, as a mean of so many normal values; what was not fitted stays.
     """
-    if n_participants >= FEWEST_FOR_NETWORK:
+    if n_participants >= FEWEST_FOR_NETWORK or method == "prior":
         return 1.0
     return n_participants / (n_participants + (BELIEVED_SCATTER / BELIEVED_BIAS) ** 2)
 
 
-def relation_sd(offsets: Sequence[Mapping[Tissue, float]]) -> float:
-    """Return the SD of a correction between participants, relative, so that 1.96 of it hold 95 % of them.
-
-    Parameters
-    ----------
-    offsets
-        Mean logarithm of corrected over reference T1 of each held-out participant, by tissue. The quantile is that of
-        Student's t with one participant fewer than there are.
-    """
-    n = len(offsets)
-    if n < 2:  # noqa: PLR2004 -- one value has no scatter
-        return BELIEVED_ALONE
-    squares = [value**2 for each in offsets for value in each.values()]
-    n_tissues = max(1, len(squares) / n)
-    scatter = math.sqrt(sum(squares) / n_tissues / (n - 1))
-    return scatter * float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) / LIMIT
-
-
-def conformal_scale(errors: Sequence[Mapping[Tissue, np.ndarray]]) -> float:
-    """Return the factor of an SD with which 1.96 of it hold 95 % of the voxels of a participant not seen.
-
-    Each held-out participant has a factor of its own, in its worst tissue; of these the (n + 1) 95 %-th is taken, or,
-    of fewer than 19, the largest, which promises n / (n + 1).
-    """
-    own = sorted(
-        max(float(np.quantile(np.abs(values), LEVEL)) for values in each.values() if len(values))
-        for each in errors
-        if any(len(values) for values in each.values())
-    )
-    if not own:
-        return 1.0
-    return own[min(len(own), math.ceil((len(own) + 1) * LEVEL)) - 1] / LIMIT
-
-
 _INTERVALS = (
-    "Intervals of a simple correction are the wider of Student's t, degrees of freedom: {}, and the quantile of the "
-    "held-out participants; those of the network are the latter."
+    "The SD of a simple correction holds what participants differ by, by Student's t (degrees of freedom: {}); that of "
+    "a network is its own. Both are widened until 95 % intervals hold 95 % of the voxels on average over held-out "
+    "participants, and at least {:.0%} in each of them."
 )
 
 
@@ -122,7 +92,7 @@ def promise(n_participants: int) -> tuple[str, ...]:
         )
     distribution_free = n_participants / (n_participants + 1)
     words = [
-        _INTERVALS.format(n_participants - 1),
+        _INTERVALS.format(n_participants - 1, LEAST_HELD),
     ]
     if distribution_free < LEVEL:
         words.append(

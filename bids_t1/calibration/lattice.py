@@ -73,6 +73,9 @@ class LatticeScan:
     transmit: Map
     """NaN where unknown."""
 
+    tissue: Labels
+    """`Tissue` as this run has it; 0 where it tells none."""
+
     wanted: VoxelFlags
     """Measured voxels in which a correction is wanted."""
 
@@ -112,12 +115,9 @@ class Sample:
         return found
 
 
-def voxel_edge(scans: Sequence[PairedScan]) -> float:
-    """Return the edge of the lattice's voxels [mm]: as large as those of inversion recovery, no finer than MP2RAGE."""
-    edges = [
-        max(math.prod(scan.reference.grid.voxel_sizes) ** (1 / 3), *scan.measured.grid.voxel_sizes) for scan in scans
-    ]
-    return round(float(np.median(edges)), 3)
+def edge_of(scan: PairedScan) -> float:
+    """Return the edge of voxels as large as those of inversion recovery, no finer than MP2RAGE [mm]."""
+    return max(math.prod(scan.reference.grid.voxel_sizes) ** (1 / 3), *scan.measured.grid.voxel_sizes)
 
 
 def lattice_of(grid: Grid, edge: float) -> Grid:
@@ -140,7 +140,10 @@ def to_lattice(scan: MeasuredScan, edge: float) -> LatticeScan:
         np.full(grid.shape, np.nan, np.float32) if scan.transmit is None else resample(scan.transmit, scan.grid, grid)
     )
     brain = np.ones(grid.shape, bool) if scan.brain is None else resample_flags(scan.brain, scan.grid, grid)
-    time, time_sd, transmit, brain = (np.moveaxis(each, axis, 0) for each in (time, time_sd, transmit, brain))
+    tissue = np.zeros(grid.shape, np.uint8) if scan.tissue is None else resample_labels(scan.tissue, scan.grid, grid)
+    time, time_sd, transmit, brain, tissue = (
+        np.moveaxis(each, axis, 0) for each in (time, time_sd, transmit, brain, tissue)
+    )
     with np.errstate(invalid="ignore", divide="ignore"):
         relative_sd = time_sd / time
     return LatticeScan(
@@ -149,6 +152,7 @@ def to_lattice(scan: MeasuredScan, edge: float) -> LatticeScan:
         time=time,
         relative_sd=relative_sd,
         transmit=transmit,
+        tissue=tissue,
         wanted=brain & np.isfinite(time) & np.isfinite(relative_sd),
     )
 

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-FORMAT = 2
+FORMAT = 3
 """Of the file."""
 
-READABLE = (1, 2)
-"""Others are refused; the first holds networks only."""
+READABLE = (1, 2, 3)
+"""Others are refused; the first holds networks only, and the second no prior that networks start from."""
 
 MODEL = "model.safetensors"
 CARD = "model.json"

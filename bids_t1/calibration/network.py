@@ -7,6 +7,7 @@ their work. The network of a patch and the network of a volume are the same numb
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
@@ -38,6 +39,9 @@ N_CUBIC = 4
 CHANNELS = (64, 128, 256, 512)
 """Of the four stages, at full width."""
 
+N_HIDDEN = 48
+"""Channels of each layer of the network of single voxels."""
+
 RADIUS = 17
 """Voxels that an output sees on each side: one for each of 17 convolutions."""
 
@@ -47,7 +51,7 @@ START_LOG_VARIANCE = -5.0
 LOG_VARIANCES = (-12.0, 2.0)
 
 
-class PatchResNet(nn.Module):
+class Corrector(nn.Module):
     """Logarithm of the factor that T1 of a voxel lacks, and the logarithm of the variance of this logarithm.
 
     It learns what the factor lacks that a cubic regression of T1 gives.
@@ -58,23 +62,15 @@ class PatchResNet(nn.Module):
 
     limits: Tensor
 
-    def __init__(self, width: float) -> None:
+    def __init__(self, n_last: int) -> None:
         super().__init__()
-        n_inputs = len(INPUTS) * N_SLICES
-        widths = [max(4, round(channels * width)) for channels in CHANNELS]
-        self.first = nn.Sequential(nn.Conv2d(n_inputs, widths[0], 3, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU())
-        before = [widths[0], *widths[:-1]]
-        self.blocks = nn.Sequential(
-            *(
-                _Block(n_in if first else n_out, n_out)
-                for n_in, n_out in zip(before, widths, strict=True)
-                for first in (True, False)
-            )
-        )
-        self.last = nn.Conv2d(widths[-1], 2, 1)
+        self.last = nn.Conv2d(n_last, 2, 1)
         self.register_buffer("coefficients", torch.zeros(N_CUBIC))
         self.register_buffer("limits", torch.ones(2))
-        self._initialise()
+
+    def features(self, patches: Tensor) -> Tensor:
+        """Return what the last convolution looks at, (example, channel, x, y)."""
+        raise NotImplementedError
 
     def _initialise(self) -> None:
         """He's initialisation; blocks begin as the identity and the output as no correction."""
@@ -98,7 +94,7 @@ class PatchResNet(nn.Module):
         -------
         tensors (example, x, y)
         """
-        found = self.last(self.blocks(self.first(patches)))
+        found = self.last(self.features(patches))
         return self.first_guess(log_time(patches)) + found[:, 0], found[:, 1].clamp(*LOG_VARIANCES)
 
     def start_from(self, guess: Polynomial) -> None:
@@ -115,20 +111,70 @@ class PatchResNet(nn.Module):
         return (value / time).clamp(*FACTORS).log()
 
 
+class PatchResNet(Corrector):
+    """Sees a patch about each voxel."""
+
+    def __init__(self, width: float) -> None:
+        widths = [max(4, round(channels * width)) for channels in CHANNELS]
+        super().__init__(widths[-1])
+        n_inputs = len(INPUTS) * N_SLICES
+        self.first = nn.Sequential(nn.Conv2d(n_inputs, widths[0], 3, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU())
+        before = [widths[0], *widths[:-1]]
+        self.blocks = nn.Sequential(
+            *(
+                _Block(n_in if first else n_out, n_out)
+                for n_in, n_out in zip(before, widths, strict=True)
+                for first in (True, False)
+            )
+        )
+        self._initialise()
+
+    def features(self, patches: Tensor) -> Tensor:
+        """Return what eight blocks make of the patches."""
+        found: Tensor = self.blocks(self.first(patches))
+        return found
+
+
+class VoxelNet(Corrector):
+    """Sees a voxel alone: whether surroundings are worth anything."""
+
+    def __init__(self) -> None:
+        super().__init__(N_HIDDEN)
+        sizes = (len(INPUTS), N_HIDDEN, N_HIDDEN, N_HIDDEN)
+        self.hidden = nn.Sequential(
+            *(
+                layer
+                for n_in, n_out in pairwise(sizes)
+                for layer in (nn.Conv2d(n_in, n_out, 1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU())
+            )
+        )
+        self._initialise()
+
+    def features(self, patches: Tensor) -> Tensor:
+        """Return what three layers make of the inputs of each voxel."""
+        found: Tensor = self.hidden(patches[:, NEIGHBOURS::N_SLICES, RADIUS:-RADIUS, RADIUS:-RADIUS])
+        return found
+
+
+def make_network(kind: str, width: float) -> Corrector:
+    """Make a network with weights drawn at random: of patches, or of single voxels."""
+    return VoxelNet() if kind == "voxel" else PatchResNet(width)
+
+
 def log_time(patches: Tensor) -> Tensor:
     """Return log T1 of the voxels that a network predicts, from its patches."""
     return patches[:, NEIGHBOURS, RADIUS:-RADIUS, RADIUS:-RADIUS] * SCALES[0] + CENTRES[0]
 
 
-def network_of(weights: Mapping[str, Tensor], width: float, device: str) -> PatchResNet:
+def network_of(weights: Mapping[str, Tensor], kind: str, width: float, device: str) -> Corrector:
     """Build the network that weights belong to, ready to predict."""
     with torch.random.fork_rng(devices=[]):  # weights are drawn, and then replaced
-        network = PatchResNet(width)
+        network = make_network(kind, width)
     network.load_state_dict(weights)
     return place(network, device).eval()
 
 
-def place(network: PatchResNet, device: str) -> PatchResNet:
+def place(network: Corrector, device: str) -> Corrector:
     """Bring a network to a device, in the order of memory that convolutions are fastest in."""
     return network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
 
 from bids_t1.calibration.lattice import LARGEST_RELATIVE_SD, LEAST_OWN_SHARE, SCORED
-from bids_t1.data.calibration import METHODS, CalibrationScore, CalibrationScores, Coverage, Method, MethodSummary
-from bids_t1.data.groups import grouped_by
+from bids_t1.data.calibration import METHODS, CalibrationScore, CalibrationScores, MethodSummary
 from bids_t1.resampling import resample, resample_times
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from bids_t1.data.calibration import PairedScan
+    from bids_t1.data.calibration import Calibrated, Coverage, Method, PairedScan
     from bids_t1.data.shapes import Map, VoxelFlags
     from bids_t1.data.tissue import Tissue
 
@@ -24,15 +23,19 @@ LEAST_VOXELS = 3
 LIMIT = 1.96
 """SDs on each side of the mean that hold 95 % of normal values."""
 
-SIGNIFICANT = 0.05
+MOST_KEPT = 4000
+"""Voxels of a tissue that a scan's intervals are judged on."""
 
 
-def score(scan: PairedScan, corrected: Mapping[Method, Map], fold: int) -> list[CalibrationScore]:
+def score(
+    scan: PairedScan, corrected: Mapping[Method, Map], fold: int, comparable: Mapping[Tissue, VoxelFlags] | None = None
+) -> list[CalibrationScore]:
     """Compare corrected maps of one scan, on its own grid, with inversion recovery, on the grid of that.
 
-    A voxel is compared in all maps or in none; see `comparable_voxels`.
+    A voxel is compared in all maps or in none; `comparable` is what `comparable_voxels` says.
     """
-    reference, comparable = scan.reference, comparable_voxels(scan)
+    reference = scan.reference
+    comparable = comparable_voxels(scan) if comparable is None else comparable
     in_reference = {
         method: resample_times(time, scan.measured.time_sd, scan.measured.grid, reference.grid, reference.matrix)[0]
         for method, time in corrected.items()
@@ -67,17 +70,52 @@ def _score(scan: PairedScan, fold: int, method: Method, tissue: Tissue, error: n
     )
 
 
-def standard_errors(scan: PairedScan, time: Map, time_sd: Map) -> dict[Tissue, np.ndarray]:
-    """Return corrected T1 minus that of inversion recovery in units of the SD of both, by tissue."""
-    reference = scan.reference
-    grids = (scan.measured.grid, reference.grid, reference.matrix)
-    found, _ = resample_times(time, time_sd, *grids)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Left:
+    """What a method leaves in one scan that was held out."""
+
+    participant: str
+    label: str
+    offsets: Mapping[Tissue, float]
+    """Mean logarithm of corrected over reference T1."""
+
+    voxels: Mapping[Tissue, np.ndarray]
+    """Of some voxels: corrected T1 minus that of inversion recovery, both SD, and corrected T1, array (4, voxel)
+    [s]; the first SD is without what participants differ by."""
+
+    def errors(self, relation_sd: float) -> dict[Tissue, np.ndarray]:
+        """Return the errors in units of the SD of both, participants differing by a relative SD."""
+        return {
+            tissue: error / np.sqrt(own**2 + reference**2 + (relation_sd * time) ** 2)
+            for tissue, (error, own, reference, time) in self.voxels.items()
+        }
+
+
+def left_by(scan: PairedScan, found: Calibrated, comparable: Mapping[Tissue, VoxelFlags]) -> Left:
+    """Return what a method leaves in one scan.
+
+    Parameters
+    ----------
+    scan
+        That was held out.
+    found
+        Corrected, on the grid of MP2RAGE.
+    comparable
+        From `comparable_voxels`.
+    """
+    reference, grids = scan.reference, (scan.measured.grid, scan.reference.grid, scan.reference.matrix)
+    time, _ = resample_times(found.time, found.time_sd, *grids)
     # Errors of the relation are shared by neighbours: averaging does not make them smaller.
-    found_sd = resample(time_sd, *grids)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        errors = (found - reference.time) / np.hypot(found_sd, reference.time_sd)
-    known = np.isfinite(errors)
-    return {tissue: errors[known & where] for tissue, where in comparable_voxels(scan).items()}
+    time_sd = resample(found.time_sd, *grids)
+    rows = np.stack([time - reference.time, time_sd, reference.time_sd, time]).astype(np.float32)
+    known = np.isfinite(rows).all(axis=0)
+    offsets, voxels = {}, {}
+    for tissue, where in comparable.items():
+        own = rows[:, known & where]
+        if own.size:
+            offsets[tissue] = float(np.log(own[3] / (own[3] - own[0])).mean())
+            voxels[tissue] = own[:, :: -(-own.shape[1] // MOST_KEPT)]
+    return Left(participant=scan.participant, label=scan.label, offsets=offsets, voxels=voxels)
 
 
 def comparable_voxels(scan: PairedScan) -> dict[Tissue, VoxelFlags]:
@@ -98,43 +136,35 @@ def comparable_voxels(scan: PairedScan) -> dict[Tissue, VoxelFlags]:
     return found
 
 
-def cover(errors: Sequence[Mapping[Tissue, np.ndarray]]) -> tuple[Coverage, ...]:
-    """Return how often errors stay within their SD; participants count alike."""
-    rows = []
-    for tissue in SCORED:
-        of_tissue = [np.abs(each[tissue]) for each in errors if tissue in each and len(each[tissue])]
-        if of_tissue:
-            one, two = (float(np.mean([(each < limit).mean() for each in of_tissue])) for limit in (1, LIMIT))
-            rows.append(Coverage(tissue=tissue, one_sd=one, two_sd=two))
-    return tuple(rows)
+def summarise(
+    scores: Sequence[CalibrationScore],
+    coverage: tuple[Coverage, ...],
+    applied: Method,
+    limits: Mapping[tuple[Method, Tissue], float] | None = None,
+) -> CalibrationScores:
+    """Bring the scores of all folds together: means over participants, each method against the applied one, and words.
 
-
-def offsets(scan: PairedScan, time: Map, time_sd: Map) -> dict[Tissue, float]:
-    """Return the mean logarithm of corrected over reference T1, by tissue."""
-    reference = scan.reference
-    found, _ = resample_times(time, time_sd, scan.measured.grid, reference.grid, reference.matrix)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        ratio = np.log(found / reference.time)
-    return {
-        tissue: float(ratio[where & np.isfinite(ratio)].mean())
-        for tissue, where in comparable_voxels(scan).items()
-        if (where & np.isfinite(ratio)).any()
-    }
-
-
-def summarise(scores: Sequence[CalibrationScore], coverage: tuple[Coverage, ...]) -> CalibrationScores:
-    """Bring the scores of all folds together: means over participants, tests between methods, and words."""
+    `limits` are half the 95 % intervals of means of regions, relative, by method and tissue.
+    """
     methods = [method for method in METHODS if any(each.method == method for each in scores)]
     tissues = [tissue for tissue in SCORED if any(each.tissue == tissue and each.rmse is not None for each in scores)]
-    summaries = tuple(_summary(scores, method, tissue) for tissue in tissues for method in methods)
-    return CalibrationScores(scores=tuple(scores), summaries=summaries, coverage=coverage, verdict=_verdict(summaries))
+    summaries = tuple(
+        replace(_summary(scores, method, tissue, applied), region_limit=(limits or {}).get((method, tissue)))
+        for tissue in tissues
+        for method in methods
+    )
+    verdict = _verdict(summaries, applied)
+    return CalibrationScores(scores=tuple(scores), summaries=summaries, coverage=coverage, verdict=verdict)
 
 
-def _summary(scores: Sequence[CalibrationScore], method: Method, tissue: Tissue) -> MethodSummary:
-    own, none, network = (_by_participant(scores, each, tissue) for each in (method, "none", "network"))
+def _summary(scores: Sequence[CalibrationScore], method: Method, tissue: Tissue, applied: Method) -> MethodSummary:
+    own, none, other = (_by_participant(scores, each, tissue) for each in (method, "none", applied))
     rmse = np.array([rmse for rmse, _ in own.values()])
-    gain = rmse - np.array([rmse for rmse, _ in network.values()]) if network else np.zeros(0)
+    excess = rmse - np.array([rmse for rmse, _ in other.values()])
     before = np.mean([rmse for rmse, _ in none.values()])
+    within = [
+        each.within for each in scores if (each.method, each.tissue) == (method, tissue) and each.within is not None
+    ]
     return MethodSummary(
         method=method,
         tissue=tissue,
@@ -143,9 +173,11 @@ def _summary(scores: Sequence[CalibrationScore], method: Method, tissue: Tissue)
         rmse_sd=float(rmse.std(ddof=1)) if len(rmse) > 1 else 0.0,
         bias=float(np.mean([bias for _, bias in own.values()])),
         reduction=float(1 - rmse.mean() / before),
-        network_gain=float(gain.mean()) if len(gain) else None,
-        p_wilcoxon=_p(gain, lambda: stats.wilcoxon(gain).pvalue),
-        p_t=_p(gain, lambda: stats.ttest_1samp(gain, 0).pvalue),
+        excess=float(excess.mean()),
+        excess_error=float(excess.std(ddof=1)) / math.sqrt(len(excess)) if len(excess) > 1 else None,
+        n_worse=int((excess > 0).sum()),
+        within=float(np.mean(within)) if within else None,
+        least_within=min(within, default=None),
     )
 
 
@@ -166,47 +198,27 @@ def _by_participant(
     }
 
 
-def _p(gain: np.ndarray, test: Callable[[], float]) -> float | None:
-    """Return the p of a test of differences, None where they are too few or all the same."""
-    return float(test()) if len(gain) > 1 and np.ptp(gain) > 0 else None
-
-
-def _verdict_in(tissue: Tissue, rows: Sequence[MethodSummary]) -> Iterator[str]:
-    """Compare the network with the best of the others in one tissue, where there is a network."""
-    network = next((each for each in rows if each.method == "network"), None)
-    if network is None:
-        return
-    best = min((each for each in rows if each is not network), key=lambda each: each.rmse)
-    better = (best.network_gain or 0) > 0
-    wording = "better than every simple correction" if better else "not better than the best of them"
-    yield (
-        f"In {tissue.meaning} the network brings the RMSE from {_before(rows):.3f} to {network.rmse:.3f} s "
-        f"({network.reduction:.0%} less) in {network.n_participants} held-out participants; the best simple "
-        f"correction, {METHODS[best.method]}, to {best.rmse:.3f} s: the network is {wording}"
-        f"{_significance(best)}."
-    )
-    if not better:
-        yield f"In {tissue.meaning} use {METHODS[best.method]} rather than the network."
-
-
-def _verdict(summaries: Sequence[MethodSummary]) -> tuple[str, ...]:
-    by_tissue = grouped_by(summaries, lambda each: each.tissue)
-    sentences = [sentence for tissue, rows in by_tissue.items() for sentence in _verdict_in(tissue, rows)]
-    n = max((each.n_participants for each in summaries), default=0)
-    smallest = 2.0 ** (1 - n)
-    if smallest > SIGNIFICANT:
+def _verdict(summaries: Sequence[MethodSummary], applied: Method) -> tuple[str, ...]:
+    """Say of each tissue what is applied leaves, and what the best other correction would."""
+    sentences = []
+    for tissue in dict.fromkeys(each.tissue for each in summaries):
+        rows = {each.method: each for each in summaries if each.tissue == tissue}
+        own, others = rows[applied], [each for each in rows.values() if each.method not in {applied, "none"}]
+        if not others:
+            continue
+        best = min(others, key=lambda each: each.rmse)
         sentences.append(
-            f"With {n} participants the signed-rank test cannot fall below p = {smallest:.3g}, whatever the data; the "
-            "paired t test rests on the assumption of normal differences, which so few cannot show."
+            f"In {tissue.meaning} it leaves {own.rmse:.3f} s of {rows['none'].rmse:.3f} s ({own.reduction:.0%} less); "
+            f"the best other correction, {METHODS[best.method]}, {best.rmse:.3f} s: {_difference(best)}."
         )
     return tuple(sentences)
 
 
-def _before(rows: Sequence[MethodSummary]) -> float:
-    return next(each.rmse for each in rows if each.method == "none")
-
-
-def _significance(row: MethodSummary) -> str:
-    if row.p_wilcoxon is None or row.p_t is None:
-        return ""
-    return f" (signed-rank test p = {row.p_wilcoxon:.2g}, paired t test p = {row.p_t:.2g}, n = {row.n_participants})"
+def _difference(row: MethodSummary) -> str:
+    """Say by how much another correction differs from the applied one, and in how many participants."""
+    n = row.n_participants
+    error = "" if row.excess_error is None else f" with a standard error of {1000 * row.excess_error:.1f} ms"
+    return (
+        f"{1000 * abs(row.excess):.1f} ms {'more' if row.excess > 0 else 'less'}{error}, more in {row.n_worse} of {n} "
+        f"participant{'s' * (n != 1)}"
+    )

@@ -16,7 +16,7 @@ from bids_t1 import __version__
 from bids_t1.calibration.baselines import fit_polynomial, gather
 from bids_t1.calibration.checkpoint import Place, State
 from bids_t1.calibration.lattice import CENTRES, SCALES, SCORED, WEIGHTS
-from bids_t1.calibration.network import N_SLICES, NEIGHBOURS, RADIUS, PatchResNet, log_time, network_of, place
+from bids_t1.calibration.network import N_SLICES, NEIGHBOURS, RADIUS, log_time, make_network, network_of, place
 from bids_t1.data.calibration import TrainingProgress
 
 if TYPE_CHECKING:
@@ -234,11 +234,13 @@ def negative_log_likelihood(found: tuple[Tensor, Tensor], missing: Tensor, targe
 class _Run:
     """The training of one network: everything that changes from step to step."""
 
-    def __init__(self, training: Sequence[Sample], guess: Polynomial, options: CalibrationOptions, seed: Seed) -> None:
-        self.plan, self.device, self.seed = options.plan, options.device, seed
+    def __init__(
+        self, training: Sequence[Sample], guess: Polynomial, plan: TrainingPlan, device: str, seed: Seed
+    ) -> None:
+        self.plan, self.device, self.seed = plan, device, seed
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
-            self.network = PatchResNet(self.plan.width)
+            self.network = make_network(plan.kind, plan.width)
         self.network.start_from(guess)
         place(self.network, self.device)
         self.optimizer = torch.optim.AdamW(
@@ -289,6 +291,7 @@ class Task:
     """What to train, and where it is kept."""
 
     name: str
+    plan: TrainingPlan
     index: int
     """Of the member; with the seed it determines every draw."""
 
@@ -299,15 +302,16 @@ class Task:
     """Of what the network adds that is kept; where something is held out it is measured there instead."""
 
     checkpoints: Path | None = None
-    before: int = 0
-    """Networks of the same training that are done."""
+    before: float = 0.0
+    """What networks of the same training cost that are done, in the units of `TrainingPlan.cost`."""
 
-    members: int = 1
-    """Networks of the training in all."""
+    total: float | None = None
+    """What all networks of the training cost; None for this one alone."""
 
     def share_after(self, epoch: int, epochs: int) -> float:
         """Return the share of all epochs of the training, at most, that are done after an epoch of this network."""
-        return (self.before + epoch / epochs) / self.members
+        cost = self.plan.cost
+        return (self.before + cost * epoch / epochs) / (self.total or cost)
 
 
 def train(
@@ -323,20 +327,21 @@ def train(
     samples
         Scans of the training participants.
     task
-        Name and place of the network.
+        Name, size and place of the network.
     options
-        Size, seed, device.
+        Seed and device.
     progress
         Called after each epoch.
     """
     training, validation, how = _divided(samples, task, options)
-    epochs = task.epochs or options.plan.epochs
+    plan = task.plan
+    epochs = task.epochs or plan.epochs
     guess = fit_polynomial(gather(samples), (0, 1, 2, 3))
-    run = _Run(training, guess, options, (options.seed, task.index))
-    watched = _watch(validation, options.plan, run.seed)
+    run = _Run(training, guess, plan, options.device, (options.seed, task.index))
+    watched = _watch(validation, plan, run.seed)
     kept_at = None if task.checkpoints is None else _kept_at(task.checkpoints, samples, task, options)
     state = _begun(run, watched, kept_at)
-    while state.epoch < epochs and state.epoch - state.best_epoch <= options.plan.patience:
+    while state.epoch < epochs and state.epoch - state.best_epoch <= plan.patience:
         training_loss = run.epoch(state.epoch, epochs)
         validation_loss = _validate(run, watched)
         state = _after(state, run, validation_loss)
@@ -378,7 +383,7 @@ def _share(run: _Run, weights: Mapping[str, Tensor], batches: Sequence[Batch]) -
 
     Of few participants a network learns what is theirs too, such as the T1 that their tissues happen to have.
     """
-    network = network_of(weights, run.plan.width, run.device)
+    network = network_of(weights, run.plan.kind, run.plan.width, run.device)
     products, squares = 0.0, 0.0
     with torch.inference_mode():
         for patches, targets in batches:
@@ -432,7 +437,7 @@ def _validate(run: _Run, batches: Sequence[Batch]) -> float | None:
 
 def _kept_at(folder: Path, samples: Sequence[Sample], task: Task, options: CalibrationOptions) -> Place:
     """Return where the states of a training are kept, under a digest of all that it depends on."""
-    choices = (asdict(options.plan), options.seed, options.device, options.n_threads, task.index, task.epochs)
+    choices = (asdict(task.plan), options.seed, options.device, options.n_threads, task.index, task.epochs)
     digest = hashlib.sha256(repr((__version__, torch.__version__, choices)).encode())
     for sample in samples:
         scan = sample.scan

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from bids_t1.data.shapes import Affine, Labels, Map, VoxelFlags
     from bids_t1.data.tissue import Tissue
 
-Method = Literal["none", "scale", "linear", "cubic", "efficiency", "network"]
-"""Ways to correct T1, in the order of tables."""
+Method = Literal[
+    "none", "scale", "linear", "cubic", "tissue", "efficiency", "prior", "prior_cubic", "voxel", "small", "network"
+]
+"""Ways to correct T1, from the simplest on."""
 
 METHODS: Mapping[Method, str] = MappingProxyType(
     {
@@ -24,10 +26,18 @@ METHODS: Mapping[Method, str] = MappingProxyType(
         "scale": "one factor for all voxels",
         "linear": "linear regression of T1",
         "cubic": "cubic regression of T1",
+        "tissue": "one factor for each tissue, in MP2RAGE's own masks",
         "efficiency": "inversion efficiency that falls with R1 (Olsson et al. 2025), both coefficients fitted",
-        "network": "network",
+        "prior": "two pools of protons as they are believed to be (--mt-prior tissue), nothing fitted",
+        "prior_cubic": "that prior, and a cubic regression of what it leaves",
+        "voxel": "network of single voxels (1 x 1)",
+        "small": "network of patches, a quarter of the width",
+        "network": "network of patches",
     }
 )
+
+NETWORKS: tuple[Method, ...] = ("voxel", "small", "network")
+"""Methods that are trained rather than fitted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -46,6 +56,9 @@ class MeasuredScan:
 
     brain: VoxelFlags | None = None
     """Where a correction is wanted; None for wherever there is T1."""
+
+    tissue: Labels | None = None
+    """`data.tissue.Tissue` of each voxel, from this run; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -83,6 +96,13 @@ class PairedScan:
     """The records (sidecars) of both T1 maps."""
 
 
+MARGIN = 17
+"""Voxels that a tile needs around it, about half of what its patches reach."""
+
+VOXEL_COST = 60.0
+"""Of a step of a network of single voxels: next to nothing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingPlan:
     """How large the network is, and how long it learns."""
@@ -109,6 +129,15 @@ class TrainingPlan:
     learning_rate: float = 1e-3
     validation_examples: int = 64
     """Examples of held-out data that the loss is watched on."""
+
+    kind: Literal["patch", "voxel"] = "patch"
+    """Whether surroundings are seen."""
+
+    @property
+    def cost(self) -> float:
+        """Return about how long its training takes at most, relative to other plans."""
+        per_step = VOXEL_COST if self.kind == "voxel" else self.batch * (self.tile + MARGIN) ** 2 * self.width**2
+        return per_step * self.steps * self.epochs
 
 
 SMALL = TrainingPlan(
@@ -140,6 +169,13 @@ class CalibrationOptions:
     n_threads: int = 2
     """Of torch on the CPU. Sums are split between threads, so that the last bits depend on their number; it is fixed
     here, whatever the machine has."""
+
+    @property
+    def networks(self) -> dict[Method, TrainingPlan]:
+        """Return the networks that are trained and judged, from the smallest on."""
+        of_voxels: dict[Method, TrainingPlan] = {"voxel": replace(self.plan, kind="voxel")}
+        smaller: dict[Method, TrainingPlan] = {"small": SMALL} if self.plan.width > SMALL.width else {}
+        return {**of_voxels, **smaller, "network": self.plan}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +224,9 @@ class CalibrationScore:
     upper_limit: float | None
     """Limits of agreement: bias -+ 1.96 SD [s]."""
 
+    within: float | None = None
+    """Share of voxels within the 95 % interval that the other participants tell."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MethodSummary:
@@ -208,20 +247,28 @@ class MethodSummary:
     reduction: float
     """Of the RMSE by the method, relative to no correction."""
 
-    network_gain: float | None
-    """Mean RMSE of this method less that of the network [s]; above zero where the network is better; None where none
-    was trained."""
+    excess: float
+    """Mean RMSE of this method less that of the one that is applied [s]; above zero where that one is better."""
 
-    p_wilcoxon: float | None
-    """Two-sided p of the signed-rank test of the participants' differences; None below two of them."""
+    excess_error: float | None
+    """Standard error of that mean over participants [s]; None of one participant."""
 
-    p_t: float | None
-    """Of the paired t test."""
+    n_worse: int
+    """Participants in whom this method leaves more than the one that is applied."""
+
+    within: float | None = None
+    """Share of voxels within the 95 % interval, mean over participants."""
+
+    least_within: float | None = None
+    """The same in the participant in whom it is smallest."""
+
+    region_limit: float | None = None
+    """Half the 95 % interval of the mean of a region in another participant, relative: by Student's t."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
-    """How often the SD of the network's T1 covers inversion recovery, in held-out participants."""
+    """How often the SD of calibrated T1 covers inversion recovery, in held-out participants."""
 
     tissue: Tissue
     one_sd: float
@@ -229,6 +276,25 @@ class Coverage:
 
     two_sd: float
     """Within 1.96 SD; 0.95 if the SD is right."""
+
+    least: float | None = None
+    """The same in the participant in whom it is smallest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Behaviour:
+    """What a correction does in held-out heads, beside being right on average."""
+
+    method: Method
+    n_scans: int
+    lesion_response: float
+    """d log(T1 out) / d log(T1 in) of a lesion painted into white matter: 1 where it survives."""
+
+    least_response: float
+    """The same in the head where it is smallest."""
+
+    spectrum: tuple[float, ...]
+    """Amplitude of log T1 after over before, by spatial frequency, low ones first: below 1 where it smooths."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,7 +305,9 @@ class CalibrationScores:
     summaries: tuple[MethodSummary, ...]
     coverage: tuple[Coverage, ...]
     verdict: tuple[str, ...]
-    """Sentences: against which method the network is worth running, and what so many participants can show."""
+    """Sentences: what is applied, what it is worth, and what so many participants can promise."""
+
+    behaviour: tuple[Behaviour, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -313,6 +381,12 @@ class CalibrationCard:
 
     promise: tuple[str, ...] = ()
     """Sentences: what so many participants can promise of another one."""
+
+    behaviour: tuple[Mapping[str, object], ...] = ()
+    """Rows of `Behaviour`."""
+
+    start: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """Numbers of the tissue prior that networks start from; empty where they start from a cubic alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -11,30 +11,31 @@ import numpy as np
 
 from bids_t1.calibration.application import apply
 from bids_t1.calibration.model_file import check_protocol, load_model
-from bids_t1.data.calibration import METHODS, MeasuredScan
+from bids_t1.data.calibration import METHODS, NETWORKS, MeasuredScan
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.estimation.chunks import choose_device
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bids_t1.data.calibration import CalibrationModel
+    from bids_t1.data.calibration import CalibrationCard, CalibrationModel
     from bids_t1.data.result import RunResult
-    from bids_t1.data.shapes import VoxelFlags
+    from bids_t1.data.shapes import Labels, VoxelFlags
+    from bids_t1.data.tissue import Segmentation
     from bids_t1.settings import Settings
 
 LOG = logging.getLogger(__name__)
 
 
-def calibrate_run(run: RunResult, brain: VoxelFlags | None, path: Path, settings: Settings) -> RunResult:
+def calibrate_run(run: RunResult, anatomy: Segmentation | None, path: Path, settings: Settings) -> RunResult:
     """Add calibrated T1, its SD, and where it is none, to the maps of a run.
 
     Parameters
     ----------
     run
         Of MP2RAGE or MP3RAGE.
-    brain
-        Where to calibrate, (x, y, z); None for wherever there is T1.
+    anatomy
+        Where to calibrate, and which tissue is where; None for wherever there is T1.
     path
         ``model.safetensors``.
     settings
@@ -50,16 +51,17 @@ def calibrate_run(run: RunResult, brain: VoxelFlags | None, path: Path, settings
     if differences and not settings.calibrating.calibration_force:
         raise InvalidInputError(
             f"{run.name}: is not calibrated, as the model {path.name} was trained with another protocol: "
-            f"{'; '.join(differences)}. Use a model of this protocol, or --calibration-force."
+            f"{'; '.join(differences)}. Use a model of this protocol, or --calibration-force; without pairs of this "
+            "one, --mt-prior tissue gives T1 of the slow component with its SD, at 3 and 7 T."
         )
     LOG.info("%s: calibration", run.name)
-    found = apply(model, measured_scan(run, brain), device=choose_device(settings.computing.device).type)
+    brain = None if anatomy is None else anatomy.brain
+    scan = measured_scan(run, brain, None if anatomy is None else anatomy.tissue)
+    found = apply(model, scan, device=choose_device(settings.computing.device).type)
     outside = int((found.outside_training & (True if brain is None else brain)).sum())
+    trained = f"{len(model.members)} networks, mean: " if model.card.rung in NETWORKS else ""
     record = {
-        "CalibrationAlgorithm": "patch-based ResNet-18 that predicts inversion-recovery T1 over MP2RAGE T1; mean of "
-        f"{len(model.members)} networks"
-        if model.card.rung == "network"
-        else METHODS[model.card.rung],
+        "CalibrationAlgorithm": f"{trained}{METHODS[model.card.rung]}",
         "CalibrationTarget": model.card.target,
         "CalibrationModel": {
             "File": path.name,
@@ -69,6 +71,7 @@ def calibrate_run(run: RunResult, brain: VoxelFlags | None, path: Path, settings
             "Software": dict(model.card.software),
         },
         "CalibrationVoxelsOutsideTraining": outside,
+        **({"CalibrationRegionLimits": limits} if (limits := _region_limits(model.card)) else {}),
         **({"CalibrationForced": differences} if differences else {}),
     }
     maps = {
@@ -82,7 +85,13 @@ def calibrate_run(run: RunResult, brain: VoxelFlags | None, path: Path, settings
     return replace(run, maps={**run.maps, **maps}, record={**run.record, **record}, warnings=(*run.warnings, *warnings))
 
 
-def measured_scan(run: RunResult, brain: VoxelFlags | None) -> MeasuredScan:
+def _region_limits(card: CalibrationCard) -> dict[str, object]:
+    """Return half the 95 % interval of the mean of a region, relative, by tissue; nothing where nobody was held out."""
+    rows = (row for row in card.results if row["method"] == card.rung)
+    return {str(row["tissue"]): row["region_limit"] for row in rows if row.get("region_limit") is not None}
+
+
+def measured_scan(run: RunResult, brain: VoxelFlags | None, tissue: Labels | None) -> MeasuredScan:
     """Return of a run what a calibration looks at."""
     return MeasuredScan(
         grid=run.grid,
@@ -90,6 +99,7 @@ def measured_scan(run: RunResult, brain: VoxelFlags | None) -> MeasuredScan:
         time_sd=run.maps["time_sd"],
         transmit=run.maps.get("transmit"),
         brain=brain,
+        tissue=tissue,
     )
 
 

@@ -14,6 +14,7 @@ from bids_t1.sequences.mp2rage import OLSSON_FIELD, OLSSON_PULSES
 
 if TYPE_CHECKING:
     from bids_t1.data.options import MtPrior
+    from bids_t1.data.prior_correction import PriorCorrection
     from bids_t1.data.result import RunResult
     from bids_t1.data.shapes import Map
     from bids_t1.estimation.posterior.correction import Corrected
@@ -52,6 +53,17 @@ def efficiency_of(choice: MtPrior, field_strength: float | None) -> tuple[float,
     return OLSSON_PULSES[choice]
 
 
+def believed_correction(model: Mp2rage, field_strength: float | None) -> PriorCorrection:
+    """Return what tissue as it is believed to be makes of a protocol.
+
+    Raises
+    ------
+    InvalidInputError
+        If nothing is known of tissue at this field.
+    """
+    return learn_correction(model, *play(model, prior_of(field_strength), N_TISSUES, FIELDS), FIELDS)
+
+
 def with_slow_time(run: RunResult, model: Mp2rage, field_strength: float | None, mean_transmit: float) -> RunResult:
     """Add T1 of the slow component and its SD to the maps of a run.
 
@@ -72,8 +84,7 @@ def with_slow_time(run: RunResult, model: Mp2rage, field_strength: float | None,
         If nothing is known of tissue at this field.
     """
     prior = prior_of(field_strength)
-    correction = learn_correction(model, *play(model, prior, N_TISSUES, FIELDS), FIELDS)
-    found = correct(correction, dict(run.maps), _transmit(run, mean_transmit))
+    found = correct(believed_correction(model, field_strength), dict(run.maps), _transmit(run, mean_transmit))
     return replace(
         run,
         maps={**run.maps, "slow": found.time, "slow_sd": found.time_sd},

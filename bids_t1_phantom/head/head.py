@@ -17,6 +17,7 @@ from bids_t1.data.errors import InvalidInputError
 from bids_t1_phantom.head.anatomy import Atlas, Tissue, classify
 from bids_t1_phantom.head.pose import Pose
 from bids_t1_phantom.head.transmit import TransmitOptions, transmit_field
+from bids_t1_phantom.head.variety import LESION_T1, Variety, draw, field_error
 from bids_t1_phantom.physics.protocols import WHITE_MATTER_M0
 from bids_t1_phantom.physics.two_pools import Pools
 
@@ -162,6 +163,14 @@ class Head:
     pools: Pools | None = None
     """Free and bound water of each voxel, of which `t1` is the slow component; None where there is only free water."""
 
+    variety: Variety | None = None
+    """What differs beside T1; None where nothing does."""
+
+    @property
+    def lesion(self) -> NDArray[np.bool_] | None:
+        """White matter that is lesion; None where there are no lesions."""
+        return None if self.variety is None else self.variety.lesion & (self.tissue == Tissue.WHITE_MATTER)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadOptions:
@@ -191,6 +200,9 @@ class HeadOptions:
 
     bound_pool: bool = False
     """Whether tissues have a pool of bound protons, which IRT1, MP2RAGE and MP3RAGE feel."""
+
+    varied: bool = False
+    """Whether the bound pool, inversions and B1+ maps vary independently of T1, and there are lesions."""
 
     transmit: TransmitOptions = field(default_factory=TransmitOptions)
     """Range of B1+, which gradient-echo trains feel; the spin echoes of inversion recovery do not."""
@@ -250,6 +262,10 @@ def make_head(atlas: Atlas, options: HeadOptions, *, seed: int, participant: int
     efficiency = options.efficiency_mean + options.efficiency_sd * _smooth_field(points, rng, spacing=40.0)
     efficiency += _look_up(tissue, {kind: options.efficiency_offset.get(kind, 0.0) for kind in T1})
     t2_star, off_resonance = _decay(points, tissue, options, seed=[seed, participant, 5])
+    transmit = field_of(points, options.transmit, seed=seed, participant=participant)
+    variety = draw(points, transmit, _smooth_field, seed=[seed, participant, 13]) if options.varied else None
+    if variety is not None:
+        t1 = np.where(variety.lesion & (tissue == Tissue.WHITE_MATTER), LESION_T1, 1.0) * t1
     return Head(
         grid=grid,
         tissue=tissue,
@@ -260,8 +276,9 @@ def make_head(atlas: Atlas, options: HeadOptions, *, seed: int, participant: int
         t2_star=t2_star,
         off_resonance=off_resonance,
         brain=np.isin(tissue, [kind for kind in Tissue if kind.in_brain]),
-        transmit_field=field_of(points, options.transmit, seed=seed, participant=participant),
-        pools=_pools(points, tissue, t1, seed=[seed, participant, 9]) if options.bound_pool else None,
+        transmit_field=transmit,
+        pools=_pools(points, tissue, t1, variety, seed=[seed, participant, 9]) if options.bound_pool else None,
+        variety=variety,
     )
 
 
@@ -288,17 +305,26 @@ def _decay(
 
 
 def _pools(
-    points: NDArray[np.float64], tissue: NDArray[np.uint8], t1: NDArray[np.float64], *, seed: list[int]
+    points: NDArray[np.float64],
+    tissue: NDArray[np.uint8],
+    t1: NDArray[np.float64],
+    variety: Variety | None,
+    *,
+    seed: list[int],
 ) -> Pools:
-    """Return pools that differ by up to 5 % between participants, and their fractions by 10 % within a tissue."""
+    """Return pools that differ by up to 5 % between participants, and their fractions by 10 % within a tissue.
+
+    What varies beside that is a factor of both.
+    """
     rng = np.random.default_rng(seed)
     fractions = {kind: mean * rng.uniform(0.95, 1.05) for kind, mean in BOUND_FRACTION.items()}
     exchange = {kind: mean * rng.uniform(0.95, 1.05) for kind, mean in _EXCHANGE.items()}
     texture = 1 + 0.05 * np.clip(_smooth_field(points, rng, spacing=30.0), -2, 2)
+    of_pool, of_exchange = (1.0, 1.0) if variety is None else (variety.pool, variety.exchange)
     return Pools.build(
         t1,
-        bound_fraction=_look_up(tissue, fractions) * texture,
-        exchange=_look_up(tissue, exchange),
+        bound_fraction=_look_up(tissue, fractions) * texture * of_pool,
+        exchange=_look_up(tissue, exchange) * of_exchange,
         bound_rate=_BOUND_RATE,
     )
 
@@ -309,6 +335,24 @@ def field_of(
     """Return the transmit field in the head of one participant, at any points in scanner coordinates [mm]."""
     # A stream of its own, here and for each kind of noise: one does not depend on what another used.
     return transmit_field(points, options, seed=[seed, participant, 4])
+
+
+def mapped_field_of(
+    points: NDArray[np.float64], options: HeadOptions, *, seed: int, participant: int
+) -> NDArray[np.float64]:
+    """Return the transmit field that a map says: where heads are varied it has errors."""
+    found = field_of(points, options.transmit, seed=seed, participant=participant)
+    return found * field_error(points, _smooth_field, seed=[seed, participant, 14]) if options.varied else found
+
+
+def parts_of(grid: Grid) -> list[Grid]:
+    """Return four grids, a quarter of a voxel off in the directions of a tetrahedron: what a voxel averages."""
+    parts = []
+    for offset in ((1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1)):
+        affine = grid.affine.copy()
+        affine[:3, 3] += affine[:3, :3] @ np.array(offset) / 4
+        parts.append(Grid(shape=grid.shape, affine=affine))
+    return parts
 
 
 def _deform(points: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:

@@ -193,8 +193,8 @@ def rapid_gradient_echo_trains(  # noqa: PLR0913 -- one argument per physical pa
     *,
     protocol: ReadoutProtocol,
     transmit_field: NDArray[np.float64],
-    inversion_efficiency: float,
-    inversion_leaves: float = INVERSION_LEAVES,
+    inversion_efficiency: ArrayLike,
+    inversion_leaves: ArrayLike = INVERSION_LEAVES,
 ) -> NDArray[np.float64]:
     """Signed steady-state signal of MP2RAGE and its kin: `simulate.rapid_gradient_echo_trains` with two pools.
 
@@ -208,9 +208,9 @@ def rapid_gradient_echo_trains(  # noqa: PLR0913 -- one argument per physical pa
         Timing and flip angles.
     transmit_field : array (voxel)
         Achieved over nominal flip angle of the excitations.
-    inversion_efficiency : float
+    inversion_efficiency : array (voxel)
         The inversion takes a to minus this times a.
-    inversion_leaves : float
+    inversion_leaves : array (voxel)
         Share of b after it.
 
     Returns
@@ -219,15 +219,19 @@ def rapid_gradient_echo_trains(  # noqa: PLR0913 -- one argument per physical pa
         At the excitation of the centre of k-space, in the units of `m0`.
     """
     signal = np.empty((len(protocol.inversion_times), m0.size))
+    efficiency, left = (np.broadcast_to(each, m0.shape) for each in (inversion_efficiency, inversion_leaves))
     for start in range(0, m0.size, _BLOCK):
         block = slice(start, start + _BLOCK)
-        inversion = (-inversion_efficiency, inversion_leaves)
+        inversion = (-efficiency[block], left[block])
         signal[:, block] = _steady_cycle(pools[block], transmit_field[block], inversion, protocol)
     return signal * m0
 
 
 def _steady_cycle(
-    pools: Pools, field: NDArray[np.float64], inversion: tuple[float, float], protocol: ReadoutProtocol
+    pools: Pools,
+    field: NDArray[np.float64],
+    inversion: tuple[NDArray[np.float64], NDArray[np.float64]],
+    protocol: ReadoutProtocol,
 ) -> NDArray[np.float64]:
     """Repeat the cycle until nothing changes; return the last signals for M0 = 1."""
     angles = [np.deg2rad(angle) * field for angle in protocol.flip_angles]

@@ -279,28 +279,42 @@ _DERIVED: Mapping[str, Callable[[ReadoutScan], NDArray[np.float64]]] = MappingPr
 """Images that scanners make of the first two readouts."""
 
 
-def acquire_readouts(head: Head, sequence: ReadoutSequence, *, seed: int, participant: int = 1) -> ReadoutScan:
-    """Scan a head: simulate the signal of each voxel, add its phase and complex Gaussian noise."""
+def acquire_readouts(
+    head: Head, sequence: ReadoutSequence, *, seed: int, participant: int = 1, layers: tuple[Head, ...] = ()
+) -> ReadoutScan:
+    """Scan a head: simulate the signal of each voxel, add its phase and complex Gaussian noise.
+
+    `layers` are what voxels average, complex; none where each voxel is what is in its middle, as
+    with several echoes.
+    """
     rng = np.random.default_rng([seed, participant, _STREAMS[sequence.name]])
+    if sequence.protocol.later_echo_times:
+        return _with_echoes(head, sequence, _played(head, sequence), rng)
+    parts = layers or (head,)
+    turned = np.mean([_played(part, sequence) * np.exp(1j * part.phase) for part in parts], axis=0)
+    images = receive(turned, np.zeros(head.grid.shape), noise_sd=sequence.noise_sd, rng=rng)
+    return ReadoutScan(grid=head.grid, sequence=sequence, images=images, reference_phase=head.phase)
+
+
+def _played(head: Head, sequence: ReadoutSequence) -> NDArray[np.float64]:
+    """Signed signal of all voxels, without noise, array (readout, x, y, z)."""
     signal = np.zeros((len(sequence.protocol.inversion_times), *head.grid.shape))
     signal[:, head.m0 > 0] = _play(head, sequence)
-    if sequence.protocol.later_echo_times:
-        return _with_echoes(head, sequence, signal, rng)
-    images = receive(signal, head.phase, noise_sd=sequence.noise_sd, rng=rng)
-    return ReadoutScan(grid=head.grid, sequence=sequence, images=images, reference_phase=head.phase)
+    return signal
 
 
 def _play(head: Head, sequence: ReadoutSequence) -> NDArray[np.float64]:
     """Signed signal of the voxels that are not air, without noise, array (readout, voxel)."""
     matter = head.m0 > 0
     if head.pools is not None:
+        efficiency, left = _inversion(head, sequence, matter)
         return two_pools.rapid_gradient_echo_trains(
             head.pools[matter],
             head.m0[matter],
             protocol=sequence.protocol,
             transmit_field=head.transmit_field[matter],
-            inversion_efficiency=sequence.inversion_efficiency,
-            inversion_leaves=sequence.inversion_leaves,
+            inversion_efficiency=efficiency,
+            inversion_leaves=left,
         )
     return rapid_gradient_echo_trains(
         head.t1[matter],
@@ -309,6 +323,16 @@ def _play(head: Head, sequence: ReadoutSequence) -> NDArray[np.float64]:
         transmit_field=head.transmit_field[matter],
         inversion_efficiency=sequence.inversion_efficiency,
     )
+
+
+def _inversion(
+    head: Head, sequence: ReadoutSequence, matter: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64] | float, NDArray[np.float64] | float]:
+    """Return efficiency and share of the bound pool that is left, of some voxels."""
+    if head.variety is None:
+        return sequence.inversion_efficiency, sequence.inversion_leaves
+    efficiency = np.clip(sequence.inversion_efficiency * head.variety.efficiency[matter], 0, 1)
+    return efficiency, np.clip(sequence.inversion_leaves + head.variety.left[matter], 0, 1)
 
 
 def _with_echoes(
@@ -436,9 +460,10 @@ class Trains:
     def amplitude_of(self, head: Head) -> None:
         """Return None: M0 is that of the head."""
 
-    def scan(self, head: Head, *, seed: int, participant: int, layers: Iterable[Head]) -> ReadoutScan:  # noqa: ARG002
+    def scan(self, head: Head, *, seed: int, participant: int, layers: Iterable[Head]) -> ReadoutScan:
         """Scan a head."""
-        scan = acquire_readouts(head, self.sequence, seed=seed, participant=participant)
+        parts = tuple(layers)
+        scan = acquire_readouts(head, self.sequence, seed=seed, participant=participant, layers=parts)
         return replace(scan, choice=self.choice)
 
 

@@ -279,6 +279,10 @@ def _truth_maps(head: Head, options: TruthOptions) -> list[_TruthMap]:
             "Units": "arbitrary",
             "Description": "True share of the bound pool: bound over all protons, no unit; NaN in air",
         }))  # fmt: skip
+    if head.lesion is not None:
+        maps.append(("truthlesion", "mask", "anat", head.lesion.astype(np.uint8), {
+            "Type": "Lesion", "Description": "White matter whose T1 is longer by a fifth",
+        }))  # fmt: skip
     return maps + _truth_of_echoes(head, options)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,13 +11,22 @@ from scipy.ndimage import gaussian_filter
 
 from bids_t1.data.calibration import SMALL, CalibrationOptions, MeasuredScan, PairedScan, ReferenceScan
 from bids_t1.data.grid import Grid
+from bids_t1.data.prior_correction import PriorCorrection
 from bids_t1.data.tissue import Tissue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 TINY = replace(SMALL, name="tiny", width=1 / 16, tile=12, batch=4, steps=4, epochs=2, validation_examples=4)
-OPTIONS = CalibrationOptions(plan=TINY)
+OPTIONS = CalibrationOptions(plan=TINY, n_threads=1)
+
+BELIEVED = PriorCorrection(
+    knots=tuple(math.log(time) for time in (0.5, 1.0, 2.0, 5.0)),
+    factors=((0.15, 0.0, 0.0), (0.15, 0.0, 0.0), (0.1, 0.0, 0.0), (0.0, 0.0, 0.0)),
+    variances=(0.001, 0.001, 0.001, 0.001),
+    fields=(0.4, 1.6),
+)
+"""What is believed of tissue: about right, and not quite."""
 
 SHAPE = (26, 24, 14)
 EDGE = 3.0
@@ -95,6 +105,7 @@ def pair(number: int, *, seed: int = 0, slices: int | None = None) -> PairedScan
             time_sd=(MEASURED_NOISE * low).astype(np.float32),
             transmit=(1 + 0.1 * gaussian_filter(rng.standard_normal(SHAPE), 4)).astype(np.float32),
             brain=brain,
+            tissue=tissue,
         ),
         reference=ReferenceScan(
             grid=part_grid,

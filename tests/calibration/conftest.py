@@ -9,7 +9,7 @@ import pytest
 
 from bids_t1.calibration import cross_validation
 from bids_t1.calibration.cross_validation import calibrate
-from tests.calibration.cohorts import OPTIONS, TINY, cohort
+from tests.calibration.cohorts import BELIEVED, OPTIONS, TINY, cohort
 
 if TYPE_CHECKING:
     from bids_t1.data.calibration import Calibration
@@ -28,4 +28,4 @@ def calibration() -> Calibration:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cross_validation, "FEWEST_FOR_NETWORK", 2)
         patch.setattr(cross_validation, "choose", lambda _: "network")
-        return calibrate(cohort(3), replace(OPTIONS, plan=replace(TINY, steps=10)))
+        return calibrate(cohort(3), replace(OPTIONS, plan=replace(TINY, steps=10)), believed=BELIEVED)

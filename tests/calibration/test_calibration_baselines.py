@@ -18,7 +18,7 @@ TIMES = np.linspace(0.7, 2.2, 300)
 
 def pairs(reference: np.ndarray, time: np.ndarray = TIMES, transmit: np.ndarray | None = None) -> Pairs:
     field = np.ones_like(time) if transmit is None else transmit
-    return Pairs(time=time, reference=reference, transmit=field, weight=1 / reference**2)
+    return Pairs(time=time, reference=reference, transmit=field, tissue=np.zeros_like(time), weight=1 / reference**2)
 
 
 def test_one_factor_is_found() -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bids_t1.calibration.lattice import lattice_of, to_lattice, to_sample, voxel_edge
+from bids_t1.calibration.lattice import edge_of, lattice_of, to_lattice, to_sample
 from bids_t1.data.grid import TOLERATED_SHIFT, Grid
 from bids_t1.data.tissue import Tissue
 from tests.calibration.cohorts import EDGE, RATIO, T1, pair
@@ -29,10 +29,10 @@ def test_the_centre_stays_when_voxels_grow() -> None:
 def test_the_lattice_is_no_finer_than_either_scan() -> None:
     scan = pair(1)
     thick = replace(scan.reference, grid=Grid(scan.reference.grid.shape, np.diag([3.0, 3.0, 24.0, 1.0])))
-    assert voxel_edge([scan]) == EDGE
-    assert voxel_edge([replace(scan, reference=thick)]) == pytest.approx(6.0)
+    assert edge_of(scan) == EDGE
+    assert edge_of(replace(scan, reference=thick)) == pytest.approx(6.0)
     fine = replace(scan.reference, grid=Grid(scan.reference.grid.shape, np.diag([1.0, 1.0, 1.0, 1.0])))
-    assert voxel_edge([replace(scan, reference=fine)]) == EDGE
+    assert edge_of(replace(scan, reference=fine)) == EDGE
 
 
 def test_slices_are_axial_whatever_the_order_of_the_axes() -> None:

@@ -150,7 +150,7 @@ def test_times_that_both_records_lack_are_the_same() -> None:
 
 
 def test_a_file_of_another_format_is_told_from_a_damaged_one(calibration: Calibration, tmp_path: Path) -> None:
-    later = replace(calibration.model, card=replace(calibration.model.card, format=3))
+    later = replace(calibration.model, card=replace(calibration.model.card, format=4))
     save_model(later, tmp_path)
-    with pytest.raises(InvalidInputError, match="a model of format 3, written by bids_t1"):
+    with pytest.raises(InvalidInputError, match="a model of format 4, written by bids_t1"):
         load_model(tmp_path / "model.safetensors")

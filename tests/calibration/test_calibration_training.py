@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from bids_t1.calibration.training import Member
     from bids_t1.data.calibration import CalibrationOptions
 
-TASK = Task(name="fold-1", index=1)
+TASK = Task(name="fold-1", plan=TINY, index=1)
 
 
 def samples(n: int) -> list[Sample]:
@@ -97,13 +97,13 @@ def test_one_slice_leaves_nothing_to_watch() -> None:
 
 
 def test_training_ends_when_nothing_gets_better() -> None:
-    member = train(samples(3), TASK, replace(OPTIONS, plan=replace(TINY, epochs=6, patience=0, learning_rate=10.0)))
+    member = train(samples(3), replace(TASK, plan=replace(TINY, epochs=6, patience=0, learning_rate=10.0)), OPTIONS)
     assert member.epochs == 0
 
 
 def test_without_its_share_a_network_is_the_regression_that_it_started_from() -> None:
     weights = learn().weights
-    whole, nothing = (network_of(shrunk(weights, share), TINY.width, "cpu") for share in (1.0, 0.0))
+    whole, nothing = (network_of(shrunk(weights, share), "patch", TINY.width, "cpu") for share in (1.0, 0.0))
     patches = torch.randn(1, len(INPUTS) * N_SLICES, 2 * RADIUS + 2, 2 * RADIUS + 2)
     with torch.inference_mode():
         guess = whole.first_guess(log_time(patches))

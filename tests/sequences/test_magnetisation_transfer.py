@@ -10,7 +10,8 @@ import torch
 from scipy.linalg import expm
 
 from bids_t1.data.errors import InvalidInputError
-from bids_t1.estimation.posterior.correction import Correction, correct, learn_correction, read_times
+from bids_t1.data.prior_correction import PriorCorrection
+from bids_t1.estimation.posterior.correction import correct, learn_correction, read_times
 from bids_t1.sequences.magnetisation_transfer import Pools, TissuePrior, play, prior_of, two_pool_signals
 from bids_t1.sequences.mp2rage import Mp2rage
 
@@ -138,7 +139,7 @@ def test_water_keeps_its_t1_and_what_nobody_has_seen_has_none() -> None:
 
 
 def test_intervals_are_of_both_noise_and_correction() -> None:
-    correction = Correction(
+    correction = PriorCorrection(
         knots=(-1.0, 1.0), factors=((0.1, 0.0, 0.0), (0.1, 0.0, 0.0)), variances=(9e-4, 9e-4), fields=(0.5, 1.5)
     )
     one = np.ones(1, np.float32)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from bids_t1.data.prior_correction import PriorCorrection
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -39,42 +41,6 @@ EDGES = (0.002, 0.998)
 Z95 = 1.959964
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Correction:
-    """The logarithm of the wanted over the read T1, and its SD."""
-
-    knots: tuple[float, ...]
-    """log T1 that is read."""
-
-    factors: tuple[tuple[float, float, float], ...]
-    """At each knot: at nominal transmit field, and its slope and bend with the field."""
-
-    variances: tuple[float, ...]
-    """At each knot."""
-
-    fields: tuple[float, float]
-    """Transmit fields that were played."""
-
-    def holds(self, time: Map, transmit: Map) -> Map:
-        """Tell where T1 [s] and transmit field are within what was played."""
-        low, high = np.exp(self.knots[0]), np.exp(self.knots[-1])
-        with np.errstate(invalid="ignore"):
-            inside: Map = (time >= low) & (time <= high) & (transmit >= self.fields[0]) & (transmit <= self.fields[1])
-        return inside
-
-    def log_factor(self, time: Map, transmit: Map) -> Map:
-        """Return log of the wanted over the read T1 [s], held constant beyond the last knots."""
-        off = transmit - 1
-        constant, slope, bend = (np.interp(np.log(time), self.knots, row) for row in zip(*self.factors, strict=True))
-        factor: Map = constant + off * (slope + off * bend)
-        return factor
-
-    def sd(self, time: Map) -> Map:
-        """Return the SD of that logarithm."""
-        sd: Map = np.sqrt(np.interp(np.log(time), self.knots, self.variances))
-        return sd
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Corrected:
     """T1 as it is meant, (*voxels) [s]; NaN where it was not read, or cannot be corrected."""
@@ -89,7 +55,7 @@ class Corrected:
 
 def learn_correction(
     model: ReadoutModel, signals: Values, time: Values, transmit: Values, fields: tuple[float, float]
-) -> Correction:
+) -> PriorCorrection:
     """Learn a correction from readouts of a fuller physics.
 
     Parameters
@@ -116,7 +82,7 @@ def learn_correction(
     squares = (wanted - design @ solution) ** 2
     variances = np.linalg.lstsq(hats, squares, rcond=None)[0].clip(np.median(squares) / 10)
     rows = solution.reshape(3, N_KNOTS).T
-    return Correction(
+    return PriorCorrection(
         knots=tuple(knots.tolist()),
         factors=tuple((float(a), float(b), float(c)) for a, b, c in rows),
         variances=tuple(variances.tolist()),
@@ -149,7 +115,7 @@ def _peak(values: Values, places: Values) -> Values:
     return peak
 
 
-def correct(correction: Correction, maps: dict[str, Map], transmit: Map) -> Corrected:
+def correct(correction: PriorCorrection, maps: dict[str, Map], transmit: Map) -> Corrected:
     """Correct T1, and add what the correction does not know to its SD and interval.
 
     Parameters

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bids_t1.data.calibration import METHODS
+from bids_t1.data.calibration import METHODS, NETWORKS
 from bids_t1.data.tissue import TISSUES
 from bids_t1.report.pages.participant import template
 from bids_t1.report.sections import calibration_tables
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bids_t1.data.calibration import CalibrationCard
-    from bids_t1.report.sections.calibration_tables import Headline, MethodMeaning, TissueTable
+    from bids_t1.report.sections.calibration_tables import BehaviourRow, Headline, MethodMeaning, TissueTable
     from bids_t1.report.words.literature import Work
 
 PAGE = "model.html"
@@ -78,6 +78,7 @@ class CardPage:
     judged: tuple[str, ...]
     tables: tuple[TissueTable, ...]
     meanings: tuple[MethodMeaning, ...]
+    behaviours: tuple[BehaviourRow, ...]
     data: tuple[Row, ...]
     protocol: tuple[ProtocolRow, ...]
     ranges: tuple[Row, ...]
@@ -100,12 +101,13 @@ def render_card(card: CalibrationCard) -> str:
         card=CardPage(
             sequence=sequence_of(card),
             at_field=field_of(card),
-            headline=calibration_tables.summarise(summaries),
+            headline=calibration_tables.summarise(summaries, card.rung),
             numbers=_numbers(card),
             verdict=card.verdict,
             judged=(how_judged(card), of_ensemble(card)),
             tables=calibration_tables.tabulate(summaries, scores),
             meanings=calibration_tables.meanings(summaries),
+            behaviours=calibration_tables.behaviours_of(card),
             data=tuple(_data(card)),
             protocol=tuple(_protocol(card)),
             ranges=tuple(_ranges(card.ranges)),
@@ -128,9 +130,9 @@ def _numbers(card: CalibrationCard) -> tuple[Number, ...]:
         Number(label="Voxels", value=wording.grouped(n_voxels), remarks=(f"of {edge}",)),
         Number(
             label="Networks",
-            value=str(len(card.members) if card.rung == "network" else 0),
+            value=str(len(card.members) if card.rung in NETWORKS else 0),
             remarks=(f"{wording.counted(n_folds(card), 'fold')} and one of everybody",)
-            if card.rung == "network"
+            if card.rung in NETWORKS
             else (METHODS[card.rung],),
         ),
         Number(label="Checksum", value=card.checksum[:DIGEST], remarks=("SHA-256 of the weights, its beginning",)),
@@ -205,7 +207,7 @@ def _training(card: CalibrationCard) -> Iterator[Row]:
     plan = card.plan
     yield Row("Applied", METHODS[card.rung])
     yield Row("T1 that was learned", card.target)
-    if card.rung != "network":
+    if card.rung not in NETWORKS:
         yield Row("Share that is kept", f"{card.share:.3f}")
         yield Row("SD between participants", f"{card.relation_sd:.1%}")
     yield Row("Preset", plain(plan.get("name")))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bids_t1.data.calibration import METHODS
+from bids_t1.data.calibration import METHODS, NETWORKS
 from bids_t1.data.sequences import name_of_readouts
 from bids_t1.data.tissue import Tissue
 from bids_t1.report.figures import colours
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         Method,
         MethodSummary,
     )
-    from bids_t1.report.sections.calibration_tables import Headline, MethodMeaning, TissueTable
+    from bids_t1.report.sections.calibration_tables import BehaviourRow, Headline, MethodMeaning, TissueTable
 
 PUBLISHED: Mapping[Tissue, tuple[tuple[float, float], tuple[float, float]]] = {
     Tissue.WHITE_MATTER: ((0.30, 0.01), (0.11, 0.02)),
@@ -103,6 +103,7 @@ class CalibrationSection:
     verdict: tuple[str, ...]
     tables: tuple[TissueTable, ...]
     meanings: tuple[MethodMeaning, ...]
+    behaviours: tuple[BehaviourRow, ...]
     errors: Plot | None
     biases: Plot | None
     coverage: tuple[CoverageRow, ...]
@@ -124,10 +125,11 @@ def describe_calibration(calibration: Calibration) -> CalibrationSection:
     return CalibrationSection(
         sequence=sequence_of(card),
         at_field=field_of(card),
-        headline=calibration_tables.summarise(scores.summaries),
+        headline=calibration_tables.summarise(scores.summaries, card.rung),
         verdict=scores.verdict,
         tables=calibration_tables.tabulate(scores.summaries, scores.scores),
         meanings=calibration_tables.meanings(scores.summaries),
+        behaviours=calibration_tables.behaviours(scores.behaviour),
         errors=errors,
         biases=biases,
         coverage=tuple(_coverage(row) for row in scores.coverage),
@@ -168,7 +170,7 @@ def how_judged(card: CalibrationCard) -> str:
 
 def of_ensemble(card: CalibrationCard) -> str:
     """Say what the model is, and that an ensemble has no score."""
-    if card.rung != "network":
+    if card.rung not in NETWORKS:
         return f"The model is one simple correction, {METHODS[card.rung]}, fitted to all participants together."
     return (
         f"The model is an ensemble of {wording.counted(len(card.members), 'network')}: that of each fold and one that "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from bids_t1.data.calibration import METHODS, CalibrationScore, Method, MethodSummary
+from bids_t1.data.calibration import METHODS, NETWORKS, Behaviour, CalibrationScore, Method, MethodSummary
 from bids_t1.data.tissue import Tissue
 from bids_t1.report.figures import colours
 from bids_t1.report.sections.regions import NO_NUMBER
@@ -25,7 +25,12 @@ NAMES: Mapping[Method, str] = {
     "scale": "scale",
     "linear": "linear",
     "cubic": "cubic",
+    "tissue": "tissues",
     "efficiency": "efficiency",
+    "prior": "prior",
+    "prior_cubic": "prior + cubic",
+    "voxel": "network 1 x 1",
+    "small": "network, small",
     "network": "network",
 }
 """Short names of methods, for tables and plots."""
@@ -36,22 +41,14 @@ ORDER = (Tissue.WHITE_MATTER, Tissue.SUBCORTICAL_GREY_MATTER, Tissue.GREY_MATTER
 LIMIT = 1.96
 """SDs on each side of the bias that hold 95 % of normal differences."""
 
-FEWEST = 6
-"""Participants from which a signed-rank test can fall below p = 0.05."""
-
-SIGNIFICANT = 0.05
-
-SMALLEST_P = 0.001
-"""What is smaller is not written in digits."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Headline:
-    """Whether the network is worth running, in one sentence."""
+    """What is applied, in one sentence."""
 
     sentence: str
-    tone: Literal["good", "warn", "bad", ""]
-    """Class of the style sheet; empty where it may be chance that the network is better."""
+    tone: Literal["good", "bad", ""]
+    """Class of the style sheet; empty where nothing says that it is good."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +66,8 @@ class MethodRow:
 
     name: str
     cells: tuple[Cell, ...]
-    """RMSE, reduction, bias, limits of agreement, RMSE less that of the network, p of both tests."""
+    """RMSE, reduction, bias, limits of agreement, RMSE less that of the applied one, participants in whom it is more,
+    share of voxels within the interval, limit of a region's mean."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,31 +88,23 @@ class MethodMeaning:
     meaning: str
 
 
-def summarise(summaries: Sequence[MethodSummary]) -> Headline:
-    """Say whether the network beats every simple correction."""
+def summarise(summaries: Sequence[MethodSummary], applied: Method) -> Headline:
+    """Say what is applied, and what it is better than."""
     tissues = _tissues(summaries)
     if not tissues:
         return Headline(sentence="Nothing could be compared in participants that were held out.", tone="bad")
-    if not any(row.method == "network" for row in summaries):
-        return Headline(sentence="Simple corrections only: so few participants teach no network.", tone="")
-    return _verdict(
-        {tissue: _best_simple(summaries, tissue) for tissue in tissues},
-        "a straight line and every other simple correction" if _has_line(summaries) else "every simple correction",
-    )
-
-
-def _verdict(rivals: Mapping[Tissue, MethodSummary], others: str) -> Headline:
-    """Say in which tissues the network beats the best simple correction."""
-    lost = {tissue: best for tissue, best in rivals.items() if (best.network_gain or 0) <= 0}
-    won = wording.listed([tissue.meaning for tissue in rivals if tissue not in lost])
-    if not lost:
-        doubt = _doubt(list(rivals.values()))
-        return Headline(sentence=f"The network beats {others} in {won}{doubt}.", tone="" if doubt else "good")
-    losses = _listed_losses(lost)
-    if not won:
-        sentence = f"The network is not worth running: a simple correction does as well or better in {losses}."
-        return Headline(sentence=sentence, tone="bad")
-    return Headline(sentence=f"The network beats {others} in {won}, but not in {losses}.", tone="warn")
+    name = METHODS[applied]
+    if applied == "none":
+        return Headline(sentence="No correction is better than none in participants that were held out.", tone="bad")
+    gains = [f"{round(100 * _row(summaries, tissue, applied).reduction)} % in {tissue.meaning}" for tissue in tissues]
+    lowered = f"It lowers the RMSE in held-out participants by {wording.listed(gains)}."
+    if applied in NETWORKS:
+        return Headline(
+            sentence=f"Applied is a network ({name}): no simpler correction does as well. {lowered}", tone="good"
+        )
+    networks = any(row.method in NETWORKS for row in summaries)
+    rest = "no network did better" if networks else "so few participants teach no network"
+    return Headline(sentence=f"Applied is no network but {name}: {rest}. {lowered}", tone="good" if networks else "")
 
 
 def tabulate(summaries: Sequence[MethodSummary], scores: Sequence[CalibrationScore]) -> tuple[TissueTable, ...]:
@@ -159,6 +149,31 @@ def meanings(summaries: Sequence[MethodSummary]) -> tuple[MethodMeaning, ...]:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BehaviourRow:
+    """What one method does beside being right on average."""
+
+    name: str
+    cells: tuple[str, ...]
+    """Lesion response, the least of them, amplitude in each band."""
+
+
+def behaviours(rows: Sequence[Behaviour]) -> tuple[BehaviourRow, ...]:
+    """Return a row for each method."""
+    return tuple(
+        BehaviourRow(
+            name=NAMES[row.method],
+            cells=tuple(f"{value:.2f}" for value in (row.lesion_response, row.least_response, *row.spectrum)),
+        )
+        for row in rows
+    )
+
+
+def behaviours_of(card: CalibrationCard) -> tuple[BehaviourRow, ...]:
+    """Return the same of what a card holds in JSON types."""
+    return behaviours([Behaviour(**row) for row in card.behaviour])  # type: ignore[arg-type]
+
+
 def results_of(card: CalibrationCard) -> tuple[tuple[MethodSummary, ...], tuple[CalibrationScore, ...]]:
     """Return the results that a card holds in JSON types; participants have no names there."""
     tissues = {tissue.abbreviation: tissue for tissue in Tissue}
@@ -180,32 +195,8 @@ def _tissues(summaries: Sequence[MethodSummary]) -> list[Tissue]:
     return [tissue for tissue in ORDER if any(row.tissue == tissue for row in summaries)]
 
 
-def _best_simple(summaries: Sequence[MethodSummary], tissue: Tissue) -> MethodSummary:
-    simple = [row for row in summaries if row.tissue == tissue and row.method != "network"]
-    return min(simple, key=lambda row: row.rmse)
-
-
-def _listed_losses(lost: Mapping[Tissue, MethodSummary]) -> str:
-    """List tissues, and behind those that share it the correction that is best there."""
-    by_method: dict[Method, list[str]] = {}
-    for tissue, best in lost.items():
-        by_method.setdefault(best.method, []).append(tissue.meaning)
-    return wording.listed(
-        [f"{wording.listed(tissues)} (best there: {NAMES[method]})" for method, tissues in by_method.items()]
-    )
-
-
-def _doubt(rivals: Sequence[MethodSummary]) -> str:
-    """Say where a better network may be chance; nothing where it is not."""
-    n = min(row.n_participants for row in rivals)
-    if n < FEWEST:
-        return f"; {wording.counted(n, 'participant')} are too few to exclude chance without further assumptions"
-    unclear = [row.tissue.meaning for row in rivals if row.p_wilcoxon is None or row.p_wilcoxon >= SIGNIFICANT]
-    return f"; in {wording.listed(unclear)} that may be chance" if unclear else ""
-
-
-def _has_line(summaries: Sequence[MethodSummary]) -> bool:
-    return any(row.method == "linear" for row in summaries)
+def _row(summaries: Sequence[MethodSummary], tissue: Tissue, method: Method) -> MethodSummary:
+    return next(row for row in summaries if (row.tissue, row.method) == (tissue, method))
 
 
 def _rows(rows: Sequence[MethodSummary], limits: Sequence[tuple[float, float] | None]) -> tuple[MethodRow, ...]:
@@ -221,7 +212,7 @@ def _rows(rows: Sequence[MethodSummary], limits: Sequence[tuple[float, float] | 
                 Cell(text=_reduction(row), is_best=best_rmse[place] and row.method != "none"),
                 Cell(text=wording.signed(row.bias), is_best=best_bias[place]),
                 Cell(text=_limits(limits[place]), is_best=farthest[place] == min(farthest) < math.inf),
-                *(Cell(text=text) for text in _against_network(row)),
+                *(Cell(text=text) for text in (*_against_applied(row), *_sureness(row))),
             ),
         )
         for place, row in enumerate(rows)
@@ -250,14 +241,25 @@ def _limits(limits: tuple[float, float] | None) -> str:
     return NO_NUMBER if limits is None else f"{wording.signed(limits[0])} to {wording.signed(limits[1])}"
 
 
-def _against_network(row: MethodSummary) -> tuple[str, str, str]:
-    if row.method == "network" or row.network_gain is None:
-        return NO_NUMBER, NO_NUMBER, NO_NUMBER
-    return wording.signed(row.network_gain), probability(row.p_wilcoxon), probability(row.p_t)
+def _against_applied(row: MethodSummary) -> tuple[str, str]:
+    """Write by how much more a method leaves than the one that is applied, and in how many participants."""
+    if not row.excess and not row.n_worse:
+        return NO_NUMBER, NO_NUMBER
+    error = "" if row.excess_error is None else f"\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{row.excess_error:.4f}"
+    return f"{wording.signed(row.excess, 4)}{error}", f"{row.n_worse} of {row.n_participants}"
 
 
-def probability(p: float | None) -> str:
-    """Write the p of a test."""
-    if p is None:
-        return NO_NUMBER
-    return f"< {SMALLEST_P}" if p < SMALLEST_P else f"{p:.3f}"
+def _sureness(row: MethodSummary) -> tuple[str, str]:
+    """Write how often the interval holds, and what it is for the mean of a region."""
+    if row.within is None or row.least_within is None:
+        held = NO_NUMBER
+    else:
+        held = f"{_percent(row.within)}, least {_percent(row.least_within)}"
+    limit = (
+        NO_NUMBER if row.region_limit is None else f"±\N{NO-BREAK SPACE}{100 * row.region_limit:.1f}\N{NO-BREAK SPACE}%"
+    )
+    return held, limit
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}\N{NO-BREAK SPACE}%"

@@ -29,10 +29,10 @@ def number(value: float, digits: int = 4) -> str:
     return _signed(f"{value:.{digits}g}")
 
 
-def signed(value: float) -> str:
+def signed(value: float, digits: int = 3) -> str:
     """Write a difference [s] with its sign; what rounds to zero has none."""
-    text = f"{value:+.3f}"
-    return _signed(text) if float(text) else "0.000"
+    text = f"{value:+.{digits}f}"
+    return _signed(text) if float(text) else f"{0:.{digits}f}"
 
 
 def grouped(count: int) -> str:
