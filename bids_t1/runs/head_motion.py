@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bids_t1.data.estimate import VoxelStatus
 from bids_t1.estimation.curves.engine import estimate, fit_examples
 from bids_t1.estimation.curves.fitted import fitted_signals
 from bids_t1.registration.check import rotation
@@ -125,18 +124,30 @@ def _matrices(model: SignalModel, reference: int, series: Series, options: Estim
         matrices[number] = register_contrasts(images[reference], images[number], series.grid, head)
     for _ in range(N_ROUNDS):
         back = realigned(series.measurements, matrices, series.grid)
-        targets = _predicted(model, replace(series, measurements=back), options)
+        targets = predict_images(model, replace(series, measurements=back), options)
         for number in others:
             matrices[number] = refine_motion(targets[number], images[number], matrices[number], series.grid, head)
     return matrices
 
 
-def _predicted(model: SignalModel, series: Series, options: EstimationOptions) -> Measurements:
-    """Return the magnitude of each image that the fit to all of them predicts, and the image where there is no fit."""
+def predict_images(model: SignalModel, series: Series, options: EstimationOptions) -> Measurements:
+    """Return the magnitude of each image that the fit to all of them predicts; NaN without a fit.
+
+    An image in place of its prediction would say that nothing moved.
+
+    Parameters
+    ----------
+    model
+        Of all images.
+    series
+        These images, each in its place as far as it is known.
+    options
+        Of the estimation.
+    """
     with near_one(series.measurements) as unit:
         fitted = estimate(model, series.measurements, series.kind, options).in_images(unit)
-    voxels = np.flatnonzero(fitted.status == VoxelStatus.FITTED)
-    images: Measurements = np.nan_to_num(np.abs(series.measurements))
+    voxels = np.flatnonzero(np.isfinite(fitted.time))
+    images = np.full(series.measurements.shape, np.nan, np.float32)
     images.reshape(len(images), -1)[:, voxels] = np.abs(fitted_signals(model, fitted, voxels))
     return images
 

@@ -11,10 +11,11 @@ from scipy.spatial.transform import Rotation
 
 from bids_t1.data.acquisition import Acquisition, Kind, Series
 from bids_t1.data.entities import BidsName
+from bids_t1.data.estimate import VoxelStatus
 from bids_t1.data.grid import Grid
 from bids_t1.data.sidecar import Sidecar
 from bids_t1.estimation.curves.engine import EstimationOptions, estimate
-from bids_t1.runs.head_motion import without_motion
+from bids_t1.runs.head_motion import predict_images, without_motion
 from bids_t1.runs.inversion_recovery import question_of
 from bids_t1.sequences.inversion_recovery import InversionRecovery
 from bids_t1_phantom.physics.simulate import inversion_recovery
@@ -123,3 +124,16 @@ def test_motion_is_not_looked_for_where_not_asked_or_not_seen() -> None:
     motion = without_motion(question_of(few, 3.0), some, EstimationOptions(), "auto")
     assert motion.series is some
     assert "leave no residuals" in str(motion.record["Done"])
+
+
+def test_no_image_stands_for_its_own_prediction_which_would_say_that_nothing_moved() -> None:
+    still = series_of(images(STILL, 1), "magnitude")
+    fitted = estimate(MODEL, still.measurements, "magnitude", EstimationOptions())
+    predicted = predict_images(MODEL, still, EstimationOptions())
+    np.testing.assert_array_equal(np.isfinite(predicted[0]), np.isfinite(fitted.time))
+    # Voxels of open signs are as many as others in some images, and are predicted too.
+    is_open = fitted.status == VoxelStatus.POLARITY_UNDECIDED
+    assert is_open.any()
+    left = np.abs(predicted - still.measurements)[:, is_open]
+    assert (left > 0).mean() > 0.99
+    assert np.median(left) < 0.1 * np.median(still.measurements[:, is_open])
