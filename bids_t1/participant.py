@@ -13,6 +13,7 @@ import numpy as np
 from bids_t1 import resume
 from bids_t1.bids import discover, results, write, write_spaces
 from bids_t1.bids.raw_images import read_raw_images
+from bids_t1.data.codec import decode
 from bids_t1.data.entities import BidsName
 from bids_t1.data.errors import (
     BidsT1Error,
@@ -264,7 +265,7 @@ def _converted(participant: str, source: DicomSource, settings: Settings) -> _Se
             settings.work_dir,
             settings.protocol,
         )
-        write.write_log(record, conversion.to_json())
+        write.write_log(record, asdict(conversion))
         sessions = () if source.session is None else (source.session,)
         found = find_runs(raw, participant, settings, sessions)
         return _Session(source.session, found.runs, found.transmit_fields, conversion)
@@ -277,7 +278,7 @@ def _converted(participant: str, source: DicomSource, settings: Settings) -> _Se
 def _previous(record: Path) -> Conversion | None:
     """Return the record of an earlier conversion; None where there is none that can be read."""
     try:
-        return Conversion.from_json(read_json(record))
+        return decode(Conversion, read_json(record))
     except (InvalidInputError, ValueError, KeyError, TypeError, AttributeError):
         return None
 

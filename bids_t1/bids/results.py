@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ import numpy as np
 from bids_t1.bids.images import UNREADABLE, open_image
 from bids_t1.bids.write import output_name
 from bids_t1.data.alignment import Alignment
+from bids_t1.data.codec import decode
 from bids_t1.data.entities import BidsName
 from bids_t1.data.errors import InputOutputError, InvalidInputError
 from bids_t1.data.grid import Grid
@@ -29,7 +30,7 @@ from bids_t1.data.result import (
     with_names,
 )
 from bids_t1.data.sidecar import brief
-from bids_t1.data.tissue import Agreement, Hemisphere, RegionStatistics, Tissue
+from bids_t1.data.tissue import Agreement, RegionStatistics
 from bids_t1.resampling import resample_times
 from bids_t1.untrusted import read_json
 
@@ -124,10 +125,10 @@ def _from_logs(roots: Roots, participant: str, logs: Sequence[dict[str, Any]]) -
         anatomies=tuple(_read_anatomy(roots, entry) for entry in entries("anatomies")),
         comparisons=tuple(_read_comparison(roots, entry, runs) for entry in entries("comparisons")),
         in_templates=tuple(_read_in_template(roots, entry) for entry in entries("in_templates")),
-        regions=tuple(map(_region, entries("regions"))),
-        agreements=tuple(map(_agreement, entries("agreements"))),
+        regions=tuple(map(partial(decode, RegionStatistics), entries("regions"))),
+        agreements=tuple(map(partial(decode, Agreement), entries("agreements"))),
         failures=tuple(entries("failures")),
-        series=tuple(SeriesNote(**note) for note in entries("series")),
+        series=tuple(map(partial(decode, SeriesNote), entries("series"))),
         warnings=tuple(entries("warnings")),
         versions=logs[-1]["versions"],
         command=logs[-1]["command"],
@@ -153,9 +154,9 @@ def _read_run(roots: Roots, log: dict[str, Any]) -> RunResult:
         maps=maps,
         record=log["record"],
         status_counts=log["status_counts"],
-        examples=tuple(_example(entry) for entry in log["examples"]),
+        examples=tuple(map(partial(decode, Example), log["examples"])),
         warnings=tuple(log["warnings"]),
-        curve=None if log["curve"] is None else _curve(log["curve"]),
+        curve=None if log["curve"] is None else decode(SignalCurve, log["curve"]),
     )
 
 
@@ -222,33 +223,4 @@ def _read_in_template(roots: Roots, log: dict[str, Any]) -> InTemplate:
         raise InputOutputError(f"{log['name']}: its log lists no maps. Process the participant again.")
     return InTemplate(
         name=name, sequence=log["sequence"], moving=log["moving"], grid=grid, maps=maps | tissue, record=log["record"]
-    )
-
-
-def _region(entry: dict[str, Any]) -> RegionStatistics:
-    kinds = {"tissue": Tissue(entry["tissue"]), "hemisphere": Hemisphere(entry["hemisphere"])}
-    return RegionStatistics(**entry | kinds)
-
-
-def _agreement(entry: dict[str, Any]) -> Agreement:
-    return Agreement(**entry | {"tissue": None if entry["tissue"] is None else Tissue(entry["tissue"])})
-
-
-def _curve(entry: dict[str, Any]) -> SignalCurve:
-    return SignalCurve(
-        times=tuple(entry["times"]),
-        transmit=tuple(entry["transmit"]),
-        values=tuple(tuple(row) for row in entry["values"]),
-    )
-
-
-def _example(entry: dict[str, Any]) -> Example:
-    i, j, k = entry["voxel"]
-    return Example(
-        voxel=(i, j, k),
-        times=tuple(entry["times"]),
-        measured=tuple(entry["measured"]),
-        fitted=tuple(entry["fitted"]),
-        estimate=entry["estimate"],
-        sd=math.nan if entry["sd"] is None else entry["sd"],
     )

@@ -6,6 +6,7 @@ import gzip
 import importlib.util
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import RLELossless
 
+from bids_t1.data.codec import decode
 from bids_t1.data.errors import CannotCreateOutputError, InputOutputError, InvalidInputError, NoInputError
 from bids_t1.data.protocol import Protocol
 from bids_t1.dicom.convert import Destination, convert
@@ -221,7 +223,7 @@ def test_nobody_is_named_anywhere(source: Path, raw_dir: Path, caplog: pytest.Lo
         record = run(source, raw_dir)
     texts = [path.read_text() for path in raw_dir.rglob("*") if path.suffix in {".json", ""} and path.is_file()]
     texts += [gzip.decompress(path.read_bytes()[:]).decode("latin-1") for path in raw_dir.rglob("*.nii.gz")]
-    texts += [json.dumps(record.to_json()), *caplog.messages, *(str(path) for path in raw_dir.rglob("*"))]
+    texts += [json.dumps(asdict(record)), *caplog.messages, *(str(path) for path in raw_dir.rglob("*"))]
     everything = "\n".join(texts).lower()
     assert [secret for secret in SECRETS if secret.lower() in everything] == []
     assert "acquisitiontime" not in everything
@@ -247,7 +249,7 @@ def test_an_error_names_nobody(source: Path, raw_dir: Path) -> None:
 def test_an_unchanged_source_is_not_converted_again(source: Path, raw_dir: Path) -> None:
     write_set(source, SIEMENS)
     first = run(source, raw_dir)
-    stored = Conversion.from_json(json.loads(json.dumps(first.to_json())))
+    stored = decode(Conversion, json.loads(json.dumps(asdict(first))))
     assert stored == first
     when = (raw_dir / first.written[0]).stat().st_mtime_ns
     assert run(source, raw_dir, previous=stored) is stored

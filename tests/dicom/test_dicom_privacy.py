@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -101,7 +102,7 @@ def test_nothing_written_or_said_names_the_patient(
     broken.with_name("Weber.Eva-Maria.dcm").write_bytes(broken.read_bytes()[:400])
     with caplog.at_level("DEBUG"):
         record = convert(source, Destination(tmp_path / "raw", "01"), tmp_path / "work")
-    assert told("\n".join([json.dumps(record.to_json(), ensure_ascii=False), *caplog.messages])) == []
+    assert told("\n".join([json.dumps(asdict(record), ensure_ascii=False), *caplog.messages])) == []
     for path in (tmp_path / "raw").rglob("*.nii.gz"):
         path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
     assert told_below(tmp_path / "raw") == []

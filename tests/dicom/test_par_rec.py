@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,7 +44,7 @@ def test_each_image_of_one_file_has_its_inversion_time_and_the_repetition_time_i
     paths = sorted(raw_dir.rglob("*.nii.gz"))
     assert [np.median(values(path)) for path in paths] == [100, 200, 300, 400]
     assert validator.errors(raw_dir) == []
-    written = str(record.to_json()) + "".join(path.read_text() for path in raw_dir.rglob("*.json"))
+    written = str(asdict(record)) + "".join(path.read_text() for path in raw_dir.rglob("*.json"))
     assert SECRET not in written
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from bids_t1.data.result import SeriesNote
+from bids_t1.data.result import SeriesNote  # noqa: TC001 - read back by annotation
 from bids_t1.dicom.reading.files import walk
 
 if TYPE_CHECKING:
@@ -30,20 +30,6 @@ class Conversion:
 
     series: tuple[SeriesNote, ...]
     warnings: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Return values that the json module can write."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Conversion:
-        """Read what `to_json` wrote."""
-        return cls(
-            digest=record["digest"],
-            written=tuple(record["written"]),
-            series=tuple(SeriesNote(**entry) for entry in record["series"]),
-            warnings=tuple(record["warnings"]),
-        )
 
     def holds_for(self, digest: str, raw_dir: Path) -> bool:
         """Tell whether this record describes the same source and all its files are still there."""
