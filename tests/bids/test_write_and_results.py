@@ -49,7 +49,7 @@ def save(out_dir: Path, run: RunResult, *, failures: tuple[str, ...] = ()) -> No
         write.write_run(fresh, run)
     log = {
         "runs": [write.log_of_run(run)],
-        **dict.fromkeys(("anatomies", "comparisons", "regions", "agreements"), ()),
+        **dict.fromkeys(("anatomies", "comparisons", "in_templates", "regions", "agreements"), ()),
         "failures": list(failures),
         "warnings": ["of the conversion"],
         "series": [{"number": 3, "description": "IR", "n_files": 2, "outcome": "kept"}],

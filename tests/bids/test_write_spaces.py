@@ -92,6 +92,7 @@ def save(out_dir: Path, *reasons: str) -> None:
         "runs": [write.log_of_run(run) for run in (FIXED, MOVING)],
         "anatomies": [write_spaces.log_of_anatomy(made)],
         "comparisons": [write_spaces.log_of_comparison(against)],
+        "in_templates": [],
         "regions": [write_spaces.plain(REGION)],
         "agreements": [write_spaces.plain(AGREEMENT)],
         "failures": [], "warnings": [], "series": [], "versions": {}, "command": "bids_t1",
