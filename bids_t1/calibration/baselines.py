@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -137,13 +138,9 @@ def gather(samples: Sequence[Sample]) -> Pairs:
     for tissue in SCORED:
         parts = [(sample, sample.of(tissue)) for sample in samples]
         time, reference, transmit, kind, error = (
-            np.concatenate([values[where] for values, where in each]).astype(np.float64)
-            for each in (
-                [(sample.scan.time, where) for sample, where in parts],
-                [(sample.reference, where) for sample, where in parts],
-                [(sample.scan.transmit, where) for sample, where in parts],
-                [(sample.scan.tissue, where) for sample, where in parts],
-                [(sample.reference_relative_sd, where) for sample, where in parts],
+            np.concatenate([values_of(sample)[where] for sample, where in parts]).astype(np.float64)
+            for values_of in map(
+                attrgetter, ("scan.time", "reference", "scan.transmit", "scan.tissue", "reference_relative_sd")
             )
         )
         weight = 1 / (reference**2 * (error**2 + ERROR_FLOOR**2))

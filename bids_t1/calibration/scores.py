@@ -146,15 +146,20 @@ def summarise(
 
     `limits` are half the 95 % intervals of means of regions, relative, by method and tissue.
     """
-    methods = [method for method in METHODS if any(each.method == method for each in scores)]
-    tissues = [tissue for tissue in SCORED if any(each.tissue == tissue and each.rmse is not None for each in scores)]
+    tried = {each.method for each in scores}
+    measured = {each.tissue for each in scores if each.rmse is not None}
     summaries = tuple(
         replace(_summary(scores, method, tissue, applied), region_limit=(limits or {}).get((method, tissue)))
-        for tissue in tissues
-        for method in methods
+        for tissue in filter(measured.__contains__, SCORED)
+        for method in filter(tried.__contains__, METHODS)
     )
     verdict = _verdict(summaries, applied)
     return CalibrationScores(scores=tuple(scores), summaries=summaries, coverage=coverage, verdict=verdict)
+
+
+def _within(scores: Sequence[CalibrationScore], method: Method, tissue: Tissue) -> list[float]:
+    own = [each.within for each in scores if (each.method, each.tissue) == (method, tissue)]
+    return [share for share in own if share is not None]
 
 
 def _summary(scores: Sequence[CalibrationScore], method: Method, tissue: Tissue, applied: Method) -> MethodSummary:
@@ -162,9 +167,7 @@ def _summary(scores: Sequence[CalibrationScore], method: Method, tissue: Tissue,
     rmse = np.array([rmse for rmse, _ in own.values()])
     excess = rmse - np.array([rmse for rmse, _ in other.values()])
     before = np.mean([rmse for rmse, _ in none.values()])
-    within = [
-        each.within for each in scores if (each.method, each.tissue) == (method, tissue) and each.within is not None
-    ]
+    within = _within(scores, method, tissue)
     return MethodSummary(
         method=method,
         tissue=tissue,

@@ -254,9 +254,9 @@ def make_head(atlas: Atlas, options: HeadOptions, *, seed: int, participant: int
     points = options.pose.at_rest(grid.points())
     template_points = _deform(points, rng)
     tissue = classify(atlas, template_points)
-    relative_t1 = {kind: 1 + options.t1_spread * rng.standard_normal() for kind in T1}
+    own_t1 = {kind: T1[kind] * (1 + options.t1_spread * rng.standard_normal()) for kind in T1}
     texture = 1 + options.t1_spread * np.clip(_smooth_field(points, rng, spacing=22.0), -2.5, 2.5)
-    t1 = _look_up(tissue, {kind: T1[kind] * relative_t1[kind] for kind in T1}) * texture
+    t1 = _look_up(tissue, own_t1) * texture
     water = _look_up(tissue, {kind: WHITE_MATTER_M0 * _WATER[kind] for kind in T1}, air=0.0)
     receive = 1 + 0.06 * _smooth_field(points, rng, spacing=70.0)
     efficiency = options.efficiency_mean + options.efficiency_sd * _smooth_field(points, rng, spacing=40.0)
