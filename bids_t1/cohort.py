@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from bids_t1 import resume
 from bids_t1.bids import discover
+from bids_t1.bids.group import participants_with_logs
 from bids_t1.bids.results import DAMAGED_LOG
 from bids_t1.data.entities import strip_label
 from bids_t1.data.errors import (
@@ -74,6 +75,8 @@ def find_work(settings: Settings) -> tuple[Work, ...]:
     """
     _check_device(settings.computing.device)
     _check_files(settings)
+    if settings.running.reports_only and _is_gone(settings.bids_dir):
+        return _processed(settings)
     declared = discover.declared(settings.bids_dir)
     measured = set(filter(partial(discover.is_measured, settings.bids_dir), declared))
     out_dir = settings.out_dir if settings.out_dir.is_relative_to(settings.bids_dir) else None
@@ -96,6 +99,23 @@ def find_work(settings: Settings) -> tuple[Work, ...]:
     chosen = discover.require(sorted(by_label), settings.selection.participant_label, "participant")
     _require_sessions(chosen, sources, settings)
     return tuple(chain.from_iterable(by_label[label] for label in chosen))
+
+
+def _is_gone(bids_dir: Path) -> bool:
+    """Tell whether there is no input any more: no folder, or one without anything in it."""
+    return not bids_dir.is_dir() or next(bids_dir.iterdir(), None) is None
+
+
+def _processed(settings: Settings) -> tuple[Work, ...]:
+    """Return the participants that have results."""
+    labels = sorted(participants_with_logs(settings.out_dir))
+    if not labels:
+        raise NoInputError(
+            f"{settings.bids_dir}: is no folder with input, and {settings.out_dir.name} holds no results; expected "
+            "either."
+        )
+    chosen = discover.require(labels, settings.selection.participant_label, "participant")
+    return tuple(map(Work, chosen))
 
 
 def _meant(labels: Iterable[str], settings: Settings) -> dict[str, list[Work]]:

@@ -96,11 +96,12 @@ def process_participant(work: Work, settings: Settings) -> Outcome:
     if work.refused is not None:
         raise work.refused
     participant = work.participant
+    if settings.running.reports_only:
+        return _reported(participant, settings)
     digest = resume.fingerprint(participant, [source.folder for source in work.sources], settings)
     finished = None if settings.running.force else resume.finished_runs(participant, digest, settings)
     if finished is not None:
         resume.say_finished(participant)
-    if finished is not None or settings.running.reports_only:
         return _reported(participant, settings)
     _require_given(participant, settings)
     sessions = list(_sessions(work, settings))

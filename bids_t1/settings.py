@@ -109,7 +109,7 @@ def choose(arguments: argparse.Namespace) -> Settings:
     selection = _selection(read_options(arguments, Selection))
     running: Running = read_options(arguments, Running)
     bids_dir, out_dir = _resolved(arguments.bids_dir), _resolved(arguments.out_dir)
-    if not bids_dir.is_dir():
+    if not bids_dir.is_dir() and not running.reports_only:
         raise NoInputError(f"{arguments.bids_dir}: is no folder; expected a BIDS dataset or a folder of DICOM files.")
     from bids_t1.bids.protocol import read_protocol  # noqa: PLC0415 - loads numpy, which waits for right arguments
 

@@ -218,6 +218,25 @@ def test_reports_only_makes_the_pages_again_and_nothing_else(bids_done: Finished
     assert "bids_t1: 0 runs" not in answer.said
 
 
+def test_pages_are_made_again_when_the_input_is_gone(bids_done: Finished, tmp_path: Path) -> None:
+    page = bids_done.out_dir / "sub-01.html"
+    before = page.read_bytes()
+    page.unlink()
+    answer = command.participant(tmp_path / "gone", bids_done.out_dir, "--reports-only")
+    assert answer.code == 0, answer.said
+    assert page.is_file()
+    page.write_bytes(before)
+    answer = command.participant(tmp_path / "gone", bids_done.out_dir, "--reports-only", "--participant-label", "99")
+    assert answer.code == 18
+    assert "participant 99: not in the dataset" in answer.said
+
+
+def test_neither_input_nor_results(tmp_path: Path) -> None:
+    answer = command.participant(tmp_path / "gone", tmp_path / "out", "--reports-only")
+    assert answer.code == 66
+    assert "out holds no results; expected either." in answer.said
+
+
 def test_reports_of_what_was_not_processed(dataset: Path, tmp_path: Path) -> None:
     answer = command.participant(dataset, tmp_path / "out", "--reports-only")
     assert answer.code == 66
