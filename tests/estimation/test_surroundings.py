@@ -146,6 +146,16 @@ def test_voxels_that_are_no_number_and_the_border_of_the_view_do_no_harm() -> No
     assert np.isfinite(found.time[scene.magnitudes.min(0) > 0]).mean() > 0.99
 
 
+def test_neighbours_decide_nothing_where_every_choice_explains_the_samples() -> None:
+    scene, few = folds(1), slice(0, 6, 2)
+    model = InversionRecovery(inversion_times=TIMES[few], repetition_times=(TR,) * 3)
+    images = scene.magnitudes[few]
+    among = estimate(model, images, "magnitude", EstimationOptions())
+    alone = estimate(model, images.reshape(3, -1), "magnitude", EstimationOptions())
+    assert np.mean(among.status[scene.truth > 0] == VoxelStatus.POLARITY_UNDECIDED) > 0.1
+    np.testing.assert_array_equal(among.time.ravel(), alone.time)
+
+
 def test_compiled_fit_reference_and_threads_choose_the_same_signs() -> None:
     scene = folds(6)
     reference = scene.fit()

@@ -720,8 +720,11 @@ def _settle_open_signs(plan: _Plan, flat: Measurements, shape: tuple[int, ...], 
     """Choose with what surrounds a voxel where its own data leave two choices of signs open.
 
     Voxels whose own data decide stay as they are. What has no three axes is no image, and a voxel nothing around it.
+    Where there are no more samples than unknowns every choice explains them: voxels would confirm one another.
     """
     model = plan.model
+    if plan.degrees_of_freedom == 0:
+        return
     is_rician = plan.kind == "magnitude" and _handling(plan) == "rician"
     open_voxels = torch.nonzero(maps.status == VoxelStatus.POLARITY_UNDECIDED).squeeze(1)
     if isinstance(model, SurfaceModel) or is_rician or len(shape) != N_AXES or not len(open_voxels):
