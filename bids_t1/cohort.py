@@ -15,6 +15,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import bids_t1
 from bids_t1 import resume
 from bids_t1.bids import discover
 from bids_t1.bids.group import participants_with_logs
@@ -34,6 +35,7 @@ from bids_t1.data.sequences import BY_SUFFIX
 from bids_t1.data.sidecar import numbered, plain
 from bids_t1.dicom.reading.files import found_instead
 from bids_t1.dicom.sources import find_sources
+from bids_t1.storage import write_whole
 from bids_t1.untrusted import read_json
 from bids_t1.work import Outcome, Work
 from bids_t1.workers import Lost, apart
@@ -352,6 +354,9 @@ def _lost(lost: Lost) -> BidsT1Error:
 
 def _process_one(work: Work, settings: Settings) -> Outcome:
     """Process one participant and turn whatever goes wrong into its failure."""
+    crash = settings.out_dir / "logs" / f"sub-{work.participant}_crash.txt"
+    with suppress(OSError):
+        crash.unlink(missing_ok=True)
     try:
         from bids_t1.participant import process_participant  # noqa: PLC0415 - a finished cohort needs none of it
 
@@ -361,7 +366,10 @@ def _process_one(work: Work, settings: Settings) -> Outcome:
     except MemoryError:
         return _failed(work, InputOutputError("memory has run out. Use fewer --nprocs, or give the job more memory."))
     except Exception as error:
-        return _failed(work, _unexpected(error))
+        unexpected = _unexpected(error)
+        with suppress(InputOutputError):
+            write_whole(crash, f"bids_t1 {bids_t1.__version__}: {unexpected}")
+        return _failed(work, unexpected)
 
 
 def _unexpected(error: Exception) -> UnexpectedError:

@@ -253,6 +253,11 @@ def test_a_bug_keeps_its_traceback_and_the_others_go_on(tmp_path: Path, monkeypa
     assert (out_dir / "sub-02" / "anat").is_dir()
     assert not (out_dir / "sub-01").exists()
     assert command.leftovers(out_dir) == []
+    crash = out_dir / "logs" / "sub-01_crash.txt"
+    assert 'raise RuntimeError("wires crossed")' in crash.read_text()
+    monkeypatch.setattr(story, "process", process)
+    assert command.participant(dataset, out_dir).code == 0
+    assert not crash.exists()
 
 
 def test_a_bug_in_the_only_participant_is_code_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
