@@ -127,7 +127,7 @@ def test_sourcedata_with_sessions(dicom_phantom: Path, tmp_path: Path) -> None:
     assert not (out_dir / "sub-01" / "ses-b").exists()
     answer = command.participant(dataset, out_dir)
     assert answer.code == 0, answer.said
-    assert "2 runs of 1 participants" in answer.said
+    assert "2 runs of 1 participant" in answer.said
     assert (out_dir / "sub-01" / "ses-b" / "anat" / "sub-01_ses-b_desc-IRT1_T1map.nii.gz").is_file()
     assert validator.errors(out_dir) == validator.errors(out_dir / "sourcedata" / "raw") == []
     page = (out_dir / "sub-01.html").read_text()
@@ -182,7 +182,7 @@ def test_derivatives_inside_the_input_are_not_taken_for_input(dicom_phantom: Pat
     for _ in range(2):
         answer = command.participant(folder, folder / "derivatives" / "bids_t1")
         assert answer.code == 0, answer.said
-        assert "1 run of 1 participants" in answer.said
+        assert "1 run of 1 participant" in answer.said
 
 
 def test_sources_are_found_where_some_participants_were_converted_and_others_not(
