@@ -77,8 +77,12 @@ def find_work(settings: Settings) -> tuple[Work, ...]:
     """
     _check_device(settings.computing.device)
     _check_files(settings)
-    if settings.running.reports_only and _is_gone(settings.bids_dir):
-        return _processed(settings)
+    is_gone = settings.running.reports_only and _is_gone(settings.bids_dir)
+    return _processed(settings) if is_gone else _measured(settings)
+
+
+def _measured(settings: Settings) -> tuple[Work, ...]:
+    """Return the participants that the input holds, as the command chooses them."""
     declared = discover.declared(settings.bids_dir)
     measured = set(filter(partial(discover.is_measured, settings.bids_dir), declared))
     out_dir = settings.out_dir if settings.out_dir.is_relative_to(settings.bids_dir) else None

@@ -158,13 +158,13 @@ def test_a_killed_process_fails_its_participant_and_the_others_are_done(
 
 
 def test_memory_that_has_run_out_is_said_without_a_traceback(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     def greedy(_work: Work, _settings: Settings) -> Never:
         raise MemoryError
 
     monkeypatch.setattr("bids_t1.participant.process_participant", greedy)
-    outcome = cohort._process_one(Work("01"), cast("Settings", None))
+    outcome = cohort._process_one(Work("01"), cast("Settings", SimpleNamespace(out_dir=tmp_path)))
     assert [failure.exit_code for failure in outcome.failures] == [74]
     assert "sub-01: memory has run out" in caplog.text
     assert "Traceback" not in caplog.text
