@@ -132,10 +132,9 @@ def _look(work: Sequence[Work], settings: Settings) -> int:
         sys.stdout.write(f"{found}\n")
         outcomes.append(found.outcome)
     n_runs = sum(outcome.n_runs for outcome in outcomes)
-    failed = [outcome for outcome in outcomes if outcome.failures]
     can = f"{numbered(n_runs, 'run')} of {numbered(len(outcomes), 'participant')} can start; nothing was written"
-    LOG.warning("bids_t1: %s", "; ".join(filter(None, (can, _named(failed)))))
-    return _code(failed, none_succeeded=n_runs == 0 and len(failed) == len(outcomes)) if failed else 0
+    LOG.warning("bids_t1: %s", "; ".join(filter(None, (can, _named(_failed(outcomes))))))
+    return _code(outcomes)
 
 
 def _tidy(settings: Settings) -> None:
@@ -187,19 +186,25 @@ def _run_group(settings: Settings) -> int:
 
 def _summarise(outcomes: Sequence[Outcome], settings: Settings) -> int:
     """Say in one last line what was written and what failed, and return the exit code."""
-    failed = [outcome for outcome in outcomes if outcome.failures]
+    failed = _failed(outcomes)
     n_runs = sum(outcome.n_runs for outcome in outcomes)
     n_done = len(outcomes) - len(failed)
     done = f"{numbered(n_runs, 'run')} of {numbered(n_done, 'participant')} without failure"
     parts = (done, _named(failed), _warned(outcomes), _pages(outcomes, settings.out_dir))
     LOG.warning("bids_t1: %s", "; ".join(filter(None, parts)))
-    none_succeeded = n_runs == 0 and len(failed) == len(outcomes)
-    return _code(failed, none_succeeded=none_succeeded) if failed else 0
+    return _code(outcomes)
 
 
-def _code(failed: Sequence[Outcome], *, none_succeeded: bool) -> int:
-    """Return the exit code of failures: theirs, where all participants failed in the same way."""
-    codes = {failure.exit_code for outcome in failed for failure in outcome.failures}
+def _failed(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    return [outcome for outcome in outcomes if outcome.failures]
+
+
+def _code(outcomes: Sequence[Outcome]) -> int:
+    """Return the exit code: that of the failures, where all participants failed in the same way."""
+    codes = {failure.exit_code for outcome in outcomes for failure in outcome.failures}
+    none_succeeded = all(outcome.failures and not outcome.n_runs for outcome in outcomes)
+    if not codes:
+        return 0
     return codes.pop() if none_succeeded and len(codes) == 1 else SOME_FAILED
 
 

@@ -8,12 +8,12 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from bids_t1 import resume
-from bids_t1.data.errors import BidsT1Error, InvalidInputError, NoInputError, stop_if_asked
+from bids_t1.data.errors import BidsT1Error, InvalidInputError, stop_if_asked
 from bids_t1.data.outputs import BRAIN_AND_TISSUES, CALIBRATED, OF_POOLS, SLOW, outputs_of
-from bids_t1.data.sequences import BY_SUFFIX, INVERSION_RECOVERY, MP2RAGE, SELECTIVE_INVERSION_RECOVERY
+from bids_t1.data.sequences import INVERSION_RECOVERY, MP2RAGE, SELECTIVE_INVERSION_RECOVERY
 from bids_t1.data.sidecar import plain
 from bids_t1.dicom.convert import plan
-from bids_t1.participant import find_runs
+from bids_t1.participant import find_runs, no_images
 from bids_t1.runs.by_sequence import as_declared, ready
 from bids_t1.runs.common import Run, times
 from bids_t1.sequences.mp2rage_timing import to_fill_in
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 READY = "can start"
 REFUSED = "CANNOT START"
-FINISHED = "finished before with the same input, options and version: would be left as it is (--force does it again)"
+FINISHED = f"{resume.FINISHED}: would be left as it is (--force does it again)"
 
 WIDTH = 120
 """Of a line of the table."""
@@ -93,7 +93,7 @@ def look(work: Work, settings: Settings) -> Look:
         return Look(participant=work.participant, lines=(Line(name="input", failure=error),))
     lines = tuple(_of_images(found, settings)) if found.runs else tuple(_of_scanner_files(work, settings))
     if not lines:
-        lines = (Line(name="input", failure=_nothing()),)
+        lines = (Line(name="input", failure=no_images(work.participant, found, settings)),)
     starts = any(line.failure is None for line in lines)
     beside = (*_finished(work, settings), _beside(work, settings)) if starts else ()
     return Look(participant=work.participant, lines=lines, notes=(*found.warnings, *beside))
@@ -103,10 +103,6 @@ def _beside(work: Work, settings: Settings) -> str:
     """Say what is written beside the maps of the runs."""
     tissues = ", ".join(row.ending for row in BRAIN_AND_TISSUES)
     return "beside them: " + OF_ALL[settings.session.maps_only].format(work.participant, tissues)
-
-
-def _nothing() -> NoInputError:
-    return NoInputError(f"no images with suffix {' or '.join(BY_SUFFIX)} and no DICOM files; expected either.")
 
 
 def _finished(work: Work, settings: Settings) -> Iterator[str]:

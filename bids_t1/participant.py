@@ -99,8 +99,7 @@ def process_participant(work: Work, settings: Settings) -> Outcome:
     if settings.running.reports_only:
         return _reported(participant, settings)
     digest = resume.fingerprint(participant, [source.folder for source in work.sources], settings)
-    finished = None if settings.running.force else resume.finished_runs(participant, digest, settings)
-    if finished is not None:
+    if not settings.running.force and resume.finished_runs(participant, digest, settings) is not None:
         resume.say_finished(participant)
         return _reported(participant, settings)
     _require_given(participant, settings)
@@ -123,7 +122,7 @@ def _reported(participant: str, settings: Settings) -> Outcome:
         raise NoInputError(
             f"sub-{participant}: {settings.out_dir.name} holds no results of it; expected a log. Process it first."
         )
-    _tell(result.all_warnings, participant)
+    resume.tell(participant, result.all_warnings)
     write_citation(result, settings.out_dir)
     page = write_page(_with_raw_images(result, settings), settings.out_dir)
     return Outcome(participant, len(result.runs), (), page, len(result.all_warnings))
@@ -149,7 +148,7 @@ def _published(participant: str, staged: Sequence[_Staged], stage: Path, setting
     beside: tuple[Path, ...] = ()
     if result is not None:
         warnings = result.all_warnings
-        _tell(warnings, participant)
+        resume.tell(participant, warnings)
         write_page(_with_raw_images(result, settings), stage)
         beside = write_citation(result, stage)
     n_runs = sum(session.n_runs for session in staged)
@@ -176,12 +175,6 @@ def _say_kept(kept: Iterable[str], session: _Staged) -> None:
     of_others = [name for name in kept if session.label is not None or "/ses-" not in name]
     if of_others:
         LOG.info("%s: kept %s not of this program", session.folder, numbered(len(of_others), "file"))
-
-
-def _tell(warnings: Sequence[str], participant: str) -> None:
-    """Show on the terminal what page and sidecars warn of."""
-    for warning in warnings:
-        LOG.warning("sub-%s: %s", participant, warning)
 
 
 def _require_given(participant: str, settings: Settings) -> None:
@@ -216,7 +209,10 @@ def _sessions(work: Work, settings: Settings) -> Iterator[_Session]:
         for source in work.sources:
             yield _converted(work.participant, source, settings)
     else:
-        yield _Session(None, failures=(_no_images(work.participant, found, settings),))
+        missing = no_images(work.participant, found, settings)
+        if _is_of_command(missing, work.participant, settings):
+            raise missing
+        yield _Session(None, failures=(missing,))
 
 
 def _of_images(found: Found) -> Iterator[_Session]:
@@ -228,17 +224,15 @@ def _of_images(found: Found) -> Iterator[_Session]:
         warnings = ()
 
 
-def _no_images(participant: str, found: Found, settings: Settings) -> NoInputError:
-    """Say that there is nothing to measure; an error where sessions were asked for."""
+def no_images(participant: str, found: Found, settings: Settings) -> NoInputError | NothingSelectedError:
+    """Say that there is nothing to measure, or nothing of it in the sessions asked for."""
     where = f" in session {', '.join(settings.selection.session_label)}" if settings.selection.session_label else ""
     message = (
         f"sub-{participant}: no images with suffix {' or '.join(BY_SUFFIX)} and no DICOM files{where}; expected "
         f"either. {' '.join([*found.warnings, 'Check the folder,'])} or leave this participant out with "
         "--participant-label."
     )
-    if where:
-        raise NothingSelectedError(message)
-    return NoInputError(message)
+    return NothingSelectedError(message) if where else NoInputError(message)
 
 
 def find_runs(dataset: Path, participant: str, settings: Settings, sessions: tuple[str, ...]) -> Found:

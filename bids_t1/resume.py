@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 
+FINISHED = "finished before with the same input, options and version"
+
 
 def fingerprint(participant: str, sources: Sequence[Path], settings: Settings) -> str:
     """Return a digest of everything that a participant's results depend on.
@@ -74,8 +76,7 @@ def left_as_it_is(participant: str, sources: Sequence[Path], settings: Settings)
         return None
     say_finished(participant)
     warnings = results.read_warnings(settings.out_dir, participant)
-    for warning in warnings:
-        LOG.warning("sub-%s: %s", participant, warning)
+    tell(participant, warnings)
     return Outcome(participant, n_runs, (), page, len(warnings))
 
 
@@ -87,10 +88,13 @@ def _is_of_logs(page: Path, participant: str, out_dir: Path) -> bool:
 
 def say_finished(participant: str) -> None:
     """Say why nothing is computed."""
-    LOG.info(
-        "sub-%s: finished before with the same input, options and version; left as it is (--force does it again)",
-        participant,
-    )
+    LOG.info("sub-%s: %s; left as it is (--force does it again)", participant, FINISHED)
+
+
+def tell(participant: str, warnings: Iterable[str]) -> None:
+    """Show on the terminal what page and sidecars warn of."""
+    for warning in warnings:
+        LOG.warning("sub-%s: %s", participant, warning)
 
 
 def _inputs(participant: str, sources: Sequence[Path], settings: Settings) -> list[Path]:
