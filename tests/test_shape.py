@@ -60,6 +60,6 @@ def test_physics_and_engine_name_no_option_of_the_command_line() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Constant)
         and isinstance(node.value, str)
-        and re.search(r"(?<![-\w])--[a-z]", node.value)
+        and OPTION.search(node.value)
     }
     assert not named

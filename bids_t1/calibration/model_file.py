@@ -1,4 +1,4 @@
-"""A model is one file: the weights of all networks, and the card in its header. No pickle: reading it runs nothing."""
+"""A model is one file: coefficients or weights, and the card in its header. No pickle: reading it runs nothing."""
 
 from __future__ import annotations
 

@@ -144,7 +144,7 @@ class Recovery:
     ))  # fmt: skip
     ir_time_shift: float | None = option(None, Option(
         title="Shift of inversion times", metavar="SECONDS",
-        help="added to all inversion times of inversion recovery, of which some scanners count in the length of the "
+        help="added to all inversion times of inversion recovery, into which some scanners count the length of the "
         "inversion pulse [s]; 0: none (default: what the image shows, which is none unless the inversion efficiency "
         "exceeds that of any pulse where T1 is short)",
     ))  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import nibabel as nib
@@ -143,7 +142,7 @@ def test_an_image_that_lacks_a_part_is_told(tmp_path: Path, filling: float) -> N
     stack[4, :, :, 6:] = filling
     write_run(write_root(tmp_path), images=stack)
     (told,) = load(tmp_path)
-    assert re.search(r"inv-5_IRT1\.nii\.gz: holds zero or no number in (39|40|41)% of the voxels", told)
+    assert "inv-5_IRT1.nii.gz: holds zero or no number in 39% of the voxels" in told
 
 
 def test_noise_that_a_scanner_rounds_to_zero_is_no_lost_part(tmp_path: Path) -> None:

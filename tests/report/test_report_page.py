@@ -91,6 +91,7 @@ def test_hostile_descriptions_are_shown_and_not_obeyed() -> None:
     )
     reader = Reader(html)
     assert "<script>alert" not in html
+    assert len(reader.all("script")) == 2  # those of the rating
     assert all("onerror" not in image for image in reader.all("img"))
     assert reader.text.count("{{ 7*7 }}") == 11
 

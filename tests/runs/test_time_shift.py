@@ -34,7 +34,6 @@ SPHERES = (0.984, 0.706, 0.4967, 0.3515, 0.247, 0.1753, 0.1259, 0.089)
 """T1 of solutions [s], as the NIST phantom has them."""
 
 SHAPE = (64, 64, 1)
-IN_AIR = 4
 
 TRUTH = np.zeros(SHAPE)
 for number, value in enumerate(SPHERES):
