@@ -58,8 +58,6 @@ def test_physics_and_engine_name_no_option_of_the_command_line() -> None:
         for room in ("sequences", "estimation")
         for path in (ROOT / "bids_t1" / room).rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Constant)
-        and isinstance(node.value, str)
-        and OPTION.search(node.value)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and OPTION.search(node.value)
     }
     assert not named

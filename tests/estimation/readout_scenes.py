@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +13,7 @@ from tests.sequences.test_mp2rage import seven_tesla
 
 if TYPE_CHECKING:
     from bids_t1.data.estimate import PosteriorEstimate
+    from bids_t1.data.forms import InputForm
     from bids_t1.sequences.mp2rage import Mp2rage
 
 FIXED = TransmitPrior(sd=0)
@@ -75,3 +76,31 @@ def estimate_scene(
         images = ReadoutImages(form="complex", readouts=scene.readouts, transmit=field)
     options = PosteriorOptions(noise_sd=scene.noise_sd, transmit_prior=prior, n_threads=n_threads)
     return estimate_posterior(scene.model, images, options)
+
+
+def images_of(scene: Scene, form: InputForm, *, with_map: bool) -> ReadoutImages:
+    """Return what a form of input holds of a scene."""
+    magnitudes = None if form == "UNIT1" else np.abs(scene.readouts)
+    return ReadoutImages(
+        form=form,
+        readouts=scene.readouts if form == "complex" else magnitudes,
+        uni=scene.uni if form.startswith("UNIT1") else None,
+        transmit=scene.transmit.astype(np.float32) if with_map else None,
+    )
+
+
+def both(
+    scene: Scene, form: InputForm, options: PosteriorOptions, *, with_map: bool
+) -> tuple[PosteriorEstimate, PosteriorEstimate]:
+    """Return the estimates as they are asked for, and those that are all computed by PyTorch."""
+    images, asked = images_of(scene, form, with_map=with_map), replace(options, noise_sd=scene.noise_sd)
+    found, expected = (estimate_posterior(scene.model, images, replace(asked, plain=plain)) for plain in (False, True))
+    return found, expected
+
+
+def assert_close(found: PosteriorEstimate, expected: PosteriorEstimate, most: float) -> None:
+    """Require that 99.9 % of the voxels with an estimate differ by less than a share of their SD."""
+    known = np.isfinite(expected.time)
+    for name in ("time", "mean", "lower", "upper", "time_sd"):
+        off = np.abs(getattr(found, name) - getattr(expected, name))[known] / expected.time_sd[known]
+        assert np.quantile(off, 0.999) < most, name

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from bids_t1.data.acquisition import Acquisition, Kind, Series
-from bids_t1.data.entities import BidsName
 from bids_t1.data.estimate import VoxelStatus
-from bids_t1.data.grid import Grid
-from bids_t1.data.sidecar import Sidecar
 from bids_t1.estimation.curves.engine import EstimationOptions, estimate
 from bids_t1.runs.head_motion import predict_images, without_motion
 from bids_t1.runs.inversion_recovery import question_of
 from bids_t1.sequences.inversion_recovery import InversionRecovery
 from bids_t1_phantom.physics.simulate import inversion_recovery
+from tests.runs.series import series_of
+
+if TYPE_CHECKING:
+    from bids_t1.data.acquisition import Kind, Series
 
 TIMES = (0.05, 0.3, 0.8, 1.6, 3.0)
 TR = 8.0
@@ -63,18 +64,9 @@ def images(poses: np.ndarray, n_slices: int, seed: int = 0) -> np.ndarray:
     return np.asarray(measured + noise[0] + 1j * noise[1])
 
 
-def series_of(measured: np.ndarray, kind: Kind) -> Series:
+def series_of_slices(measured: np.ndarray, kind: Kind) -> Series:
     values = {"magnitude": np.abs(measured), "real": measured.real, "complex": measured * np.exp(1j)}[kind]
-    shape = (measured.shape[1], measured.shape[2], measured.shape[3])
-    return Series(
-        acquisition=Acquisition(BidsName.parse("sub-01_IRT1.nii.gz"), (), "IRT1"),
-        measurements=values.astype(np.complex64 if kind == "complex" else np.float32),
-        kind=kind,
-        grid=Grid(shape, np.diag([SIZE, SIZE, 3.0, 1.0])),
-        sidecars=tuple(Sidecar(f"{number}.json", {}) for number in range(len(measured))),
-        sources=(),
-        warnings=(),
-    )
+    return series_of(values, kind, np.diag([SIZE, SIZE, 3.0, 1.0]))
 
 
 def wrong(series: Series) -> float:
@@ -94,7 +86,7 @@ MOVED = np.array([[1.5, 1.0, -1.2], [-1.0, 0.8, 1.5], [0.7, -1.4, 0.5], [-0.6, 0
 @pytest.mark.parametrize("kind", ["magnitude", "real", "complex"])
 @pytest.mark.parametrize("n_slices", [1, 8])
 def test_a_still_head_keeps_every_bit(kind: Kind, n_slices: int) -> None:
-    series = series_of(images(STILL, n_slices), kind)
+    series = series_of_slices(images(STILL, n_slices), kind)
     motion = without_motion(question_of(MODEL, 3.0), series, EstimationOptions(), "auto")
     assert motion.series is series
     assert motion.warnings == ()
@@ -103,7 +95,7 @@ def test_a_still_head_keeps_every_bit(kind: Kind, n_slices: int) -> None:
 
 @pytest.mark.parametrize(("kind", "n_slices"), [("magnitude", 2), ("real", 1)])
 def test_a_head_that_moved_is_put_back(kind: Kind, n_slices: int) -> None:
-    moved = series_of(images(MOVED, n_slices), kind)
+    moved = series_of_slices(images(MOVED, n_slices), kind)
     motion = without_motion(question_of(MODEL, 3.0), moved, EstimationOptions(), "auto")
     (warning,) = motion.warnings
     assert "realigned to that of the longest time" in warning
@@ -116,18 +108,18 @@ def test_a_head_that_moved_is_put_back(kind: Kind, n_slices: int) -> None:
 
 
 def test_motion_is_not_looked_for_where_not_asked_or_not_seen() -> None:
-    moved = series_of(images(MOVED, 1), "magnitude")
+    moved = series_of_slices(images(MOVED, 1), "magnitude")
     motion = without_motion(question_of(MODEL, 3.0), moved, EstimationOptions(), "none")
     assert motion.series is moved
     few = MODEL.select([0, 2, 4])
-    some = series_of(images(MOVED, 1)[[0, 2, 4]], "magnitude")
+    some = series_of_slices(images(MOVED, 1)[[0, 2, 4]], "magnitude")
     motion = without_motion(question_of(few, 3.0), some, EstimationOptions(), "auto")
     assert motion.series is some
     assert "leave no residuals" in str(motion.record["Done"])
 
 
 def test_no_image_stands_for_its_own_prediction_which_would_say_that_nothing_moved() -> None:
-    still = series_of(images(STILL, 1), "magnitude")
+    still = series_of_slices(images(STILL, 1), "magnitude")
     fitted = estimate(MODEL, still.measurements, "magnitude", EstimationOptions())
     predicted = predict_images(MODEL, still, EstimationOptions())
     np.testing.assert_array_equal(np.isfinite(predicted[0]), np.isfinite(fitted.time))

@@ -10,10 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from bids_t1.data.acquisition import Acquisition, Series
-from bids_t1.data.entities import BidsName
-from bids_t1.data.grid import Grid
-from bids_t1.data.sidecar import Sidecar
 from bids_t1.estimation.curves.engine import EstimationOptions, estimate
 from bids_t1.runs.image_agreement import Agreement, compare, settle_signs, without_offset
 from bids_t1.runs.inversion_recovery import question_of
@@ -21,6 +17,7 @@ from bids_t1.runs.multi_echo_gre import question_of_echoes
 from bids_t1.sequences.inversion_recovery import InversionRecovery
 from bids_t1.sequences.multi_echo_gre import MultiEchoGradientEcho
 from bids_t1_phantom.physics.simulate import inversion_recovery
+from tests.runs.series import series_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,20 +44,6 @@ def images() -> np.ndarray:
     )
     noise = rng.normal(0, NOISE, (2, *clean.shape))
     return np.asarray(clean + noise[0] + 1j * noise[1])
-
-
-def series_of(measurements: np.ndarray, kind: Kind) -> Series:
-    name = BidsName.parse("sub-01_IRT1.nii.gz")
-    precision = np.complex64 if kind == "complex" else np.float32
-    return Series(
-        acquisition=Acquisition(name, (), "IRT1"),
-        measurements=np.ascontiguousarray(measurements.astype(precision)),
-        kind=kind,
-        grid=Grid(shape=T1.shape, affine=np.eye(4)),
-        sidecars=tuple(Sidecar(f"{number}.json", {}) for number in range(len(measurements))),
-        sources=(),
-        warnings=(),
-    )
 
 
 def asked(

@@ -12,6 +12,7 @@ import torch
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.estimation.posterior.posterior import PosteriorOptions, ReadoutImages, estimate_posterior
 from bids_t1.runs.readout_agreement import ReadoutAgreement, settle
+from tests.bids.small_readouts import uni_of
 from tests.estimation.readout_scenes import FIXED
 from tests.sequences.test_mp2rage import seven_tesla, three_tesla
 
@@ -43,12 +44,6 @@ def play(model: Mp2rage) -> np.ndarray:
     phase = np.exp(1j * np.linspace(0, 3, SHAPE[1]))[:, None]
     measured: np.ndarray = ((signals + noise[0] + 1j * noise[1]) * phase).astype(np.complex64)
     return measured
-
-
-def uni_of(readouts: np.ndarray) -> np.ndarray:
-    first, second = readouts[:2]
-    found: np.ndarray = ((first.conj() * second).real / (np.abs(first) ** 2 + np.abs(second) ** 2)).astype(np.float32)
-    return found
 
 
 def agree(model: Mp2rage, readouts: np.ndarray, uni: np.ndarray | None = None) -> ReadoutAgreement:

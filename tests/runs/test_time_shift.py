@@ -9,17 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from bids_t1.data.acquisition import Acquisition, Series
-from bids_t1.data.entities import BidsName
 from bids_t1.data.errors import InvalidInputError
-from bids_t1.data.grid import Grid
-from bids_t1.data.sidecar import Sidecar
 from bids_t1.estimation.curves.engine import EstimationOptions, estimate
 from bids_t1.runs.time_shift import choose_shift
 from bids_t1.sequences.inversion_readout import Readout
 from bids_t1.sequences.inversion_recovery import InversionRecovery
 from bids_t1_phantom.physics.simulate import inversion_recovery
 from tests import command
+from tests.runs.series import series_of
 from tests.small_bids import change_json, sidecar, write_root, write_run
 
 if TYPE_CHECKING:
@@ -60,18 +57,6 @@ def magnitudes(
     return found
 
 
-def series_of(images: NDArray[np.float32]) -> Series:
-    return Series(
-        acquisition=Acquisition(BidsName.parse("sub-01_IRT1.nii.gz"), (), "IRT1"),
-        measurements=images,
-        kind="magnitude",
-        grid=Grid(SHAPE, np.eye(4)),
-        sidecars=tuple(Sidecar(f"{number}.json", {}) for number in range(len(images))),
-        sources=(),
-        warnings=(),
-    )
-
-
 def model_of(repeat: tuple[float, ...] | float = 1.0) -> InversionRecovery:
     repeats = (repeat,) * len(TIMES) if isinstance(repeat, float) else repeat
     readout = Readout(n_pulses=1, spacing=ECHO_TIME, is_known=True)
@@ -83,7 +68,7 @@ def model_of(repeat: tuple[float, ...] | float = 1.0) -> InversionRecovery:
 def test_times_shorter_than_told_are_found_and_kappa_is_then_that_of_a_pulse(
     kappa: float, repeat: tuple[float, ...] | float
 ) -> None:
-    model, series = model_of(repeat), series_of(magnitudes(0.005, kappa, repeat))
+    model, series = model_of(repeat), series_of(magnitudes(0.005, kappa, repeat), "magnitude")
     shift = choose_shift(model, series, None, EstimationOptions())
     sd = float(str(shift.record["SD"]))
     assert abs(shift.added + 0.005) < 3 * sd < 0.003
@@ -101,7 +86,7 @@ def test_times_shorter_than_told_are_found_and_kappa_is_then_that_of_a_pulse(
     ("delay", "kappa", "sd"), [(0.0, 2.0, 8.0), (0.0, 1.93, 8.0), (0.0, 2.0, 40.0), (-0.004, 1.98, 8.0)]
 )
 def test_nothing_is_shifted_where_no_pulse_is_exceeded(delay: float, kappa: float, sd: float, seed: int) -> None:
-    series = series_of(magnitudes(delay, kappa, sd=sd, seed=seed))
+    series = series_of(magnitudes(delay, kappa, sd=sd, seed=seed), "magnitude")
     shift = choose_shift(model_of(), series, None, EstimationOptions())
     assert shift.added == 0
     assert not shift.warnings
@@ -111,12 +96,12 @@ def test_nothing_is_shifted_where_no_pulse_is_exceeded(delay: float, kappa: floa
 def test_tissue_whose_efficiency_is_above_two_by_chance_or_other_causes_is_not_shifted() -> None:
     # All of one T1, or an efficiency that is the same everywhere: no shift does that.
     images = magnitudes(0.0, 2.15)
-    assert choose_shift(model_of(), series_of(images), None, EstimationOptions()).added == 0
+    assert choose_shift(model_of(), series_of(images, "magnitude"), None, EstimationOptions()).added == 0
 
 
 @pytest.mark.parametrize(("given", "times"), [(0.0, TIMES), (-0.01, (0.04, 0.09, 0.19, 0.39, 0.59, 0.79))])
 def test_a_shift_that_is_given_is_taken_whatever_the_image_shows(given: float, times: tuple[float, ...]) -> None:
-    series = series_of(magnitudes(0.005, 2.0))
+    series = series_of(magnitudes(0.005, 2.0), "magnitude")
     shift = choose_shift(model_of(), series, given, EstimationOptions())
     assert shift.of(model_of()).inversion_times == pytest.approx(times)
     assert not shift.warnings
@@ -124,7 +109,7 @@ def test_a_shift_that_is_given_is_taken_whatever_the_image_shows(given: float, t
 
 def test_a_shift_that_leaves_no_time_is_refused() -> None:
     with pytest.raises(InvalidInputError, match=r"--ir-time-shift -0\.05 s leaves 0 s"):
-        choose_shift(model_of(), series_of(magnitudes(0.0, 2.0)), -0.05, EstimationOptions())
+        choose_shift(model_of(), series_of(magnitudes(0.0, 2.0), "magnitude"), -0.05, EstimationOptions())
 
 
 @pytest.fixture(scope="module")
