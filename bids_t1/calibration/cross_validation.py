@@ -133,19 +133,21 @@ def calibrate(
     school = _School.of(cohort, len(folds), checkpoints, progress)
     with reproducibly(options.n_threads):
         results = [_judge(cohort, held_out, n, school.fold(n, held_out)) for n, held_out in enumerate(folds, start=1)]
-        rung = choose([each for result in results for each in result.scores])
+        methods = _methods(results)
+        rows = [row for result in results for row in result.scores if row.method in methods]
+        rung = choose(rows)
         members = [result.members[rung] for result in results] if rung in NETWORKS else []
         if rung in NETWORKS:
             members.append(school.final(rung, members))
-    left = {method: [each for result in results for each in result.left[method]] for method in _methods(results)}
+    left = {method: [each for result in results for each in result.left[method]] for method in methods}
     errors = {method: standard_errors(method, scans_left) for method, scans_left in left.items()}
     scores = summarise(
-        [_with_coverage(row, left, errors) for result in results for row in result.scores],
+        [_with_coverage(row, left, errors) for row in rows],
         cover(errors.get(rung, [])),
         rung,
         {(method, tissue): region_limit(of, tissue) for method, of in left.items() for tissue in SCORED},
     )
-    heads = {method: [each for result in results for each in result.behaviour[method]] for method in left}
+    heads = {method: [each for result in results for each in result.behaviour[method]] for method in methods}
     words = (_applied(scores, rung), *scores.verdict, *promise(len(names)))
     scores = replace(scores, behaviour=behave(heads), verdict=words)
     weights = [each.weights for each in members] or [_numbers(cohort, rung)]
@@ -158,7 +160,7 @@ def calibrate(
 
 
 def _methods(results: Sequence[_Fold]) -> list[Method]:
-    """Return the methods that were judged in every fold."""
+    """Return the methods that were judged in every fold: only these can be compared."""
     return [method for method in METHODS if results and all(method in each.left for each in results)]
 
 
@@ -168,7 +170,7 @@ def _with_coverage(
     errors: Mapping[Method, Sequence[Mapping[Tissue, np.ndarray]]],
 ) -> CalibrationScore:
     """Add which share of the voxels is within the interval that the other participants tell."""
-    for one, own in zip(left.get(row.method, ()), errors.get(row.method, ()), strict=True):
+    for one, own in zip(left[row.method], errors[row.method], strict=True):
         if one.label == row.label and row.tissue in own:
             return replace(row, within=float(np.mean(np.abs(own[row.tissue]) < LIMIT)))
     return row

@@ -92,6 +92,16 @@ def test_where_the_bias_is_a_function_of_t1_the_network_is_left_away() -> None:
     assert found.scores.verdict[0].startswith(f"What --calibration applies is {METHODS[card.rung]}")
 
 
+def test_a_correction_that_not_every_fold_can_have_is_not_compared() -> None:
+    first, second, third = cohort(3)
+    untold = [replace(each, measured=replace(each.measured, tissue=None)) for each in (second, third)]
+    found = calibrate([first, *untold], OPTIONS)
+    judged = {"none", "scale", "linear", "cubic", "efficiency"}
+    assert {each.method for each in found.scores.scores} == judged
+    assert {each.method for each in found.scores.summaries} == judged
+    assert found.model.card.rung in judged - {"none"}
+
+
 def test_few_participants_are_covered_as_student_says() -> None:
     rng = np.random.default_rng(0)
     held = [
