@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from bids_t1.data.estimate import VoxelStatus
+from bids_t1.data.sidecar import finite
 from bids_t1.data.tissue import Hemisphere, Tissue
 
 if TYPE_CHECKING:
@@ -346,4 +347,5 @@ def _of_white_matter(run: RunResult, found: Found, band: tuple[float, float] | N
 
 
 def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0
+    number = finite(value)
+    return number is not None and number > 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from typing import TYPE_CHECKING, Any
 
 from bids_t1.bids.results import DAMAGED_LOG, log_paths
@@ -11,7 +10,7 @@ from bids_t1.data.entities import BidsName
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.result import GroupResult, MapSummary, ParticipantSummary
 from bids_t1.data.sequences import NAMES, sequence_of
-from bids_t1.data.sidecar import Sidecar, brief
+from bids_t1.data.sidecar import Sidecar, brief, finite
 from bids_t1.data.tissue import Hemisphere, Tissue
 from bids_t1.quality import CRITERIA
 from bids_t1.storage import as_json, as_tsv, write_whole
@@ -127,7 +126,7 @@ def _map(participant: str, run: Mapping[str, Any], log: Mapping[str, Any]) -> Ma
         subcortical_grey_matter=_median_of(Tissue.SUBCORTICAL_GREY_MATTER, str(name), log),
         cerebrospinal_fluid=_median_of(Tissue.FLUID, str(name), log),
         quality=_quality_of(str(name), log),
-        field_strength=_number(run.get("record", {}).get("MagneticFieldStrength")),
+        field_strength=finite(run.get("record", {}).get("MagneticFieldStrength")),
         **_beside_reference(str(name), log),
     )
 
@@ -142,7 +141,7 @@ def _name(participant: str, written: str) -> BidsName:
 
 def _quality_of(name: str, log: Mapping[str, Any]) -> dict[str, float]:
     found = log.get("quality", {}).get(name, {})
-    return {key: value for key in CRITERIA if (value := _number(found.get(key))) is not None}
+    return {key: value for key in CRITERIA if (value := finite(found.get(key))) is not None}
 
 
 def _beside_reference(name: str, log: Mapping[str, Any]) -> dict[str, float | None]:
@@ -157,18 +156,11 @@ def _beside_reference(name: str, log: Mapping[str, Any]) -> dict[str, float | No
     ]
     agreement, alignment = rows[0] if rows else {}, compared["alignment"]
     return {
-        "rotation": _number(alignment.get("rotation")),
-        "translation": _number(alignment.get("translation")),
-        "bias": _number(agreement.get("bias")),
-        "bias_sd": _number(agreement.get("sd")),
+        "rotation": finite(alignment.get("rotation")),
+        "translation": finite(alignment.get("translation")),
+        "bias": finite(agreement.get("bias")),
+        "bias_sd": finite(agreement.get("sd")),
     }
-
-
-def _number(value: object) -> float | None:
-    """Return a number of a log; None for anything else."""
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-        return None
-    return float(value)
 
 
 def _median_of(tissue: Tissue, name: str, log: Mapping[str, Any]) -> float | None:

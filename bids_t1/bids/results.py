@@ -41,7 +41,7 @@ Roots = tuple[Path, ...]
 """Where the files of one dataset may lie; earlier ones count first."""
 
 
-DAMAGED_LOG = (KeyError, TypeError, ValueError, IndexError, AttributeError, InvalidInputError)
+DAMAGED_LOG = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, InvalidInputError)
 """What reading a log raises that lacks something or holds something else in its place."""
 
 

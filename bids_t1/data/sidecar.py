@@ -118,10 +118,10 @@ class Sidecar:
             value = value[0]
         if value is None:
             return None
-        # JSON may hold NaN, and integers too long for a float.
-        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
+        number = finite(value)
+        if number is None:
             raise InvalidInputError(f"{self.name}: {key} is {brief(value)}; expected one number. Correct the sidecar.")
-        return float(value)
+        return number
 
     def text(self, key: str) -> str | None:
         """Return a text field, or None where it is missing or no text."""
@@ -160,6 +160,14 @@ class Unreadable(Mapping[str, object]):
 
     def __len__(self) -> int:
         raise InvalidInputError(str(self.reason))
+
+
+def finite(value: object) -> float | None:
+    """Return a finite number of JSON; None for anything else, true and false included."""
+    # JSON may hold NaN, and integers too long for a float.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
+        return None
+    return float(value)
 
 
 def brief(value: object, length: int = 80) -> str:

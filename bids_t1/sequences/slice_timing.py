@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bids_t1.data.errors import InvalidInputError
+from bids_t1.data.sidecar import finite
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,11 +96,8 @@ def slice_delays(sidecars: Sequence[Sidecar], shape: Sequence[int]) -> tuple[int
 def _spread(sidecar: Sidecar) -> float:
     """Return the time between the first and the last slice [s]; zero where none is told."""
     value = sidecar.fields.get("SliceTiming")
-    times = [
-        float(time)
-        for time in (value if isinstance(value, list | tuple) else ())
-        if isinstance(time, int | float) and not isinstance(time, bool) and math.isfinite(time)
-    ]
+    listed = value if isinstance(value, list | tuple) else ()
+    times = [time for each in listed if (time := finite(each)) is not None]
     return max(times) - min(times) if times else 0.0
 
 

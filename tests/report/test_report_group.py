@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -49,6 +49,32 @@ def group(maps: list[MapSummary]) -> GroupResult:
         ),
         maps=tuple(maps),
     )
+
+
+def log(participant: str) -> dict[str, Any]:
+    """Return a log of one map that lies beside a reference."""
+    name = f"sub-{participant}_desc-MP2RAGE_T1map.nii.gz"
+    return {
+        "runs": [
+            {
+                "name": name,
+                "sequence": "MP2RAGE",
+                "summary": {"Voxels": 5, "Quartiles": [1, 2, 3], "MedianSD": 0.1},
+                "warnings": [],
+                "record": {"MagneticFieldStrength": 7},
+            }
+        ],
+        "comparisons": [{"name": "there", "moving": name, "alignment": {"rotation": 1.5, "translation": 0.25}}],
+        "agreements": [{"map": "there", "tissue": None, "eroded": False, "bias": -0.01, "sd": 0.05}],
+        "quality": {name: {"Verdict": "good", "motion_max": 0.1, "Verdicts": {"motion_max": "good"}}},
+        "failures": [],
+        "versions": {"bids_t1": "1"},
+    }
+
+
+def write_log(out_dir: Path, participant: str, content: dict[str, Any]) -> None:
+    (out_dir / "logs").mkdir(exist_ok=True)
+    (out_dir / "logs" / f"sub-{participant}.json").write_text(json.dumps(content), encoding="utf-8")
 
 
 def six() -> list[MapSummary]:
@@ -113,28 +139,35 @@ def test_the_tsv_has_the_numbers_of_the_page_and_each_column_is_described(tmp_pa
 
 
 def test_quality_agreement_and_registration_are_read_from_the_log(tmp_path: Path) -> None:
-    name = "sub-01_desc-MP2RAGE_T1map.nii.gz"
-    log = {
-        "runs": [
-            {
-                "name": name,
-                "sequence": "MP2RAGE",
-                "summary": {"Voxels": 5, "Quartiles": [1, 2, 3], "MedianSD": 0.1},
-                "warnings": [],
-                "record": {"MagneticFieldStrength": 7},
-            }
-        ],
-        "comparisons": [{"name": "there", "moving": name, "alignment": {"rotation": 1.5, "translation": 0.25}}],
-        "agreements": [{"map": "there", "tissue": None, "eroded": False, "bias": -0.01, "sd": 0.05}],
-        "quality": {name: {"Verdict": "good", "motion_max": 0.1, "Verdicts": {"motion_max": "good"}}},
-        "failures": [],
-        "versions": {"bids_t1": "1"},
-    }
-    (tmp_path / "logs").mkdir()
-    (tmp_path / "logs" / "sub-01.json").write_text(json.dumps(log), encoding="utf-8")
+    write_log(tmp_path, "01", log("01"))
     (found,) = read_group(tmp_path, ["01"]).maps
     assert (found.rotation, found.translation, found.bias, found.bias_sd) == (1.5, 0.25, -0.01, 0.05)
     assert (found.quality, found.field_strength) == ({"motion_max": 0.1}, 7.0)
+
+
+@pytest.mark.parametrize(
+    ("key", "number"), [("MedianSD", "1" + 350 * "0"), ("Quartiles", f"[1, 2, 3{350 * '0'}]"), ("Voxels", "Infinity")]
+)
+def test_a_log_with_a_number_that_none_can_be_is_named_and_the_group_goes_on(
+    tmp_path: Path, key: str, number: str
+) -> None:
+    damaged = log("01")
+    damaged["runs"][0]["summary"][key] = json.loads(number)
+    write_log(tmp_path, "01", damaged)
+    write_log(tmp_path, "02", log("02"))
+    found = read_group(tmp_path, ["01", "02"])
+    assert [one.status for one in found.participants] == ["not processed", "done"]
+    assert "sub-01: a log of it is damaged" in found.participants[0].failures[0]
+    assert [one.participant for one in found.maps] == ["02"]
+
+
+def test_a_number_of_a_log_too_long_for_a_float_that_may_be_missing_is_missing(tmp_path: Path) -> None:
+    long = log("01")
+    long["runs"][0]["record"]["MagneticFieldStrength"] = 10**350
+    long["agreements"][0]["bias"] = -(10**350)
+    write_log(tmp_path, "01", long)
+    (found,) = read_group(tmp_path, ["01"]).maps
+    assert (found.field_strength, found.bias, found.bias_sd) == (None, None, 0.05)
 
 
 PROBE = """

@@ -16,6 +16,7 @@ from bids_t1.data.sidecar import Sidecar
 from bids_t1.estimation.curves.engine import EstimationOptions, estimate
 from bids_t1.sequences.inversion_readout import Readout
 from bids_t1.sequences.inversion_recovery import InversionRecovery
+from bids_t1.sequences.slice_timing import slice_delays
 from bids_t1_phantom.physics.simulate import inversion_recovery
 
 TIMES = (0.05, 0.2, 0.7, 1.5, 3.0)
@@ -299,3 +300,12 @@ def test_slices_at_different_times_are_warned_about_unless_each_has_its_inversio
         assert InversionRecovery.from_metadata(images(**fields))[1] == ()
     with pytest.raises(InvalidInputError, match="an ideal inversion leaves no room"):
         InversionRecovery.from_metadata(images(SliceTiming=[0.0, 0.12]), ideal=True)
+
+
+def test_a_slice_timing_too_long_for_a_float_is_refused_in_words() -> None:
+    images = sidecars(TIMES, RepetitionTime=6.0, SliceTiming=[0.0, 0.12, 10**350])
+    declared = [Sidecar(image.name, {**image.fields, "Inversion": "non-selective"}) for image in images]
+    with pytest.raises(InvalidInputError, match=r"SliceTiming is 1000+\.\.\.; expected one number"):
+        slice_delays(declared, (4, 4, 3))
+    _, (note,) = InversionRecovery.from_metadata(images)
+    assert "SliceTiming differs by up to 0.12 s" in note

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bids_t1.data.sidecar import finite
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -145,5 +147,5 @@ def numbers_of(value: object) -> tuple[float, ...]:
     """Return a list of finite numbers of a record; empty where it is anything else."""
     if not isinstance(value, Sequence) or isinstance(value, str):
         return ()
-    numbers = [float(item) for item in value if isinstance(item, int | float) and math.isfinite(item)]
+    numbers = [number for item in value if (number := finite(item)) is not None]
     return tuple(numbers) if len(numbers) == len(value) else ()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bids_t1.data.calibration import METHODS, NETWORKS
+from bids_t1.data.sidecar import finite
 from bids_t1.data.tissue import TISSUES
 from bids_t1.report.pages.participant import template
 from bids_t1.report.sections import calibration_tables
@@ -193,7 +193,7 @@ def _between(value: object, unit: str) -> str:
 def _floats(value: object) -> tuple[float, ...]:
     if not isinstance(value, list | tuple):
         return ()
-    return tuple(float(each) for each in value if isinstance(each, int | float) and math.isfinite(each))
+    return tuple(number for each in value if (number := finite(each)) is not None)
 
 
 def _inputs(card: CalibrationCard) -> tuple[InputRow, ...]:
