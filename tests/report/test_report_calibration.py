@@ -371,6 +371,19 @@ def test_the_card_holds_protocol_ranges_versions_and_checksum(wanted: str) -> No
     assert wanted in text_of(usual_card())
 
 
+def test_the_card_says_what_the_network_that_is_applied_sees() -> None:
+    card = usual().model.card
+    alone = text_of(render_card(replace(card, rung="voxel", plan={**card.plan, "kind": "voxel"})))
+    assert "on single voxels" in alone
+    assert "the voxel alone" in alone
+    assert "ResNet-18 with" not in alone
+    assert "3 slices" not in alone
+    for plan in (card.plan, {**card.plan, "kind": "patch"}):
+        text = text_of(render_card(replace(card, plan=plan)))
+        assert "ResNet-18 with 0.25 of its channels, on patches of voxels" in text
+        assert "3 slices: that of the voxel and 1 on each side" in text
+
+
 def test_the_card_says_what_was_never_known() -> None:
     card = replace(
         usual().model.card,

@@ -211,9 +211,7 @@ def _training(card: CalibrationCard) -> Iterator[Row]:
         yield Row("Share that is kept", f"{card.share:.3f}")
         yield Row("SD between participants", f"{card.relation_sd:.1%}")
     yield Row("Preset", plain(plan.get("name")))
-    yield Row("Network", f"ResNet-18 with {plain(plan.get('width'))} of its channels, on patches of voxels")
-    slices = 2 * card.neighbours + 1
-    yield Row("It sees", f"{slices} slices: that of the voxel and {card.neighbours} on each side")
+    yield from _network(card)
     yield Row(
         "Plan",
         f"at most {plain(plan.get('epochs'))} epochs of {plain(plan.get('steps'))} steps, {plain(plan.get('batch'))} "
@@ -230,3 +228,14 @@ def _training(card: CalibrationCard) -> Iterator[Row]:
         yield Row(name, version)
     yield Row("Format of the file", str(card.format))
     yield Row("Checksum of the weights (SHA-256)", card.checksum)
+
+
+def _network(card: CalibrationCard) -> Iterator[Row]:
+    """Write what the network of the plan is; models of 0.1.0 know patches alone, and do not say so."""
+    if card.plan.get("kind") == "voxel":
+        yield Row("Network", "layers of 1 x 1 convolutions, on single voxels")
+        yield Row("It sees", "the voxel alone")
+    else:
+        yield Row("Network", f"ResNet-18 with {plain(card.plan.get('width'))} of its channels, on patches of voxels")
+        slices = 2 * card.neighbours + 1
+        yield Row("It sees", f"{slices} slices: that of the voxel and {card.neighbours} on each side")
