@@ -148,12 +148,14 @@ def calibrate(
         {(method, tissue): region_limit(of, tissue) for method, of in left.items() for tissue in SCORED},
     )
     heads = {method: [each for result in results for each in result.behaviour[method]] for method in methods}
-    words = (_applied(scores, rung), *scores.verdict, *promise(len(names)))
+    promised = promise(len(names), rung)
+    words = (_applied(scores, rung), *scores.verdict, *promised)
     scores = replace(scores, behaviour=behave(heads), verdict=words)
     weights = [each.weights for each in members] or [_numbers(cohort, rung)]
     card = _card(cohort, rung, interval_of(rung, left.get(rung, [])), scores, members)
+    card = replace(card, checksum=checksum(weights), promise=promised)
     return Calibration(
-        model=CalibrationModel(members=tuple(weights), card=replace(card, checksum=checksum(weights))),
+        model=CalibrationModel(members=tuple(weights), card=card),
         scores=scores,
         left_out=cohort.left_out,
     )
@@ -454,7 +456,6 @@ def _card(
         share=1.0 if trained else share_kept(n_participants, rung),
         relation_sd=interval.relation_sd,
         target=target_of(cohort.reference_protocol),
-        promise=promise(n_participants),
         behaviour=tuple({**asdict(each), "spectrum": list(each.spectrum)} for each in scores.behaviour),
         start={name: list(row) for name, row in started_from.numbers.items()} if started_from is not None else {},
     )

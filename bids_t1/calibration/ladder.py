@@ -65,7 +65,7 @@ def _errors(scores: Sequence[CalibrationScore]) -> dict[Method, dict[Tissue, np.
     }
 
 
-def share_kept(n_participants: int, method: Method = "scale") -> float:
+def share_kept(n_participants: int, method: Method) -> float:
     """Return the share of a simple correction that so few participants can bear, 0 to 1; 1 from four on.
 
     The logarithm of the factor is shrunk towards none, as a mean of so many normal values; what was not fitted stays.
@@ -82,13 +82,14 @@ _INTERVALS = (
 )
 
 
-def promise(n_participants: int) -> tuple[str, ...]:
-    """Say what so many participants can promise of another one."""
+def promise(n_participants: int, rung: Method) -> tuple[str, ...]:
+    """Say what so many participants, and the correction that they chose, can promise of another one."""
+    share = share_kept(n_participants, rung)
     if n_participants == 1:
         return (
             "One participant: nobody was held out, so nothing was measured of how well the correction does.",
             f"Its SD holds what is believed of people and tissues ({BELIEVED_ALONE:.0%}), not what was measured.",
-            f"One factor is applied, shrunk to {share_kept(1):.0%} of its logarithm.",
+            f"One factor is applied, shrunk to {share:.0%} of its logarithm.",
         )
     distribution_free = n_participants / (n_participants + 1)
     words = [
@@ -100,8 +101,6 @@ def promise(n_participants: int) -> tuple[str, ...]:
             f"{distribution_free:.0%}; Student's t assumes that participants scatter normally."
         )
     if n_participants < FEWEST_FOR_NETWORK:
-        words.append(
-            f"So few participants teach no network; what a simple correction adds is shrunk to "
-            f"{share_kept(n_participants):.0%}."
-        )
+        shrunk = f"; what a simple correction adds is shrunk to {share:.0%}" if share < 1 else ""
+        words.append(f"So few participants teach no network{shrunk}.")
     return tuple(words)

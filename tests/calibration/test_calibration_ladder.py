@@ -64,7 +64,7 @@ def test_few_pairs_give_a_simple_correction_that_is_read_back_and_applied(n: int
     found = calibrate(cohort(n), OPTIONS)
     assert found.model.card.rung not in {"none", "network"}
     assert "network" not in {each.method for each in found.scores.scores}
-    assert found.model.card.share == share_kept(n) < 1
+    assert found.model.card.share == share_kept(n, found.model.card.rung) < 1
     save_model(found.model, tmp_path)
     model = load_model(tmp_path / "model.safetensors")
     assert model.card == found.model.card
@@ -120,8 +120,14 @@ def test_the_scale_holds_most_voxels_of_the_worst_of_few_participants() -> None:
 
 
 def test_what_few_participants_cannot_promise_is_said() -> None:
-    assert any("4 participants cannot promise 95 %" in each and "80%" in each for each in promise(4))
-    assert not any("cannot promise" in each for each in promise(20))
+    assert any("4 participants cannot promise 95 %" in each and "80%" in each for each in promise(4, "scale"))
+    assert not any("cannot promise" in each for each in promise(20, "scale"))
+
+
+def test_that_a_correction_is_shrunk_is_said_only_where_it_is() -> None:
+    assert "So few participants teach no network." in promise(3, "prior")
+    assert promise(3, "cubic")[-1].endswith("what a simple correction adds is shrunk to 96%.")
+    assert "shrunk to 90% of its logarithm" in promise(1, "scale")[-1]
 
 
 @pytest.mark.parametrize(
