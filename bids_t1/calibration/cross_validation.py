@@ -23,7 +23,7 @@ from bids_t1.calibration.lattice import CENTRES, INPUTS, SCALES, SCORED, WEIGHTS
 from bids_t1.calibration.model_file import FORMAT, checksum, differences, protocol_part, target_of
 from bids_t1.calibration.network import NEIGHBOURS, network_of
 from bids_t1.calibration.rungs import fit_all, started_samples
-from bids_t1.calibration.scores import LIMIT, comparable_voxels, left_by, score, summarise
+from bids_t1.calibration.scores import LIMIT, brought, comparable_voxels, left_by, score, summarise
 from bids_t1.calibration.training import Member, Task, reproducibly, train
 from bids_t1.data.calibration import METHODS, NETWORKS, Calibration, CalibrationCard, CalibrationModel
 from bids_t1.data.errors import InvalidInputError, NothingSelectedError
@@ -377,9 +377,10 @@ def _judge(cohort: _Cohort, held_out: Sequence[str], fold: int, members: Mapping
     for scan, sample in cohort.pairs_of(held_out):
         comparable = comparable_voxels(scan)
         found = {method: correct(each, scan.measured, sample.scan) for method, each in methods.items()}
-        scores.extend(score(scan, {method: each.time for method, each in found.items()}, fold, comparable))
+        times = {method: brought(scan, each) for method, each in found.items()}
+        scores.extend(score(scan, times, fold, comparable))
         for method, each in found.items():
-            left[method].append(left_by(scan, each, comparable))
+            left[method].append(left_by(scan, each, times[method], comparable))
         for method, correction in methods.items():
             predict = partial(_factor, correction)
             behaviour[method].append((lesion_response(sample.scan, predict), spectrum(sample.scan, predict)))

@@ -27,26 +27,26 @@ MOST_KEPT = 4000
 """Voxels of a tissue that a scan's intervals are judged on."""
 
 
+def brought(scan: PairedScan, found: Calibrated) -> Map:
+    """Bring corrected T1 of one scan to the grid of inversion recovery [s]."""
+    grids = (scan.measured.grid, scan.reference.grid, scan.reference.matrix)
+    return resample_times(found.time, found.time_sd, *grids)[0]
+
+
 def score(
-    scan: PairedScan, corrected: Mapping[Method, Map], fold: int, comparable: Mapping[Tissue, VoxelFlags] | None = None
+    scan: PairedScan, corrected: Mapping[Method, Map], fold: int, comparable: Mapping[Tissue, VoxelFlags]
 ) -> list[CalibrationScore]:
-    """Compare corrected maps of one scan, on its own grid, with inversion recovery, on the grid of that.
+    """Compare corrected maps of one scan with inversion recovery, on the grid of that.
 
     A voxel is compared in all maps or in none; `comparable` is what `comparable_voxels` says.
     """
-    reference = scan.reference
-    comparable = comparable_voxels(scan) if comparable is None else comparable
-    in_reference = {
-        method: resample_times(time, scan.measured.time_sd, scan.measured.grid, reference.grid, reference.matrix)[0]
-        for method, time in corrected.items()
-    }
     known = np.any(list(comparable.values()), axis=0)
-    for time in in_reference.values():
+    for time in corrected.values():
         known &= np.isfinite(time)
     return [
-        _score(scan, fold, method, tissue, (time - reference.time)[known & comparable[tissue]])
+        _score(scan, fold, method, tissue, (time - scan.reference.time)[known & comparable[tissue]])
         for tissue in SCORED
-        for method, time in in_reference.items()
+        for method, time in corrected.items()
     ]
 
 
@@ -91,7 +91,7 @@ class Left:
         }
 
 
-def left_by(scan: PairedScan, found: Calibrated, comparable: Mapping[Tissue, VoxelFlags]) -> Left:
+def left_by(scan: PairedScan, found: Calibrated, time: Map, comparable: Mapping[Tissue, VoxelFlags]) -> Left:
     """Return what a method leaves in one scan.
 
     Parameters
@@ -100,13 +100,14 @@ def left_by(scan: PairedScan, found: Calibrated, comparable: Mapping[Tissue, Vox
         That was held out.
     found
         Corrected, on the grid of MP2RAGE.
+    time
+        T1 of it `brought` to inversion recovery [s].
     comparable
         From `comparable_voxels`.
     """
-    reference, grids = scan.reference, (scan.measured.grid, scan.reference.grid, scan.reference.matrix)
-    time, _ = resample_times(found.time, found.time_sd, *grids)
+    reference = scan.reference
     # Errors of the relation are shared by neighbours: averaging does not make them smaller.
-    time_sd = resample(found.time_sd, *grids)
+    time_sd = resample(found.time_sd, scan.measured.grid, reference.grid, reference.matrix)
     rows = np.stack([time - reference.time, time_sd, reference.time_sd, time]).astype(np.float32)
     known = np.isfinite(rows).all(axis=0)
     offsets, voxels = {}, {}
@@ -140,7 +141,7 @@ def summarise(
     scores: Sequence[CalibrationScore],
     coverage: tuple[Coverage, ...],
     applied: Method,
-    limits: Mapping[tuple[Method, Tissue], float] | None = None,
+    limits: Mapping[tuple[Method, Tissue], float],
 ) -> CalibrationScores:
     """Bring the scores of all folds together: means over participants, each method against the applied one, and words.
 
@@ -149,7 +150,7 @@ def summarise(
     tried = {each.method for each in scores}
     measured = {each.tissue for each in scores if each.rmse is not None}
     summaries = tuple(
-        replace(_summary(scores, method, tissue, applied), region_limit=(limits or {}).get((method, tissue)))
+        replace(_summary(scores, method, tissue, applied), region_limit=limits.get((method, tissue)))
         for tissue in filter(measured.__contains__, SCORED)
         for method in filter(tried.__contains__, METHODS)
     )

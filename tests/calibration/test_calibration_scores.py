@@ -88,7 +88,7 @@ def test_a_scan_without_voxels_in_common_is_left_out_by_name() -> None:
 def test_scores_are_errors_in_seconds() -> None:
     scan = pair(1)
     shifted = scan.reference.time + np.float32(0.1)
-    found = {each.tissue: each for each in score(scan, {"none": shifted}, 1)}[WHITE]
+    found = {each.tissue: each for each in score(scan, {"none": shifted}, 1, comparable_voxels(scan))}[WHITE]
     assert found.rmse == pytest.approx(0.1, abs=1e-4)
     assert found.bias == pytest.approx(0.1, abs=1e-4)
     assert found.sd == pytest.approx(0, abs=1e-4)
@@ -98,7 +98,7 @@ def test_scores_are_errors_in_seconds() -> None:
 def test_limits_of_agreement_hold_95_percent() -> None:
     scan = pair(1)
     noise = np.random.default_rng(0).normal(0.05, 0.2, scan.reference.time.shape).astype(np.float32)
-    found = score(scan, {"none": scan.reference.time + noise}, 1)[0]
+    found = score(scan, {"none": scan.reference.time + noise}, 1, comparable_voxels(scan))[0]
     assert found.lower_limit == pytest.approx(0.05 - 1.96 * 0.2, abs=0.03)
     assert found.upper_limit == pytest.approx(0.05 + 1.96 * 0.2, abs=0.03)
 
@@ -117,7 +117,7 @@ def test_on_one_grid_all_voxels_are_compared_and_on_shifted_ones_those_within_a_
 def test_reduction_and_differences_are_those_of_the_participants_rmse() -> None:
     none, line, network = (0.30, 0.32, 0.28, 0.31), (0.12, 0.14, 0.11, 0.15), (0.10, 0.11, 0.10, 0.12)
     scores = rows(none=none, linear=line, network=network)
-    found = {each.method: each for each in summarise(scores, (), "network").summaries}
+    found = {each.method: each for each in summarise(scores, (), "network", {}).summaries}
     assert found["network"].reduction == pytest.approx(1 - np.mean(network) / np.mean(none))
     assert found["linear"].excess == pytest.approx(np.mean(line) - np.mean(network))
     assert found["linear"].excess_error == pytest.approx(stats.sem(np.subtract(line, network)))
@@ -128,14 +128,14 @@ def test_reduction_and_differences_are_those_of_the_participants_rmse() -> None:
 def test_scans_of_one_participant_count_once() -> None:
     scores = [row("1", "none", 0.3), row("1", "none", 0.4), row("2", "none", 0.2)]
     scores += [replace(each, method="network") for each in scores]
-    found = summarise(scores, (), "network").summaries[0]
+    found = summarise(scores, (), "network", {}).summaries[0]
     assert found.n_participants == 2
     assert found.rmse == pytest.approx((math.sqrt((0.09 + 0.16) / 2) + 0.2) / 2)
 
 
 def test_the_verdict_says_what_others_leave_and_in_how_many_participants_without_a_test() -> None:
     scores = rows(none=(0.3, 0.3), linear=(0.1, 0.12), network=(0.2, 0.21))
-    words = " ".join(summarise(scores, (), "linear").verdict)
+    words = " ".join(summarise(scores, (), "linear", {}).verdict)
     assert "it leaves 0.110 s of 0.300 s (63% less)" in words
     assert "the best other correction, network of patches, 0.205 s: 95.0 ms more with a standard error of" in words
     assert "more in 2 of 2 participants" in words
