@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
 from bids_t1.data.estimate import Estimate, VoxelStatus
+from bids_t1.estimation.curves import engine
 from bids_t1.estimation.curves.engine import EstimationOptions, estimate
 from bids_t1.sequences.inversion_recovery import InversionRecovery
 from bids_t1_phantom.physics.simulate import inversion_recovery
+
+if TYPE_CHECKING:
+    from bids_t1.estimation.curves.polarity import Solution
 
 TIMES = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
 TR = 1.0
@@ -154,6 +160,17 @@ def test_neighbours_decide_nothing_where_every_choice_explains_the_samples() -> 
     alone = estimate(model, images.reshape(3, -1), "magnitude", EstimationOptions())
     assert np.mean(among.status[scene.truth > 0] == VoxelStatus.POLARITY_UNDECIDED) > 0.1
     np.testing.assert_array_equal(among.time.ravel(), alone.time)
+
+
+def test_voxels_that_another_way_of_computing_decides_are_not_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    solve, scene = engine._solve_again, folds(1)
+
+    def decide(plan: engine._Plan, flat: np.ndarray, voxels: torch.Tensor) -> Solution:
+        solution = solve(plan, flat, voxels)
+        return solution.select(~torch.isin(torch.arange(len(solution.fit.time)), solution.second_of))
+
+    monkeypatch.setattr(engine, "_solve_again", decide)
+    np.testing.assert_array_equal(scene.fit().time, scene.fit_alone().time)
 
 
 def test_compiled_fit_reference_and_threads_choose_the_same_signs() -> None:

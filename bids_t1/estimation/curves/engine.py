@@ -731,6 +731,8 @@ def _settle_open_signs(plan: _Plan, flat: Measurements, shape: tuple[int, ...], 
         return
     solution = _solve_again(plan, flat, open_voxels)
     open_voxels = open_voxels[solution.second_of]
+    if not len(open_voxels):  # what one way of computing leaves open another may decide
+        return
     solution = solution.select(torch.isin(torch.arange(len(solution.fit.time)), solution.second_of))
     own, norm = _log_odds(plan, solution), _norm(solution.signals)
     surroundings = Surroundings(
