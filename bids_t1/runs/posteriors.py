@@ -92,11 +92,11 @@ def process_readouts(run: Run, series: ReadoutSeries, question: Question, settin
         transmit=None if field is None else field.values,
     )
     with computing(acquisition, series.grid.shape, settings) as progress, near_one(series.readouts) as unit:
+        options = _options(question, unit, settings)
         images, turns = _in_phase(images)
         beside = series.uni if series.uni_beside is None else series.uni_beside.values
-        agreement = settle(images, beside, question.model, question.at_time)
+        agreement = settle(images, beside, question.model, question.at_time, options.noise_sd)
         images = agreement.images
-        options = _options(question, unit, settings)
         estimate = estimate_posterior(question.model, images, options, progress=progress).in_images(unit)
     series = _of_form(series, images.form)
     counts = count_statuses(estimate.status)

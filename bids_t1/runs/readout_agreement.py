@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,6 +56,7 @@ def settle(
     uni: np.ndarray | None,
     model: ReadoutModel,
     at_time: Callable[[int, float], ReadoutModel | None] | None,
+    noise_sd: float | None = None,
 ) -> ReadoutAgreement:
     """Compare readouts in phase with UNIT1 and with their protocol, and go on with what is consistent.
 
@@ -68,13 +70,20 @@ def settle(
         The sequence.
     at_time
         See `find_misfit`; None: the readouts are not compared with their protocol.
+    noise_sd
+        Of one channel, in units of the readouts; None: estimated, where it is asked for.
     """
+
+    @cache
+    def noise() -> float:  # of a readout that is turned as well
+        return noise_of_complex(np.asarray(images.readouts)).value if noise_sd is None else noise_sd
+
     compared = _compared(images, uni)
-    misfit = _misfit(model, images, at_time)
+    misfit = _misfit(model, images, noise, at_time)
     if uni is not None and compared is not None and compared.contradicts:
         if compared.is_scaled or misfit is None:
             return _by_uni(images, uni, compared, misfit)
-        return _turned(images, compared, misfit, _misfit(model, _turn(images, 0), at_time))
+        return _turned(images, compared, misfit, _misfit(model, _turn(images, 0), noise, at_time))
     told = ReadoutAgreement(images=images, warnings=_unlike(compared), record=_told(compared, misfit))
     return told if misfit is None or not misfit.is_wrong else _by_protocol(told, model, misfit)
 
@@ -88,12 +97,15 @@ def _compared(images: ReadoutImages, uni: np.ndarray | None) -> UniComparison | 
 
 
 def _misfit(
-    model: ReadoutModel, images: ReadoutImages, at_time: Callable[[int, float], ReadoutModel | None] | None
+    model: ReadoutModel,
+    images: ReadoutImages,
+    noise_sd: Callable[[], float],
+    at_time: Callable[[int, float], ReadoutModel | None] | None,
 ) -> ReadoutMisfit | None:
     """Compare complex readouts with their protocol."""
     if images.readouts is None or at_time is None or not FORMS[images.form].is_complex:
         return None
-    return find_misfit(model, images.readouts, noise_of_complex(images.readouts).value, at_time)
+    return find_misfit(model, images.readouts, noise_sd, at_time)
 
 
 def _turn(images: ReadoutImages, readout: int) -> ReadoutImages:

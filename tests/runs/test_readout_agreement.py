@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 import pytest
@@ -68,6 +68,22 @@ def bias(model: Mp2rage, images: ReadoutImages) -> float:
     options = PosteriorOptions(noise_sd=NOISE_SD, transmit_prior=FIXED)
     found = estimate_posterior(model, images, options).time
     return max(abs(float(np.nanmedian(found[value == TIME])) / value - 1) for value, _ in TISSUES[:3])
+
+
+def test_noise_that_is_given_is_not_estimated_and_of_few_voxels_none_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(_readouts: np.ndarray) -> NoReturn:
+        raise InvalidInputError("the noise has to be given")
+
+    monkeypatch.setattr("bids_t1.runs.readout_agreement.noise_of_complex", refuse)
+    model, readouts = three_tesla(), play(three_tesla())
+    images = ReadoutImages(form="complex", readouts=readouts)
+    assert settle(images, None, model, lambda *_: None, NOISE_SD).warnings == ()
+    few = np.where(np.arange(readouts[0].size).reshape(SHAPE) < 25, readouts, 0)
+    assert settle(replace(images, readouts=few), None, model, lambda *_: None).warnings == ()
+    with pytest.raises(InvalidInputError, match="the noise has to be given"):
+        settle(images, None, model, lambda *_: None)
 
 
 @pytest.mark.parametrize("model", [three_tesla(), seven_tesla(2), seven_tesla(3)], ids=["3 T", "7 T", "three"])

@@ -89,7 +89,7 @@ class Suspicion:
     """Numbers from zero."""
 
     value: float = 1.0
-    """Gain of the readout, or the inversion time that it seems to have [s]."""
+    """Gain of the readout, or the factor of its inversion time."""
 
     left: float
     """As `ReadoutMisfit.left`."""
@@ -186,7 +186,7 @@ def compare_with_uni(readouts: Measurements, uni: Map) -> UniComparison | None:
 def find_misfit(
     model: ReadoutModel,
     readouts: Measurements,
-    noise_sd: float,
+    noise_sd: Callable[[], float],
     at_time: Callable[[int, float], ReadoutModel | None],
 ) -> ReadoutMisfit | None:
     """Compare complex readouts in phase with what their protocol can give; None where too few voxels are bright.
@@ -198,7 +198,7 @@ def find_misfit(
     readouts
         (readout, x, y, z).
     noise_sd
-        Of one channel.
+        Gives that of one channel; asked where enough voxels are bright.
     at_time
         Gives the model with the inversion time of a readout times a factor; None where that cannot be played.
     """
@@ -209,7 +209,7 @@ def find_misfit(
     if len(places) < FEWEST:
         return None
     places = places[:: max(1, len(places) // SAMPLE)]
-    bench = _Bench(_signed(readouts[(slice(None), *places.T)]), _polynomial(places), noise_sd)
+    bench = _Bench(_signed(readouts[(slice(None), *places.T)]), _polynomial(places), noise_sd())
     misfit = bench.judge(model)
     if misfit.impossible <= MUCH_IMPOSSIBLE and misfit.unevenness <= UNEVEN:
         return misfit
