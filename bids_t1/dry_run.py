@@ -14,7 +14,7 @@ from bids_t1.data.sequences import INVERSION_RECOVERY, MP2RAGE, SELECTIVE_INVERS
 from bids_t1.data.sidecar import plain
 from bids_t1.dicom.convert import plan
 from bids_t1.participant import find_runs, no_images
-from bids_t1.runs.by_sequence import as_declared, ready
+from bids_t1.runs.by_sequence import ready
 from bids_t1.runs.common import Run, times
 from bids_t1.sequences.mp2rage_timing import to_fill_in
 from bids_t1.work import Outcome
@@ -121,7 +121,6 @@ def _of_images(found: Found, settings: Settings) -> Iterator[Line]:
         files = [file.path for file in acquisition.files]
         name = str(acquisition.name)
         try:
-            run = as_declared(run, settings)
             there = ready(run, settings)
         except BidsT1Error as error:
             yield Line(name=name, told=(("files", _listed(files)),), failure=error)

@@ -57,22 +57,23 @@ DECLARED: Mapping[str, Callable[[Acquisition, Protocol], Acquisition | None]] = 
 
 def process(run: Run, settings: Settings) -> RunResult:
     """Estimate the maps of one run with what knows its sequence."""
-    run = as_declared(run, settings)
+    run = _as_declared(run, settings)
     return _with_weighted_image(PROCESSES[run.acquisition.sequence](run, settings))
 
 
 def ready(run: Run, settings: Settings) -> Ready:
-    """Read what one run, as it is declared, would be measured from.
+    """Read what one run would be measured from.
 
     Raises
     ------
     InvalidInputError
         If `process` would refuse it before it computes anything.
     """
+    run = _as_declared(run, settings)
     return READY[run.acquisition.sequence](run, settings)
 
 
-def as_declared(run: Run, settings: Settings) -> Run:
+def _as_declared(run: Run, settings: Settings) -> Run:
     """Return a run as what its metadata or the protocol file declare it to be."""
     declare = DECLARED.get(run.acquisition.sequence)
     declared = None if declare is None else declare(run.acquisition, settings.protocol)

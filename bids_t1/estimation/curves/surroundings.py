@@ -97,7 +97,7 @@ class Surroundings:
             sums, found = self._compare_block(block, question.select(block), open_curves)
             closed.append(sums)
             pairs.append(found)
-        return torch.cat(closed, 1), _Pairs.joined(pairs, len(self.open_voxels))
+        return torch.cat(closed, 1), _Pairs.joined(pairs)
 
     def _compare_block(
         self, block: VoxelIndex, question: _Question, open_curves: Sequence[Rows]
@@ -116,7 +116,7 @@ class Surroundings:
             asked, other = question.select(both), place[both]
             compared = [asked.compare(one[other], broad[both]) for one in open_curves]
             pairs.append(_Pairs(voxel=block[both], other=other, compared=torch.stack([*compared[0], *compared[1]])))
-        return sums, _Pairs.joined(pairs, len(self.open_voxels))
+        return sums, _Pairs.joined(pairs)
 
     def _offsets(self) -> list[tuple[int, ...]]:
         extended = [size > 1 for size in self.shape]
@@ -185,15 +185,12 @@ class _Pairs:
     compared: torch.Tensor
     """Weight and expected sample by the first and by the second choice of the other, (quantity, pair)."""
 
-    n_open: int = 0
-
     @classmethod
-    def joined(cls, parts: Sequence[_Pairs], n_open: int) -> _Pairs:
+    def joined(cls, parts: Sequence[_Pairs]) -> _Pairs:
         return cls(
             voxel=torch.cat([part.voxel for part in parts]),
             other=torch.cat([part.other for part in parts]),
             compared=torch.cat([part.compared for part in parts], 1),
-            n_open=n_open,
         )
 
     def sums(self, of_second: Voxels) -> torch.Tensor:
@@ -201,4 +198,4 @@ class _Pairs:
         share = of_second[self.other]
         first, second = self.compared[0] * (1 - share), self.compared[2] * share
         values = torch.stack([first + second, first * self.compared[1] + second * self.compared[3]])
-        return values.new_zeros(2, self.n_open).index_add_(1, self.voxel, values)
+        return values.new_zeros(2, len(of_second)).index_add_(1, self.voxel, values)

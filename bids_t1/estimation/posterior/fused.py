@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from bids_t1.estimation.posterior.tabulated import Lattice, SummaryTable
 
 N_PAIR = 2
+"""Readouts whose posteriors depend on two numbers of a voxel."""
 
 N_DESCRIBED = 5
 """Quantities that the density of UNI needs of the model."""
@@ -55,7 +56,7 @@ def can_fuse(plan: Plan) -> bool:
     images = plan.images
     if not COMPILES or plan.device.type != "cpu" or images.form not in KINDS or images.readouts is None:
         return False
-    fields = _fields_of(plan)
+    fields = plan.fields
     return all(
         isinstance(field.likelihood, ProductLikelihood)
         and field.log_shifts is None
@@ -85,7 +86,7 @@ def fuse(plan: Plan, lattices: Sequence[Lattice]) -> Fused:
         least_norm=least_norm(plan),
         least_confidence=MIN_CONFIDENCE,
     )
-    pairs = zip(_fields_of(plan), lattices, strict=True)
+    pairs = zip(plan.fields, lattices, strict=True)
     return Fused(tuple(_field(field, lattice, n_readouts) for field, lattice in pairs), rules)
 
 
@@ -105,11 +106,11 @@ def fill(fused: Fused, plan: Plan, chunk: slice, values: Tensor, flags: Tensor) 
         estimate_voxels(field, fused.rules, *images, chunk.start, values.numpy(), flags.numpy(), _room(field.grid))
 
 
-def count(fused: Fused, plan: Plan, chunk: slice, stride: int, counts: Sequence[NDArray[np.int64]]) -> None:
-    """Count every so many voxels of a chunk in the cells (plane, cell) of each field."""
+def count(fused: Fused, plan: Plan, chunk: slice, counts: Sequence[NDArray[np.int64]]) -> None:
+    """Count the voxels of a chunk in the cells (plane, cell) of each field."""
     images = _chunk_of(plan, chunk)
     for field, of_field in zip(fused.fields, counts, strict=True):
-        count_cells(field, fused.rules, *images, stride, of_field, _room(field.grid))
+        count_cells(field, fused.rules, *images, of_field, _room(field.grid))
 
 
 def scan(field: Field, statistics: Tensor, planes: Between) -> Summary:
@@ -120,10 +121,6 @@ def scan(field: Field, statistics: Tensor, planes: Between) -> Summary:
     rows = np.ascontiguousarray(statistics.numpy())
     scan_voxels(field.grid, rows, planes.lower, planes.upper, shares, found, flags, _room(field.grid))
     return Summary(*torch.from_numpy(found).unbind(0), *torch.from_numpy(flags).unbind(0))
-
-
-def _fields_of(plan: Plan) -> tuple[posterior_group.Field, ...]:
-    return tuple(field for field in (plan.known, plan.unknown) if field is not None)
 
 
 def _chunk_of(plan: Plan, chunk: slice) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:

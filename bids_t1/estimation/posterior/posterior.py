@@ -15,7 +15,7 @@ from bids_t1.data.estimate import NoiseSD, PosteriorEstimate, VoxelStatus
 from bids_t1.data.forms import FORMS
 from bids_t1.estimation.chunks import CHUNK, choose_device, for_each_chunk
 from bids_t1.estimation.posterior.amplitude_prior import learn_amplitude_prior
-from bids_t1.estimation.posterior.fused import can_fuse, count, fill, fuse, scan, with_tables
+from bids_t1.estimation.posterior.fused import N_PAIR, can_fuse, count, fill, fuse, scan, with_tables
 from bids_t1.estimation.posterior.likelihood import ProductLikelihood, UniLikelihood
 from bids_t1.estimation.posterior.lookup import LookUp
 from bids_t1.estimation.posterior.posterior_group import (
@@ -88,9 +88,6 @@ SAMPLE = 8_192
 
 SAMPLED = 4
 """Every so many voxels are looked at for the posteriors that are worth tabulating."""
-
-N_PAIR = 2
-"""Readouts whose posteriors depend on two numbers of a voxel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -314,7 +311,7 @@ def _with_shortcuts(plan: Plan, options: PosteriorOptions) -> Plan:
 
 def _with_fused(plan: Plan) -> Plan:
     """Prepare the compiled estimation, with the posteriors of two readouts tabulated."""
-    fields = _fields_of(plan)
+    fields = plan.fields
     fused = fuse(plan, [_lattice_of(field) for field in fields])
     if not _is_pair(plan):
         return replace(plan, fused=fused)
@@ -323,7 +320,7 @@ def _with_fused(plan: Plan) -> Plan:
         for one, field in zip(fused.fields, fields, strict=True)
     ]
     for chunk in _large_chunks(plan):
-        count(fused, plan, chunk, SAMPLED, counts)
+        count(fused, plan, slice(chunk.start, chunk.stop, SAMPLED), counts)
     exact = [partial(scan, one) for one in fused.fields]
     tables = [
         _summaries(field, torch.from_numpy(used > 0), by) for field, used, by in zip(fields, counts, exact, strict=True)
@@ -333,7 +330,7 @@ def _with_fused(plan: Plan) -> Plan:
 
 def _with_summaries(plan: Plan) -> Plan:
     """Tabulate the posteriors of two readouts in the cells of the lattice that every so many voxels use."""
-    fields = _fields_of(plan)
+    fields = plan.fields
     counts = [
         torch.zeros(len(field.likelihood.table.transmit), _lattice_of(field).size, device=plan.device)
         for field in fields
@@ -361,10 +358,6 @@ def _with_uni_tables(plan: Plan) -> Plan:
         return replace(field, summaries=made)
 
     return replace(plan, known=None if plan.known is None else tabulated(plan.known), unknown=tabulated(plan.unknown))
-
-
-def _fields_of(plan: Plan) -> list[Field]:
-    return [field for field in (plan.known, plan.unknown) if field is not None]
 
 
 def _is_pair(plan: Plan) -> bool:

@@ -134,6 +134,11 @@ class Plan:
     fused: Fused | None = None
     """What the compiled estimation needs, where it is the one that is used."""
 
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """What is known of transmit fields: by the map, where there is one, and without it."""
+        return tuple(field for field in (self.known, self.unknown) if field is not None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Loaded:

@@ -24,11 +24,14 @@ from bids_t1.estimation.posterior.likelihood import Between
 from bids_t1.estimation.posterior.summary import Summary, at_node
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
     from bids_t1.data.shapes import Nodes, Statistics, VoxelMask, Voxels
+
+    Step = tuple[int | Tensor, Voxels]
+    """From a node to the next one along an axis, and the share of the way that voxels are."""
 
     Exact = Callable[[Statistics, Between], Summary]
 
@@ -150,25 +153,21 @@ class SummaryTable:
         plane = planes.lower - self.first_plane
         cell = places.cell + min(max(plane, 0), last) * self.lattice.size
         holds = places.is_inside & self.is_good[cell] & (0 <= plane <= last)
-        share = planes.share if planes.upper > planes.lower else None
-        found = self._interpolate(cell, places, share)
-        return summary_of_values(self.times, found), holds
+        steps: list[Step] = [(self.lattice.n_angles, places.along), (places.next_angle, places.across)]
+        if planes.upper > planes.lower:
+            steps.append((self.lattice.size, planes.share))
+        return summary_of_values(self.times, interpolated(self.values, cell, steps)), holds
 
-    def _interpolate(self, cell: Tensor, places: Places, share: Voxels | None) -> Tensor:
-        """Return the weighted sum of the values at the four or eight corners of cells."""
-        corners, weights = [cell], [torch.ones_like(places.along)]
-        steps: list[tuple[int | Tensor, Voxels]] = [
-            (self.lattice.n_angles, places.along),
-            (places.next_angle, places.across),
-        ]
-        if share is not None:
-            steps.append((self.lattice.size, share))
-        for step, part in steps:
-            corners += [corner + step for corner in corners]
-            weights = [weight * (1 - part) for weight in weights] + [weight * part for weight in weights]
-        return torch.nn.functional.embedding_bag(
-            torch.stack(corners, 1), self.values, mode="sum", per_sample_weights=torch.stack(weights, 1)
-        )
+
+def interpolated(values: Tensor, cell: Tensor, steps: Sequence[Step]) -> Tensor:
+    """Return the weighted sum of the values at the corners of cells, two for each step."""
+    corners, weights = [cell], [torch.ones_like(steps[0][1])]
+    for step, share in steps:
+        corners += [corner + step for corner in corners]
+        weights = [weight * (1 - share) for weight in weights] + [weight * share for weight in weights]
+    return torch.nn.functional.embedding_bag(
+        torch.stack(corners, 1), values, mode="sum", per_sample_weights=torch.stack(weights, 1)
+    )
 
 
 def count_cells(statistics: Statistics, planes: Between, lattice: Lattice, counts: Tensor) -> None:

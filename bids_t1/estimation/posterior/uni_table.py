@@ -13,14 +13,22 @@ from typing import TYPE_CHECKING
 import torch
 
 from bids_t1.estimation.posterior.likelihood import Between
-from bids_t1.estimation.posterior.tabulated import ALIKE, agree, compute_exactly, summary_of_values, tails_of, values_of
+from bids_t1.estimation.posterior.tabulated import (
+    ALIKE,
+    agree,
+    compute_exactly,
+    interpolated,
+    summary_of_values,
+    tails_of,
+    values_of,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from bids_t1.data.shapes import Nodes, Statistics, VoxelMask, Voxels
     from bids_t1.estimation.posterior.summary import Summary
-    from bids_t1.estimation.posterior.tabulated import Exact
+    from bids_t1.estimation.posterior.tabulated import Exact, Step
 
 N_ANGLES = 769
 """Values of S, at equal steps of the angle whose sine it is half of, in which the noise is the same everywhere."""
@@ -49,15 +57,10 @@ class UniTable:
         column = place.long().clamp(0, N_ANGLES - 2)
         plane = min(max(planes.lower - self.first_plane, 0), len(self.is_good) - 1)
         holds = self.is_good[plane][column] & (uni.abs() <= 0.5) & (plane == planes.lower - self.first_plane)  # noqa: PLR2004
-        across, cell = place - column, column + plane * N_ANGLES
-        corners, weights = [cell, cell + 1], [1 - across, across]
+        steps: list[Step] = [(1, place - column)]
         if planes.upper > planes.lower:
-            corners += [corner + N_ANGLES for corner in corners]
-            weights = [one * part for part in (1 - planes.share, planes.share) for one in weights]
-        found = torch.nn.functional.embedding_bag(
-            torch.stack(corners, 1), self.values, mode="sum", per_sample_weights=torch.stack(weights, 1)
-        )
-        return summary_of_values(self.times, found), holds
+            steps.append((N_ANGLES, planes.share))
+        return summary_of_values(self.times, interpolated(self.values, column + plane * N_ANGLES, steps)), holds
 
 
 def tabulate_uni(exact: Exact, times: Nodes, planes: range, noise_sd: float, *, is_between: bool) -> UniTable:

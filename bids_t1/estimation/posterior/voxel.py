@@ -600,12 +600,11 @@ def count_cells(
     images: Singles,
     uni: Singles,
     transmit: Singles,
-    stride: int,
     counts: NDArray[np.int64],
     room: Room,
 ) -> None:
-    """Count every so many of the voxels that a table is for in the cells (plane, cell) of its lattice."""
-    for voxel in range(0, images.shape[1], stride):
+    """Count the voxels that a table is for in the cells (plane, cell) of its lattice."""
+    for voxel in range(images.shape[1]):
         value = transmit_of(rules, transmit, voxel)
         if math.isnan(value) != (len(field.shares) > 0) or initial_status(images, uni, voxel, rules) != FITTED:
             continue
