@@ -122,13 +122,15 @@ def make_unable(*_: object, **__: object) -> None:
 
 
 @pytest.mark.parametrize("step", ["write_page", "as_json"])
-def test_nothing_is_seen_where_log_or_page_cannot_be_made(
+def test_only_what_the_bug_said_is_seen_where_log_or_page_cannot_be_made(
     step: str, done: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = command.listing(done[1])
     monkeypatch.setattr(story, step, make_unable)
     assert command.participant(*done, "--ir-efficiency", "ideal").code == 1
-    assert command.listing(done[1]) == before
+    after = command.listing(done[1])
+    assert after.keys() - before.keys() == {"logs/sub-01_crash.txt"}
+    assert {name: after.get(name) for name in before} == before
 
 
 def test_a_disk_that_is_full_names_the_participant_and_leaves_what_there_was(
