@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from itertools import chain, islice, repeat
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bids_t1.bids.images import read_header, read_volumes
+from bids_t1.bids.images import count_volumes, read_header, read_volumes
 from bids_t1.data.entities import BidsName
 from bids_t1.data.errors import BidsT1Error
 from bids_t1.data.grid import Grid
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 SHOWN = 10
 """Images of a run that are shown at most, from the first to the last at even distances."""
+
+MOST_VOLUMES = 2 * SHOWN
+"""Volumes of these that are shown at most, where files hold several."""
 
 MOST_VOXELS = 800_000
 """Of all images of a page together: with more of them, voxels are left out at even distances."""
@@ -85,9 +89,14 @@ def _magnitudes(paths: Sequence[Path]) -> list[Path]:
 
 def _n_voxels(paths: Sequence[Path]) -> int:
     try:
-        return sum(math.prod(read_header(path, several=True).grid.shape) for path in _some(paths))
+        return sum(islice(chain.from_iterable(map(_sizes, _some(paths))), MOST_VOLUMES))
     except BidsT1Error:
         return 0
+
+
+def _sizes(path: Path) -> Iterator[int]:
+    """Return how many voxels each volume of a file has."""
+    return repeat(math.prod(read_header(path, several=True).grid.shape), count_volumes(path))
 
 
 def _some(paths: Sequence[Path]) -> list[Path]:
@@ -98,26 +107,29 @@ def _some(paths: Sequence[Path]) -> list[Path]:
 
 def _read(run: RunResult, paths: Sequence[Path], thinned: int) -> RawImages | None:
     """Read the images of a run, every so many voxels of them; None where there are none."""
+    if not paths:
+        return None
     try:
-        volumes = [volume for path in _some(paths) for volume in read_volumes(path)][: 2 * SHOWN]
+        grid, images = _thinned(paths, thinned)
     except BidsT1Error:
         return None
-    if not volumes:
-        return None
-    grid = volumes[0].grid
-    steps = [thinned if length > thinned * thinned else 1 for length in grid.shape]
-    cut = tuple(slice(None, None, step) for step in steps)
-    values = [np.abs(volume.values[cut]).astype(np.float32) for volume in volumes if volume.grid.shape == grid.shape]
-    shape = values[0].shape
-    affine = grid.affine.copy()
-    affine[:3, :3] = grid.affine[:3, :3] * steps
     return RawImages(
-        run=str(run.name),
-        labels=_labels(run, paths, len(values)),
-        grid=Grid((shape[0], shape[1], shape[2]), affine),
-        images=np.stack(values),
-        thinned=thinned,
+        run=str(run.name), labels=_labels(run, paths, len(images)), grid=grid, images=np.stack(images), thinned=thinned
     )
+
+
+def _thinned(paths: Sequence[Path], thinned: int) -> tuple[Grid, list[np.ndarray]]:
+    """Read every so many voxels of the volumes that are shown; those of another shape than the first are left out."""
+    whole = read_header(paths[0], several=True).grid
+    steps = [thinned if length > thinned * thinned else 1 for length in whole.shape]
+    cut = tuple(slice(None, None, step) for step in steps)
+    # One file at a time is held at full size.
+    volumes = islice(chain.from_iterable(map(read_volumes, _some(paths))), MOST_VOLUMES)
+    images = [np.abs(volume.values[cut]).astype(np.float32) for volume in volumes if volume.grid.shape == whole.shape]
+    shape = images[0].shape
+    affine = whole.affine.copy()
+    affine[:3, :3] = whole.affine[:3, :3] * steps
+    return Grid((shape[0], shape[1], shape[2]), affine), images
 
 
 def _called(name: BidsName) -> str:
@@ -128,7 +140,7 @@ def _labels(run: RunResult, paths: Sequence[Path], n_images: int) -> tuple[str, 
     """Name images by the time that they differ in where the record has one for each, else by their files."""
     for key, short in TIMES.items():
         times = run.record.get(key)
-        if isinstance(times, list) and len(times) == n_images == max(n_images, len(paths)):
+        if isinstance(times, list) and len(times) == n_images >= len(paths):
             return tuple(f"{short} {1000 * float(time):g} ms" for time in times)
     shown = [_called(BidsName.parse(path.name)) for path in _some(paths)]
     if len(shown) == n_images:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,13 +10,15 @@ import numpy as np
 import pytest
 
 from bids_t1.bids import raw_images
+from bids_t1.bids.images import read_volumes
 from bids_t1.bids.raw_images import read_raw_images
 from tests.report.report_results import make_run
-from tests.small_bids import TIMES, complex_images, write_root, write_run
+from tests.small_bids import TIMES, complex_images, write_image, write_root, write_run
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from bids_t1.bids.images import Volume
     from bids_t1.data.result import RunResult
 
 
@@ -50,6 +53,40 @@ def test_large_images_are_thinned_and_lie_where_they_did(dataset: Path, monkeypa
     assert found.thinned == 2
     assert found.images.shape[1:] == (4, 4, 2)
     np.testing.assert_allclose(np.diag(found.grid.affine), [4.0, 4.0, 3.0, 1.0])
+
+
+def run_of_one_file(dataset: Path, n_volumes: int) -> RunResult:
+    times = [0.1 * (number + 1) for number in range(n_volumes)]
+    path = dataset / "sub-01" / "anat" / "sub-01_IRT1.nii.gz"
+    write_image(path, np.moveaxis(np.abs(complex_images(times)), 0, -1).astype(np.float32))
+    return run_of(dataset, [path], InversionTimes=times)
+
+
+def test_every_volume_of_a_file_counts_when_images_are_thinned(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(raw_images, "MOST_VOXELS", 200)
+    (found,) = read_raw_images([run_of_one_file(dataset, 5)], {"raw": dataset})
+    assert (found.thinned, found.images.shape) == (2, (5, 4, 4, 2))
+    assert found.labels == ("TI 100 ms", "TI 200 ms", "TI 300 ms", "TI 400 ms", "TI 500 ms")
+
+
+def test_volumes_that_are_not_shown_thin_no_others(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(raw_images, "MOST_VOXELS", raw_images.MOST_VOLUMES * 128)
+    (found,) = read_raw_images([run_of_one_file(dataset, 30)], {"raw": dataset})
+    assert (found.thinned, found.images.shape) == (1, (raw_images.MOST_VOLUMES, 8, 8, 2))
+
+
+def test_a_file_is_let_go_before_the_next_is_read(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alive: list[weakref.ref[object]] = []
+
+    def read(path: Path) -> tuple[Volume, ...]:
+        assert sum(each() is not None for each in alive) <= 1
+        volumes = read_volumes(path)
+        alive.extend(map(weakref.ref, (volume.values for volume in volumes)))
+        return volumes
+
+    monkeypatch.setattr(raw_images, "read_volumes", read)
+    (found,) = read_raw_images([run_of(dataset, write_run(dataset))], {"raw": dataset})
+    assert len(found.images) == len(alive) == len(TIMES)
 
 
 @pytest.mark.parametrize("source", ["bids:raw:../secret_IRT1.nii.gz", "bids:other:a_IRT1.nii.gz", "x.nii.gz", 7])
