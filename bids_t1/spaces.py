@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from bids_t1.data.alignment import Alignment
-    from bids_t1.data.deformation import Deformation
+    from bids_t1.data.deformation import WayBack
     from bids_t1.data.entities import BidsName
     from bids_t1.data.grid import Grid
     from bids_t1.data.result import RunResult
@@ -174,16 +174,21 @@ class _Found:
         return run.sequence if _tissue_name(run, space) in taken else space
 
     def _in_templates(self, template: Template) -> tuple[InTemplate, ...]:
-        """Bring every run to every space that was asked for; say of which the place in the template is not known."""
-        brought = []
-        for one in self._segmented.values():
-            deformation = one.segmentation.deformation
-            for wanted in self._settings.session.output_spaces or ():
-                if deformation is None:
-                    self._warned.setdefault(one.run.name, f"Not brought to {wanted}: {NOT_PLACED}")
-                else:
-                    brought.append(_in_template(one, deformation, wanted, template))
-        return tuple(brought)
+        """Bring every run to every space that was asked for."""
+        wanted = self._settings.session.output_spaces
+        if not wanted:
+            return ()
+        return tuple(brought for one in self._segmented.values() for brought in self._brought(one, wanted, template))
+
+    def _brought(self, one: _Segmented, wanted: Sequence[str], template: Template) -> Iterator[InTemplate]:
+        """Bring a run to spaces; say where its place in the template is not known."""
+        deformation = one.segmentation.deformation
+        if deformation is None:
+            self._warned.setdefault(one.run.name, f"Not brought to {wanted[0]}: {NOT_PLACED}")
+            return
+        back = deformation.way_back()
+        for space in wanted:
+            yield _in_template(one, back, space, template)
 
     def related(self, runs: Sequence[RunResult], template: Template) -> Related:
         """Return what all runs say together."""
@@ -279,17 +284,15 @@ def _carried(moving: _Segmented, fixed: RunResult, alignment: Alignment) -> Segm
     return replace(made, deformation=None if bent is None else bent.seen_from(alignment.matrix))
 
 
-def _in_template(one: _Segmented, deformation: Deformation, wanted: str, template: Template) -> InTemplate:
+def _in_template(one: _Segmented, back: WayBack, wanted: str, template: Template) -> InTemplate:
     """Bring the maps of a run, and tissues that were told in it, to the space of the template."""
     run = one.run
     LOG.info("%s: to %s", run.name, wanted)
     space, _, edge = wanted.partition(":res-")
     grid = grid_at(template, int(edge or RESOLUTION))
-    displacement = deformation.displacement
-    where = (np.linalg.inv(deformation.matrix), None if displacement is None else displacement.inverse().moved)
-    maps = _carried_maps(run, grid, *where)
+    maps = _carried_maps(run, grid, *back)
     if one.name.get("space") is None:
-        maps["tissue"] = resample_labels(one.segmentation.tissue, run.grid, grid, *where)
+        maps["tissue"] = resample_labels(one.segmentation.tissue, run.grid, grid, *back)
     name = run.name.having({"space": space, "res": edge or None})
     sparse = every_second(template.grid)
     points = points_of(sparse)
@@ -299,7 +302,7 @@ def _in_template(one: _Segmented, deformation: Deformation, wanted: str, templat
         moving=str(run.name),
         grid=grid,
         maps=maps,
-        warp=Displacement(grid=sparse, values=deformation.head_points(points) - points),
+        warp=Displacement(grid=sparse, values=back.head_points(points) - points),
         record={
             "Sources": [_uri(run.name)],
             "SpatialReference": template.reference,

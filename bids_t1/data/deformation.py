@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -11,6 +11,8 @@ from scipy import ndimage
 from bids_t1.data.grid import Grid
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bids_t1.data.shapes import Affine
 
 N_INVERSION_STEPS = 40
@@ -46,6 +48,21 @@ class Displacement:
         return Displacement(grid=grid, values=np.tensordot(back[:3, :3], self.values, axes=1))
 
 
+class WayBack(NamedTuple):
+    """How points of a template are led to a head."""
+
+    matrix: Affine
+    """Template to scanner coordinates [mm]."""
+
+    bend: Callable[[np.ndarray], np.ndarray] | None
+    """After `matrix`; None: affine only."""
+
+    def head_points(self, points: np.ndarray) -> np.ndarray:
+        """Return where points of the template, (3, ...), lie in the head [mm]."""
+        placed = apply(self.matrix, points)
+        return placed if self.bend is None else self.bend(placed)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Deformation:
     """Where the points of a head lie in a template."""
@@ -61,10 +78,10 @@ class Deformation:
         points = points_of(grid)
         return apply(self.matrix, points if self.displacement is None else self.displacement.moved(points))
 
-    def head_points(self, points: np.ndarray) -> np.ndarray:
-        """Return where points of the template, (3, ...), lie in the head [mm]."""
-        placed = apply(np.linalg.inv(self.matrix), points)
-        return placed if self.displacement is None else self.displacement.inverse().moved(placed)
+    def way_back(self) -> WayBack:
+        """Return what leads points of the template to the head, which takes a while to find."""
+        bend = None if self.displacement is None else self.displacement.inverse().moved
+        return WayBack(np.linalg.inv(self.matrix), bend)
 
     def seen_from(self, matrix: Affine) -> Deformation:
         """Return the same for another image of the head, whose scanner coordinates a matrix leads to these [mm]."""

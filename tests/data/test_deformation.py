@@ -33,7 +33,7 @@ def test_points_of_the_template_are_led_back_to_the_head() -> None:
     scaled = rigid() @ np.diag([1.05, 0.95, 1.0, 1.0])
     deformation = Deformation(matrix=scaled, displacement=smooth())
     there = apply(scaled, smooth().moved(INSIDE))
-    np.testing.assert_allclose(deformation.head_points(there), INSIDE, atol=0.05)
+    np.testing.assert_allclose(deformation.way_back().head_points(there), INSIDE, atol=0.05)
 
 
 def test_a_deformation_seen_from_another_image_leads_the_same_place_to_the_same_point() -> None:
