@@ -29,6 +29,7 @@ from bids_t1.data.calibration import (
     TrainingProgress,
 )
 from bids_t1.data.errors import BidsT1Error, InputOutputError, InvalidInputError
+from bids_t1.data.groups import grouped_by
 from bids_t1.estimation.chunks import choose_device
 from bids_t1.places import CHECKPOINTS
 from bids_t1.report.pages.calibration_card import write_card
@@ -209,9 +210,7 @@ def _pair(result: ParticipantResult, comparison: Comparison) -> PairedScan:
 
 def _of_one_sequence(keys: Sequence[_Key]) -> list[_Key]:
     """Keep the sequence that most pairs have: a correction holds for one protocol."""
-    by_readouts: dict[int, list[_Key]] = {}
-    for key in keys:
-        by_readouts.setdefault(key.n_readouts, []).append(key)
+    by_readouts = grouped_by(keys, lambda key: key.n_readouts)
     kept = max(by_readouts.values(), key=len, default=[])
     if len(kept) < len(keys):
         LOG.warning("calibration: %d runs with another number of readouts are left out", len(keys) - len(kept))

@@ -11,6 +11,7 @@ from bids_t1.bids.parts import PartReader
 from bids_t1.bids.volumes import complete_each, unfold
 from bids_t1.data.acquisition import Series
 from bids_t1.data.errors import InvalidInputError
+from bids_t1.data.groups import grouped_by
 from bids_t1.data.sequences import INVERSION_RECOVERY, SELECTIVE_INVERSION_RECOVERY, sequence_of
 from bids_t1.data.sidecar import PLAUSIBLE
 
@@ -61,9 +62,7 @@ def load_series(
     acquisition = unfold(acquisition, sequence.varying, table)
     acquisition = complete_each(acquisition, sequence.varying, sequence.numbered_by, table)
     _require_numbers(acquisition, sequence.numbered_by)
-    by_part: dict[str, list[RawFile]] = {}
-    for file in acquisition.files:
-        by_part.setdefault(file.name.get("part") or "", []).append(file)
+    by_part = grouped_by(acquisition.files, lambda file: file.name.get("part") or "")
     _join_magnitudes(by_part, sequence.numbered_by)
     failures: dict[str, InvalidInputError] = {}
     for kind, parts in _choices(acquisition, by_part):

@@ -6,9 +6,10 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from bids_t1.data.errors import InvalidInputError
+from bids_t1.data.groups import grouped_by
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from bids_t1.dicom.reading.identity import Identity
@@ -77,9 +78,7 @@ def check_examinations(contents: Iterable[FileContent], kept: Sequence[PlannedIm
     """
     by_path = {plane.path: content.identity for content in contents for plane in content.slices}
     _require_one_day(kept, by_path)
-    runs: dict[Hashable, list[PlannedImage]] = defaultdict(list)
-    for image in kept:
-        runs[image.computed_of or image.suffix, image.run, image.label].append(image)
+    runs = grouped_by(kept, lambda image: (image.computed_of or image.suffix, image.run, image.label))
     for images in runs.values():
         _check_run(images, by_path)
     studies = _holders(kept, by_path, lambda identity: identity.study)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bids_t1.data.errors import InvalidInputError, NoInputError
+from bids_t1.data.groups import grouped_by
 from bids_t1.data.result import SeriesNote
 from bids_t1.dicom.reading.files import found_instead, is_dicom, walk
 from bids_t1.dicom.reading.privacy import known_text
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bids_t1.dicom.reading.slices import SeriesKey
-    from bids_t1.dicom.recognising.verdict import PlannedImage, Verdict
+    from bids_t1.dicom.recognising.verdict import Verdict
 
 MOST_LISTED = 5
 """Unreadable files listed."""
@@ -105,9 +106,7 @@ def _described(key: SeriesKey, never: frozenset[str]) -> str:
 
 
 def _outcomes(found: Survey, verdict: Verdict) -> dict[SeriesKey, list[str]]:
-    kept: dict[SeriesKey, list[PlannedImage]] = defaultdict(list)
-    for image in verdict.kept:
-        kept[image.volume.first.series].append(image)
+    kept = grouped_by(verdict.kept, lambda image: image.volume.first.series)
     outcomes: dict[SeriesKey, list[str]] = defaultdict(list)
     for key, images in kept.items():
         outcomes[key].extend(told(images))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bids_t1.data.groups import grouped_by
 from bids_t1.data.sequences import title_of
 from bids_t1.report.pages.participant import template
 from bids_t1.report.sections.calibration import describe_calibration
@@ -84,7 +85,6 @@ def write_group_page(
 def render_group_page(group: GroupResult, calibration: Calibration | None = None, note: str | None = None) -> str:
     """Return the page of all participants as HTML."""
     maps = group.maps
-    sequences = dict.fromkeys(one.sequence for one in maps)
     counts = {
         status: sum(one.status == status for one in group.participants)
         for status in ("done", "with failures", "not processed")
@@ -92,7 +92,7 @@ def render_group_page(group: GroupResult, calibration: Calibration | None = None
     return template("group.html.j2").render(
         group=group,
         counts=counts,
-        tables=[_table(name, [one for one in maps if one.sequence == name]) for name in sequences],
+        tables=[_table(name, own) for name, own in grouped_by(maps, lambda one: one.sequence).items()],
         plots=[
             ("tissues", "T1 and T2* of everybody", strips(TISSUES, maps)),
             ("agreement", "Agreement with inversion recovery, and registration to it", strips(BESIDE, maps)),

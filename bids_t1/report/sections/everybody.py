@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bids_t1.data.groups import grouped_by
 from bids_t1.data.sequences import title_of
 from bids_t1.data.tissue import Tissue
 from bids_t1.quality import CRITERIA, Verdict
@@ -132,11 +133,14 @@ def strips(numbers: Sequence[Number], maps: Sequence[MapSummary]) -> tuple[Strip
     for number in numbers:
         if not any(number.read(one) for one in maps):
             continue
-        units = dict.fromkeys(number.unit_of(one.sequence) for one in maps if number.read(one) is not None)
-        for unit in units:
-            own = [one for one in maps if number.read(one) is not None and number.unit_of(one.sequence) == unit]
+        having = [one for one in maps if number.read(one) is not None]
+        for unit, own in _by_unit(number, having).items():
             drawn.append(draw_strip(_title(number, own), unit, number.key, list(_rows(number, own))))
     return tuple(drawn)
+
+
+def _by_unit(number: Number, maps: Sequence[MapSummary]) -> dict[str, list[MapSummary]]:
+    return grouped_by(maps, lambda one: number.unit_of(one.sequence))
 
 
 def _title(number: Number, maps: Sequence[MapSummary]) -> str:
@@ -147,8 +151,7 @@ def _title(number: Number, maps: Sequence[MapSummary]) -> str:
 
 def _rows(number: Number, maps: Sequence[MapSummary]) -> Iterator[Row]:
     """Return the points of each sequence, and what they are held against."""
-    for sequence in dict.fromkeys(one.sequence for one in maps):
-        own = [one for one in maps if one.sequence == sequence]
+    for sequence, own in grouped_by(maps, lambda one: one.sequence).items():
         far = _far(np.array([number.read(one) for one in own], float))
         points = tuple(_point(number, one, is_far=bool(is_far)) for one, is_far in zip(own, far, strict=True))
         yield Row(title=title_of(sequence), points=points, bands=tuple(_bands(number, own)))
