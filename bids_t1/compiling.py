@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 from functools import cache
 from hashlib import sha256
@@ -26,6 +27,15 @@ def _has_compiler() -> bool:
 
 COMPILES = _has_compiler()
 """Whether there is a compiler; without one, PyTorch computes the same."""
+
+
+def compiles_for_cards() -> bool:
+    """Tell whether Numba compiles for CUDA: with the package numba-cuda, or in its simulator."""
+    if not COMPILES:
+        return False
+    is_simulated: bool = importlib.import_module("numba.core.config").ENABLE_CUDASIM
+    return is_simulated or importlib.util.find_spec("numba_cuda") is not None
+
 
 SETTINGS = {
     "nogil": True,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
 from scipy import stats
 
-from bids_t1.compiling import COMPILES
+from bids_t1.compiling import COMPILES, compiles_for_cards
 from bids_t1.data.errors import InvalidInputError, NoSignalError
 from bids_t1.data.estimate import Estimate, LearnedRatio, NoiseLevels, VoxelStatus
 from bids_t1.data.signal_model import SurfaceModel
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from bids_t1.data.acquisition import Kind
     from bids_t1.data.shapes import Measurements, Signals, VoxelMask, Voxels
     from bids_t1.data.signal_model import SignalModel
+    from bids_t1.estimation.curves.card import CardFit
     from bids_t1.estimation.curves.prior import RatioPrior
 
 SAMPLE = 8_192
@@ -79,6 +81,9 @@ MAX_BACKGROUND = 1.2
 
 AT_LIMIT = 1e-3
 """Relative distance to a limit of the search range, or of the ratio, that counts as being at it."""
+
+CHUNKS_ON_CARD = 64
+"""Chunks that the compiled fit does at once on a card."""
 
 NoiseHandling = Literal["floor", "gaussian", "rician"]
 
@@ -208,11 +213,12 @@ def estimate(
     flat = measurements.reshape(len(measurements), -1)
     n_voxels = flat.shape[1]
     maps = _Maps.empty(n_voxels)
-    fill = _estimate_chunk if plan.compiled is None else _fill_compiled
+    fill, chunks_at_once = _way(plan, flat)
     for_each_chunk(
         n_voxels,
         lambda chunk: fill(plan, flat, maps, chunk),
         n_threads=options.n_threads if plan.device.type == "cpu" else 1,
+        size=chunks_at_once,
         progress=progress,
     )
     shape = measurements.shape[1:]
@@ -251,7 +257,8 @@ def _prepare(
 def _compile(plan: _Plan) -> tuple[Tables, Choices] | None:
     """Prepare the compiled fit; None where it cannot be used, and PyTorch does the same more slowly."""
     is_rician = plan.kind == "magnitude" and _handling(plan) == "rician"
-    if not COMPILES or is_rician or plan.device.type != "cpu":
+    compiles = COMPILES if plan.device.type == "cpu" else compiles_for_cards()
+    if not compiles or is_rician:
         return None
     if isinstance(plan.model, SurfaceModel):
         return None
@@ -639,30 +646,46 @@ def _write(
     maps.status[where] = status.cpu()
 
 
+def _way(plan: _Plan, flat: Measurements) -> tuple[Callable[[_Plan, Measurements, _Maps, slice], None], int]:
+    """Choose what fills the maps of some voxels: PyTorch, or the compiled fit; and of how many chunks at a time."""
+    if plan.compiled is None:
+        return _estimate_chunk, 1
+    if plan.device.type == "cpu":
+        return _fill_compiled, 1
+    from bids_t1.estimation.curves.card import TRIED, trusted  # noqa: PLC0415 - of a package that is not always there
+
+    sample = _real_samples(plan, flat[:, :: max(1, flat.shape[1] // TRIED)])
+    card = trusted(*plan.compiled, sample)
+    return (_estimate_chunk, 1) if card is None else (partial(_fill_on_card, card), CHUNKS_ON_CARD)
+
+
+def _fill_on_card(card: CardFit, plan: _Plan, flat: Measurements, maps: _Maps, chunk: slice) -> None:
+    """Fill the maps of some voxels in one pass over them on the card."""
+    images = _real_samples(plan, flat[:, chunk])
+    values, status = maps.values[:, chunk].to(plan.device), maps.status[chunk].to(plan.device)
+    card.fit(images, values, status)
+    maps.values[:, chunk], maps.status[chunk] = values.cpu(), status.cpu()
+
+
 def _fill_compiled(plan: _Plan, flat: Measurements, maps: _Maps, chunk: slice) -> None:
     """Fill the maps of one chunk of voxels in one pass over them."""
     if plan.compiled is None:
         return
     tables, choices = plan.compiled
-    images, first = _samples(plan, flat, chunk)
+    in_place = flat.dtype == np.float32 and flat.flags.c_contiguous
+    images, first = (flat, 0) if in_place else (_real_samples(plan, flat[:, chunk]).numpy(), chunk.start)
     values, status = maps.values.numpy(), maps.status.numpy()
     fit_voxels(tables, choices, images, first, chunk.start, chunk.stop, values, status, work_space(tables))
 
 
-def _samples(plan: _Plan, flat: Measurements, chunk: slice) -> tuple[NDArray[np.float32], int]:
-    """Return real samples, and the voxel that they begin with; all of them where nothing needs a copy.
-
-    Complex ones come without their phase, and as zeros where they hold no signal.
-    """
-    if np.iscomplexobj(flat):
-        images = _load(plan, flat[:, chunk])
-        status = _initial_status(plan, images)
-        signals = torch.where(status == VoxelStatus.FITTED, real_part(images), 0.0)
-        signals.masked_fill_(status == VoxelStatus.NOT_FINITE, torch.nan)
-        return signals.numpy(), chunk.start
-    if flat.dtype == np.float32 and flat.flags.c_contiguous:
-        return flat, 0
-    return np.ascontiguousarray(flat[:, chunk], np.float32), chunk.start
+def _real_samples(plan: _Plan, flat: Measurements) -> torch.Tensor:
+    """Return real samples of some voxels; complex ones without their phase, and as zeros where they hold no signal."""
+    images = _load(plan, flat)
+    if not images.is_complex():
+        return images
+    status = _initial_status(plan, images)
+    signals = torch.where(status == VoxelStatus.FITTED, real_part(images), 0.0)
+    return signals.masked_fill_(status == VoxelStatus.NOT_FINITE, torch.nan)
 
 
 def _uncertainty(plan: _Plan, solution: Solution, favour: Voxels | None = None) -> tuple[Voxels, Voxels, Voxels]:
