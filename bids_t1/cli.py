@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import sys
+import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from bids_t1.data.errors import (
 )
 from bids_t1.data.options import GROUPS
 from bids_t1.data.sidecar import numbered, plain
+from bids_t1.data.timing import told_duration
 from bids_t1.scratch import sweep
 from bids_t1.settings import Settings, choose
 
@@ -106,6 +108,7 @@ def _run(settings: Settings) -> int:
     from bids_t1.cohort import find_work, process_all  # noqa: PLC0415 - heavy imports wait for right arguments
     from bids_t1.places import describe_output  # noqa: PLC0415 - as above
 
+    began = time.monotonic()
     _require_places(settings)
     work = find_work(settings)
     if settings.running.dry_run:
@@ -119,6 +122,7 @@ def _run(settings: Settings) -> int:
     finally:
         with without_stopping():
             _tidy(settings)
+    LOG.info("bids_t1: took %s", told_duration(time.monotonic() - began))
     return _summarise(outcomes, settings)
 
 

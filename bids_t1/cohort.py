@@ -33,6 +33,7 @@ from bids_t1.data.errors import (
 )
 from bids_t1.data.sequences import BY_SUFFIX
 from bids_t1.data.sidecar import numbered, plain
+from bids_t1.data.timing import told_duration
 from bids_t1.dicom.reading.files import found_instead
 from bids_t1.dicom.sources import find_sources
 from bids_t1.storage import write_whole
@@ -304,12 +305,6 @@ def _say_progress(n_done: int, n_all: int, seconds: float) -> None:
         return
     remaining = f", about {told_duration(seconds / n_done * left)} left" if sys.stderr.isatty() else ""
     LOG.info("participant %d of %d done%s", n_done, n_all, remaining)
-
-
-def told_duration(seconds: float) -> str:
-    """Write a time that is not known well, in minutes or hours."""
-    minutes = max(1, round(seconds / 60))
-    return f"{minutes} min" if minutes < 2 * 60 else f"{minutes / 60:.1f} h"
 
 
 def _outcomes(work: Sequence[Work], settings: Settings) -> Generator[tuple[int, Outcome], None, None]:

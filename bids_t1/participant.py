@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +13,9 @@ import numpy as np
 from bids_t1 import resume
 from bids_t1.bids import discover, results, write, write_spaces
 from bids_t1.bids.raw_images import read_raw_images
+from bids_t1.bids.timing import timing_path, write_timing
 from bids_t1.data.codec import decode
-from bids_t1.data.entities import BidsName
+from bids_t1.data.entities import BidsName, stem_of
 from bids_t1.data.errors import (
     BidsT1Error,
     CannotCreateOutputError,
@@ -29,6 +30,7 @@ from bids_t1.data.errors import (
 from bids_t1.data.groups import grouped_by
 from bids_t1.data.sequences import BY_SUFFIX
 from bids_t1.data.sidecar import numbered
+from bids_t1.data.timing import Stage, time_taken, told_duration
 from bids_t1.dicom.convert import Destination, convert
 from bids_t1.dicom.writing.record import Conversion
 from bids_t1.places import describe_output, raw_dataset, require_raw
@@ -39,6 +41,7 @@ from bids_t1.report.sections.viewer import can_show_volumes
 from bids_t1.runs.by_sequence import process
 from bids_t1.runs.common import Run, versions
 from bids_t1.spaces import Related, relate
+from bids_t1.stopwatch import Stopwatch
 from bids_t1.storage import as_json, publish, publish_file, staging, writing
 from bids_t1.untrusted import read_json
 from bids_t1.work import Outcome, Work
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
     from bids_t1.bids.discover import Found
     from bids_t1.data.acquisition import Acquisition, TransmitImages
     from bids_t1.data.result import ParticipantResult, RunResult
+    from bids_t1.data.timing import Lap
     from bids_t1.dicom.sources import DicomSource
     from bids_t1.settings import Settings
 
@@ -67,6 +71,8 @@ class _Session:
     warnings: tuple[str, ...] = ()
     """Of files of the input that are left out."""
 
+    watch: Stopwatch = field(default_factory=Stopwatch)
+
 
 @dataclass(frozen=True, slots=True)
 class _Staged:
@@ -81,6 +87,21 @@ class _Staged:
     """Files of an earlier run that are not made again, relative to the dataset."""
 
     failures: tuple[BidsT1Error, ...]
+    laps: tuple[Lap, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Beside:
+    """Files beside maps and logs, relative to the dataset."""
+
+    before: tuple[Path, ...]
+    """Seen before the logs, by which a participant is finished."""
+
+    after: tuple[Path, ...]
+    """Seen when all else is."""
+
+    obsolete: Path | None
+    """A log that is to go."""
 
 
 def process_participant(work: Work, settings: Settings) -> Outcome:
@@ -138,31 +159,58 @@ def _with_raw_images(result: ParticipantResult, settings: Settings) -> Participa
 
 def _published(participant: str, staged: Sequence[_Staged], stage: Path, settings: Settings) -> Outcome:
     """Make the page, and then let everything be seen: maps, logs, page."""
-    out_dir, page = settings.out_dir, Path(f"sub-{participant}.html")
+    page = Path(f"sub-{participant}.html")
     failures = tuple(chain.from_iterable(session.failures for session in staged))
     for failure in failures:
         LOG.error("sub-%s: %s", participant, failure)
     obsolete = resume.obsolete_log(participant, [session.label for session in staged], settings)
-    result = results.read_result(out_dir, participant, staged=stage, obsolete=obsolete)
-    warnings: tuple[str, ...] = ()
-    beside: tuple[Path, ...] = ()
-    if result is not None:
-        warnings = result.all_warnings
-        resume.tell(participant, warnings)
-        write_page(_with_raw_images(result, settings), stage)
-        beside = write_citation(result, stage)
+    watch = Stopwatch()
+    with watch.stage(Stage.PAGE, stem_of(participant, None)):
+        result = results.read_result(settings.out_dir, participant, staged=stage, obsolete=obsolete)
+        beside = () if result is None else _stage_page(result, stage, settings)
+    warnings = () if result is None else result.all_warnings
+    resume.tell(participant, warnings)
+    timings = _write_timings(participant, staged, watch.laps, stage)
+    _show(participant, staged, _Beside(before=timings, after=(*beside, page), obsolete=obsolete), stage, settings)
     n_runs = sum(session.n_runs for session in staged)
+    return Outcome(participant, n_runs, failures, settings.out_dir / page, len(warnings))
+
+
+def _show(participant: str, staged: Sequence[_Staged], beside: _Beside, stage: Path, settings: Settings) -> None:
+    """Move everything to where it is seen."""
+    out_dir = settings.out_dir
     with writing(out_dir / f"sub-{participant}"), without_stopping():
-        if n_runs:
+        if any(session.n_runs for session in staged):
             describe_output(settings)
+        for file in beside.before:
+            publish_file(stage, out_dir, file)
         # Sessions first: the folder of what lies outside of them holds theirs.
         for session in sorted(staged, key=lambda session: session.label is None):
             _publish_session(participant, session, stage, out_dir)
-        if obsolete is not None:
-            resume.forget(obsolete, out_dir)
-        for file in (*beside, page):
+        if beside.obsolete is not None:
+            resume.forget(beside.obsolete, out_dir)
+        for file in beside.after:
             publish_file(stage, out_dir, file)
-    return Outcome(participant, n_runs, failures, out_dir / page, len(warnings))
+
+
+def _stage_page(result: ParticipantResult, stage: Path, settings: Settings) -> tuple[Path, ...]:
+    """Make the page and what belongs to it where nobody sees them yet; return the files beside the page."""
+    write_page(_with_raw_images(result, settings), stage)
+    return write_citation(result, stage)
+
+
+def _write_timings(
+    participant: str, staged: Sequence[_Staged], of_page: Sequence[Lap], stage: Path
+) -> tuple[Path, ...]:
+    """Write how long the stages of each session took, and tell the terminal; return the files."""
+    laps = {session.label: session.laps for session in staged}
+    laps[None] = (*laps.get(None, ()), *of_page)
+    for session, own in laps.items():
+        write_timing(timing_path(stage, participant, session), own)
+    taken = time_taken(participant, chain.from_iterable(laps.values()))
+    parts = ", ".join(f"{name} {told_duration(seconds)}" for name, seconds in taken.by_stage.items())
+    LOG.info("sub-%s: took %s (%s)", participant, told_duration(taken.seconds), parts)
+    return tuple(timing_path(Path(), participant, session) for session in laps)
 
 
 def _publish_session(participant: str, session: _Staged, stage: Path, out_dir: Path) -> None:
@@ -250,24 +298,25 @@ def _converted(participant: str, source: DicomSource, settings: Settings) -> _Se
     """Convert the scanner files of one session, or take over an earlier conversion of the same files."""
     raw = raw_dataset(settings, converted=True)
     record = results.log_path(settings.out_dir, participant, source.session).with_suffix(".conversion.json")
-    LOG.info("sub-%s: reading DICOM headers", participant)
+    watch = Stopwatch()
     try:
-        _require_outside(raw, settings.bids_dir)
-        require_raw(raw)
-        conversion = convert(
-            source.folder,
-            Destination(raw, participant, source.session, _previous(record)),
-            settings.work_dir,
-            settings.protocol,
-        )
-        write.write_log(record, asdict(conversion))
-        sessions = () if source.session is None else (source.session,)
-        found = find_runs(raw, participant, settings, sessions)
-        return _Session(source.session, found.runs, found.transmit_fields, conversion)
+        with watch.stage(Stage.CONVERSION, stem_of(participant, source.session)):
+            _require_outside(raw, settings.bids_dir)
+            require_raw(raw)
+            conversion = convert(
+                source.folder,
+                Destination(raw, participant, source.session, _previous(record)),
+                settings.work_dir,
+                settings.protocol,
+            )
+            write.write_log(record, asdict(conversion))
+            sessions = () if source.session is None else (source.session,)
+            found = find_runs(raw, participant, settings, sessions)
+        return _Session(source.session, found.runs, found.transmit_fields, conversion, watch=watch)
     except BidsT1Error as error:
         if _is_of_command(error, participant, settings):
             raise
-        return _Session(source.session, failures=(error,))
+        return _Session(source.session, failures=(error,), watch=watch)
 
 
 def _previous(record: Path) -> Conversion | None:
@@ -292,14 +341,15 @@ def _stage_session(
 ) -> _Staged:
     """Fit every run of a session, and write what succeeded and the log where nobody sees them yet."""
     runs, failures = _runs(participant, session, settings)
-    related = _related(runs, failures, settings)
+    related = _related(runs, failures, settings, session.watch)
     folder = Path(BidsName.build({"sub": participant, "ses": session.label}, "T1map").folder("."))
     before = resume.outputs(results.log_path(settings.out_dir, participant, session.label))
     notes = (*session.warnings, *(() if session.conversion is None else session.conversion.warnings))
     if before and not related.runs:
         notes = (*notes, f"{folder}: the maps of an earlier run are left there, as none could be made now.")
     notes = tuple(map(settings.without_paths, notes))
-    with writing(settings.out_dir / folder):
+    timed = session.watch.stage(Stage.WRITING, stem_of(participant, session.label))
+    with writing(settings.out_dir / folder), timed:
         if related.runs:
             (stage / folder).mkdir(parents=True)
             for run in related.runs:
@@ -313,7 +363,7 @@ def _stage_session(
         path.parent.mkdir(exist_ok=True)
         path.write_text(as_json(log), encoding="utf-8")
     own = resume.unchanged(settings.out_dir, {name: before[name] for name in before.keys() - outputs.keys()})
-    return _Staged(session.label, folder, len(related.runs), own, tuple(failures))
+    return _Staged(session.label, folder, len(related.runs), own, tuple(failures), tuple(session.watch.laps))
 
 
 def _runs(participant: str, session: _Session, settings: Settings) -> tuple[list[RunResult], list[BidsT1Error]]:
@@ -324,7 +374,8 @@ def _runs(participant: str, session: _Session, settings: Settings) -> tuple[list
     for acquisition in session.acquisitions:
         stop_if_asked()
         try:
-            run = process(Run(acquisition=acquisition, raw=raw, transmit_fields=session.transmit_fields), settings)
+            with session.watch.stage(Stage.MAPS, acquisition.name):
+                run = process(Run(acquisition=acquisition, raw=raw, transmit_fields=session.transmit_fields), settings)
             _require_estimates(run)
             runs.append(run)
         except BidsT1Error as error:
@@ -363,10 +414,10 @@ def _log(session: _Session, related: Related, failures: Sequence[str], notes: Se
     }
 
 
-def _related(runs: Sequence[RunResult], failures: list[BidsT1Error], settings: Settings) -> Related:
+def _related(runs: Sequence[RunResult], failures: list[BidsT1Error], settings: Settings, watch: Stopwatch) -> Related:
     """Bring the runs together; where that fails, their maps are kept."""
     try:
-        related = relate(runs, settings)
+        related = relate(runs, settings, watch)
     except BidsT1Error as error:
         failures.append(error)
         return Related(runs=tuple(runs))

@@ -39,7 +39,8 @@ _UNDESCRIBED = re.compile(rf"{re.escape(scratch.PREFIX)}.*|\.work|logs|sourcedat
 """What a first run that failed leaves beside no description."""
 
 _OF_LOGS = re.compile(
-    rf"{re.escape(scratch.PREFIX)}.*|sub-[0-9A-Za-z_-]+(\.conversion)?\.json|sub-[0-9A-Za-z]+_citation\.\w+|calibration\.json"
+    rf"{re.escape(scratch.PREFIX)}.*|sub-[0-9A-Za-z_-]+(\.conversion)?\.json|sub-[0-9A-Za-z_-]+_timing\.tsv|"
+    r"sub-[0-9A-Za-z]+_citation\.\w+|calibration\.json"
 )
 _OWN_FOLDERS = re.compile(r"sub-.*|logs|calibration|\.work")
 _LOOKED_AT = 50

@@ -5,7 +5,6 @@ Read `relate` first.
 
 from __future__ import annotations
 
-import logging
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -20,6 +19,7 @@ from bids_t1.data.errors import BidsT1Error
 from bids_t1.data.outputs import IN_REFERENCE_SPACE
 from bids_t1.data.result import Anatomy, Comparison, InTemplate
 from bids_t1.data.sequences import CALIBRATED, COMPARED, REFERENCES
+from bids_t1.data.timing import Stage
 from bids_t1.registration.itk import to_itk
 from bids_t1.registration.rigid import align
 from bids_t1.resampling import resample, resample_flags, resample_labels, resample_times
@@ -42,9 +42,8 @@ if TYPE_CHECKING:
     from bids_t1.data.tissue import Agreement, RegionStatistics, Segmentation
     from bids_t1.resampling import Bend
     from bids_t1.settings import Settings
+    from bids_t1.stopwatch import Stopwatch
     from bids_t1.tissue.templates import Template
-
-LOG = logging.getLogger(__name__)
 
 NOT_PLACED = "the head was not found in the template. Look at brain and tissues."
 HOW_PLACED = (
@@ -80,7 +79,7 @@ class _Segmented:
     """Of ``desc-tissue_dseg``."""
 
 
-def relate(runs: Sequence[RunResult], settings: Settings) -> Related:
+def relate(runs: Sequence[RunResult], settings: Settings, watch: Stopwatch) -> Related:
     """Find brain and tissues of each T1 run, bring MP2RAGE to inversion recovery, and tell T1 in the tissues.
 
     The tissues come from MP2RAGE, which covers the head, and are carried to inversion recovery through the
@@ -89,7 +88,7 @@ def relate(runs: Sequence[RunResult], settings: Settings) -> Related:
     """
     compared = [run for run in runs if run.sequence in COMPARED]
     recoveries = _recoveries(runs)
-    found = _Found(settings)
+    found = _Found(settings, watch)
     if settings.session.maps_only or not (compared or recoveries):
         calibrated = tuple(found.calibrated(run, None) for run in runs)
         return Related(runs=calibrated, failures=tuple(found.failures))
@@ -111,9 +110,10 @@ def _recoveries(runs: Sequence[RunResult]) -> list[RunResult]:
 class _Found:
     """What is found of a session, run by run; one that fails leaves the others alone."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, watch: Stopwatch) -> None:
         self.failures: list[BidsT1Error] = []
         self._settings = settings
+        self._watch = watch
         self._segmented: dict[BidsName, _Segmented] = {}
         self._comparisons: list[Comparison] = []
         self._warned: dict[BidsName, str] = {}
@@ -134,18 +134,20 @@ class _Found:
         if model is None or run.sequence not in CALIBRATED:
             return run
         try:
-            return calibrate_run(run, anatomy, model, self._settings)
+            with self._watch.stage(Stage.CALIBRATION, run.name):
+                return calibrate_run(run, anatomy, model, self._settings)
         except BidsT1Error as error:
             self.failures.append(error)
             return run
 
     def compare(self, run: RunResult, partner: RunResult | None, template: Template) -> None:
         """Find the tissues of a run, calibrate it, and bring both to its partner, where there is one."""
-        own = self._segment(run, None, template)
+        own = self._tissues(run, None, template)
         own = self._segmented[run.name] = replace(own, run=self.calibrated(run, own.segmentation))
         if partner is None:
             return
-        comparison, carried = _compare(own, partner)
+        with self._watch.stage(Stage.REGISTRATION, run.name, f"registration to {partner.name}"):
+            comparison, carried = _compare(own, partner)
         self._comparisons.append(comparison)
         if carried is not None:
             self._segmented.setdefault(partner.name, carried)
@@ -153,11 +155,14 @@ class _Found:
     def complete(self, run: RunResult, space: str | None, template: Template) -> None:
         """Find the tissues of a run that none were carried to."""
         if run.name not in self._segmented:
-            self._segmented[run.name] = self._segment(run, space, template)
+            self._segmented[run.name] = self._tissues(run, space, template)
+
+    def _tissues(self, run: RunResult, space: str | None, template: Template) -> _Segmented:
+        with self._watch.stage(Stage.TISSUES, run.name):
+            return self._segment(run, space, template)
 
     def _segment(self, run: RunResult, space: str | None, template: Template) -> _Segmented:
         """Find brain and tissues from the maps of one run, or take those that were given."""
-        LOG.info("%s: brain and tissues", run.name)
         found = find_given(self._settings.session.derivatives, run.name, run.sequence, run.grid)
         given = Given(
             brain=found.brain, brain_source=found.brain_source, tissue=found.tissue, tissue_source=found.tissue_source
@@ -188,20 +193,25 @@ class _Found:
             return
         back = deformation.way_back()
         for space in wanted:
-            yield _in_template(one, back, space, template)
+            with self._watch.stage(Stage.TEMPLATE, one.run.name, f"to {space}"):
+                brought = _in_template(one, back, space, template)
+            yield brought
 
     def related(self, runs: Sequence[RunResult], template: Template) -> Related:
         """Return what all runs say together."""
         segmented = self._segmented.values()
         in_templates = self._in_templates(template)
+        with self._watch.stage(Stage.STATISTICS, runs[0].name):
+            regions = tuple(chain.from_iterable(map(_regions, segmented)))
+            agreements = tuple(row for one in self._comparisons for row in _agreements(one, runs, self._segmented))
         return Related(
             runs=tuple(map(self._known, runs)),
             anatomies=tuple(map(_anatomy, segmented)),
             comparisons=tuple(self._comparisons),
             transforms=tuple(map(_transforms, self._comparisons)),
             in_templates=in_templates,
-            regions=tuple(chain.from_iterable(map(_regions, segmented))),
-            agreements=tuple(row for one in self._comparisons for row in _agreements(one, runs, self._segmented)),
+            regions=regions,
+            agreements=agreements,
             failures=tuple(self.failures),
         )
 
@@ -223,7 +233,6 @@ def _partner(run: RunResult, recoveries: Sequence[RunResult]) -> RunResult | Non
 def _compare(moving: _Segmented, fixed: RunResult) -> tuple[Comparison, _Segmented | None]:
     """Register a run to inversion recovery and bring its maps there; without trust, only say so."""
     run = moving.run
-    LOG.info("%s: registration to %s", run.name, fixed.name)
     picture = replace(head_image(run.maps, run.grid), brain=moving.segmentation.brain)
     alignment = align(head_image(fixed.maps, fixed.grid), picture)
     comparison = Comparison(
@@ -287,7 +296,6 @@ def _carried(moving: _Segmented, fixed: RunResult, alignment: Alignment) -> Segm
 def _in_template(one: _Segmented, back: WayBack, wanted: str, template: Template) -> InTemplate:
     """Bring the maps of a run, and tissues that were told in it, to the space of the template."""
     run = one.run
-    LOG.info("%s: to %s", run.name, wanted)
     space, _, edge = wanted.partition(":res-")
     grid = grid_at(template, int(edge or RESOLUTION))
     maps = _carried_maps(run, grid, *back)

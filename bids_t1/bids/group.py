@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bids_t1.bids.results import DAMAGED_LOG, log_paths
+from bids_t1.bids.timing import read_time_taken
 from bids_t1.data.entities import BidsName
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.result import GroupResult, MapSummary, ParticipantSummary
 from bids_t1.data.sequences import NAMES, sequence_of
 from bids_t1.data.sidecar import Sidecar, brief, finite
+from bids_t1.data.timing import Stage
 from bids_t1.data.tissue import Hemisphere, Tissue
 from bids_t1.quality import CRITERIA
 from bids_t1.storage import as_json, as_tsv, write_whole
@@ -56,6 +59,14 @@ PARTICIPANTS = {
 }
 """Columns of group_participants.tsv."""
 
+TIMES = {
+    "participant_id": "Participant.",
+    "seconds": "How long its stages took, by the clock, all sessions together [s].",
+    "processor_seconds": "What they took of all processors together [s].",
+    **{stage.value: f"{stage.heading}, by the clock [s]." for stage in Stage},
+}
+"""Columns of group_timing.tsv."""
+
 
 def read_group(out_dir: Path, participants: Iterable[str]) -> GroupResult:
     """Read what became of participants; those without a readable log count as not processed."""
@@ -66,7 +77,7 @@ def read_group(out_dir: Path, participants: Iterable[str]) -> GroupResult:
             summary, found = _summary(participant, [read_json(path) for path in log_paths(out_dir, participant)])
         except DAMAGED_LOG as error:
             summary, found = _damaged(participant, error), []
-        summaries.append(summary)
+        summaries.append(replace(summary, time_taken=read_time_taken(out_dir, participant)))
         maps += found
     return GroupResult(participants=tuple(summaries), maps=tuple(maps))
 
@@ -171,7 +182,7 @@ def _median_of(tissue: Tissue, name: str, log: Mapping[str, Any]) -> float | Non
 
 
 def write_tables(out_dir: Path, group: GroupResult) -> None:
-    """Write a table of maps and a table of participants, each with a description of its columns."""
+    """Write tables of maps, participants and times, each with a description of its columns."""
     maps = [
         (
             f"sub-{one.participant}",
@@ -200,7 +211,19 @@ def write_tables(out_dir: Path, group: GroupResult) -> None:
         (f"sub-{one.participant}", one.status, one.n_maps, " | ".join(one.failures) or None, one.version or None)
         for one in group.participants
     ]
-    for name, columns, rows in (("maps", MAPS, maps), ("participants", PARTICIPANTS, participants)):
+    tables = (
+        ("maps", MAPS, maps),
+        ("participants", PARTICIPANTS, participants),
+        ("timing", TIMES, _times(group.participants)),
+    )
+    for name, columns, rows in tables:
         write_whole(out_dir / f"group_{name}.tsv", as_tsv(list(columns), rows))
         described = {column: {"Description": description} for column, description in columns.items()}
         write_whole(out_dir / f"group_{name}.json", as_json(described))
+
+
+def _times(participants: Iterable[ParticipantSummary]) -> list[tuple[object, ...]]:
+    known = (one.time_taken for one in participants if one.time_taken is not None)
+    return [
+        (f"sub-{one.participant}", one.seconds, one.processor_seconds, *map(one.by_stage.get, Stage)) for one in known
+    ]

@@ -13,7 +13,7 @@ from bids_t1.bids.images import UNREADABLE, open_image
 from bids_t1.bids.write import output_name
 from bids_t1.data.alignment import Alignment
 from bids_t1.data.codec import decode
-from bids_t1.data.entities import BidsName
+from bids_t1.data.entities import BidsName, stem_of
 from bids_t1.data.errors import InputOutputError, InvalidInputError
 from bids_t1.data.grid import Grid
 from bids_t1.data.outputs import ANATOMY, outputs_of
@@ -47,8 +47,7 @@ DAMAGED_LOG = (KeyError, TypeError, ValueError, IndexError, AttributeError, Over
 
 def log_path(out_dir: Path, participant: str, session: str | None) -> Path:
     """Return where the log of a participant or session lies."""
-    label = f"sub-{participant}" + ("" if session is None else f"_ses-{session}")
-    return out_dir / "logs" / f"{label}.json"
+    return out_dir / "logs" / f"{stem_of(participant, session)}.json"
 
 
 def log_paths(out_dir: Path, participant: str) -> list[Path]:

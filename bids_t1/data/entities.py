@@ -149,3 +149,8 @@ class BidsName:
         """Return the folder of the file below the dataset root, such as ``sub-01/ses-1/anat``."""
         parts = [f"{key}-{self.get(key)}" for key in ("sub", "ses") if self.get(key) is not None]
         return "/".join([*parts, datatype])
+
+
+def stem_of(participant: str, session: str | None) -> str:
+    """Return what names of files of a participant or session begin with, such as ``sub-01_ses-1``."""
+    return f"sub-{participant}" + ("" if session is None else f"_ses-{session}")

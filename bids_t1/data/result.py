@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bids_t1.data.deformation import Displacement
     from bids_t1.data.entities import BidsName
     from bids_t1.data.grid import Grid
+    from bids_t1.data.timing import TimeTaken
     from bids_t1.data.tissue import Agreement, RegionStatistics
 
 
@@ -296,6 +297,8 @@ class ParticipantSummary:
     failures: tuple[str, ...]
     version: str
     """Of the program that processed it; empty where none did."""
+
+    time_taken: TimeTaken | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from bids_t1.data.shapes import Labels, VoxelFlags
     from bids_t1.data.tissue import Segmentation
     from bids_t1.settings import Settings
-
-LOG = logging.getLogger(__name__)
 
 
 def calibrate_run(run: RunResult, anatomy: Segmentation | None, path: Path, settings: Settings) -> RunResult:
@@ -54,7 +51,6 @@ def calibrate_run(run: RunResult, anatomy: Segmentation | None, path: Path, sett
             f"{'; '.join(differences)}. Use a model of this protocol, or --calibration-force; without pairs of this "
             "one, --mt-prior tissue gives T1 of the slow component with its SD, at 3 and 7 T."
         )
-    LOG.info("%s: calibration", run.name)
     brain = None if anatomy is None else anatomy.brain
     scan = measured_scan(run, brain, None if anatomy is None else anatomy.tissue)
     found = apply(model, scan, device=choose_device(settings.computing.device).type)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,7 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bids_t1.bids.group import TIMES
 from tests.command import leftovers, listing, participant, phantom, run
+from tests.report.reader import Reader
 from tests.small_bids import change_json, write_root, write_run
 from tests.validator import errors
 
@@ -183,6 +186,29 @@ def test_group_brings_participants_together(tmp_path: Path) -> None:
     assert "sub-01.html" in page
     assert "InversionTime is 300" in page
     assert errors(out_dir) == []
+
+
+def test_how_long_each_stage_took_stands_in_a_file_of_its_own_and_on_the_page_of_all(done: tuple[Path, Path]) -> None:
+    table = done[1] / "logs" / "sub-01_timing.tsv"
+    head, *stages = (line.split("\t") for line in table.read_text().splitlines())
+    assert head == ["stage", "of", "seconds", "processor_seconds"]
+    assert [stage[0] for stage in stages] == ["maps", "writing", "page"]
+    assert "<code>logs/sub-01_timing.tsv</code>" in (done[1] / "sub-01.html").read_text()
+    before = listing(done[1])
+    table.write_text("of an earlier run")
+    again = participant(*done, "--force")
+    told = re.sub(r"\d+\.\d s", "N s", again.said).splitlines()
+    assert {"sub-01: took N s (maps N s, writing N s, page N s)", "bids_t1: took N s"} <= set(told)
+    assert table.read_text().startswith("stage")
+    changed = {name for name, found in listing(done[1]).items() if before[name] != found}
+    assert changed == {"logs/sub-01.json", "sub-01.html"}  # they hold the command
+    assert run(*done, "group").code == 0
+    head, *rows = (line.split("\t") for line in (done[1] / "group_timing.tsv").read_text().splitlines())
+    assert head == list(TIMES) == list(json.loads((done[1] / "group_timing.json").read_text()))
+    assert [row[0] for row in rows] == ["sub-01"]
+    assert float(rows[0][1]) > 0
+    page = Reader((done[1] / "group.html").read_text())
+    assert "Time that a participant took" in page.text
 
 
 def test_group_with_one_participant_is_fine_and_with_none_is_no_input(done: tuple[Path, Path], tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from bids_t1.bids.group import MAPS, read_group, write_tables
 from bids_t1.data.result import GroupResult, MapSummary, ParticipantSummary
+from bids_t1.data.timing import Lap, Stage, time_taken
 from bids_t1.quality import CRITERIA
 from bids_t1.report.figures.strips import Point, Row, draw_strip
 from bids_t1.report.pages.group import render_group_page
@@ -106,6 +107,17 @@ def test_the_table_has_the_numbers_of_the_plots_without_a_script() -> None:
         assert number in text
     assert "white matter (Wright 2008), one SD between people" in text
     assert "genu (Boudreau 2024)" in text
+
+
+def test_how_long_participants_took_is_drawn_in_the_unit_that_fits_and_stands_in_a_table() -> None:
+    laps = [Lap(stage=Stage.MAPS, of="", seconds=90.0, processor_seconds=150.0)]
+    people = [replace(one, time_taken=time_taken(one.participant, laps)) for one in group(six()).participants]
+    page = Reader(render_group_page(replace(group(six()), participants=tuple(people))))
+    told = {one["aria-label"] for one in page.all("a") if one.get("data-map") == "sub-01"}
+    assert told == {"sub-01: 90.0 s", "sub-01: 2 min"}
+    assert "Time that a participant took [min]" in page.text
+    for words in ("Time by stage [s]", "Reading images and estimating maps", "90.0", "150.0"):
+        assert words in page.text
 
 
 def test_values_of_one_size_are_drawn_beside_each_other_within_the_axis() -> None:

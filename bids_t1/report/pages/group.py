@@ -9,7 +9,7 @@ from bids_t1.data.groups import grouped_by
 from bids_t1.data.sequences import title_of
 from bids_t1.report.pages.participant import template
 from bids_t1.report.sections.calibration import describe_calibration
-from bids_t1.report.sections.everybody import BESIDE, FAR, FEWEST, QUALITY, TISSUES, strips, unlike
+from bids_t1.report.sections.everybody import BESIDE, FAR, FEWEST, QUALITY, TISSUES, strips, times_of, unlike
 from bids_t1.report.words import wording
 from bids_t1.report.words.quantity import quantity_of
 from bids_t1.storage import write_whole
@@ -98,6 +98,7 @@ def render_group_page(group: GroupResult, calibration: Calibration | None = None
             ("agreement", "Agreement with inversion recovery, and registration to it", strips(BESIDE, maps)),
             ("judged", "What the scans are judged by", strips(QUALITY, maps)),
         ],
+        times=times_of(group.participants),
         far=FAR,
         fewest=FEWEST,
         others=[one for one in group.participants if one.status != "done"],

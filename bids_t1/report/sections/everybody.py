@@ -9,6 +9,7 @@ import numpy as np
 
 from bids_t1.data.groups import grouped_by
 from bids_t1.data.sequences import title_of
+from bids_t1.data.timing import Stage, told_duration
 from bids_t1.data.tissue import Tissue
 from bids_t1.quality import CRITERIA, Verdict
 from bids_t1.report.figures.strips import Band, Point, Row, Strip, draw_strip
@@ -18,7 +19,8 @@ from bids_t1.report.words.quantity import quantity_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from bids_t1.data.result import MapSummary
+    from bids_t1.data.result import MapSummary, ParticipantSummary
+    from bids_t1.data.timing import TimeTaken
     from bids_t1.quality import Criterion
 
 FAR = 3.5
@@ -30,6 +32,9 @@ FEWEST = 5
 MAD_OF_NORMAL = 0.6745
 
 PERSONS = "one SD between people"
+
+LONG = 120.0
+"""Times from which on all are shown in minutes [s]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,3 +193,52 @@ def _bands(number: Number, maps: Sequence[MapSummary]) -> Iterator[Band]:
     if criterion is not None:
         yield Band(criterion.good, None, f"doubtful from {criterion.good:g}", "doubtful")
         yield Band(criterion.doubtful, None, f"bad from {criterion.doubtful:g}", "bad")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """How long participants took, as a strip and a table."""
+
+    strip: Strip
+    columns: tuple[str, ...]
+    lines: tuple[tuple[str, tuple[float | None, ...]], ...]
+    """Of each participant its label and times [s]."""
+
+
+def times_of(participants: Sequence[ParticipantSummary]) -> Times | None:
+    """Tell how long participants took, where that is known of any."""
+    known = [one.time_taken for one in participants if one.time_taken is not None]
+    if not known:
+        return None
+    stages = [stage for stage in Stage if any(stage in one.by_stage for one in known)]
+    return Times(
+        strip=_strip_of_times(known),
+        columns=("By the clock", "Of all processors", *(stage.heading for stage in stages)),
+        lines=tuple(
+            (one.participant, (one.seconds, one.processor_seconds, *map(one.by_stage.get, stages))) for one in known
+        ),
+    )
+
+
+def _strip_of_times(known: Sequence[TimeTaken]) -> Strip:
+    by_clock, of_processors = [one.seconds for one in known], [one.processor_seconds for one in known]
+    unit, length = ("min", 60.0) if max(by_clock + of_processors) >= LONG else ("s", 1.0)
+    rows = [
+        Row(title="by the clock", points=_points_of_time(known, by_clock, length)),
+        Row(title="of all processors together", points=_points_of_time(known, of_processors, length)),
+    ]
+    return draw_strip("Time that a participant took", unit, "seconds", rows)
+
+
+def _points_of_time(known: Sequence[TimeTaken], seconds: Sequence[float], length: float) -> tuple[Point, ...]:
+    return tuple(
+        Point(
+            value=value / length,
+            page=f"sub-{one.participant}.html",
+            name=f"sub-{one.participant}",
+            told=f"sub-{one.participant}: {told_duration(value)}" + (", unlike the others" if is_far else ""),
+            is_far=bool(is_far),
+            verdict=Verdict.GOOD.word,
+        )
+        for one, value, is_far in zip(known, seconds, _far(np.array(seconds)), strict=True)
+    )

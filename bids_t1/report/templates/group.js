@@ -5,6 +5,7 @@
   const said = document.getElementById("chosen");
   const rows = [...document.querySelectorAll("tr[data-map]")];
   const points = [...document.querySelectorAll(".strip a")];
+  const people = [...document.querySelectorAll("tr[data-person]")];
   const rowOf = new Map(rows.map((row) => [row.dataset.map, row]));
   form.hidden = false;
   form.addEventListener("submit", (event) => event.preventDefault());
@@ -18,7 +19,11 @@
       (!wanted.get("verdict") || row.dataset.verdict === wanted.get("verdict")) &&
       (!wanted.get("far") || row.lastElementChild.textContent.trim() !== "");
     for (const row of rows) row.hidden = !fits(row);
-    for (const point of points) point.classList.toggle("aside", rowOf.get(point.dataset.map).hidden);
+    // A point or row of a person goes with the maps of that person.
+    const own = (name) => rows.filter((row) => row.dataset.map === name || `sub-${row.dataset.participant}` === name);
+    const isAside = (name) => own(name).length > 0 && own(name).every((row) => row.hidden);
+    for (const point of points) point.classList.toggle("aside", isAside(point.dataset.map));
+    for (const row of people) row.hidden = isAside(row.dataset.person);
     said.value = `${[...rowOf.values()].filter((row) => !row.hidden).length} of ${rowOf.size} maps`;
   };
   form.addEventListener("input", show);
