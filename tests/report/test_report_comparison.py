@@ -10,6 +10,7 @@ import pytest
 from bids_t1.data.tissue import Tissue
 from bids_t1.report import render_page
 from bids_t1.report.figures.agreement_plots import Pair, ends_of
+from bids_t1.report.sections.comparison import describe_comparison
 from bids_t1.report.voices.methods import write_methods
 from bids_t1.report.words import literature
 from tests.report.readout_results import make_readout_run
@@ -109,6 +110,20 @@ def test_the_plots_are_described() -> None:
     (alt,) = [image["alt"] or "" for image in page().all("img") if "Bland-Altman" in (image["alt"] or "")]
     assert "white matter 0.900 s and 0.85" in alt
     assert "limits of agreement" in alt
+
+
+def test_the_legend_of_the_plots_lists_the_tissues_that_are_in_them() -> None:
+    result = make_together()
+    (anatomy,) = [one for one in result.anatomies if result.comparisons[0].fixed in one.runs]
+    tissue = np.where(anatomy.maps["tissue"] == Tissue.SUBCORTICAL_GREY_MATTER, 0, anatomy.maps["tissue"])
+    without = replace(result, anatomies=(replace(anatomy, maps={**anatomy.maps, "tissue": tissue}),))
+    meanings = [
+        [entry.meaning for entry in describe_comparison(one.comparisons[0], one, 1).legend] for one in (result, without)
+    ]
+    assert meanings == [
+        ["white matter", "cortical grey matter", "subcortical grey matter"],
+        ["white matter", "cortical grey matter"],
+    ]
 
 
 def test_calibrated_maps_are_compared_beside_the_others_and_shown_in_their_run() -> None:

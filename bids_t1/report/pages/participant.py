@@ -17,8 +17,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bids_t1.data.errors import CannotCreateOutputError
 from bids_t1.data.sequences import title_of
-from bids_t1.report.figures.agreement_plots import SOLID
-from bids_t1.report.figures.overlay import legend
 from bids_t1.report.sections import regions
 from bids_t1.report.sections.comparison import describe_comparison
 from bids_t1.report.sections.in_template import describe_in_template
@@ -91,7 +89,6 @@ def render_page(result: ParticipantResult) -> str:
         comparisons=comparisons,
         in_templates=in_templates,
         together=together,
-        tissue_legend=legend(SOLID),
         headlines=regions.headlines(result.regions),
         headline_tissues=[tissue.meaning for tissue in regions.HEADLINE],
         quantities=quantities,

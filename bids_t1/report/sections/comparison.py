@@ -11,7 +11,7 @@ from bids_t1.data.tissue import TISSUES
 from bids_t1.report.figures import agreement_plots, colours
 from bids_t1.report.figures.agreement_plots import SOLID, Pair
 from bids_t1.report.figures.orientation import Layout, lay_out
-from bids_t1.report.figures.overlay import draw_edges
+from bids_t1.report.figures.overlay import draw_edges, legend
 from bids_t1.report.sections.regions import FEW, NO_NUMBER, title_of_map
 from bids_t1.report.sections.tissues import EVERY_SLICE, run_of
 from bids_t1.report.voices.calibrated import CALIBRATED, OUTSIDE, caution_of_forced, caution_of_outside
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bids_t1.data.alignment import Alignment
     from bids_t1.data.result import Comparison, ParticipantResult, RunResult
     from bids_t1.data.tissue import Agreement
-    from bids_t1.report.figures.mosaic import MapFigure
+    from bids_t1.report.figures.mosaic import LegendEntry, MapFigure
 
 N_SLICES = 4
 RIGID = 6
@@ -88,6 +88,9 @@ class ComparisonSection:
     layout: Layout | None
     overlays: tuple[MapFigure, ...]
     plots: tuple[Plot, ...]
+    legend: tuple[LegendEntry, ...]
+    """Of the tissues that are in the plots."""
+
     tables: tuple[AgreementTable, ...]
 
 
@@ -114,6 +117,7 @@ def describe_comparison(comparison: Comparison, result: ParticipantResult, numbe
         layout=layout,
         overlays=overlays,
         plots=_plots(pairs, own),
+        legend=legend(kind for kind in SOLID if any((pair.tissue == kind).any() for pair in pairs.values())),
         tables=tuple(
             _table(file, rows, eroded=eroded) for file, rows in own.items() if rows for eroded in (False, True)
         ),
