@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bids_t1.report.figures import agreement_plots, plots, readout_plots
+from bids_t1.report.figures.drawing import Drawing
 from bids_t1.report.sections import tissue_plots, viewer
 
 if TYPE_CHECKING:
@@ -33,10 +34,10 @@ def _equal_plots_are_drawn_once() -> Iterator[None]:
     draw_histogram = plots.draw_histogram
 
     @cache
-    def draw(values: bytes, kind: str, quantity: Quantity, bands: tuple[ReferenceBand, ...]) -> str:
+    def draw(values: bytes, kind: str, quantity: Quantity, bands: tuple[ReferenceBand, ...]) -> Drawing:
         return draw_histogram(np.frombuffer(values, kind), quantity, bands)
 
-    def draw_once(fitted: np.ndarray, quantity: Quantity, bands: Sequence[ReferenceBand]) -> str:
+    def draw_once(fitted: np.ndarray, quantity: Quantity, bands: Sequence[ReferenceBand]) -> Drawing:
         return draw(fitted.tobytes(), fitted.dtype.str, quantity, tuple(bands))
 
     with pytest.MonkeyPatch.context() as patch:
@@ -49,23 +50,25 @@ def _equal_plots_are_drawn_once() -> Iterator[None]:
         yield
 
 
-def _once_boxes() -> Callable[..., str]:
+def _once_boxes() -> Callable[..., Drawing]:
     draw_boxes = tissue_plots.draw_boxes
 
     @cache
-    def draw(regions: tuple[RegionStatistics, ...], published: tuple[tuple[Tissue, tuple[Published, ...]], ...]) -> str:
+    def draw(
+        regions: tuple[RegionStatistics, ...], published: tuple[tuple[Tissue, tuple[Published, ...]], ...]
+    ) -> Drawing:
         return draw_boxes(regions, dict(published))
 
-    def draw_once(regions: Sequence[RegionStatistics], published: Mapping[Tissue, Sequence[Published]]) -> str:
+    def draw_once(regions: Sequence[RegionStatistics], published: Mapping[Tissue, Sequence[Published]]) -> Drawing:
         return draw(tuple(regions), tuple((tissue, tuple(works)) for tissue, works in published.items()))
 
     return draw_once
 
 
-def _once_agreement() -> Callable[..., str]:
-    draw_agreement, drawn = agreement_plots.draw_agreement, dict[object, str]()
+def _once_agreement() -> Callable[..., Drawing]:
+    draw_agreement, drawn = agreement_plots.draw_agreement, dict[object, Drawing]()
 
-    def draw_once(pair: Pair, agreement: Agreement | None, ends: Ends) -> str:
+    def draw_once(pair: Pair, agreement: Agreement | None, ends: Ends) -> Drawing:
         key = (pair.name, pair.values.tobytes(), pair.reference.tobytes(), pair.tissue.tobytes(), agreement, ends)
         if key not in drawn:
             drawn[key] = draw_agreement(pair, agreement, ends)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
-VOID = frozenset({"meta", "img", "link", "br", "mspace", "rect", "input", "hr"})
+VOID = frozenset({"meta", "img", "link", "br", "mspace", "rect", "input", "hr", "source"})
 
 
 class Reader(HTMLParser):

@@ -35,7 +35,7 @@ def test_t1_is_not_named_where_t2_star_is_meant() -> None:
     program = reader.text.replace("bids_t1", "").replace("with T1 weighting", "")
     assert not re.search(r"\bT1\b", program)
     assert not any("T1" in (image["alt"] or "") for image in reader.all("img"))
-    plots_shown = (image for image in reader.all("img") if image.get("class") == "plot wide")
+    plots_shown = (image for image in reader.all("img") if image.get("class") == "plot")
     plotted = [drawn(image["src"] or "") for image in plots_shown]
     assert len(plotted) == 2
     assert not any("T1" in picture for picture in plotted)
@@ -82,13 +82,13 @@ def test_the_histogram_counts_in_milliseconds_without_reference_bands() -> None:
     assert section.histogram.bands == ()
     share = float(np.mean(USUAL.maps["time"][np.isfinite(USUAL.maps["time"])] > 0.1))
     assert section.histogram.beyond == f"{100 * share:.1f} % of them lie above 100 ms."
-    words = re.findall(r">([^<]*T2\*[^<]*)<", drawn(section.histogram.source))
+    words = re.findall(r">([^<]*T2\*[^<]*)<", drawn(section.histogram.source.wide))
     assert words == ["T2* [ms]"]
     assert literature.WRIGHT not in write_methods(make_result(runs=(USUAL,))).references
 
 
 def test_decays_are_drawn_against_echo_times() -> None:
-    picture = drawn(plots.draw_curves(USUAL.examples, T2_STAR, ECHOES))
+    picture = drawn(plots.draw_curves(USUAL.examples, T2_STAR, ECHOES).wide)
     assert "echo time [ms]" in picture
     assert "T2* = 18.0 ± 0.4 ms" in picture
     times, values = plots.curve(USUAL.examples[0])
@@ -104,7 +104,7 @@ def test_large_and_small_units_leave_short_ticks(scale: float, label: str) -> No
         measured=tuple(scale * value for value in example.measured),
         fitted=tuple(scale * value for value in example.fitted),
     )
-    words = re.findall(r">([^<>]+)</text>", drawn(plots.draw_curves((scaled,), T2_STAR, ECHOES)))
+    words = re.findall(r">([^<>]+)</text>", drawn(plots.draw_curves((scaled,), T2_STAR, ECHOES).wide))
     assert label in words
     assert max(len(word) for word in words if re.fullmatch(r"[\d.\N{MINUS SIGN}]+", word)) <= 5
 

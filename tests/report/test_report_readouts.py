@@ -14,6 +14,7 @@ from bids_t1.data.outputs import CALIBRATED, SLOW, outputs_of
 from bids_t1.data.result import RunResult, SignalCurve
 from bids_t1.report import render_page
 from bids_t1.report.figures.cycle import Cycle
+from bids_t1.report.figures.drawing import NO_DRAWING
 from bids_t1.report.figures.readout_plots import draw_cycle
 from bids_t1.report.figures.signal_curve import plateau_end, read_as, shared_ranges
 from bids_t1.report.sections.run import describe_run
@@ -207,7 +208,7 @@ def test_delays_of_no_length_are_written_as_zero() -> None:
     gapless = replace(MONOTONE, inversion_times=(0.3, 0.9), excitation_time=0.006, shots=(50.0, 50.0), cycle=1.2)
     cycle = Cycle.from_record(gapless.record())
     assert cycle is not None
-    drawing = base64.b64decode(draw_cycle(cycle).partition(",")[2]).decode()
+    drawing = base64.b64decode(draw_cycle(cycle).wide.partition(",")[2]).decode()
     assert re.findall(r">(TD[^<]*)<", drawing) == ["TD₀ 0 s", "TD₁ 0 s", "TD₂ 0 s"]
 
 
@@ -241,7 +242,7 @@ def test_a_strange_record_is_shown_and_not_fatal(key: str, value: object) -> Non
     assert write_methods(make_result(runs=(run,))).paragraphs
     assert (describe_transmit(run, ()) is None) == (key == "TransmitField" and not isinstance(value, dict))
     if key in of_timing:
-        assert section.timing == ""
+        assert section.timing == NO_DRAWING
 
 
 def test_a_run_without_timing_or_curve_says_so() -> None:

@@ -6,13 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
 from bids_t1.data.tissue import Tissue
 from bids_t1.report.figures import colours
-from bids_t1.report.figures.drawing import LINES, SETTINGS, TEXT, WIDTH, svg
+from bids_t1.report.figures.drawing import LINES, TEXT, at_both_widths, is_wide
 from bids_t1.report.words import wording
 from bids_t1.report.words.quantity import T1
 
@@ -33,6 +32,10 @@ HIDDEN = 0.1
 
 FINE, COARSE = 0.1, 0.25
 """Steps of the ends of axes, below and above one second [s]."""
+
+BESIDE = (4.6, ((0.07, 0.12, 0.37, 0.845), (0.545, 0.12, 0.345, 0.845)))
+BELOW = (8.2, ((0.16, 0.565, 0.8, 0.42), (0.16, 0.065, 0.6, 0.42)))
+"""Height [inch] of both plots beside each other, or one below the other, and their places in the figure."""
 
 FAINTEST = 0.25
 """Opacity of a bin with one voxel."""
@@ -67,11 +70,14 @@ def ends_of(pairs: Sequence[Pair], agreements: Iterable[Agreement | None]) -> En
     return Ends(_range(times), _range(differences, keep))
 
 
-def draw_agreement(pair: Pair, agreement: Agreement | None, ends: Ends) -> str:
-    """Draw one map against the other, and their difference against their mean, as a data URI.
+@at_both_widths
+def draw_agreement(width: float, pair: Pair, agreement: Agreement | None, ends: Ends) -> Figure:
+    """Draw one map against the other, and their difference against their mean.
 
     Parameters
     ----------
+    width
+        Of the plot [inch].
     pair
         At least one voxel.
     agreement
@@ -79,13 +85,12 @@ def draw_agreement(pair: Pair, agreement: Agreement | None, ends: Ends) -> str:
     ends
         Of the axes.
     """
-    with mpl.rc_context(SETTINGS):
-        figure = Figure(figsize=(WIDTH, 4.6))
-        joint = figure.add_axes((0.07, 0.12, 0.37, 0.845))
-        bland = figure.add_axes((0.545, 0.12, 0.345, 0.845))
-        _draw_joint(joint, pair, ends)
-        _draw_differences(bland, pair, agreement, ends)
-        return svg(figure)
+    height, places = BESIDE if is_wide(width) else BELOW
+    figure = Figure(figsize=(width, height))
+    joint, bland = map(figure.add_axes, places)
+    _draw_joint(joint, pair, ends)
+    _draw_differences(bland, pair, agreement, ends)
+    return figure
 
 
 def _draw_joint(axes: Axes, pair: Pair, ends: Ends) -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from bids_t1.report.figures.drawing import BLUE, GREEN, LINES, ORANGE, PURPLE, SETTINGS, WIDTH, svg
+from bids_t1.report.figures.drawing import BLUE, GREEN, LINES, ORANGE, PURPLE, add_axes, at_both_widths, is_wide
 from bids_t1.report.words import wording
 
 if TYPE_CHECKING:
@@ -35,11 +34,16 @@ PANEL_MARGINS = {"left": 0.72, "right": 0.12, "bottom": 0.5, "top": 0.58}
 """Around the axes of one voxel, for ticks, labels and a power of ten [inch]."""
 
 
-def draw_histogram(fitted: NDArray[np.floating], quantity: Quantity, bands: Sequence[ReferenceBand]) -> str:
-    """Draw how often each value occurs, as a data URI.
+@at_both_widths
+def draw_histogram(
+    width: float, fitted: NDArray[np.floating], quantity: Quantity, bands: Sequence[ReferenceBand]
+) -> Figure:
+    """Draw how often each value occurs.
 
     Parameters
     ----------
+    width
+        Of the plot [inch].
     fitted
         Values [s], at least one.
     quantity
@@ -47,63 +51,64 @@ def draw_histogram(fitted: NDArray[np.floating], quantity: Quantity, bands: Sequ
     bands
         Reference values to shade [s].
     """
-    width = quantity.bin_widths[0 if fitted.size > FEW_VOXELS else 1]
-    edges = np.arange(0, quantity.histogram_end + width / 2, width)
+    bin_width = quantity.bin_widths[0 if fitted.size > FEW_VOXELS else 1]
+    edges = np.arange(0, quantity.histogram_end + bin_width / 2, bin_width)
     counts, _ = np.histogram(fitted * quantity.per_second, edges)
-    with mpl.rc_context(SETTINGS):
-        figure = Figure(figsize=(WIDTH, HISTOGRAM_HEIGHT))
-        axes = figure.add_axes((0.075, 0.16, 0.905, 0.69))
-        for band, colour in zip(bands, (GREEN, PURPLE), strict=False):
-            axes.axvspan(band.mean - band.sd, band.mean + band.sd, color=colour, alpha=0.22, linewidth=0)
-            label = f"{band.tissue}\n{band.mean:.2f} ± {band.sd:.2f} s"
-            above = axes.get_xaxis_transform()
-            axes.text(band.mean, 1.02, label, ha="center", va="bottom", transform=above, fontsize=8)
-        axes.stairs(counts, edges, fill=True, color=BLUE, alpha=0.75)
-        bin_width = f"{1000 * width / quantity.per_second:g} ms"
-        axes.set(
-            xlim=(0, quantity.histogram_end),
-            xlabel=f"{quantity.name} [{quantity.unit}]",
-            ylabel=f"voxels per {bin_width}",
-        )
-        axes.set_ylim(bottom=0)
-        axes.locator_params(axis="y", nbins=4, integer=True)
-        axes.yaxis.set_major_formatter(lambda count, _: wording.grouped(round(count)))
-        axes.set_xticks(np.arange(0, quantity.histogram_end + quantity.tick / 2, quantity.tick))
-        return svg(figure)
+    figure = Figure(figsize=(width, HISTOGRAM_HEIGHT))
+    axes = add_axes(figure, 0.79, 0.5, 0.21, 0.46)
+    # Labels away from each other, as there is little room between white and grey matter.
+    for band, colour, side in zip(bands, (GREEN, PURPLE), ("right", "left"), strict=False):
+        axes.axvspan(band.mean - band.sd, band.mean + band.sd, color=colour, alpha=0.22, linewidth=0)
+        label = f"{band.tissue}\n{band.mean:.2f} ± {band.sd:.2f} s"
+        above = axes.get_xaxis_transform()
+        place = band.mean + (band.sd if side == "right" else -band.sd)
+        axes.text(place, 1.02, label, ha=side, va="bottom", transform=above, fontsize=8)
+    axes.stairs(counts, edges, fill=True, color=BLUE, alpha=0.75)
+    axes.set(
+        xlim=(0, quantity.histogram_end),
+        xlabel=f"{quantity.name} [{quantity.unit}]",
+        ylabel=f"voxels per {1000 * bin_width / quantity.per_second:g} ms",
+    )
+    axes.set_ylim(bottom=0)
+    axes.locator_params(axis="y", nbins=4, integer=True)
+    axes.yaxis.set_major_formatter(lambda count, _: wording.grouped(round(count)))
+    axes.set_xticks(np.arange(0, quantity.histogram_end + quantity.tick / 2, quantity.tick))
+    return figure
 
 
-def draw_motion(times: Sequence[float], displacements: Sequence[float]) -> str:
-    """Draw the displacement of images [mm] at their times [s], as a data URI."""
-    with mpl.rc_context(SETTINGS):
-        figure = Figure(figsize=(WIDTH, MOTION_HEIGHT))
-        axes = figure.add_axes((0.075, 0.24, 0.905, 0.7))
-        places = range(len(times))
-        axes.bar(places, displacements, width=0.6, color=BLUE, alpha=0.75)
-        axes.set(xlabel="inversion time [ms]", ylabel="displacement [mm]")
-        axes.set_xticks(list(places), [f"{1000 * time:g}" for time in times])
-        axes.set_ylim(bottom=0)
-        axes.locator_params(axis="y", nbins=4)
-        return svg(figure)
+@at_both_widths
+def draw_motion(width: float, times: Sequence[float], displacements: Sequence[float]) -> Figure:
+    """Draw the displacement of images [mm] at their times [s]."""
+    figure = Figure(figsize=(width, MOTION_HEIGHT))
+    axes = add_axes(figure, 0.79, 0.53, 0.21, 0.13)
+    places = range(len(times))
+    axes.bar(places, displacements, width=0.6, color=BLUE, alpha=0.75)
+    axes.set(xlabel="inversion time [ms]", ylabel="displacement [mm]")
+    axes.set_xticks(list(places), [f"{1000 * time:g}" for time in times])
+    axes.set_ylim(bottom=0)
+    axes.locator_params(axis="y", nbins=4)
+    return figure
 
 
-def draw_curves(examples: Sequence[Example], quantity: Quantity, axis: Axis) -> str:
-    """Draw the measurements of some voxels, the model through them and what it leaves, as a data URI."""
+@at_both_widths
+def draw_curves(width: float, examples: Sequence[Example], quantity: Quantity, axis: Axis) -> Figure:
+    """Draw the measurements of some voxels, the model through them and what it leaves."""
     shown = examples[:MAX_EXAMPLES]
-    n_columns = 3 if len(shown) in {1, 2, 3, 5, 6} else 4
+    n_columns = (3 if len(shown) in {1, 2, 3, 5, 6} else 4) if is_wide(width) else 2
     n_rows = -(-len(shown) // n_columns)
-    with mpl.rc_context(SETTINGS):
-        figure = Figure(figsize=(WIDTH, PANEL_HEIGHT * n_rows))
-        for number, example in enumerate(shown):
-            upper, lower = _add_panel(figure, divmod(number, n_columns), n_rows, n_columns)
-            _draw_curve(upper, example, quantity, axis)
-            _draw_residuals(lower, example, axis)
-        return svg(figure)
+    figure = Figure(figsize=(width, PANEL_HEIGHT * n_rows))
+    for number, example in enumerate(shown):
+        upper, lower = _add_panel(figure, divmod(number, n_columns), n_rows, n_columns)
+        _draw_curve(upper, example, quantity, axis)
+        _draw_residuals(lower, example, axis)
+    return figure
 
 
 def _add_panel(figure: Figure, place: tuple[int, int], n_rows: int, n_columns: int) -> tuple[Axes, Axes]:
     """Return the axes of one voxel's curve and, below it, of its residuals."""
     (row, column), (width, height) = place, (1 / n_columns, 1 / n_rows)
-    inch = {side: 1 / (WIDTH if side in {"left", "right"} else PANEL_HEIGHT * n_rows) for side in PANEL_MARGINS}
+    sizes = figure.get_size_inches()
+    inch = {side: 1 / sizes[0 if side in {"left", "right"} else 1] for side in PANEL_MARGINS}
     margin = {side: size * inch[side] for side, size in PANEL_MARGINS.items()}
     grid = figure.add_gridspec(
         2,

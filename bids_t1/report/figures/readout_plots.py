@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from bids_t1.report.figures import signal_curve
-from bids_t1.report.figures.drawing import BLUE, GREEN, LINES, ORANGE, PURPLE, SETTINGS, WIDTH, svg
+from bids_t1.report.figures.drawing import BLUE, GREEN, LINES, ORANGE, PURPLE, WIDTH, add_axes, at_both_widths
 from bids_t1.report.words import wording
 
 if TYPE_CHECKING:
@@ -25,6 +24,9 @@ SHOWN_T1 = ((1.0, BLUE, "-"), (2.0, GREEN, "--"), (4.0, PURPLE, ":"))
 ROOMY = 0.1
 """Share of the cycle from which there is room for words in or below a part of it."""
 
+WORDS = 0.07
+"""Share of the cycle on the longer side of a k-space centre from which there is room for words."""
+
 LABEL = 0.16
 """Share of the cycle between k-space centres from which there is room for their times."""
 
@@ -34,20 +36,21 @@ NEAR = 0.06
 SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
-def draw_cycle(cycle: Cycle) -> str:
-    """Draw one cycle: inversion, delays, trains and k-space centres above, the magnetisation below; a data URI."""
-    with mpl.rc_context(SETTINGS):
-        figure = Figure(figsize=(WIDTH, 4.3))
-        events = figure.add_axes((0.075, 0.56, 0.88, 0.42))
-        magnetisation = figure.add_axes((0.075, 0.12, 0.88, 0.36))
-        _draw_events(events, cycle)
-        _draw_magnetisation(magnetisation, cycle)
-        for axes in (events, magnetisation):
-            axes.set_xlim(-0.012 * cycle.duration, 1.012 * cycle.duration)
-        return svg(figure)
+@at_both_widths
+def draw_cycle(width: float, cycle: Cycle) -> Figure:
+    """Draw one cycle: inversion, delays, trains and k-space centres above, the magnetisation below."""
+    figure = Figure(figsize=(width, 4.3))
+    events = add_axes(figure, 0.79, 2.4, 0.47, 0.09)
+    magnetisation = add_axes(figure, 0.79, 0.52, 0.47, 2.24)
+    _draw_events(events, cycle, cycle.duration * WIDTH / width)
+    _draw_magnetisation(magnetisation, cycle)
+    for axes in (events, magnetisation):
+        axes.set_xlim(-0.012 * cycle.duration, 1.012 * cycle.duration)
+    return figure
 
 
-def _draw_events(axes: Axes, cycle: Cycle) -> None:
+def _draw_events(axes: Axes, cycle: Cycle, room: float) -> None:
+    """Draw pulses and delays; words need a share of a room [s], which is as long as the cycle on a wide plot."""
     axes.axis("off")
     axes.set_ylim(-0.75, 2.1)
     axes.axhline(0, color=LINES, linewidth=0.8)
@@ -55,21 +58,22 @@ def _draw_events(axes: Axes, cycle: Cycle) -> None:
         axes.plot([time, time], [0, 1.55], color=ORANGE, linewidth=4, solid_capstyle="butt")
         axes.text(time, 1.66, words, ha=side, va="bottom")
     for number, train in enumerate(cycle.trains, 1):
-        _draw_train(axes, train, number, cycle)
+        _draw_train(axes, train, number, (cycle, room))
     begins = [0.0, *(train.end for train in cycle.trains)]
     middles = [begin + delay / 2 for begin, delay in zip(begins, cycle.delays, strict=True)]
     for number, (begin, delay) in enumerate(zip(begins, cycle.delays, strict=True)):
-        room = min(abs(middle - middles[number]) for place, middle in enumerate(middles) if place != number)
-        is_roomy = max(room, delay) > ROOMY * cycle.duration
+        free = min(abs(middle - middles[number]) for place, middle in enumerate(middles) if place != number)
+        is_roomy = max(free, delay) > ROOMY * room
         _draw_delay(axes, (begin, begin + delay), number, roomy=is_roomy)
 
 
-def _draw_train(axes: Axes, train: Train, number: int, cycle: Cycle) -> None:
+def _draw_train(axes: Axes, train: Train, number: int, within: tuple[Cycle, float]) -> None:
+    cycle, room = within
     length, centre = train.end - train.start, train.inversion_time
     axes.add_patch(Rectangle((train.start, 0), length, 1, facecolor=BLUE, alpha=0.3, edgecolor="none"))
     axes.vlines([train.start, train.end], 0, 1, color=BLUE, linewidth=0.8)
     axes.plot([centre] * 2, [0, 1.3], color=BLUE, linewidth=1.2, linestyle=(0, (4, 2)))
-    is_roomy = length > ROOMY * cycle.duration
+    is_roomy = length > ROOMY * room and max(centre - train.start, train.end - centre) > WORDS * room
     if is_roomy:
         n, spacing = wording.number(train.before + train.after), wording.number(1000 * train.excitation_time, 3)
         is_late = centre > (train.start + train.end) / 2  # words stand on the longer side of the k-space centre
@@ -77,10 +81,10 @@ def _draw_train(axes: Axes, train: Train, number: int, cycle: Cycle) -> None:
         words = f"{train.flip_angle:g}°\n{n} \N{MULTIPLICATION SIGN} {spacing} ms"
         axes.text(place, 0.5, words, ha="center", va="center", fontsize=8)
     label = f"TI{number}".translate(SUBSCRIPTS)
-    gaps = np.diff([other.inversion_time for other in cycle.trains]) / cycle.duration
+    gaps = np.diff([other.inversion_time for other in cycle.trains]) / room
     if gaps.min(initial=1.0) > LABEL:  # else the page's table has to do
         label += f" {wording.number(centre)} s" + ("" if is_roomy else f", {train.flip_angle:g}°")
-    side = "left" if centre < NEAR * cycle.duration else "center"
+    side = "left" if centre < NEAR * room else "center"
     axes.text(centre, 1.34, label, ha=side, va="bottom")
 
 
@@ -121,28 +125,28 @@ def describe_cycle(cycle: Cycle) -> str:
     )
 
 
-def draw_signal_curve(curve: SignalCurve) -> str:
-    """Draw S against T1 at each transmit field, and where two T1 share one S, as a data URI."""
+@at_both_widths
+def draw_signal_curve(width: float, curve: SignalCurve) -> Figure:
+    """Draw S against T1 at each transmit field, and where two T1 share one S."""
     times, values = np.array(curve.times), np.array(curve.values)
     middle = signal_curve.nominal(curve)
-    with mpl.rc_context(SETTINGS):
-        figure = Figure(figsize=(WIDTH, 3.9))
-        axes = figure.add_axes((0.075, 0.13, 0.79, 0.82))
-        axes.axhline(0, color=LINES, linewidth=0.7)
-        for first, last in signal_curve.shared_ranges(curve):
-            axes.axvspan(first, last, color=ORANGE, alpha=0.13, linewidth=0)
-        axes.fill_between(times, values.min(0), values.max(0), color=BLUE, alpha=0.14, linewidth=0)
-        for field, row in zip(curve.transmit, values, strict=True):
-            if field != signal_curve.NOMINAL:
-                colour, line = (PURPLE, "--") if field < signal_curve.NOMINAL else (GREEN, ":")
-                axes.plot(times, row, color=colour, linestyle=line, linewidth=1)
-        ambiguous = signal_curve.shared(curve)
-        axes.plot(times, middle, color=BLUE, linewidth=2)
-        axes.plot(times, np.where(ambiguous, middle, np.nan), color=ORANGE, linewidth=3)
-        axes.set(xlim=(0, times[-1]), ylim=(-0.52, 0.52), xlabel="T1 [s]", ylabel="S (UNI)")
-        axes.set_yticks([-0.5, -0.25, 0, 0.25, 0.5])
-        _label_fields(axes, curve)
-        return svg(figure)
+    figure = Figure(figsize=(width, 3.9))
+    axes = add_axes(figure, 0.79, 0.51, 1.42, 0.19)
+    axes.axhline(0, color=LINES, linewidth=0.7)
+    for first, last in signal_curve.shared_ranges(curve):
+        axes.axvspan(first, last, color=ORANGE, alpha=0.13, linewidth=0)
+    axes.fill_between(times, values.min(0), values.max(0), color=BLUE, alpha=0.14, linewidth=0)
+    for field, row in zip(curve.transmit, values, strict=True):
+        if field != signal_curve.NOMINAL:
+            colour, line = (PURPLE, "--") if field < signal_curve.NOMINAL else (GREEN, ":")
+            axes.plot(times, row, color=colour, linestyle=line, linewidth=1)
+    ambiguous = signal_curve.shared(curve)
+    axes.plot(times, middle, color=BLUE, linewidth=2)
+    axes.plot(times, np.where(ambiguous, middle, np.nan), color=ORANGE, linewidth=3)
+    axes.set(xlim=(0, times[-1]), ylim=(-0.52, 0.52), xlabel="T1 [s]", ylabel="S (UNI)")
+    axes.set_yticks([-0.5, -0.25, 0, 0.25, 0.5])
+    _label_fields(axes, curve)
+    return figure
 
 
 def _label_fields(axes: Axes, curve: SignalCurve) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Method,
         MethodSummary,
     )
+    from bids_t1.report.figures.drawing import Drawing
     from bids_t1.report.sections.calibration_tables import BehaviourRow, Headline, MethodMeaning, TissueTable
 
 PUBLISHED: Mapping[Tissue, tuple[tuple[float, float], tuple[float, float]]] = {
@@ -53,7 +54,7 @@ TOLERANCES = (0.08, 0.05)
 class Plot:
     """A drawing and its description."""
 
-    source: str
+    source: Drawing
     alt: str
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
 from bids_t1.data.calibration import METHODS
 from bids_t1.report.figures import colours
-from bids_t1.report.figures.drawing import LINES, SETTINGS, WIDTH, svg
+from bids_t1.report.figures.drawing import LINES, at_both_widths, is_wide
 from bids_t1.report.sections.calibration_tables import NAMES, ORDER, limits_of, seconds
 from bids_t1.report.words import wording
 
@@ -33,42 +32,42 @@ STEP = 0.1
 """Of the ends of axes [s]."""
 
 
-def draw_errors(scores: CalibrationScores) -> str:
-    """Draw the RMSE of each participant with each method, lines joining the participant's own, as a data URI."""
+@at_both_widths
+def draw_errors(width: float, scores: CalibrationScores) -> Figure:
+    """Draw the RMSE of each participant with each method, lines joining the participant's own."""
     end = STEP * (math.floor(max((one.rmse or 0.0 for one in scores.scores), default=0.0) / STEP) + 1)
-    with mpl.rc_context(SETTINGS):
-        figure, panels = _panels(scores.summaries)
-        for axes, tissue, methods in panels:
-            colour = colours.hexadecimal(colours.TISSUE_COLOURS[tissue])
-            for participant in dict.fromkeys(one.participant for one in scores.scores):
-                values = [rmse_of(scores.scores, participant, tissue, method) for method in methods]
-                axes.plot(values, range(len(methods)), color=colour, linewidth=0.9, alpha=0.55)
-                axes.plot(values, range(len(methods)), "o", color=colour, markersize=4.5)
-            means = [_summary(scores.summaries, tissue, method).rmse for method in methods]
-            axes.plot(means, range(len(methods)), "|", color=LINES, markersize=15, markeredgewidth=2.2)
-            axes.set(xlim=(0, end), xlabel="RMSE [s]")
-        return svg(figure)
+    figure, panels = _panels(width, scores.summaries)
+    for axes, tissue, methods in panels:
+        colour = colours.hexadecimal(colours.TISSUE_COLOURS[tissue])
+        for participant in dict.fromkeys(one.participant for one in scores.scores):
+            values = [rmse_of(scores.scores, participant, tissue, method) for method in methods]
+            axes.plot(values, range(len(methods)), color=colour, linewidth=0.9, alpha=0.55)
+            axes.plot(values, range(len(methods)), "o", color=colour, markersize=4.5)
+        means = [_summary(scores.summaries, tissue, method).rmse for method in methods]
+        axes.plot(means, range(len(methods)), "|", color=LINES, markersize=15, markeredgewidth=2.2)
+        axes.set(xlim=(0, end), xlabel="RMSE [s]")
+    return figure
 
 
-def draw_biases(scores: CalibrationScores) -> str:
-    """Draw bias and limits of agreement of each method, and the bias of each scan, as a data URI."""
+@at_both_widths
+def draw_biases(width: float, scores: CalibrationScores) -> Figure:
+    """Draw bias and limits of agreement of each method, and the bias of each scan."""
     limits = [limits_of(row, scores.scores) or (row.bias, row.bias) for row in scores.summaries]
     low = STEP * math.floor(min((0.0, *(each[0] for each in limits))) / STEP)
     high = STEP * math.ceil(max((STEP, *(each[1] for each in limits))) / STEP)
-    with mpl.rc_context(SETTINGS):
-        figure, panels = _panels(scores.summaries)
-        for axes, tissue, methods in panels:
-            colour = colours.hexadecimal(colours.TISSUE_COLOURS[tissue])
-            axes.axvline(0, color=LINES, linewidth=0.9)
-            for place, method in enumerate(methods):
-                row = _summary(scores.summaries, tissue, method)
-                lower, upper = limits_of(row, scores.scores) or (row.bias, row.bias)
-                axes.plot([lower, upper], [place, place], "|-", color=colour, linewidth=2.2, markersize=9)
-                axes.plot(row.bias, place, "|", color=LINES, markersize=15, markeredgewidth=2.2)
-                own = [one.bias for one in _of(scores.scores, tissue, method) if one.bias is not None]
-                axes.plot(own, [place] * len(own), "o", color=colour, markersize=4.5)
-            axes.set(xlim=(low, high), xlabel="difference to inversion recovery [s]")
-        return svg(figure)
+    figure, panels = _panels(width, scores.summaries)
+    for axes, tissue, methods in panels:
+        colour = colours.hexadecimal(colours.TISSUE_COLOURS[tissue])
+        axes.axvline(0, color=LINES, linewidth=0.9)
+        for place, method in enumerate(methods):
+            row = _summary(scores.summaries, tissue, method)
+            lower, upper = limits_of(row, scores.scores) or (row.bias, row.bias)
+            axes.plot([lower, upper], [place, place], "|-", color=colour, linewidth=2.2, markersize=9)
+            axes.plot(row.bias, place, "|", color=LINES, markersize=15, markeredgewidth=2.2)
+            own = [one.bias for one in _of(scores.scores, tissue, method) if one.bias is not None]
+            axes.plot(own, [place] * len(own), "o", color=colour, markersize=4.5)
+        axes.set(xlim=(low, high), xlabel="difference to inversion recovery [s]")
+    return figure
 
 
 def describe_errors(scores: CalibrationScores) -> str:
@@ -88,21 +87,24 @@ def rmse_of(scores: Sequence[CalibrationScore], participant: str, tissue: Tissue
     return math.sqrt(float(np.mean(np.square(own)))) if own else math.nan
 
 
-def _panels(summaries: Sequence[MethodSummary]) -> tuple[Figure, list[tuple[Axes, Tissue, list[Method]]]]:
+def _panels(width: float, summaries: Sequence[MethodSummary]) -> tuple[Figure, list[tuple[Axes, Tissue, list[Method]]]]:
     """Return a figure with one panel per tissue, and the methods of its rows from top to bottom."""
     tissues = [tissue for tissue in ORDER if any(row.tissue == tissue for row in summaries)]
     methods = [method for method in METHODS if any(row.method == method for row in summaries)]
-    height = TITLE + ROW * len(methods) + BOTTOM
-    width = (WIDTH - LEFT - RIGHT - GAP * (len(tissues) - 1)) / len(tissues)
-    figure = Figure(figsize=(WIDTH, height))
+    n_columns = len(tissues) if is_wide(width) else 1
+    own_height = TITLE + ROW * len(methods) + BOTTOM
+    own_width = (width - LEFT - RIGHT - GAP * (n_columns - 1)) / n_columns
+    height = own_height * len(tissues) / n_columns
+    figure = Figure(figsize=(width, height))
     panels = []
     for place, tissue in enumerate(tissues):
-        left = LEFT + place * (width + GAP)
-        axes = figure.add_axes((left / WIDTH, BOTTOM / height, width / WIDTH, ROW * len(methods) / height))
+        row, column = divmod(place, n_columns)
+        left, bottom = LEFT + column * (own_width + GAP), height - (row + 1) * own_height + BOTTOM
+        axes = figure.add_axes((left / width, bottom / height, own_width / width, ROW * len(methods) / height))
         axes.set_title(tissue.meaning, loc="left", fontweight="bold")
         axes.set_ylim(len(methods) - 0.5, -0.5)
         axes.set_yticks(range(len(methods)), labels=[NAMES[method] for method in methods])
-        axes.tick_params(axis="y", length=0, labelleft=place == 0)
+        axes.tick_params(axis="y", length=0, labelleft=column == 0)
         axes.spines["left"].set_visible(False)
         axes.grid(axis="x", color=LINES, alpha=0.25, linewidth=0.6)
         axes.set_axisbelow(True)

@@ -19,13 +19,14 @@ from bids_t1.report.words import wording
 from bids_t1.report.words.numbers import Number
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from bids_t1.data.alignment import Alignment
     from bids_t1.data.result import Comparison, ParticipantResult, RunResult
-    from bids_t1.data.tissue import Agreement
+    from bids_t1.data.tissue import Agreement, Tissue
+    from bids_t1.report.figures.drawing import Drawing
     from bids_t1.report.figures.mosaic import LegendEntry, MapFigure
 
 N_SLICES = 4
@@ -63,7 +64,7 @@ class Plot:
     """Joint histogram and Bland-Altman plot of one map."""
 
     title: str
-    source: str
+    source: Drawing
     alt: str
 
 
@@ -117,7 +118,7 @@ def describe_comparison(comparison: Comparison, result: ParticipantResult, numbe
         layout=layout,
         overlays=overlays,
         plots=_plots(pairs, own),
-        legend=legend(kind for kind in SOLID if any((pair.tissue == kind).any() for pair in pairs.values())),
+        legend=legend(_drawn_tissues(pairs.values())),
         tables=tuple(
             _table(file, rows, eroded=eroded) for file, rows in own.items() if rows for eroded in (False, True)
         ),
@@ -176,6 +177,11 @@ def _pairs(
                 tissue=tissue[both].astype(np.uint8),
             )
     return pairs
+
+
+def _drawn_tissues(pairs: Iterable[Pair]) -> list[Tissue]:
+    found = {int(kind) for pair in pairs for kind in np.unique(pair.tissue)}
+    return [kind for kind in SOLID if kind in found]
 
 
 def _plots(pairs: dict[str, Pair], own: dict[str, list[Agreement]]) -> tuple[Plot, ...]:

@@ -10,12 +10,14 @@ from bids_t1.report.figures.plots import draw_motion
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bids_t1.report.figures.drawing import Drawing
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MotionFigure:
     """The plot of displacements."""
 
-    source: str
+    source: Drawing
     alt: str
     caption: str
 

@@ -12,6 +12,7 @@ from bids_t1.data.estimate import VoxelStatus
 from bids_t1.data.outputs import CALIBRATED, SLOW, Output, outputs_of
 from bids_t1.data.sequences import sequence_of
 from bids_t1.report.figures import colours, plots
+from bids_t1.report.figures.drawing import NO_DRAWING
 from bids_t1.report.figures.mosaic import MapFigure, draw_map, draw_marks, draw_status
 from bids_t1.report.figures.orientation import Layout, lay_out
 from bids_t1.report.sections.motion import motion_figure
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bids_t1.data.result import RunResult
+    from bids_t1.report.figures.drawing import Drawing
     from bids_t1.report.sections.motion import MotionFigure
     from bids_t1.report.sections.residuals import ResidualTable
     from bids_t1.report.voices.extras import Extras
@@ -59,7 +61,7 @@ class StatusRow:
 class Histogram:
     """The histogram of a relaxation time and what it says."""
 
-    source: str
+    source: Drawing
     alt: str
     of: str
     """The voxels that are counted."""
@@ -90,7 +92,7 @@ class RunSection:
     status: MapFigure | None
     status_rows: tuple[StatusRow, ...]
     histogram: Histogram | None
-    curves: str
+    curves: Drawing
     curves_alt: str
     n_curves_left_out: int
     residuals: ResidualTable | None
@@ -133,7 +135,7 @@ def describe_run(run: RunResult, number: int) -> RunSection:
         status=draw_status(status, run.maps[STATUS], few, file_of(run, status)) if status else None,
         status_rows=_status_rows(run),
         histogram=_histogram(run, run.maps[MAIN][shown] if MAIN in run.maps else np.empty(0)),
-        curves=plots.draw_curves(run.examples, quantity, axis) if axis and run.examples else "",
+        curves=plots.draw_curves(run.examples, quantity, axis) if axis and run.examples else NO_DRAWING,
         curves_alt=plots.describe_curves(run.examples, quantity, axis) if axis else "",
         residuals=residual_table(run.record),
         motion=motion_figure(run.record),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bids_t1.data.tissue import Tissue
+from bids_t1.report.figures.drawing import NO_DRAWING
 from bids_t1.report.figures.orientation import Layout, lay_out
 from bids_t1.report.figures.overlay import draw_tissues
 from bids_t1.report.sections import tissue_plots
@@ -20,6 +21,7 @@ from bids_t1.report.words.record import Row, plain
 
 if TYPE_CHECKING:
     from bids_t1.data.result import Anatomy, ParticipantResult, RunResult
+    from bids_t1.report.figures.drawing import Drawing
     from bids_t1.report.figures.mosaic import MapFigure
     from bids_t1.report.words.literature import Work
 
@@ -64,7 +66,7 @@ class TissueSection:
     warnings: tuple[str, ...]
     cautions: tuple[str, ...]
     anatomies: tuple[AnatomyFigure, ...]
-    boxes: str
+    boxes: Drawing
     boxes_alt: str
     works: tuple[Work, ...]
     measured: tuple[str, ...]
@@ -86,7 +88,7 @@ def describe_tissues(result: ParticipantResult) -> TissueSection | None:
         warnings=tuple(dict.fromkeys(map(wording.without_folders, texts))),
         cautions=(*_of_field_of_view(result), *cautions_of(result.regions)),
         anatomies=tuple(_draw(anatomy, result) for anatomy in result.anatomies),
-        boxes=tissue_plots.draw_boxes(result.regions, published) if _has_boxes(result) else "",
+        boxes=tissue_plots.draw_boxes(result.regions, published) if _has_boxes(result) else NO_DRAWING,
         boxes_alt=tissue_plots.describe_boxes(result.regions),
         works=tuple(works),
         measured=tuple(literature.MEASURED_BY[work.doi] for work in works),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bids_t1.report.figures.drawing import Drawing
     from bids_t1.report.voices.origins import Origin
 
 
@@ -14,11 +15,11 @@ class Extras:
     """What the template shows of such a run beside what every run has."""
 
     origins: tuple[Origin, ...]
-    timing: str | None = None
+    timing: Drawing | None = None
     """Picture of one cycle; empty where the record does not hold it, None where the sequence has none."""
 
     timing_alt: str = ""
-    curve: str | None = None
+    curve: Drawing | None = None
     """Picture of S against T1; empty where it was not recorded, None where the sequence has none."""
 
     curve_alt: str = ""

@@ -8,6 +8,7 @@ from bids_t1.data.forms import recorded_form
 from bids_t1.data.sequences import name_of_readouts
 from bids_t1.report.figures import readout_plots, signal_curve
 from bids_t1.report.figures.cycle import Cycle
+from bids_t1.report.figures.drawing import NO_DRAWING
 from bids_t1.report.voices import calibrated, origins, transmit
 from bids_t1.report.voices.extras import Extras
 from bids_t1.report.voices.mp2rage_methods import paragraphs
@@ -49,9 +50,9 @@ def extras(run: RunResult) -> Extras:
     """Draw and describe what is particular to readouts after one inversion."""
     cycle, curve = Cycle.from_record(run.record), run.curve
     return Extras(
-        timing=readout_plots.draw_cycle(cycle) if cycle else "",
+        timing=readout_plots.draw_cycle(cycle) if cycle else NO_DRAWING,
         timing_alt=readout_plots.describe_cycle(cycle) if cycle else "",
-        curve=readout_plots.draw_signal_curve(curve) if curve else "",
+        curve=readout_plots.draw_signal_curve(curve) if curve else NO_DRAWING,
         curve_alt=readout_plots.describe_signal_curve(curve) if curve else "",
         curve_notes=_curve_notes(run, curve) if curve else (),
         origins=origins.list_origins(run),
