@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 import subprocess
-from html import unescape
+from html import escape, unescape
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,17 +27,24 @@ const wait = (time) => new Promise((done) => setTimeout(done, time));
 const finish = (found) => {
   const loaded = performance.getEntriesByType("resource").map((entry) => entry.name);
   const requests = loaded.filter((name) => !name.startsWith("data:") && !name.startsWith("blob:"));
-  document.body.dataset.probe = JSON.stringify({ ...found, seen, requests });
+  parent.document.body.dataset.probe = JSON.stringify({ ...found, seen, requests });
 };
 </script>
 """
 
 
-def ask(page: str, script: str, folder: Path) -> Any:
-    """Open a page from a file and return what a script hands to `finish`, with errors seen and requests made."""
+def ask(page: str, script: str, folder: Path, width: int | None = None) -> Any:
+    """Open a page from a file and return what a script hands to `finish`, with errors seen and requests made.
+
+    Windows of Chromium are not narrower than 485 pixels or so: a page of a given width is a frame in another.
+    """
     before, _, after = page.rpartition("</body>")
     head, _, rest = before.partition("<head>")
     watched = f"{head}<head>{WATCH}{rest}<script>{script}</script></body>{after}"
+    if width is not None:
+        watched = (
+            f'<body><iframe width="{width}" height="844" frameborder="0" srcdoc="{escape(watched)}"></iframe></body>'
+        )
     (folder / "page.html").write_text(watched, encoding="utf-8")
     answer = subprocess.run(
         [

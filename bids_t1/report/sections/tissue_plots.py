@@ -42,7 +42,7 @@ def draw_boxes(
     height = sum(heights) + BOTTOM
     end = _end(one for _, own, _ in panels for one in own)
     names = [_labels(own, works, int((MOST * width - MARGIN) / LETTER)) for _, own, works in panels]
-    left = MARGIN + LETTER * max(len(line) for name in chain.from_iterable(names) for line in name.splitlines())
+    left = MARGIN + LETTER * _longest_line(chain.from_iterable(names))
     top = height
     figure = Figure(figsize=(width, height))
     for number, ((tissue, own, works), own_height) in enumerate(zip(panels, heights, strict=True)):
@@ -62,6 +62,10 @@ def draw_boxes(
         top -= own_height
     axes.set_xlabel("T1 [s]")
     return figure
+
+
+def _longest_line(names: Iterable[str]) -> int:
+    return max(len(line) for name in names for line in name.splitlines())
 
 
 def _end(shown: Iterable[RegionStatistics]) -> float:
