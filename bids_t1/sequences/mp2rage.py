@@ -107,7 +107,7 @@ class Mp2rage:
         if not are_numbers or not (0 < self.efficiency <= 1 or self.efficiency_slope):
             raise InvalidInputError(f"InversionEfficiency is {self.efficiency:g}; expected above 0 and at most 1.")
         if not 0 <= self.efficiency_sd < 1:
-            raise InvalidInputError(f"the SD of the inversion efficiency is {self.efficiency_sd:g}; expected 0 to 1.")
+            raise InvalidInputError(f"InversionEfficiencySD is {self.efficiency_sd:g}; expected 0 or more and below 1.")
 
     def _check_delays(self) -> None:
         """Refuse what cannot be played: trains that overlap, begin before the inversion or end after the cycle."""

@@ -100,6 +100,21 @@ class Shots:
     """The sequence is one of compressed sensing, by its name."""
 
 
+def require_excitations(name: str, key: str, numbers: Sequence[float]) -> None:
+    """Refuse numbers of excitations that cannot be.
+
+    Raises
+    ------
+    InvalidInputError
+        If one of them is negative, or all together are none.
+    """
+    if min(numbers) < 0 or sum(numbers) < 1:
+        raise InvalidInputError(
+            f"{name}: {key} is {', '.join(f'{number:g}' for number in numbers)}; expected numbers of excitations, not "
+            "negative, together at least 1. Take them from the protocol of the scanner."
+        )
+
+
 def excitations_of(
     shots: Shots, grid: Grid | None, play: Callable[[tuple[Pair, ...]], object]
 ) -> tuple[tuple[Pair, ...], str]:

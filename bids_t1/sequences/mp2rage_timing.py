@@ -10,7 +10,7 @@ from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.sidecar import Sidecar
 from bids_t1.sequences.adiabatic import PULSES, interpolate, relative_curve
 from bids_t1.sequences.mp2rage import DEFAULT_EFFICIENCY, DEFAULT_EFFICIENCY_SD, LONGEST_EXCITATION_TIME, Mp2rage
-from bids_t1.sequences.mp2rage_shots import COMPRESSED, PLAYED, Shots, Told, excitations_of
+from bids_t1.sequences.mp2rage_shots import COMPRESSED, PLAYED, Shots, Told, excitations_of, require_excitations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -182,6 +182,8 @@ def _efficiency_curve(reader: _Reader) -> tuple[Curve, float | None]:
     """Return the efficiency by B1+, relative to that at 1, and what a table says that this is."""
     fields, efficiencies = reader.several(TABLE_FIELDS), reader.several(TABLE)
     pulse, peak = reader.text(PULSE), reader.one(PEAK, Sidecar.number)
+    if pulse is None and peak is not None:
+        reader.notes.append(f"{PEAK} is {peak:g}, and not used: {PULSE}, the name of the pulse, is missing.")
     if fields is None and efficiencies is None:
         return ((), None) if pulse is None else (_curve_of(pulse, peak), None)
     if pulse is not None or not _is_table(fields or (), efficiencies or ()):
@@ -390,7 +392,13 @@ class _Reader:
     def echo_spacing(self, index: int) -> float | None:
         """Return the old name of the excitation time [s]; between the echoes of one excitation it is another time."""
         value = of_readout(self.sidecars[index], "EchoSpacing", index, self.n_readouts)
-        if value is None or not 0 < value < LONGEST_EXCITATION_TIME:
+        if value is None:
+            return None
+        if not 0 < value < LONGEST_EXCITATION_TIME:
+            self.notes.append(
+                f"{self.sidecars[index].name}: EchoSpacing is {value:g}, and not used; expected seconds, above 0 and "
+                f"below {LONGEST_EXCITATION_TIME:g}, where it stands for RepetitionTimeExcitation."
+            )
             return None
         several = self.facts.several_echoes[index : index + 1] == (True,)
         if several or len(self._echo_times(index)) > 1:
@@ -443,6 +451,7 @@ class _Reader:
         for holder in (self._holder(index), self.uni, self.protocol):
             value = _of_list(holder, key, index, self.n_readouts)
             if value is not None:
+                require_excitations(holder.name, key, value)
                 self.origins["NumberShots"] = holder.origin_of(key) + (f", as {PLAYED}" if key == PLAYED else "")
                 return value
         return ()
@@ -486,6 +495,7 @@ class _Reader:
             [
                 "the timing is incomplete, and a scanner's timing is never guessed. Missing:",
                 *lines,
+                *dict.fromkeys(self.notes),
                 "Give the values in the sidecars, or in a protocol file with your numbers in place of these:",
                 *to_fill_in(fields),
             ]

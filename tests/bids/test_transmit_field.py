@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -297,9 +298,6 @@ def test_a_map_of_another_reference_voltage_is_that_of_the_images(tmp_path: Path
         (None, 220.0, "not compared, as TxRefAmp of the map is not known"),
         (200.0, None, "not compared, as TxRefAmp of the images is not known"),
         (None, None, "TxRefAmp of the map and the images is not known"),
-        ("200 V", 220.0, "TxRefAmp of the map is not known"),
-        (200.0, [220.0, 230.0], "TxRefAmp of the images is not known"),
-        (0, 220.0, "TxRefAmp of the map is not known"),
     ],
 )
 def test_reference_voltages_that_agree_or_are_not_known_change_nothing(
@@ -309,6 +307,27 @@ def test_reference_voltages_that_agree_or_are_not_known_change_nothing(
     np.testing.assert_allclose(field.values, RATIO, rtol=1e-6)
     assert said in field.scaling
     assert not field.warnings
+
+
+@pytest.mark.parametrize(
+    ("of_map", "of_run", "odd"),
+    [
+        ("200 V", 220.0, "the map is '200 V'"),
+        (0, 220.0, "the map is 0"),
+        (200.0, -220.0, "the images is -220.0"),
+        (True, 220.0, "the map is True"),
+        (200.0, [220.0, 230.0], r"the images is \[220.0, 230.0\]"),
+        (None, "", "the images is ''"),
+    ],
+)
+def test_a_reference_voltage_that_is_none_is_told_as_not_compared(
+    tmp_path: Path, of_map: object, of_run: object, odd: str
+) -> None:
+    field = of_voltage(tmp_path, of_map, of_run)
+    np.testing.assert_allclose(field.values, RATIO, rtol=1e-6)
+    (warning,) = field.warnings
+    assert re.search(rf"not compared, as TxRefAmp of .* is not known .*that of {odd}, expected one number", warning)
+    assert "not compared" in field.scaling
 
 
 def test_reference_voltages_that_cannot_be_are_told_and_not_applied(tmp_path: Path) -> None:

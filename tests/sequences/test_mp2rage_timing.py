@@ -202,6 +202,30 @@ def test_impossible_values_are_refused(changed: dict[str, object], word: str) ->
         read_timing(sidecars(**changed))
 
 
+@pytest.mark.parametrize("key", ["NumberShots", "ExcitationsPerReadout"])
+@pytest.mark.parametrize("number", [0, -88, [0], 0.3])
+@pytest.mark.parametrize("share", [None, 1.0, 0.75])
+def test_excitations_that_cannot_be_are_refused_by_the_field_that_tells_them(
+    key: str, number: object, share: float | None
+) -> None:
+    fields: dict[str, object] = {key: number} if share is None else {key: number, "SlicePartialFourier": share}
+    with pytest.raises(InvalidInputError, match=rf"^sub-01_inv-1_MP2RAGE\.json: {key} is .*; expected numbers of exc"):
+        read_timing(sidecars(("NumberShots",) if key != "NumberShots" else (), **fields))
+    with pytest.raises(InvalidInputError, match=rf"^mine\.toml: {key} is "):
+        read_timing(sidecars(("NumberShots",)), Sidecar("mine.toml", fields))
+
+
+@pytest.mark.parametrize("value", [0, -0.007, 7])
+def test_an_old_name_that_cannot_be_used_is_told_beside_what_is_missing(value: float) -> None:
+    with pytest.raises(InvalidInputError, match=rf"EchoSpacing is {value:g}, and not used; expected seconds"):
+        read_timing(sidecars(("RepetitionTimeExcitation",), EchoSpacing=value))
+
+
+def test_the_peak_of_a_pulse_without_its_name_is_told() -> None:
+    (note,) = read_timing(sidecars(InversionPulsePeak=14)).notes
+    assert note == "InversionPulsePeak is 14, and not used: InversionPulse, the name of the pulse, is missing."
+
+
 def test_readouts_of_different_cycles_are_not_one_run() -> None:
     first, second = sidecars()
     other = Sidecar(second.name, {**second.fields, "RepetitionTimePreparation": 6.0})

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bids_t1.data.errors import InvalidInputError
+from bids_t1.data.sidecar import Sidecar, brief
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from bids_t1.data.sidecar import Sidecar
+    from collections.abc import Mapping, Sequence
 
 KEY = "TxRefAmp"
 
@@ -50,10 +49,58 @@ def compare_voltages(name: str, of_map: Sequence[Sidecar], of_run: Sequence[Side
     of_run
         Sidecars of the images to correct.
     """
-    there, here = _known(of_map), _known(of_run)
-    if there is None or here is None:
-        holders = [text for text, value in (("the map", there), ("the images", here)) if value is None]
-        return VoltageCheck(1.0, f"reference voltages not compared, as {KEY} of {' and '.join(holders)} is not known")
+    there, here = _Told.of(of_map), _Told.of(of_run)
+    if there.voltage is None or here.voltage is None:
+        return _not_compared(name, {"the map": there, "the images": here})
+    return _compared(name, there.voltage, here.voltage)
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What sidecars say of one voltage."""
+
+    voltage: float | None
+    """None where it is not known."""
+
+    odd: str = ""
+    """What is there in its place."""
+
+    @classmethod
+    def of(cls, sidecars: Sequence[Sidecar]) -> _Told:
+        """Read the one voltage that sidecars agree on."""
+        given = [value for sidecar in sidecars if (value := sidecar.fields.get(KEY)) is not None]
+        values = [_voltage(value) for value in given]
+        known = [value for value in values if value is not None]
+        if not given:
+            return cls(None)
+        if len(known) < len(given) or max(known) > (1 + SAME) * min(known):
+            return cls(None, " and ".join(dict.fromkeys(map(brief, given))))
+        return cls(known[0])
+
+
+def _voltage(value: object) -> float | None:
+    """Return a voltage above zero; None for what is none, since it enters nothing where it cannot be read."""
+    try:
+        number = Sidecar("", {KEY: value}).number(KEY)
+    except InvalidInputError:
+        return None
+    return None if number is None or number <= 0 else number
+
+
+def _not_compared(name: str, told: Mapping[str, _Told]) -> VoltageCheck:
+    """Say what is missing, and warn of what is there and no voltage."""
+    holders = " and ".join(text for text, one in told.items() if one.voltage is None)
+    odd = "; ".join(
+        f"that of {text} is {one.odd}, expected one number of volts, above 0" for text, one in told.items() if one.odd
+    )
+    reading = f"reference voltages not compared, as {KEY} of {holders} is not known"
+    if not odd:
+        return VoltageCheck(1.0, reading)
+    reading = f"{reading} ({odd})"
+    return VoltageCheck(1.0, reading, (f"{name}: {reading}. B1+ is used as it is.",))
+
+
+def _compared(name: str, there: float, here: float) -> VoltageCheck:
     ratio = here / there
     told = f"{KEY} is {there:g} V for the map and {here:g} V for the images"
     if abs(ratio - 1) <= SAME:
@@ -63,14 +110,3 @@ def compare_voltages(name: str, of_map: Sequence[Sidecar], of_run: Sequence[Side
         return VoltageCheck(1.0, f"{told}, which cannot be, and was not applied", (warning,))
     warning = f"{name}: {told}: B1+ of the map is multiplied by {ratio:.4g}."
     return VoltageCheck(ratio, f"multiplied by {ratio:.4g}, as {told}", (warning,))
-
-
-def _known(sidecars: Sequence[Sidecar]) -> float | None:
-    """Return the one voltage that the sidecars agree on; None where they tell none or several."""
-    try:
-        values = [value for sidecar in sidecars if (value := sidecar.number(KEY)) is not None]
-    except InvalidInputError:  # it enters nothing where it cannot be read
-        return None
-    if not values or min(values) <= 0 or max(values) > (1 + SAME) * min(values):
-        return None
-    return values[0]

@@ -1,0 +1,96 @@
+"""Intervals of MP2RAGE where the inversion efficiency is another than told: python -m benchmarks.mp2rage_efficiency."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any
+
+import nibabel
+import numpy as np
+
+from tests import command
+
+TOLD = ("0.96", "0.025")
+"""Prior of the efficiency that the command is told; its SD is the default."""
+
+INPUTS = {"two readouts": ("MP2RAGE", "polar"), "three readouts": ("MP3RAGE", "polar"), "UNI alone": ("MP2RAGE", "uni")}
+
+FIELDS = {
+    "map": (),
+    "map, SD 0.02 told": ("--inversion-efficiency-prior", "0.96", "0.02"),
+    "no map, prior 0.3": ("--no-b1",),
+    "no map, prior 0.15": ("--no-b1", "--b1-prior", "1", "0.15"),
+}
+
+TISSUES = {"white": 2, "grey": 1, "deep grey": 9, "fluid": 3}
+"""Labels in the truth of the phantom."""
+
+
+def spread(n_heads: int) -> list[float]:
+    """Return efficiencies of heads that are as far apart as N(0.96, 0.02), at its quantiles."""
+    return [NormalDist(0.96, 0.02).inv_cdf((index + 0.5) / n_heads) for index in range(n_heads)]
+
+
+def read(folder: Path, pattern: str) -> np.ndarray:
+    (path,) = folder.rglob(pattern)
+    image: Any = nibabel.nifti1.Nifti1Image.from_filename(path)
+    return np.asarray(image.dataobj)
+
+
+def scan(raw: Path, source: str, efficiency: float, seed: int) -> None:
+    sequence, form = INPUTS[source]
+    command.phantom(
+        raw, "--sequences", sequence, "--mp2rage-form", form, "--mp2rage-efficiency", f"{efficiency:.5f}",
+        "--seed", str(seed), "--slices", "3",
+    )  # fmt: skip
+
+
+def held(raw: Path, out: Path, *options: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return tissue, whether the interval holds the truth, and T1 over the truth of every voxel with an estimate."""
+    protocol = [part for path in raw.rglob("*protocol*.toml") for part in ("--protocol", str(path))]
+    answer = command.participant(raw, out, "--inversion-efficiency-prior", *TOLD, *protocol, *options)
+    if answer.code:
+        raise SystemExit(answer.said)
+    truth, maps = raw / "derivatives/truth", out / "sub-01"
+    true, tissue = read(truth, "*desc-truth_T1map.nii.gz"), read(truth, "*desc-tissue_dseg.nii.gz")
+    lower, upper = (read(maps, f"*desc-*{side}_T1map.nii.gz") for side in ("lower", "upper"))
+    found = read(maps, "*desc-MP[23]RAGE_T1map.nii.gz")
+    known = np.isfinite(found)
+    return tissue[known], ((lower <= true) & (true <= upper))[known], (found / true)[known]
+
+
+def row(source: str, efficiencies: list[float]) -> dict[str, list[str]]:
+    """Return cells of each way to know the transmit field: share held by tissue, and median of T1 over the truth."""
+    parts: dict[str, list[tuple[np.ndarray, ...]]] = {name: [] for name in FIELDS}
+    for seed, efficiency in enumerate(efficiencies):
+        with tempfile.TemporaryDirectory() as folder:
+            raw = Path(folder, "raw")
+            scan(raw, source, efficiency, seed)
+            for index, (name, options) in enumerate(FIELDS.items()):
+                parts[name].append(held(raw, Path(folder, f"out{index}"), *options))
+    cells = {}
+    for name, several in parts.items():
+        tissue, holds, ratio = (np.concatenate(values) for values in zip(*several, strict=True))
+        of = [tissue == label for label in TISSUES.values()]
+        cells[name] = [f"{100 * holds[one].mean():.1f} ({100 * (np.median(ratio[one]) - 1):+.1f})" for one in of]
+    return cells
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--heads", type=int, default=24, help="heads of each line")
+    n_heads = parser.parse_args().heads
+    played = {"N(0.96, 0.02)": spread(n_heads), "0.93": [0.93] * (n_heads // 4), "0.99": [0.99] * (n_heads // 4)}
+    print("Share of the 95 % intervals that hold T1, % (median error of T1, %)\n")
+    print(f"| input | efficiency | B1+ | {' | '.join(TISSUES)} |\n|---|---|---|{'---|' * len(TISSUES)}")
+    for source in INPUTS:
+        for efficiency, values in played.items():
+            for field, shares in row(source, values).items():
+                print(f"| {source} | {efficiency} | {field} | {' | '.join(shares)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
