@@ -8,7 +8,9 @@ times are in seconds, angles in degrees. What goes in is checked as sidecars are
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -20,6 +22,7 @@ from bids_t1.estimation.curves.demodulation import demodulate
 from bids_t1.estimation.curves.engine import EstimationOptions, estimate
 from bids_t1.estimation.posterior.posterior import PosteriorOptions, ReadoutImages, TransmitPrior, estimate_posterior
 from bids_t1.estimation.posterior.readout_phase import remove_phase
+from bids_t1.runs.readout_agreement import settle
 from bids_t1.sequences.inversion_recovery import InversionRecovery
 from bids_t1.sequences.mp2rage import DEFAULT_EFFICIENCY, DEFAULT_EFFICIENCY_SD, Mp2rage
 from bids_t1.sequences.multi_echo_gre import MultiEchoGradientEcho
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from bids_t1.data.forms import InputForm
     from bids_t1.data.signal_model import ReadoutModel
     from bids_t1.estimation.curves.engine import NoiseHandling
+    from bids_t1.estimation.posterior.readout_phase import PhaseTurn
 
     Images = NDArray[Any] | torch.Tensor
     Numbers = float | Sequence[float] | NDArray[np.floating]
@@ -261,7 +265,8 @@ def fit_mp2rage(  # noqa: PLR0913 - a protocol has as many numbers
     readouts
         (readout, *voxels): complex, or magnitudes.
     uni
-        UNI of the first two readouts, from -0.5 to 0.5, (*voxels): beside magnitudes, whose signs it tells, or alone.
+        UNI of the first two readouts, from -0.5 to 0.5, (*voxels): beside magnitudes, whose signs it tells; beside
+        complex readouts, which are compared with it; or alone.
     inversion_times
         Delay between inversion and k-space centre of each readout [s].
     flip_angles
@@ -290,6 +295,12 @@ def fit_mp2rage(  # noqa: PLR0913 - a protocol has as many numbers
     ------
     InvalidInputError
         If the protocol cannot be played, or the images hold no signal.
+
+    Warns
+    -----
+    UserWarning
+        As the command does: of a phase between readouts, which is taken off; of a gain or sign that uni beside them
+        contradicts, where uni counts; and of complex readouts that their protocol cannot give.
     """
     times = _listed(inversion_times)
     n = len(times)
@@ -304,10 +315,16 @@ def fit_mp2rage(  # noqa: PLR0913 - a protocol has as many numbers
         efficiency_sd=efficiency_sd,
     )
     measured, form = _readouts(readouts, uni, axis)
+    turns: tuple[PhaseTurn, ...] = ()
     if form == "complex" and measured is not None:
-        measured, _ = remove_phase(measured)
-    images = ReadoutImages(form=form, readouts=measured, uni=_map(uni), transmit=_map(b1))
-    return _of_posterior(model, images, _posterior_options(t1_range, b1_sd, noise_sd, device))
+        measured, turns = remove_phase(measured)
+    s = _map("uni", uni, None if measured is None else measured.shape[1:])
+    images = ReadoutImages(form=form, readouts=measured, uni=s)
+    images = replace(images, transmit=_map("b1", b1, images.shape))
+    agreement = settle(images, images.uni, model, model.at_time, noise_sd)
+    for told in (*(turn.warning for turn in turns if turn.warning), *agreement.warnings):
+        warnings.warn(told, stacklevel=2)
+    return _of_posterior(model, agreement.images, _posterior_options(t1_range, b1_sd, noise_sd, device))
 
 
 def fit_vfa(  # noqa: PLR0913 - a protocol has as many numbers
@@ -361,7 +378,9 @@ def fit_vfa(  # noqa: PLR0913 - a protocol has as many numbers
         model = model.spoiled_by(spoiling_increment)
     form: InputForm = "complex" if kind == "complex" else "positive readouts"
     options = _posterior_options(t1_range, b1_sd, noise_sd, device, sums_transmit=True)
-    maps = _of_posterior(model, ReadoutImages(form=form, readouts=measured, transmit=_map(b1)), options)
+    maps = _of_posterior(
+        model, ReadoutImages(form=form, readouts=measured, transmit=_map("b1", b1, measured.shape[1:])), options
+    )
     return Maps({name: values for name, values in maps.items() if name not in {"uni", "confidence", "two_modes"}})
 
 
@@ -414,8 +433,14 @@ def _array(values: Images) -> NDArray[Any]:
     return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)
 
 
-def _map(values: Images | None) -> NDArray[np.float32] | None:
-    return None if values is None else np.asarray(_array(values), np.float32)
+def _map(name: str, values: Images | None, voxels: tuple[int, ...] | None = None) -> NDArray[np.float32] | None:
+    """Return a map in single precision, which has the voxels of the images."""
+    if values is None:
+        return None
+    found = np.asarray(_array(values), np.float32)
+    if voxels is not None and found.shape != voxels:
+        raise InvalidInputError(f"{name} has the shape {found.shape}; expected that of the images' voxels, {voxels}.")
+    return found
 
 
 def _measured(images: Images, axis: int) -> tuple[NDArray[Any], Kind]:

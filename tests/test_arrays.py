@@ -172,3 +172,61 @@ def test_arrays_give_what_the_command_makes_of_the_same_files(tmp_path: Path) ->
         written = open_image(path).get_fdata()
         np.testing.assert_array_equal(np.isfinite(written), np.isfinite(maps.t1))
         np.testing.assert_allclose(written, maps.t1, rtol=tolerance)
+
+
+def trains(*, noise_sd: float = 0.5) -> np.ndarray:
+    """Return complex readouts of three tissues, (readout, x, y)."""
+    from bids_t1.sequences.mp2rage import Mp2rage  # noqa: PLC0415 - what the readouts are made of
+
+    model = Mp2rage(
+        cycle_time=5.0,
+        inversion_times=(0.7, 2.5),
+        excitation_times=(0.0069,) * 2,
+        flip_angles=(math.radians(4), math.radians(5)),
+        excitations=((88.0, 88.0),) * 2,
+    )
+    times = torch.from_numpy(np.repeat([0.8, 1.3, 2.0], 20)[:, None].repeat(60, 1))
+    noise = np.random.default_rng(5).normal(size=(2, 2, *times.shape))
+    signals = 1000 * model.signals(times, torch.ones_like(times)).numpy()
+    readouts: np.ndarray = signals + noise_sd * (noise[0] + 1j * noise[1])
+    return readouts
+
+
+def medians(maps: Any) -> np.ndarray:
+    found: np.ndarray = np.nanmedian(maps.t1.reshape(3, -1), axis=1)
+    return found
+
+
+@pytest.mark.parametrize("phase", [10.0, 60.0])
+def test_a_phase_between_readouts_is_taken_off_and_told(phase: float) -> None:
+    readouts = trains()
+    readouts[1] *= np.exp(1j * math.radians(phase))
+    with pytest.warns(UserWarning, match=f"phase of readout 2 differs from that of readout 1 by {phase:.0f} degrees"):
+        maps = bids_t1.fit_mp2rage(readouts, b1=np.ones(readouts.shape[1:]), **PROTOCOL)
+    np.testing.assert_allclose(medians(maps), [0.8, 1.3, 2.0], rtol=0.005)
+
+
+@pytest.mark.parametrize("form", ["complex", "magnitudes"])
+def test_a_gain_that_uni_contradicts_is_told_and_does_not_change_t1(form: str) -> None:
+    readouts = trains()
+    uni = (readouts[0].conj() * readouts[1]).real / np.square(np.abs(readouts)).sum(0)
+    readouts[0] *= 1.5
+    given = readouts if form == "complex" else np.abs(readouts)
+    with pytest.warns(UserWarning, match=r"readout 1 is as if it were 1\.\d+ times as bright"):
+        maps = bids_t1.fit_mp2rage(given, uni=uni, b1=np.ones(uni.shape), **PROTOCOL)
+    np.testing.assert_allclose(medians(maps), [0.8, 1.3, 2.0], rtol=0.01)
+
+
+def test_readouts_that_their_protocol_cannot_give_are_told() -> None:
+    readouts = trains()[::-1].copy()
+    with pytest.warns(UserWarning, match="readouts 1 and 2 were exchanged"):
+        bids_t1.fit_mp2rage(readouts, b1=np.ones(readouts.shape[1:]), **PROTOCOL)
+
+
+@pytest.mark.parametrize("form", ["complex", "magnitudes", "UNI"])
+def test_maps_of_another_shape_are_refused(form: str) -> None:
+    readouts = {"complex": trains(), "magnitudes": np.abs(trains()), "UNI": None}[form]
+    with pytest.raises(InvalidInputError, match=r"uni|b1 has the shape \(5, 5\); expected that of the images' voxels"):
+        bids_t1.fit_mp2rage(readouts, uni=np.zeros((6, 5)), b1=np.zeros((5, 5)), **PROTOCOL)
+    with pytest.raises(InvalidInputError, match="b1 has the shape"):
+        bids_t1.fit_vfa(np.ones((2, 8)), [4, 20], 0.02, b1=np.ones(9))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -42,7 +41,7 @@ def process(run: Run, settings: Settings) -> RunResult:
         notes=timing.notes,
         lowest_transmit=timing.model.lowest_transmit,
         curve=_curve(timing.model, settings.search.t1_range),
-        at_time=partial(_at_time, timing.model),
+        at_time=timing.model.at_time,
     )
     made = process_readouts(run, series, question, settings)
     if settings.readouts.mt_prior != "tissue":
@@ -65,16 +64,6 @@ def _read(run: Run, settings: Settings) -> tuple[ReadoutSeries, Timing]:
     series = load_readouts(acquisition, settings.protocol, admit)
     with naming(acquisition):
         return series, _timing(series, settings)
-
-
-def _at_time(model: Mp2rage, readout: int, factor: float) -> Mp2rage | None:
-    """Return the model with another inversion time of one readout; None where readouts would overlap."""
-    times = list(model.inversion_times)
-    times[readout] *= factor
-    try:
-        return replace(model, inversion_times=tuple(times))
-    except InvalidInputError:
-        return None
 
 
 def _timing(series: ReadoutSeries, settings: Settings) -> Timing:

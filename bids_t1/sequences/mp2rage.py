@@ -141,6 +141,15 @@ class Mp2rage:
         """MP2RAGE for two readouts, MP3RAGE for three and more."""
         return name_of_readouts(self.n_readouts)
 
+    def at_time(self, readout: int, factor: float) -> Mp2rage | None:
+        """Return this with the inversion time of a readout times a factor; None where that cannot be played."""
+        times = list(self.inversion_times)
+        times[readout] *= factor
+        try:
+            return replace(self, inversion_times=tuple(times))
+        except InvalidInputError:
+            return None
+
     @property
     def delays(self) -> tuple[float, ...]:
         """Times without pulses [s]: before the first train, between trains, after the last one."""

@@ -196,7 +196,7 @@ def find_misfit(
     model
         The sequence.
     readouts
-        (readout, x, y, z).
+        (readout, *voxels).
     noise_sd
         Gives that of one channel; asked where enough voxels are bright.
     at_time
@@ -290,8 +290,8 @@ def _signed(readouts: Measurements) -> Array:
 
 def _polynomial(places: NDArray[np.integer]) -> Array:
     """Return the terms up to the second order of places, (voxel, term)."""
-    x = 2 * places / np.maximum(places.max(0), 1) - 1
-    terms = [np.ones(len(x)), *x.T, *(x[:, j] * x[:, k] for j in range(3) for k in range(j, 3))]
+    x, n = 2 * places / np.maximum(places.max(0), 1) - 1, places.shape[1]
+    terms = [np.ones(len(x)), *x.T, *(x[:, j] * x[:, k] for j in range(n) for k in range(j, n))]
     return np.stack(terms, axis=1)
 
 

@@ -89,14 +89,16 @@ def remove_phase(readouts: Measurements) -> tuple[Measurements, tuple[PhaseTurn,
 
 
 def _phase_of(first: Map, other: Map) -> tuple[Map, Map]:
-    """Return the phase [rad] in the neighbourhood of each voxel, and which voxels are bright."""
+    """Return the phase [rad] in the neighbourhood of each voxel, or of a list of voxels, and which ones are bright."""
     with np.errstate(invalid="ignore", over="ignore"):
         square = np.square(first.conj() * other)
     square[~np.isfinite(square)] = 0
     size = np.abs(square)
     overall = np.angle(square.sum()) / 2
     square *= np.exp(-2j * overall).astype(square.dtype)
+    bright: Map = size > BRIGHT * size.mean()
+    if size.ndim == 1:  # voxels of a list need not be neighbours in space
+        return np.full(size.shape, overall, np.float32), bright
     around = gaussian_filter(square.real, SMOOTHING) + 1j * gaussian_filter(square.imag, SMOOTHING)
     phase: Map = (overall + np.angle(around) / 2).astype(np.float32)
-    bright: Map = size > BRIGHT * size.mean()
     return phase, bright
