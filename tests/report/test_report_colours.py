@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from bids_t1.data.estimate import VoxelStatus
-from bids_t1.data.outputs import OUTPUTS, View
+from bids_t1.data.outputs import OUTPUTS, T1_VIEW, UNI_VIEW, View
 from bids_t1.report import render_page
 from bids_t1.report.figures import colours
 from tests.report.reader import Reader
@@ -58,6 +58,14 @@ def test_limits_from_the_data_are_round_and_hold_nearly_all_of_them() -> None:
     assert colours.limits_of(view, np.linspace(0, 1234, 1000)) == (0.0, 1500.0)
     assert colours.limits_of(view, np.full(5, np.nan)) == (0.0, 1.0)
     assert colours.limits_of(view, np.zeros(5)) == (0.0, 1.0)
+
+
+def test_the_window_of_a_head_is_widened_where_a_quarter_of_the_values_lie_above_it() -> None:
+    head = np.array([0.8] * 80 + [4.0] * 20)
+    plate = np.array([0.8] * 60 + [4.2] * 40)
+    assert colours.limits_of(T1_VIEW, head) == (0.0, 3.0)
+    assert colours.limits_of(T1_VIEW, plate) == (0.0, 5.0)
+    assert colours.limits_of(UNI_VIEW, plate) == (-0.5, 0.5)
 
 
 def test_every_status_has_a_colour_of_its_own() -> None:

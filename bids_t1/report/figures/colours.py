@@ -72,11 +72,20 @@ TISSUE_COLOURS = {
 """Seen on every shade of grey, and on a light and a dark page."""
 
 
+MOST_BEYOND = 0.25
+"""Share of values in the colour of the upper end from which a window is widened."""
+
+
 def limits_of(view: View, values: NDArray[np.floating]) -> tuple[float, float]:
-    """Return the ends of the colour bar: the view's own, or zero and a round number for the data."""
-    if view.limits is not None:
-        return view.limits
+    """Return the ends of the colour bar: the view's own, or zero and a round number for the data.
+
+    The view's own are those of heads; where too much lies above them, as in phantoms, the upper end follows the data.
+    """
     finite = values[np.isfinite(values)]
+    if view.limits is not None:
+        lower, upper = view.limits
+        is_beyond = lower == 0 and finite.size and np.mean(finite > upper) > MOST_BEYOND
+        return (lower, _round_up(float(np.percentile(finite, 98)))) if is_beyond else view.limits
     upper = float(np.percentile(finite, 99.5)) if finite.size else 0.0
     return (0.0, _round_up(upper) if upper > 0 else 1.0)
 
