@@ -13,7 +13,7 @@ NIIVUE_VERSION := 0.69.0
 NIIVUE_SHA256 := 47b896b77ec4a5be3ef1949c33ad393b6f45629921f326c279000bcf51bdb4af
 VIEWER := bids_t1/report/viewer/niivue.umd.js
 
-.PHONY: viewer example test container-test lint docs figures audit lock corpus fuzz describe clean
+.PHONY: viewer example test container-test lint docs figures benchmark audit lock corpus fuzz describe clean
 
 viewer: $(VIEWER)
 
@@ -54,6 +54,16 @@ docs: $(VENV)/.installed-test
 # The figures of docs/validation.md.
 figures: $(VENV)/.installed-test
 	$(BIN)/python -m benchmarks.figures
+
+# This engine beside that of 0.1.0 and others, into build/benchmark; ten minutes. SIZES="--voxels 1e7" and more: benchmarks/README.md
+benchmark: $(VENV)/.installed-test build/peers/.installed
+	$(BIN)/python -m benchmarks.compare $(SIZES)
+
+build/peers/.installed: $(VENV)/.torch constraints.txt
+	$(BIN)/python -m venv build/peers
+	build/peers/bin/pip install --quiet --retries 1 $(TORCH_INDEX) --no-deps "$(TORCH)"
+	build/peers/bin/pip install --quiet --constraint constraints.txt mrpro==0.261015 qmrpy==2.0.0
+	touch $@
 
 # The Boutiques descriptor and the table of options in docs/usage.md, from bids_t1/data/options.py.
 describe: $(VENV)/.installed
