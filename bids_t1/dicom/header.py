@@ -6,6 +6,7 @@ import math
 import struct
 import zlib
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pydicom.errors import BytesLengthException, InvalidDicomError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from pydicom.dataelem import DataElement
     from pydicom.dataset import Dataset
+    from pydicom.tag import BaseTag
 
 DAMAGE = (
     OSError, EOFError, ValueError, LookupError, AttributeError, TypeError, ArithmeticError, NotImplementedError,
@@ -77,7 +79,7 @@ class Header:
     def _values(self, key: Key) -> Iterator[Any]:
         for place in self._places:
             try:
-                element = key.find(place) if isinstance(key, Private) else place.get(Tag(key))
+                element = key.find(place) if isinstance(key, Private) else place.get(_tag(key))
                 if element is not None:
                     yield element.value
             except DAMAGE:  # a value that breaks its own VR says nothing
@@ -114,6 +116,11 @@ class Header:
         if isinstance(value, bytes):
             value = value.decode("ascii", "ignore")
         return "" if value is None else str(value).strip(" \0")
+
+
+@cache
+def _tag(keyword: str) -> BaseTag:
+    return Tag(keyword)
 
 
 def frame_count(dataset: Dataset) -> int | None:

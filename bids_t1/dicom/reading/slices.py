@@ -221,9 +221,15 @@ def read_file(path: Path) -> FileContent:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence pydicom about odd values: what matters is checked here, and values may name the patient."""
+    """Silence pydicom about odd values: what matters is checked here, and values may name the patient.
+
+    Within itself it costs nothing: to set a level makes every logger forget what it knows.
+    """
     logger = logging.getLogger("pydicom")
     level, mode = logger.level, config.settings.reading_validation_mode
+    if (level, mode) == (logging.CRITICAL, config.IGNORE):
+        yield
+        return
     logger.setLevel(logging.CRITICAL)
     config.settings.reading_validation_mode = config.IGNORE
     try:

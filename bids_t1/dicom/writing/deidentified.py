@@ -135,8 +135,8 @@ def _stays(dataset: Dataset, tag: BaseTag, never: frozenset[str]) -> bool:
     """Tell whether an attribute is kept, and strip what is in it."""
     if tag.is_private_creator:
         return _is_known_creator(dataset, tag)
-    numbers, coded = (_private_kind if tag.is_private else _public_kind)(dataset, tag)
     keyword, vr = keyword_for_tag(tag), _vr(dataset, tag)
+    numbers, coded = _private_kind(dataset, tag) if tag.is_private else _public_kind(tag.group, keyword, vr)
     if coded or keyword in _FREE_TEXT:
         return _keep_known(dataset, tag, "ImageType" if coded else keyword, never)
     if not numbers:
@@ -151,10 +151,9 @@ def _is_known_creator(dataset: Dataset, tag: BaseTag) -> bool:
     return _CREATORS.fullmatch(_bytes(dataset, tag).decode("ascii", "replace").strip(" \0")) is not None
 
 
-def _public_kind(dataset: Dataset, tag: BaseTag) -> tuple[bool, bool]:
+def _public_kind(group: int, keyword: str, vr: str) -> tuple[bool, bool]:
     """Tell whether an attribute of the standard is a number or sequence that is needed, and whether a code."""
-    keyword, wanted = keyword_for_tag(tag), tag.group in _ACQUISITION
-    coded = _vr(dataset, tag) == "CS"
+    wanted, coded = group in _ACQUISITION, vr == "CS"
     return not coded and (wanted or keyword in _OTHER_NUMBERS), coded and (wanted or keyword in CODED)
 
 

@@ -61,7 +61,8 @@ class Pixels:
         self._volume = volume
         self._display = display
         self._datasets: dict[Path, FileDataset] = {}
-        scalings = [self._scalings(source) for source in volume.slices]
+        with quiet():
+            scalings = [self._scalings(source) for source in volume.slices]
         self.scalings: list[list[Scaling]] = [list(of_all) for of_all in zip(*scalings, strict=True)]
         """Readings of the headers, each with the scaling of every slice; the first is what is meant."""
 
@@ -171,7 +172,8 @@ def corrected(
     shown = range(len(volume.slices))
     if pixels.is_compressed:
         shown = range(0, len(volume.slices), -(-len(volume.slices) // _MOST_DECODED))
-    planes = {index: plane for index in shown if (plane := pixels.plane(index)) is not None}
+    with quiet():
+        planes = {index: plane for index in shown if (plane := pixels.plane(index)) is not None}
     if len(planes) < len(shown):
         _require_no_need(pixels, doubts, where)
         return None

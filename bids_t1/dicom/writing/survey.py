@@ -11,7 +11,7 @@ from bids_t1.data.groups import grouped_by
 from bids_t1.data.result import SeriesNote
 from bids_t1.dicom.reading.files import found_instead, is_dicom, walk
 from bids_t1.dicom.reading.privacy import known_text
-from bids_t1.dicom.reading.slices import NO_IMAGE, FileContent, UnreadableError, read_file
+from bids_t1.dicom.reading.slices import NO_IMAGE, FileContent, UnreadableError, quiet, read_file
 from bids_t1.dicom.recognising.classify import told
 
 if TYPE_CHECKING:
@@ -58,14 +58,15 @@ def survey(folder: Path) -> Survey:
     contents: list[FileContent] = []
     unreadable: list[tuple[int, str]] = []
     number = 0
-    for number, path in enumerate(walk(folder), start=1):
-        try:
-            if is_dicom(path):
-                contents.append(read_file(path))
-        except UnreadableError as error:
-            unreadable.append((number, str(error)))
-        except OSError as error:
-            unreadable.append((number, error.strerror or type(error).__name__))
+    with quiet():
+        for number, path in enumerate(walk(folder), start=1):
+            try:
+                if is_dicom(path):
+                    contents.append(read_file(path))
+            except UnreadableError as error:
+                unreadable.append((number, str(error)))
+            except OSError as error:
+                unreadable.append((number, error.strerror or type(error).__name__))
     if not contents and unreadable:
         raise InvalidInputError(
             f"none of {len(unreadable)} DICOM files can be read; expected complete files. Copy them again "
