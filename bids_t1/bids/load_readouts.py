@@ -47,6 +47,8 @@ class _Plan:
 
     uni: RawFile | None = None
     warnings: tuple[str, ...] = ()
+    timed_by: tuple[RawFile, ...] = ()
+    """One of each readout, where images of some of them are not read."""
 
     @property
     def files(self) -> tuple[RawFile, ...]:
@@ -56,7 +58,8 @@ class _Plan:
     @property
     def sidecars_from(self) -> tuple[RawFile, ...]:
         """Files whose sidecars hold the timing."""
-        return tuple(files[0] for files in self.images) or (() if self.uni is None else (self.uni,))
+        own = tuple(files[0] for files in self.images) or (() if self.uni is None else (self.uni,))
+        return self.timed_by or own
 
 
 def load_readouts(
@@ -235,14 +238,26 @@ def _plans_of_magnitudes(readouts: Mapping[int, Parts], uni: RawFile | None, war
     magnitudes = tuple((parts["mag"],) for parts in readouts.values() if "mag" in parts)
     are_all = len(magnitudes) == len(readouts) > 1
     second = tuple(files for files in magnitudes if files[0].name.index("inv") == 2)  # noqa: PLR2004 - of UNI's pair
+    timed_by = _sidecars_of_all(readouts)
     plans = []
     if uni is not None:
         plans = [
             *([_Plan("UNIT1 and magnitudes", magnitudes, uni, warnings)] if are_all else []),
-            *([_Plan("UNIT1 and last magnitude", second, uni, warnings)] if second else []),
-            _Plan("UNIT1", (), uni, warnings),
+            *([_Plan("UNIT1 and last magnitude", second, uni, warnings, timed_by)] if second else []),
+            _Plan("UNIT1", (), uni, warnings, timed_by),
         ]
     return [*plans, *([_Plan("magnitudes", magnitudes, None, warnings)] if are_all else [])]
+
+
+def _sidecars_of_all(readouts: Mapping[int, Parts]) -> tuple[RawFile, ...]:
+    """Return a file of each readout whose sidecar can be read, whatever its image; nothing where one has none."""
+    if len(readouts) < 2:  # noqa: PLR2004 - one readout does not tell of the other
+        return ()
+    of_each = [
+        next((file for file in parts.values() if not isinstance(file.sidecar.fields, Unreadable)), None)
+        for parts in readouts.values()
+    ]
+    return () if None in of_each else tuple(file for file in of_each if file is not None)
 
 
 def _nothing_usable(

@@ -219,7 +219,8 @@ def test_an_empty_image_is_named_and_the_rest_used(
     images = write_readouts(write_root(tmp_path), readouts(), ("mag",))
     images.append(write_uni(tmp_path, stored_uni(uni_of(readouts()))))
     write_image(images[index], np.full(SHAPE, value, np.float32))
-    falls_back(tmp_path, form, f"{images[index].name}: {said}")
+    series = falls_back(tmp_path, form, f"{images[index].name}: {said}")
+    assert [metadata.seconds("InversionTime") for metadata in series.sidecars] == list(TIMES[:2])
 
 
 def test_an_empty_complex_image_is_named(tmp_path: Path) -> None:
