@@ -2,7 +2,7 @@
 
 python -m benchmarks.calibration: cross-validation, then the whole model on a head that was never seen;
 python -m benchmarks.calibration --rich: heads whose bias is no function of T1 alone (--bias mt-varied), played on two
-pools, read with a wrong B1+ map; and what regression trees on all that was measured leave;
+pools, read with a wrong B1+ map; benchmarks.calibration_oracle tells what could be had of them at best;
 python -m benchmarks.calibration --steps: time of one step of training, by preset and by kind of network.
 """
 
@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter
-from sklearn.ensemble import HistGradientBoostingRegressor  # type: ignore[import-untyped]
 
 from bids_t1.calibration.application import apply
 from bids_t1.calibration.baselines import protocol_of
@@ -156,8 +155,6 @@ def run(arguments: argparse.Namespace) -> None:
     make = measure_rich if arguments.rich else measure
     pairs = [make(number, **where) for number in range(1, n + 1)]
     scans = [scan for scan, _ in pairs]
-    if arguments.rich:
-        by_trees(pairs)
     record = scans[0].measured_protocol
     played, believed = protocol_of(record), None
     if arguments.rich and played is not None:
@@ -189,38 +186,6 @@ def run(arguments: argparse.Namespace) -> None:
             float(np.sqrt(np.mean((time - head.t1)[inside] ** 2))) for time in (scan.measured.time, corrected.time)
         )
         print(f"{tissue.abbreviation:4} RMSE to the truth in another head: {before:.3f} s before, {after:.3f} s after")
-
-
-def by_trees(pairs: Sequence[tuple[PairedScan, Head]]) -> None:
-    """Print what is left of true log T1 in held-out heads by what is known of a voxel, and by MP2RAGE's noise alone.
-
-    Regression trees are fitted to the other heads: on T1, and on all that MP2RAGE tells of a voxel: T1, B1+ as mapped,
-    tissue.
-    """
-    columns = [_columns(scan, head.t1) for scan, head in pairs]
-    for tissue in SCORED:
-        rows = [(inputs[which == tissue], wanted[which == tissue]) for inputs, wanted, which in columns]
-        left = []
-        for n_known in (1, 3):
-            errors = []
-            for held_out, (inputs, wanted) in enumerate(rows):
-                others = [row for other, row in enumerate(rows) if other != held_out]
-                trees = HistGradientBoostingRegressor(max_iter=150, random_state=0)
-                trees.fit(np.concatenate([x[:, :n_known] for x, _ in others]), np.concatenate([y for _, y in others]))
-                errors.append(float(np.sqrt(np.mean((trees.predict(inputs[:, :n_known]) - wanted) ** 2))))
-            left.append(f"{np.mean(errors):.2%}")
-        print(
-            f"{tissue.abbreviation:4} SD of log T1: by T1 {left[0]}, by all measured {left[1]}, noise {RICH_NOISE:.2%}"
-        )
-
-
-def _columns(scan: PairedScan, true: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return inputs (voxel, quantity), what log T1 lacks (voxel), and tissue (voxel)."""
-    measured, reference = scan.measured, scan.reference
-    where = np.isfinite(measured.time) & np.isin(reference.tissue, SCORED)
-    transmit = np.ones(where.shape) if measured.transmit is None else measured.transmit
-    inputs = np.stack([np.log(measured.time[where]), transmit[where], reference.tissue[where]], axis=1)
-    return inputs, np.log(true / measured.time)[where], reference.tissue[where]
 
 
 def say(progress: TrainingProgress) -> None:
@@ -257,7 +222,7 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folds", type=int, default=None)
     parser.add_argument("--preset", choices=sorted(PRESETS), default="small")
-    parser.add_argument("--rich", action="store_true", help="varied heads, and regression trees")
+    parser.add_argument("--rich", action="store_true", help="varied heads")
     parser.add_argument("--epochs", type=int, default=None, help="of networks; None for those of the preset")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--steps", action="store_true", help="only the time of one step")

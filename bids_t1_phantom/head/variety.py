@@ -59,7 +59,7 @@ class Variety:
     """Of one head; arrays (x, y, z)."""
 
     pool: NDArray[np.float64]
-    """Factor of the bound fraction."""
+    """Factor of the bound fraction, smaller where a lesion is: there also that of what is not white matter."""
 
     exchange: NDArray[np.float64]
     """Factor of the rate of exchange."""
