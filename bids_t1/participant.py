@@ -143,6 +143,10 @@ def _reported(participant: str, settings: Settings) -> Outcome:
         raise NoInputError(
             f"sub-{participant}: {settings.out_dir.name} holds no results of it; expected a log. Process it first."
         )
+    n_changed = resume.n_changed(participant, settings)
+    if n_changed:
+        changed = f"{numbered(n_changed, 'file')} of it changed since they were written; they are shown as they are."
+        result = replace(result, warnings=(*result.warnings, changed))
     resume.tell(participant, result.all_warnings)
     write_citation(result, settings.out_dir)
     page = write_page(_with_raw_images(result, settings), settings.out_dir)

@@ -194,6 +194,13 @@ def unchanged(out_dir: Path, known: Mapping[str, str]) -> frozenset[str]:
     )
 
 
+def n_changed(participant: str, settings: Settings) -> int:
+    """Return how many outputs of a participant are not as the run left them that its logs tell of."""
+    logs = results.log_paths(settings.out_dir, participant)
+    known = {name: value for log in logs for name, value in outputs(log).items()}
+    return len(known) - len(unchanged(settings.out_dir, known))
+
+
 def obsolete_log(participant: str, labels: Sequence[str | None], settings: Settings) -> Path | None:
     """Return the log of what an earlier run could not tell sessions of, where they are known now."""
     log = results.log_path(settings.out_dir, participant, None)

@@ -37,9 +37,10 @@ def strip_label(prefix: str, label: str) -> str:
     """
     bare = label.removeprefix(f"{prefix}-")
     if not _LABEL.fullmatch(bare):
+        several = " Several labels are separated by blanks." if "," in bare else ""
         raise InvalidInputError(
             f"{prefix}-{plain(bare)}: the label is {brief(bare)}; expected letters, digits and + only, as BIDS asks. "
-            "Rename the folder or give another label."
+            f"Rename the folder or give another label.{several}"
         )
     return bare
 

@@ -193,8 +193,8 @@ def _of_readouts(sequence: str) -> tuple[Output, ...]:
             "point",
             "T1map",
             "s",
-            "Look-up of T1 from UNI, without noise model; for comparison.",
-            replace(T1_VIEW, label="look-up of T1 [s]"),
+            "T1 read off the curve of UNI against T1, without noise model; for comparison.",
+            replace(T1_VIEW, label="T1 read off UNI [s]"),
         ),
         row(
             "confidence",

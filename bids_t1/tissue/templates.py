@@ -52,7 +52,8 @@ OF_SEVERAL_TISSUES = frozenset({"background", "brainstem"})
 """Labels of the atlas that are no single tissue, without spaces and dashes."""
 
 HINT = (
-    "Fill the folder on a machine with network: python templates/fetch.py FOLDER; and set TEMPLATEFLOW_HOME to FOLDER."
+    "To have it, once, on a machine with network, in the source of bids_t1: python templates/fetch.py FOLDER; then set "
+    "TEMPLATEFLOW_HOME to FOLDER."
 )
 
 _EDGE = 1.0
@@ -132,7 +133,7 @@ def load_template(*, download: bool = False) -> Template:
     paths = _found(home, download=download)
     missing = [name for name in NEEDED if name not in paths]
     if missing:
-        return _from_nilearn(f"the folder of TemplateFlow does not hold {NAME} ({', '.join(missing)})")
+        return _from_nilearn(f"TemplateFlow's {NAME}, is not there ({', '.join(missing)})")
     return _from_templateflow(home, paths)
 
 
@@ -209,7 +210,7 @@ def _from_templateflow(home: Path, paths: Mapping[str, Path]) -> Template:
     if "labels" not in paths or table is None:
         nuclei = None
         warnings: tuple[str, ...] = (
-            f"The folder of TemplateFlow holds no atlas-HOSPA with its table: {_NO_SPLIT} {HINT}",
+            f"The folder of TemplateFlow holds no atlas-HOSPA with its table: {_NO_SPLIT}. {HINT}",
         )
     else:
         chosen, warnings = _subcortical(table)
@@ -262,7 +263,7 @@ def _checksum(path: Path) -> str:
     return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
 
 
-_NO_SPLIT = "subcortical grey matter is not told from cortical."
+_NO_SPLIT = "deep (subcortical) grey matter is counted with the cortex"
 
 
 def _from_nilearn(reason: str) -> Template:
@@ -283,7 +284,7 @@ def _from_nilearn(reason: str) -> Template:
     images = {name: make(resolution=RESOLUTION) for name, make in makers.items()}
     values = {name: np.asarray(image.dataobj, dtype=np.float32) for name, image in images.items()}
     record = {"Name": "ICBM 2009a nonlinear symmetric", "Source": f"nilearn {version('nilearn')}"}
-    warning = f"{reason[0].upper()}{reason[1:]}: the template of nilearn is used, and {_NO_SPLIT} {HINT}"
+    warning = f"D{_NO_SPLIT[1:]}: the template that shows where it lies, {reason}. That of nilearn is used. {HINT}"
     grid = Grid(images["brain"].shape, images["brain"].affine)
     return _template(OF_NILEARN, grid, values, None, record, (warning,))
 

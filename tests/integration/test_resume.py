@@ -188,6 +188,16 @@ def test_group_brings_participants_together(tmp_path: Path) -> None:
     assert errors(out_dir) == []
 
 
+def test_the_page_of_maps_that_were_changed_says_so(done: tuple[Path, Path]) -> None:
+    a_map = next((done[1] / "sub-01").rglob("*_R1map.json"))
+    a_map.write_text(a_map.read_text() + "\n")
+    again = participant(*done, "--reports-only")
+    said = "1 file of it changed since they were written; they are shown as they are."
+    assert f"sub-01: {said}" in again.said
+    assert said in Reader((done[1] / "sub-01.html").read_text()).text
+    assert "changed since" not in participant(*done, "--force").said
+
+
 def test_how_long_each_stage_took_stands_in_a_file_of_its_own_and_on_the_page_of_all(done: tuple[Path, Path]) -> None:
     table = done[1] / "logs" / "sub-01_timing.tsv"
     head, *stages = (line.split("\t") for line in table.read_text().splitlines())

@@ -158,7 +158,7 @@ def test_without_tissues_there_is_no_plot_but_a_page() -> None:
 def test_a_comparison_with_a_run_that_is_not_there_has_no_pictures() -> None:
     result = make_together()
     text = read(render_page(replace(result, runs=result.runs[1:]))).text
-    assert "Do they lie on each other?" in text
+    assert "Do both scans line up?" in text
     assert "after registration" not in text
 
 

@@ -58,7 +58,7 @@ def test_times_are_shown_in_milliseconds_and_said_to_be_stored_in_seconds() -> N
     assert "Shown in ms" in labels["SD of T2* [ms]"].description
     assert "Shown in ms" not in labels["R2* [1/s]"].description
     median = 1000 * float(np.nanmedian(USUAL.maps["time"]))
-    assert section.summary.numbers[0].label == "Median T2* of fitted voxels"
+    assert section.summary.numbers[0].label == "Median T2*, whole image"
     assert section.summary.numbers[0].value == f"{median:.1f} ms"
     assert section.main.alt.endswith(f"median {median:.3g} ms")
 

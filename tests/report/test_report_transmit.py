@@ -123,7 +123,7 @@ def test_much_extrapolation_is_a_caution(share: float, cautioned: bool) -> None:
 def test_cautions_are_counted_at_the_head_and_lead_to_their_box() -> None:
     reader = page_of(readout_run(transmit=False))
     assert len(cautions(readout_run(transmit=False))) == 2
-    assert "no warnings, two cautions." in reader.text
+    assert "no failures, two warnings." in reader.text
     link = next(a for a in reader.all("a") if (a["href"] or "").endswith("-cautions"))
     boxes = [attributes for _, attributes in reader.tags if f"#{attributes.get('id')}" == link["href"]]
     assert len(boxes) == 1

@@ -79,7 +79,7 @@ def test_without_atlas_or_table_there_is_no_split_and_a_warning(home: Path, patt
     one(home, pattern).unlink()
     template = load_template()
     assert template.subcortical is None
-    assert "subcortical grey matter is not told from cortical" in template.warnings[0]
+    assert "deep (subcortical) grey matter is counted with the cortex" in template.warnings[0]
     assert "fetch.py" in template.warnings[0]
 
 
@@ -87,7 +87,7 @@ def test_an_empty_placeholder_counts_as_missing_and_nothing_is_downloaded(home: 
     one(home, "*label-GM_probseg.nii.gz").write_bytes(b"")
     template = load_template()
     assert template.record["Source"].startswith("nilearn")  # type: ignore[attr-defined]
-    assert f"does not hold {NAME} (grey)" in template.warnings[0]
+    assert f"{NAME}, is not there (grey)" in template.warnings[0]
 
 
 def test_a_folder_without_templates_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -234,4 +234,4 @@ def _beyond(finite: NDArray[np.floating], limits: tuple[float, float]) -> str:
         for count, side, limit in ((below, "below", limits[0]), (above, "above", limits[1]))
         if count
     ]
-    return f"{wording.listed(parts)}, in the colour of the end" if parts else ""
+    return f"{wording.listed(parts)}, shown in the colour of the end" if parts else ""

@@ -90,7 +90,7 @@ def render_page(result: ParticipantResult) -> str:
         in_templates=in_templates,
         together=together,
         headlines=regions.headlines(result.regions),
-        headline_tissues=[tissue.meaning for tissue in regions.HEADLINE],
+        headline_tissues=[tissue.meaning for tissue in regions.headline_tissues(result.regions)],
         quantities=quantities,
         measured=wording.listed([quantity.name for quantity in quantities or [T1]]),
         methods=write_methods(result) if result.runs else None,

@@ -22,6 +22,11 @@ N_TILES = 3
 
 SMALLEST_WRITTEN = 0.01
 
+REFUSED = "registration_refused"
+"""The one criterion that is yes or no."""
+
+BELIEVED = "good where it is believed"
+
 SIGNS = {Verdict.GOOD: "\N{CHECK MARK}", Verdict.DOUBTFUL: "!", Verdict.BAD: "\N{MULTIPLICATION SIGN}"}
 """Shape, beside word and colour: not every eye tells green from red."""
 
@@ -98,10 +103,16 @@ def _line(measure: Measure) -> Line:
         css=CLASSES[verdict],
         word=verdict.word,
         title=measure.title,
-        value=f"{_written(measure.value)}{measure.unit and ' ' + measure.unit}",
-        threshold=measure.threshold,
+        value=_value_of(measure),
+        threshold=BELIEVED if measure.key == REFUSED else measure.threshold,
         advice="" if verdict is Verdict.GOOD else measure.advice,
     )
+
+
+def _value_of(measure: Measure) -> str:
+    if measure.key == REFUSED:
+        return "not believed" if measure.value else "believed"
+    return f"{_written(measure.value)}{measure.unit and ' ' + measure.unit}"
 
 
 def _written(value: float) -> str:

@@ -63,7 +63,7 @@ class MapOfRegions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Headline:
-    """Medians of one map, in the order of `HEADLINE`."""
+    """Medians of one map, in the order of `headline_tissues`."""
 
     title: str
     medians: tuple[str, ...]
@@ -112,12 +112,19 @@ def tabulate(regions: Sequence[RegionStatistics]) -> tuple[MapOfRegions, ...]:
     return tuple(tables)
 
 
+def headline_tissues(regions: Sequence[RegionStatistics]) -> tuple[Tissue, ...]:
+    """Return the tissues that a reader asks for first, those without a median in any map left out."""
+    found = {one.tissue for one in regions if one.median is not None}
+    return tuple(tissue for tissue in HEADLINE if tissue in found)
+
+
 def headlines(regions: Sequence[RegionStatistics]) -> tuple[Headline, ...]:
     """Return the medians that a reader asks for first."""
+    tissues = headline_tissues(regions)
     lines = []
     for file in maps_of(regions):
         own = [one for one in regions if one.map == file]
-        medians = [None if (one := find(own, tissue)) is None else one.median for tissue in HEADLINE]
+        medians = [None if (one := find(own, tissue)) is None else one.median for tissue in tissues]
         lines.append(Headline(title=title_of_map(file), medians=tuple(map(_time, medians))))
     return tuple(lines)
 

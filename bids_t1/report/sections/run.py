@@ -77,6 +77,9 @@ class RunSection:
     anchor: str
     title: str
     name: str
+    file: str
+    """Of the map, from where the page lies."""
+
     quantity: Quantity
     warnings: tuple[str, ...]
     cautions: tuple[str, ...]
@@ -124,6 +127,7 @@ def describe_run(run: RunResult, number: int) -> RunSection:
         anchor=f"run-{number}",
         title=title_of(run),
         name=str(run.name),
+        file=f"{run.name.folder('anat')}/{run.name}",
         quantity=quantity,
         warnings=tuple(map(wording.without_folders, run.warnings)),
         cautions=voice.cautions(run),

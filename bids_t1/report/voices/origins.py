@@ -84,9 +84,7 @@ def _images(run: RunResult) -> list[Origin]:
         rows.append(Origin(label="Images", value=value, origin=lost))
     scaling = run.record.get("Scaling")
     if isinstance(scaling, Mapping):
-        rows += [
-            Origin(label=f"Stored numbers of {what}", value=plain(how), origin="") for what, how in scaling.items()
-        ]
+        rows += [Origin(label=f"Unit of {what}", value=plain(how), origin="") for what, how in scaling.items()]
     return rows
 
 

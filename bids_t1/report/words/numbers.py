@@ -77,7 +77,7 @@ def summarise_fit(run: RunResult, *, bends: str, limit: str = "") -> Summary:
     of_interval = f"{of_noise if degrees == 0 else of_scatter}: {bends}." if interval else ""
     return Summary(
         numbers=(
-            _median_time(run, f"Median {name} of fitted voxels"),
+            _median_time(run, f"Median {name}, whole image"),
             Number(
                 label=f"Median SD of {name}",
                 value=_median(run, "time_sd"),
@@ -178,7 +178,7 @@ def _share_with_estimate(run: RunResult, label: str) -> Number:
     n_estimates = _n_estimates(run)
     n_signal = sum(run.status_counts.values()) - run.status_counts.get(VoxelStatus.NO_SIGNAL.name, 0)
     n_undecided = run.status_counts.get(VoxelStatus.POLARITY_UNDECIDED.name, 0)
-    remarks = [f"{wording.grouped(n_estimates)} of {wording.grouped(n_signal)} voxels not taken as background"]
+    remarks = [f"{wording.grouped(n_estimates)} of {wording.grouped(n_signal)} voxels outside the background"]
     if n_undecided:
         remarks.append(f"{wording.percent(n_undecided, n_estimates)} of them with two choices of sign")
     return Number(label=label, value=wording.percent(n_estimates, n_signal), remarks=tuple(remarks))
