@@ -107,7 +107,7 @@ def test_messages_and_records_are_shown_and_not_obeyed() -> None:
     assert reader.text.count("/mask.nii.gz") == 3  # in warnings, table and methods
     assert "jane" not in reader.text
     assert len(reader.all("script")) == 2  # those of the rating
-    assert "one warning" in reader.text
+    assert "three warnings" in reader.text  # with two things to know before numbers are used
 
 
 def test_published_values_are_those_of_the_field_strength() -> None:
