@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 MAX_SAMPLE = 50_000
 """Voxels looked at to find the background."""
 
+ENOUGH = 100_000
+"""Voxels of an image that are compared with their neighbours, about: more do not make the median of them better."""
+
 MIN_BACKGROUND = 500
 """Fewer noise voxels than this are not believed to be a background."""
 
@@ -195,15 +198,17 @@ def noise_of_neighbours(magnitudes: Measurements) -> float | None:
         (measurement, *voxels).
     """
     kept = []
+    step = max(1, magnitudes[0].size // ENOUGH) | 1  # odd, so that lines taken across an image lie in all of it
     for image in magnitudes:
-        known = image[image > 0]
+        some = image.reshape(-1)[::step]
+        known = some[some > 0]
         bright = np.where(image >= np.median(known), image, np.nan) if known.size else np.full(image.shape, np.nan)
-        kept.append(differences_without_steps(bright, np.ones_like(bright)))
+        kept.append(differences_without_steps(bright, np.ones_like(bright), step=step))
     differences = np.concatenate(kept)
     return float(np.median(np.abs(differences)) / MEDIAN_OF_NORMAL) if len(differences) >= MIN_BACKGROUND else None
 
 
-def differences_without_steps(values: Map, sd: Map, largest: float = math.inf) -> NDArray[np.float64]:
+def differences_without_steps(values: Map, sd: Map, largest: float = math.inf, step: int = 1) -> NDArray[np.float64]:
     """Return second differences between neighbours, in units of the SD of one value, away from steps.
 
     At a step from one tissue to another the outer two of three voxels differ as much as the second difference says.
@@ -217,11 +222,13 @@ def differences_without_steps(values: Map, sd: Map, largest: float = math.inf) -
         Of each value, relative to any unit.
     largest
         Second differences of `values` beyond are none of tissue.
+    step
+        Of how many lines along an axis one is looked at.
     """
     found = [np.empty((2, 0))]
     for axis in (axis for axis in range(values.ndim) if values.shape[axis] > 2):  # noqa: PLR2004 - three terms
-        moved = np.moveaxis(values, axis, 0).astype(np.float64)
-        unit = np.moveaxis(sd, axis, 0)[1:-1]
+        moved, unit = (np.moveaxis(one, axis, 0).reshape(one.shape[axis], -1)[:, ::step] for one in (values, sd))
+        moved, unit = moved.astype(np.float64), unit[1:-1]
         second = second_difference(moved)
         both = np.stack([second, (moved[2:] - moved[:-2]) / math.sqrt(2)]) / unit
         found.append(both[:, np.isfinite(both).all(0) & (np.abs(second) < largest)])

@@ -177,3 +177,20 @@ def test_what_has_no_estimate_is_counted_and_warned_about() -> None:
     status[:7] = VoxelStatus.FITTED
     status[7, 5:] = VoxelStatus.FITTED
     assert cover(images, status, noise_sd=1).warnings == ()
+
+
+def test_noise_between_neighbours_of_a_large_image_is_that_of_some_of_its_lines(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(21)
+    place = np.linspace(-1, 1, 40)
+    smooth = 2 + np.cos(3 * place)[:, None, None] * np.cos(2 * place)[:, None] + (place > 0.3)
+    images = smooth + rng.normal(0, 0.05, (4, 40, 40, 40))
+    whole = noise_of_neighbours(images)
+    monkeypatch.setattr("bids_t1.estimation.noise.ENOUGH", 2_000)
+    some = noise_of_neighbours(images)
+    assert whole is not None
+    assert some is not None
+    assert some != whole
+    assert some == pytest.approx(whole, rel=0.03)
+    assert some == pytest.approx(0.05, rel=0.06)
