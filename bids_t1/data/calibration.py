@@ -147,7 +147,7 @@ SMALL = TrainingPlan(
     batch=8,
     steps=25,
     epochs=12,
-    patience=6,
+    patience=3,
     validation_examples=48,
 )
 FULL = TrainingPlan(name="full", width=1.0, tile=32, batch=16, steps=100, epochs=60, patience=15)
