@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from bids_t1.data.protocol import Numbers, ProtocolField
 
-DOCUMENTATION = "docs/protocol.md describes the file."
+DOCUMENTATION = 'The page "The protocol file" of the documentation (docs/protocol.md in the source) describes it.'
 
 
 TABLES: Mapping[str, Mapping[str, ProtocolField]] = {
