@@ -85,7 +85,7 @@ def without_motion(question: Question, series: Series, options: EstimationOption
 
 def _realign(model: SignalModel, question: Question, series: Series, options: EstimationOptions) -> Motion:
     """Register all images, and take the motion off where it is large enough and images then fit better."""
-    matrices = _matrices(model, int(np.argmax(question.times)), series, options)
+    matrices = register_images(model, int(np.argmax(question.times)), series, options)
     head = _head(np.abs(series.measurements))
     found = [displacement(matrix, series.grid, head) for matrix in matrices]
     if is_small(max(found), series.grid):
@@ -114,8 +114,20 @@ def _apparent(model: SignalModel, series: Series, options: EstimationOptions) ->
     ]
 
 
-def _matrices(model: SignalModel, reference: int, series: Series, options: EstimationOptions) -> list[Affine]:
-    """Return from where each image is taken: by mutual information with the longest time, then with predictions."""
+def register_images(model: SignalModel, reference: int, series: Series, options: EstimationOptions) -> list[Affine]:
+    """Return from where each image is taken: by mutual information with the reference, then with predictions.
+
+    Parameters
+    ----------
+    model
+        Of all images.
+    reference
+        Number of the image in whose place all are put.
+    series
+        The images.
+    options
+        Of the estimation.
+    """
     images = np.nan_to_num(np.abs(series.measurements))
     head = _head(images)
     others = [number for number in range(len(images)) if number != reference]
