@@ -181,9 +181,7 @@ def _efficiency_sd(reader: _Reader, given: GivenEfficiency | None) -> float:
 def _efficiency_curve(reader: _Reader) -> tuple[Curve, float | None]:
     """Return the efficiency by B1+, relative to that at 1, and what a table says that this is."""
     fields, efficiencies = reader.several(TABLE_FIELDS), reader.several(TABLE)
-    pulse, peak = reader.text(PULSE), reader.one(PEAK, Sidecar.number)
-    if pulse is None and peak is not None:
-        reader.notes.append(f"{PEAK} is {peak:g}, and not used: {PULSE}, the name of the pulse, is missing.")
+    pulse, peak = _pulse_and_peak(reader)
     if fields is None and efficiencies is None:
         return ((), None) if pulse is None else (_curve_of(pulse, peak), None)
     if pulse is not None or not _is_table(fields or (), efficiencies or ()):
@@ -193,6 +191,13 @@ def _efficiency_curve(reader: _Reader) -> tuple[Curve, float | None]:
         )
     curve = tuple(zip(fields or (), efficiencies or (), strict=True))
     return relative_curve(curve, 1.0), interpolate(curve, 1.0)
+
+
+def _pulse_and_peak(reader: _Reader) -> tuple[str | None, float | None]:
+    pulse, peak = reader.text(PULSE), reader.one(PEAK, Sidecar.number)
+    if pulse is None and peak is not None:
+        reader.notes.append(f"{PEAK} is {peak:g}, and not used: {PULSE}, the name of the pulse, is missing.")
+    return pulse, peak
 
 
 def _curve_of(pulse: str, peak: float | None) -> Curve:
