@@ -130,7 +130,7 @@ def test_tissue_that_is_not_as_believed_is_still_read_better_than_by_water(wrong
 @pytest.mark.parametrize("field", [3.0, 7.0])
 @pytest.mark.parametrize(
     "wrong",
-    ["fraction +25 %", "fraction -25 %", "left 0.83", "left 0.2", "exchange 60/s", "R1 bound 3/s", "efficiency"],
+    ["fraction +25 %", "fraction -25 %", "left 0.83", "left 0.2", "exchange 60/s", "R1 bound 3/s", "inversion"],
 )
 def test_each_prior_may_be_wrong_at_either_field(field: float, wrong: str) -> None:
     prior = prior_of(field)
