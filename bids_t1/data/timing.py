@@ -82,12 +82,12 @@ class TimeTaken:
 def time_taken(participant: str, laps: Iterable[Lap]) -> TimeTaken:
     """Add up the stages of a participant."""
     laps = tuple(laps)
-    by_stage = grouped_by(sorted(laps, key=lambda lap: list(Stage).index(lap.stage)), lambda lap: lap.stage)
+    by_stage = grouped_by(laps, lambda lap: lap.stage)
     return TimeTaken(
         participant=participant,
         seconds=round(sum(lap.seconds for lap in laps), 2),
         processor_seconds=round(sum(lap.processor_seconds for lap in laps), 2),
-        by_stage={stage: round(sum(lap.seconds for lap in own), 2) for stage, own in by_stage.items()},
+        by_stage={stage: round(sum(lap.seconds for lap in by_stage[stage]), 2) for stage in Stage if stage in by_stage},
     )
 
 
