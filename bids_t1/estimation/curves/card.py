@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from bids_t1.estimation.curves.voxel import POWERS, Choices, Tables, Work, fit_voxel, fit_voxels, work_space
+from bids_t1.estimation.curves.voxel import MAPS, POWERS, Choices, Tables, Work, fit_voxel, fit_voxels, work_space
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,7 +62,7 @@ class CardFit:
         images
             (measurement, voxel), in single precision.
         values, status
-            (map, voxel), in the order of `engine.MAPS`, and (voxel), which are filled.
+            (map, voxel), in the order of `voxel.MAPS`, and (voxel), which are filled.
         """
         blocks = -(-images.shape[1] // THREADS)
         arrays = (_on_card(array) for array in (images, values, status))
@@ -111,7 +111,7 @@ def trusted(tables: Tables, choices: Choices, sample: torch.Tensor) -> CardFit |
     sample
         (measurement, voxel), on the card.
     """
-    values = torch.full((8, sample.shape[1]), torch.nan, device=sample.device)
+    values = torch.full((len(MAPS), sample.shape[1]), torch.nan, device=sample.device)
     status = torch.zeros(sample.shape[1], dtype=torch.uint8, device=sample.device)
     try:
         card = CardFit.of(tables, choices)
@@ -130,7 +130,7 @@ def trusted(tables: Tables, choices: Choices, sample: torch.Tensor) -> CardFit |
 def on_processor(tables: Tables, choices: Choices, images: NDArray[np.float32]) -> Maps:
     """Return maps and statuses of the compiled fit on one processor."""
     n_voxels = images.shape[1]
-    values, status = np.full((8, n_voxels), np.nan, np.float32), np.zeros(n_voxels, np.uint8)
+    values, status = np.full((len(MAPS), n_voxels), np.nan, np.float32), np.zeros(n_voxels, np.uint8)
     fit_voxels(tables, choices, images, 0, 0, n_voxels, values, status, work_space(tables))
     return values, status
 

@@ -32,7 +32,7 @@ from bids_t1.estimation.curves.refinement import TINY, Fit, Problem, predict
 from bids_t1.estimation.curves.rician import refine_rician
 from bids_t1.estimation.curves.surface import SurfaceAtoms, SurfaceFit, SurfaceProblem, solve_surface
 from bids_t1.estimation.curves.surroundings import Choice, Surroundings
-from bids_t1.estimation.curves.voxel import Choices, Tables, fit_voxels, work_space
+from bids_t1.estimation.curves.voxel import MAPS, Choices, Tables, fit_voxels, work_space
 from bids_t1.estimation.noise import (
     FALSE_BACKGROUND,
     Background,
@@ -171,10 +171,6 @@ class _Maps:
         )
         none = torch.zeros_like(time)
         return Fit(time=time, amplitude=amplitude, ratio=ratio, cost=none, gradient=none, information=none, share=share)
-
-
-MAPS = ("time", "time_sd", "amplitude", "ratio", "residual", "relative_error", "share", "share_sd")
-"""Maps of numbers, in the order in which the compiled fit fills them; the last is that of a second pool only."""
 
 
 def estimate(

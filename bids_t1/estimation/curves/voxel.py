@@ -30,6 +30,9 @@ NO_SIGNAL, FITTED, UNDECIDED = int(VoxelStatus.NO_SIGNAL), int(VoxelStatus.FITTE
 AT_BOUND, NOT_FINITE = int(VoxelStatus.RATIO_AT_BOUND), int(VoxelStatus.NOT_FINITE)
 TOO_LOW, BELOW, ABOVE = int(VoxelStatus.SIGNAL_TOO_LOW), int(VoxelStatus.BELOW_RANGE), int(VoxelStatus.ABOVE_RANGE)
 
+MAPS = ("time", "time_sd", "amplitude", "ratio", "residual", "relative_error", "share", "share_sd")
+"""Maps of numbers, in the order in which they are filled; the last is that of a second pool only."""
+
 MOST_STEPS = 30
 """Steps of the refinement at most."""
 
@@ -730,7 +733,7 @@ def fit_voxel(
     status: NDArray[np.uint8],
     work: Work,
 ) -> None:
-    """Fill the maps of one voxel, in the order of `engine.MAPS`; NaN where it has no estimate.
+    """Fill the maps of one voxel, in the order of `MAPS`; NaN where it has no estimate.
 
     Parameters
     ----------
