@@ -49,6 +49,9 @@ class Header:
     n_bytes: int
     """What its voxels take, as stored; of several volumes, as they are read."""
 
+    n_volumes: int = 1
+    """Along the fourth axis and those behind it."""
+
     is_placed: bool = True
     """Whether it says where the head lies: without, left and right are those that nibabel takes."""
 
@@ -187,7 +190,8 @@ def _header(path: Path, image: nib.spatialimages.SpatialImage, *, several: bool 
     shape = tuple(int(length) for length in image.shape)
     if not shape or min(shape) < 1:
         raise InvalidInputError(f"{path.name}: has shape {shape}; expected voxels. Copy or convert it again.")
-    if math.prod(shape[3:]) != 1 and not several:
+    n_volumes = math.prod(shape[3:])
+    if n_volumes != 1 and not several:
         raise InvalidInputError(
             f"{path.name}: has shape {shape}; expected one volume per file. Split it, and give each volume of an "
             "inversion series its own InversionTime; or write InversionTime as a list, one number per volume."
@@ -199,7 +203,8 @@ def _header(path: Path, image: nib.spatialimages.SpatialImage, *, several: bool 
         _require_length(path, proxy.offset + n_bytes)
     i, j, k = (*shape, 1, 1, 1)[:3]
     # Volumes of one file are scaled together, in double precision.
-    return Header(Grid((i, j, k), _affine(path, image)), 8 * math.prod(shape) if several else n_bytes, is_placed)
+    as_read = 8 * math.prod(shape) if several else n_bytes
+    return Header(Grid((i, j, k), _affine(path, image)), as_read, n_volumes, is_placed)
 
 
 def _require_length(path: Path, expected: int) -> None:

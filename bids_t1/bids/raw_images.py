@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bids_t1.bids.images import count_volumes, read_header, read_volumes
+from bids_t1.bids.images import read_header, read_volumes
 from bids_t1.data.entities import BidsName
 from bids_t1.data.errors import BidsT1Error
 from bids_t1.data.grid import Grid
@@ -96,7 +96,8 @@ def _n_voxels(paths: Sequence[Path]) -> int:
 
 def _sizes(path: Path) -> Iterator[int]:
     """Return how many voxels each volume of a file has."""
-    return repeat(math.prod(read_header(path, several=True).grid.shape), count_volumes(path))
+    header = read_header(path, several=True)
+    return repeat(math.prod(header.grid.shape), header.n_volumes)
 
 
 def _some(paths: Sequence[Path]) -> list[Path]:
