@@ -7,7 +7,7 @@ which is how a scanner samples. T1 is compared in voxels that lie within one tis
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -19,8 +19,7 @@ from bids_t1.data.grid import Grid
 from bids_t1.estimation.curves.engine import EstimationOptions, estimate
 from bids_t1.registration.images import moved
 from bids_t1.registration.motion import realigned
-from bids_t1.runs.head_motion import register_images, without_motion
-from bids_t1.runs.inversion_recovery import question_of
+from bids_t1.runs.head_motion import register_images
 from bids_t1.sequences.inversion_recovery import InversionRecovery
 from bids_t1_phantom.head.anatomy import load_atlas
 from bids_t1_phantom.head.head import Head, HeadOptions, make_head
@@ -130,11 +129,12 @@ def measure(resolution: float, sd: float, seed: int, snr: float) -> Outcome:
     still = as_series(images(head, [np.eye(4)] * len(TIMES), snr, seed), grid)
     moving = as_series(images(head, truth, snr, seed), grid)
     found = register_images(MODEL, len(TIMES) - 1, moving, EstimationOptions())
-    done = without_motion(question_of(MODEL, 3.0), moving, EstimationOptions(), "auto").series
-    by_truth = np.nan_to_num(realigned(moving.measurements, truth, grid))
     maps = {
-        "still": still, "moved": moving, "true poses": as_series(by_truth, grid), "put back": done,
-    }  # fmt: skip
+        "still": still,
+        "moved": moving,
+        "true poses": replace(moving, measurements=realigned(moving.measurements, truth, grid)),
+        "put back": replace(moving, measurements=realigned(moving.measurements, found, grid)),
+    }
     points = moved(grid.affine, np.argwhere(blocks(head.brain, head).all(-1)).T)
     still_at = np.stack(
         [moved(np.linalg.inv(pose) @ matrix, points) for pose, matrix in zip(truth, found, strict=True)]
