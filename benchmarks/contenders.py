@@ -139,7 +139,7 @@ def peer_curve_fit(kind: str) -> Callable[[Data, int, str], Array]:
     def run(data: Data, *_: object) -> Array:
         from benchmarks.speed import run_peer  # noqa: PLC0415
 
-        return run_peer(kind, data[kind] * data[f"{kind} signs"])[1]
+        return run_peer(kind, data[kind] * data[f"{kind} signs"], data["times"].tolist())[1]
 
     return run
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import nibabel
 import numpy as np
 
+from bids_t1_phantom.head.anatomy import Tissue
 from tests import command
 
 if TYPE_CHECKING:
@@ -28,8 +29,12 @@ FIELDS = {
     "no map, prior 0.15": ("--no-b1", "--b1-prior", "1", "0.15"),
 }
 
-TISSUES = {"white": 2, "grey": 1, "deep grey": 9, "fluid": 3}
-"""Labels in the truth of the phantom."""
+TISSUES = {
+    "white": Tissue.WHITE_MATTER,
+    "grey": Tissue.GREY_MATTER,
+    "deep grey": Tissue.DEEP_GREY_MATTER,
+    "fluid": Tissue.FLUID,
+}
 
 
 def spread(n_heads: int) -> np.ndarray:

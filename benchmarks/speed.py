@@ -18,6 +18,8 @@ from bids_t1.sequences.inversion_recovery import InversionRecovery
 from tests.estimation.scenes import INVERSION_TIMES, MODEL, REPETITION_TIME, scene, signal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     Array = NDArray[np.floating[Any]]
@@ -51,9 +53,9 @@ def ideal_signal(time: Array, m0: float, t1: float) -> Array:
     return values
 
 
-def run_peer(name: str, signed: Array) -> tuple[float, Array]:
+def run_peer(name: str, signed: Array, inversion_times: Sequence[float] = INVERSION_TIMES) -> tuple[float, Array]:
     """Fit voxel by voxel; return the time [s] and T1 [s], NaN where it does not converge."""
-    times = np.array(INVERSION_TIMES)
+    times = np.array(inversion_times)
     t1 = np.full(signed.shape[1], np.nan)
     start = perf_counter()
     for index, voxel in enumerate(signed.T):
