@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from bids_t1.bids.parts import PartReader
-from bids_t1.bids.volumes import complete_each, unfold
+from bids_t1.bids.volumes import completed
 from bids_t1.data.acquisition import Series
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.groups import grouped_by
@@ -41,7 +41,6 @@ def load_series(
 
     Magnitude, real, real and imaginary, or magnitude and phase images; of several, the most informative that can be
     read are used, and a warning tells why others are not.
-    A protocol file may declare the scaling of phase images.
 
     Parameters
     ----------
@@ -58,9 +57,7 @@ def load_series(
         If images are missing, unreadable, of different grids, or their times missing or equal.
     """
     sequence = sequence_of(acquisition.sequence)
-    table = None if protocol is None else protocol.of(sequence.name)
-    acquisition = unfold(acquisition, sequence.varying, table)
-    acquisition = complete_each(acquisition, sequence.varying, sequence.numbered_by, table)
+    acquisition = completed(acquisition, protocol)
     _require_numbers(acquisition, sequence.numbered_by)
     by_part = grouped_by(acquisition.files, lambda file: file.name.get("part") or "")
     _join_magnitudes(by_part, sequence.numbered_by)
@@ -76,7 +73,7 @@ def load_series(
         for key in sequence.keys:
             _require_same_times(acquisition, parts, ordered, key)
         try:
-            series = _load(acquisition, kind, ordered, protocol, admit)
+            series = _load(acquisition, kind, ordered, admit)
         except InvalidInputError as error:
             failures.setdefault(str(error), error)
             continue
@@ -88,11 +85,10 @@ def _load(
     acquisition: Acquisition,
     kind: Kind,
     ordered: Sequence[Sequence[RawFile]],
-    protocol: Protocol | None,
     admit: Callable[[int], object],
 ) -> Series:
     """Open the images of some parts, each ordered by time."""
-    reader = PartReader(None if protocol is None else protocol.of(acquisition.sequence))
+    reader = PartReader()
     images = list(zip(*ordered, strict=True))
     grid, warnings = reader.open([file for files in images for file in files], admit)
     measurements = reader.stack(images)

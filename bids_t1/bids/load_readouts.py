@@ -14,6 +14,7 @@ from bids_t1.bids.images import read_volume
 from bids_t1.bids.parts import PartReader
 from bids_t1.bids.soundness import require_signal
 from bids_t1.bids.uni import describes_denoised, read_uni
+from bids_t1.bids.volumes import completed_whole
 from bids_t1.data.acquisition import ReadoutSeries, UniBeside
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.forms import FORMS
@@ -69,8 +70,8 @@ def load_readouts(
 
     Complex images of every readout; or UNIT1 and the magnitudes of all readouts or of one; or UNIT1; or magnitudes.
     A warning tells which images were of no use, and what is lost.
-    The protocol file may declare the scaling of phase images and of UNIT1. `admit` is called with the bytes that the
-    images take, from their headers; it raises an error where that is too much.
+    The protocol file stands behind every sidecar, with its lists of one value per readout. `admit` is called with the
+    bytes that the images take, from their headers; it raises an error where that is too much.
 
     Raises
     ------
@@ -79,6 +80,7 @@ def load_readouts(
         different grids, the scaling of phase or UNIT1 is not known, or UNIT1 is denoised; if inversion times do not
         rise with the number of the readout.
     """
+    acquisition = replace(acquisition, files=completed_whole(acquisition.files, protocol, acquisition.sequence))
     failures: dict[str, InvalidInputError] = {}
     richest: InputForm | None = None
     refused: set[Path] = set()
@@ -93,14 +95,14 @@ def load_readouts(
             continue
         _require_rising_times(plan)
         try:
-            series = _load(acquisition, plan, protocol, admit)
+            series = _load(acquisition, plan, admit)
         except InvalidInputError as error:
             failures.setdefault(str(error), error)
             if plan.uni is not None and isinstance(error, ProcessedUniError):
                 refused.add(plan.uni.path)
             continue
         lost = _told(acquisition, plan, richest, failures)
-        beside = _uni_beside(acquisition, series, protocol) if FORMS[plan.form].is_complex else None
+        beside = _uni_beside(acquisition, series) if FORMS[plan.form].is_complex else None
         return replace(series, warnings=(*lost, *series.warnings), lost=lost, uni_beside=beside)
     raise next(iter(failures.values()))
 
@@ -119,12 +121,12 @@ def _told(
     return (warning,)
 
 
-def _load(acquisition: Acquisition, plan: _Plan, protocol: Protocol, admit: Callable[[int], object]) -> ReadoutSeries:
+def _load(acquisition: Acquisition, plan: _Plan, admit: Callable[[int], object]) -> ReadoutSeries:
     """Open the images of one form."""
-    reader = PartReader(protocol.of(acquisition.sequence))
+    reader = PartReader()
     grid, shifts = reader.open(plan.files, admit)
     readouts = reader.stack(plan.images) if plan.images else None
-    uni = None if plan.uni is None else _read_uni(plan.uni, reader, readouts if FORMS[plan.form].has_energy else None)
+    uni = None if plan.uni is None else _read_uni(plan.uni, readouts if FORMS[plan.form].has_energy else None)
     return ReadoutSeries(
         acquisition=acquisition,
         form=plan.form,
@@ -154,18 +156,18 @@ def _scaling(reader: PartReader, uni: Uni | None) -> dict[str, str]:
     return phase if uni is None else {**phase, "UNIT1": uni.scaling}
 
 
-def _uni_beside(acquisition: Acquisition, series: ReadoutSeries, protocol: Protocol) -> UniBeside | None:
+def _uni_beside(acquisition: Acquisition, series: ReadoutSeries) -> UniBeside | None:
     """Return the UNIT1 beside complex readouts; None where there is none that can be used, which is no loss."""
     unis = _readable([file for file in acquisition.files if file.name.suffix == "UNIT1"], {})
     try:
         file = _true_uni(acquisition, unis)
         if file is None or series.readouts is None:
             return None
-        reader = PartReader(protocol.of(acquisition.sequence))
+        reader = PartReader()
         grid, _ = reader.open((file,))
         if series.grid.shift_to(grid) > SAME_GRID_SHIFT:
             return None
-        uni = _read_uni(file, reader, np.abs(series.readouts[:2]))
+        uni = _read_uni(file, np.abs(series.readouts[:2]))
     except InvalidInputError:
         return None
     return UniBeside(values=uni.values, source=file.path, scaling=uni.scaling)
@@ -207,11 +209,11 @@ def _sidecar_of_uni(acquisition: Acquisition) -> Sidecar | None:
     return next((sidecar for sidecar in found if not isinstance(sidecar.fields, Unreadable)), None)
 
 
-def _read_uni(file: RawFile, reader: PartReader, readouts: np.ndarray | None) -> Uni:
+def _read_uni(file: RawFile, readouts: np.ndarray | None) -> Uni:
     """Open UNIT1, and refuse what is denoised: by the readouts that it was computed of, where all are there."""
     volume = read_volume(file.path)
     require_signal(str(file.name), volume.values)
-    uni = read_uni(file, volume, reader.protocol)
+    uni = read_uni(file, volume)
     if readouts is None:
         return replace(uni, warnings=(*uni.warnings, *refuse_processed(file, uni.values)))
     refuse_denoised(file, uni.values, readouts)
@@ -405,7 +407,7 @@ def _require_rising_times(plan: _Plan) -> None:
 
 def _times_of(files: Sequence[RawFile], index: int, n_readouts: int) -> list[tuple[float, RawFile]]:
     """Return the inversion time of a readout from each of its parts that tells it [s]; they must agree."""
-    times = [(of_readout(file.sidecar, "InversionTime", index, n_readouts), file) for file in files]
+    times = [(of_readout(file.sidecar.alone, "InversionTime", index, n_readouts), file) for file in files]
     known = [(time, file) for time, file in times if time is not None]
     for (time, file), (other, other_file) in pairwise(known):
         if not math.isclose(time, other, abs_tol=1e-6):

@@ -26,15 +26,11 @@ if TYPE_CHECKING:
     from bids_t1.bids.images import Header, Volume
     from bids_t1.data.acquisition import RawFile
     from bids_t1.data.grid import Grid
-    from bids_t1.data.sidecar import Sidecar
 
 
 @dataclass(slots=True)
 class PartReader:
     """Reads the images of one run one by one, after their headers, and remembers how phases were read."""
-
-    protocol: Sidecar | None = None
-    """Table of the protocol file, which may declare the scaling of phase images."""
 
     sources: tuple[Path, ...] = ()
     """Every file that was opened, in order."""
@@ -112,7 +108,7 @@ class PartReader:
         if files[1].name.get("part") == "imag":
             combined.real, combined.imag = first.values, second.values
             return combined
-        phase, scale = phase_in_radians(files[1], second, self.protocol)
+        phase, scale = phase_in_radians(files[1], second)
         self.phase_origins.append(scale.origin)
         self.constant_phases.append(float(phase.flat[0]) if (phase == phase.flat[0]).all() else None)
         with np.errstate(invalid="ignore"):  # infinity times zero is NaN: the estimate marks either

@@ -44,7 +44,7 @@ class PhaseScale:
     """What told so; for the record."""
 
 
-def phase_in_radians(file: RawFile, volume: Volume, protocol: Sidecar | None) -> tuple[np.ndarray, PhaseScale]:
+def phase_in_radians(file: RawFile, volume: Volume) -> tuple[np.ndarray, PhaseScale]:
     """Return a phase image in radians, in single precision, and how it was read.
 
     Raises
@@ -52,7 +52,7 @@ def phase_in_radians(file: RawFile, volume: Volume, protocol: Sidecar | None) ->
     InvalidInputError
         If the scaling is not known, or gives more than a full turn.
     """
-    scale = _scale(file, volume, protocol)
+    scale = _scale(file, volume)
     phase = np.multiply(volume.values, np.float32(scale.radians_per_unit), dtype=np.float32)
     largest = float(np.abs(phase).max(initial=0.0, where=np.isfinite(phase)))
     if largest > FULL_TURN:
@@ -63,18 +63,19 @@ def phase_in_radians(file: RawFile, volume: Volume, protocol: Sidecar | None) ->
     return phase, scale
 
 
-def _scale(file: RawFile, volume: Volume, protocol: Sidecar | None) -> PhaseScale:
+def _scale(file: RawFile, volume: Volume) -> PhaseScale:
     units = file.sidecar.text("Units")
     if units in DECLARED_UNITS:
         return PhaseScale(DECLARED_UNITS[units], f"Units {units!r} of the sidecar")
-    for holder, where in ((file.sidecar, "the sidecar"), (protocol, "the protocol file")):
-        declared = None if holder is None else holder.number("PhaseScaling")
-        if holder is not None and declared is not None:
-            if declared <= 0:
-                raise InvalidInputError(
-                    f"{holder.name}: PhaseScaling is {declared:g}; expected radians per stored unit, above 0."
-                )
-            return PhaseScale(declared, f"PhaseScaling {declared:g} rad per unit of {where}")
+    declared = file.sidecar.number("PhaseScaling")
+    if declared is not None:
+        if declared <= 0:
+            raise InvalidInputError(
+                f"{file.sidecar.name}: PhaseScaling is {declared:g}; expected radians per stored unit, above 0."
+            )
+        return PhaseScale(
+            declared, f"PhaseScaling {declared:g} rad per unit of the {file.sidecar.origin_of('PhaseScaling')}"
+        )
     if units in {None, "arbitrary"} and _is_siemens(file.sidecar) and _is_twelve_bit(volume.values):
         return PhaseScale(
             math.pi / SIEMENS_HALF_TURN, "the Siemens convention for files of dcm2niix, -4096..4094 for -pi..pi"

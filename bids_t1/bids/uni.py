@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from bids_t1.bids.images import Volume
     from bids_t1.data.acquisition import RawFile
     from bids_t1.data.entities import BidsName
-    from bids_t1.data.sidecar import Sidecar
 
 SCALING_KEY = "UNIT1Scaling"
 """Field of a sidecar or protocol file that declares the convention; not of BIDS."""
@@ -83,7 +82,7 @@ def describes_denoised(file: RawFile) -> bool:
     return is_denoised(file.name) or any(_DENOISED_WORD.search(text) for text in words)
 
 
-def read_uni(file: RawFile, volume: Volume, protocol: Sidecar | None) -> Uni:
+def read_uni(file: RawFile, volume: Volume) -> Uni:
     """Return S of a UNIT1 image, by the convention that is declared or that header and values agree on.
 
     Raises
@@ -91,7 +90,7 @@ def read_uni(file: RawFile, volume: Volume, protocol: Sidecar | None) -> Uni:
     InvalidInputError
         If the convention is not known, or is not that of the values.
     """
-    name, origin = _convention(file, volume, protocol)
+    name, origin = _convention(file, volume)
     convention = CONVENTIONS[name]
     stored = volume.values
     warnings = []
@@ -117,17 +116,17 @@ def read_uni(file: RawFile, volume: Volume, protocol: Sidecar | None) -> Uni:
     return Uni(values, sentence, tuple(warnings))
 
 
-def _convention(file: RawFile, volume: Volume, protocol: Sidecar | None) -> tuple[str, str]:
+def _convention(file: RawFile, volume: Volume) -> tuple[str, str]:
     """Return the name of a convention, and what told so."""
-    for holder, where in ((file.sidecar, "the sidecar"), (protocol, "the protocol file")):
-        declared = None if holder is None else holder.fields.get(SCALING_KEY)
-        if holder is not None and declared is not None:
-            if not isinstance(declared, str) or declared not in CONVENTIONS:
-                raise InvalidInputError(
-                    f"{holder.name}: {SCALING_KEY} is {brief(declared)}; expected one of {', '.join(CONVENTIONS)}."
-                )
-            _require_inside(file, volume, declared, where)
-            return declared, f"{SCALING_KEY} of {where}"
+    declared = file.sidecar.get(SCALING_KEY)
+    if declared is not None:
+        if not isinstance(declared, str) or declared not in CONVENTIONS:
+            raise InvalidInputError(
+                f"{file.sidecar.name}: {SCALING_KEY} is {brief(declared)}; expected one of {', '.join(CONVENTIONS)}."
+            )
+        where = f"the {file.sidecar.origin_of(SCALING_KEY)}"
+        _require_inside(file, volume, declared, where)
+        return declared, f"{SCALING_KEY} of {where}"
     name = _recognised(volume)
     if name is None:
         kind = "integers" if _holds_integers(volume) else "real numbers"

@@ -1,4 +1,4 @@
-"""Images of a run whose times stand in lists: several volumes of one file, and lists of the protocol file."""
+"""What the protocol file says of the images of a run, put behind their sidecars; volumes of one file told apart."""
 
 from __future__ import annotations
 
@@ -8,18 +8,55 @@ from typing import TYPE_CHECKING
 from bids_t1.bids.images import count_volumes
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.groups import grouped_by
+from bids_t1.data.sequences import sequence_of
 from bids_t1.data.sidecar import PLAUSIBLE, Sidecar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from bids_t1.data.acquisition import Acquisition, RawFile
+    from bids_t1.data.protocol import Protocol
 
 SAME_TIME = 0.0005
 """Times closer than this are the same: headers and protocols round them [s]."""
 
 ALL_OF = {"InversionTimes": "InversionTime"}
 """Fields that hold what another one does, for all images."""
+
+
+def completed(acquisition: Acquisition, protocol: Protocol | None) -> Acquisition:
+    """Return a run of curves with one entry for each image, and behind each sidecar what the protocol file says of it.
+
+    A list of it holds one value per image, in the order of their numbers, and of the volumes of a file; where both
+    sidecars and list have what tells images apart, that order counts among equal ones only.
+
+    Raises
+    ------
+    InvalidInputError
+        If a list is not as long as there are images, or a file has other volumes than its list.
+    """
+    sequence = sequence_of(acquisition.sequence)
+    table = None if protocol is None else protocol.of(sequence.name)
+    run = unfold(acquisition, sequence.varying, table)
+    if table is None:
+        return run
+    told: dict[int, RawFile] = {}
+    for files in grouped_by(run.files, lambda file: file.name.get("part")).values():
+        ordered = sorted(files, key=lambda file: (file.name.index(sequence.numbered_by) or 0, file.volume or 0))
+        tables = _of_each(ordered, table, sequence.varying)
+        told |= {id(file): _behind(file, own) for file, own in zip(ordered, tables, strict=True)}
+    return replace(run, files=tuple(told[id(file)] for file in run.files))
+
+
+def completed_whole(files: Iterable[RawFile], protocol: Protocol, table: str) -> tuple[RawFile, ...]:
+    """Return images with a table of the protocol file behind their sidecars, lists of it left as they are."""
+    behind = protocol.of(table)
+    return tuple(files) if behind is None else tuple(_behind(file, behind) for file in files)
+
+
+def _behind(file: RawFile, table: Sidecar) -> RawFile:
+    behind = replace(table, origin=f"protocol file {table.name}")
+    return replace(file, sidecar=replace(file.sidecar, behind=behind))
 
 
 def unfold(acquisition: Acquisition, varying: str, table: Sidecar | None = None) -> Acquisition:
@@ -47,26 +84,6 @@ def unfold(acquisition: Acquisition, varying: str, table: Sidecar | None = None)
     return replace(acquisition, files=tuple(files))
 
 
-def complete_each(acquisition: Acquisition, varying: str, numbered_by: str, table: Sidecar | None) -> Acquisition:
-    """Return a run whose sidecars have the times of a table of the protocol file that they lack.
-
-    A list holds one value per image, in the order of their numbers, and of the volumes of a file; where both
-    sidecars and table have what tells images apart, that order counts among equal ones only.
-
-    Raises
-    ------
-    InvalidInputError
-        If a list is not as long as there are images.
-    """
-    if table is None:
-        return acquisition
-    told = {id(file): file for file in acquisition.files}
-    for files in grouped_by(acquisition.files, lambda file: file.name.get("part")).values():
-        ordered = sorted(files, key=lambda file: (file.name.index(numbered_by) or 0, file.volume or 0))
-        told |= {id(file): one for file, one in zip(ordered, _completed(ordered, table, varying), strict=True)}
-    return replace(acquisition, files=tuple(told[id(file)] for file in acquisition.files))
-
-
 def _volumes(file: RawFile, varying: str, listed: Sequence[float]) -> list[RawFile]:
     fields = {ALL_OF.get(key, key): value for key, value in _known(file.sidecar).items() if key in PLAUSIBLE}
     own = fields.get(varying)
@@ -80,13 +97,16 @@ def _volumes(file: RawFile, varying: str, listed: Sequence[float]) -> list[RawFi
             f"{where}: {varying} has {len(times)} numbers and {file.path.name} {n_volumes} volumes; expected one "
             "number per volume. Correct it."
         )
-    return _split(file, {**fields, varying: times}, n_volumes)
+    return _split(file, fields, varying, n_volumes)
 
 
-def _split(file: RawFile, fields: Mapping[str, object], n_volumes: int) -> list[RawFile]:
-    """Return each volume of a file, with its own value of those fields that hold one for each."""
+def _split(file: RawFile, fields: Mapping[str, object], varying: str, n_volumes: int) -> list[RawFile]:
+    """Return each volume of a file, with its own value of those fields that hold one for each.
+
+    What varies and is one number is that of the first volume alone.
+    """
     lists = {key: value for key, value in fields.items() if isinstance(value, list | tuple) and len(value) == n_volumes}
-    others = {key: value for key, value in file.sidecar.fields.items() if ALL_OF.get(key, key) not in lists}
+    others = {key: value for key, value in file.sidecar.fields.items() if ALL_OF.get(key, key) not in {*lists, varying}}
     return [
         replace(
             file,
@@ -100,23 +120,23 @@ def _split(file: RawFile, fields: Mapping[str, object], n_volumes: int) -> list[
     ]
 
 
-def _completed(files: Sequence[RawFile], table: Sidecar, varying: str) -> list[RawFile]:
-    places = _places(files, table, varying)
-    for key in (key for key in table.fields if key in PLAUSIBLE):
-        values = table.numbers(key) or ()
-        if len(values) not in {1, len(files)}:
-            raise InvalidInputError(
-                f"{table.name}: {key} has {len(values)} values, and the run {len(files)} images; expected one for each "
-                "of them, in the order of their numbers."
-            )
-        files = [
-            replace(file, sidecar=replace(file.sidecar, fields={key: value, **known}))
-            if (known := _known(file.sidecar))
-            else file
-            for file, place in zip(files, places, strict=True)
-            for value in (values[0] if len(values) == 1 else values[place],)
-        ]
-    return list(files)
+def _of_each(files: Sequence[RawFile], table: Sidecar, varying: str) -> list[Sidecar]:
+    """Return what a table says of each image: its own value of those fields that hold a list."""
+    lists = {key: _one_each(table, key, len(files)) for key in table.fields if key in PLAUSIBLE}
+    return [
+        replace(table, fields={**table.fields, **{key: values[place] for key, values in lists.items()}})
+        for place in _places(files, table, varying)
+    ]
+
+
+def _one_each(table: Sidecar, key: str, n_images: int) -> tuple[float, ...]:
+    values = table.numbers(key) or ()
+    if len(values) not in {1, n_images}:
+        raise InvalidInputError(
+            f"{table.name}: {key} has {len(values)} values, and the run {n_images} images; expected one for each "
+            "of them, in the order of their numbers."
+        )
+    return values * n_images if len(values) == 1 else values
 
 
 def _places(files: Sequence[RawFile], table: Sidecar, varying: str) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bids_t1.data.sidecar import PLAUSIBLE
@@ -46,11 +46,6 @@ class Protocol:
 
     tables: Mapping[str, Sidecar] = field(default_factory=dict)
     """Fields named as in BIDS, times in seconds, angles in degrees; lists hold one value per readout."""
-
-    def complete(self, sidecar: Sidecar, sequence: str) -> Sidecar:
-        """Return a sidecar with the fields that it lacks and the table of a sequence has."""
-        table = self.of(sequence)
-        return sidecar if table is None else replace(sidecar, fields={**table.fields, **sidecar.fields})
 
     def of(self, sequence: str) -> Sidecar | None:
         """Return the table of a sequence, such as MP2RAGE, or None."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bids_t1.data.errors import InvalidInputError
@@ -80,11 +80,28 @@ class Sidecar:
     origin: str = "sidecar"
     """What it is, in words."""
 
+    behind: Sidecar | None = None
+    """What the protocol file says of the image: it counts where the sidecar is silent."""
+
+    @property
+    def alone(self) -> Sidecar:
+        """The same without what stands behind it."""
+        return replace(self, behind=None)
+
+    def holder_of(self, key: str) -> Sidecar:
+        """Return what tells a field: the sidecar, or what stands behind it where it is silent."""
+        return self if self.behind is None or self.fields.get(key) is not None else self.behind
+
+    def get(self, key: str) -> object:
+        """Return a field as it is, or None where it is missing."""
+        return self.holder_of(key).fields.get(key)
+
     def origin_of(self, key: str) -> str:
         """Say where a field comes from: conversion notes in the sidecar which ones it took from the protocol file."""
-        completed = self.fields.get(FROM_PROTOCOL)
+        holder = self.holder_of(key)
+        completed = holder.fields.get(FROM_PROTOCOL)
         by_user = isinstance(completed, list) and key in completed
-        return "protocol file, at conversion" if by_user else self.origin
+        return "protocol file, at conversion" if by_user else holder.origin
 
     def seconds(self, key: str) -> float | None:
         """Return a time [s], or None where the field is missing.
@@ -94,7 +111,7 @@ class Sidecar:
         InvalidInputError
             If it is no number, or none that such a time can be: zero, or so large that it must be milliseconds.
         """
-        return self._within(key, PLAUSIBLE.get(key, TIME))
+        return _within(self.holder_of(key), key, PLAUSIBLE.get(key, TIME))
 
     def number(self, key: str) -> float | None:
         """Return a finite number, or None where the field is missing; a list of one number is that number.
@@ -104,28 +121,11 @@ class Sidecar:
         InvalidInputError
             If the field holds anything else, or what `PLAUSIBLE` excludes.
         """
-        return self._within(key, PLAUSIBLE.get(key))
-
-    def _within(self, key: str, plausible: Plausible | None) -> float | None:
-        value = self._finite(key)
-        if value is not None and plausible is not None and not plausible.holds(value):
-            raise InvalidInputError(f"{self.name}: {key} is {value:g}; expected {plausible.complaint(value)}")
-        return value
-
-    def _finite(self, key: str) -> float | None:
-        value = self.fields.get(key)
-        if isinstance(value, list | tuple) and len(value) == 1:
-            value = value[0]
-        if value is None:
-            return None
-        number = finite(value)
-        if number is None:
-            raise InvalidInputError(f"{self.name}: {key} is {brief(value)}; expected one number. Correct the sidecar.")
-        return number
+        return _within(self.holder_of(key), key, PLAUSIBLE.get(key))
 
     def text(self, key: str) -> str | None:
         """Return a text field, or None where it is missing or no text."""
-        value = self.fields.get(key)
+        value = self.get(key)
         return value if isinstance(value, str) else None
 
     def numbers(self, key: str) -> tuple[float, ...] | None:
@@ -136,14 +136,33 @@ class Sidecar:
         InvalidInputError
             If the field holds anything else, or what `PLAUSIBLE` excludes.
         """
-        value = self.fields.get(key)
+        holder = self.holder_of(key)
+        value = holder.fields.get(key)
         if value is None:
             return None
         values = value if isinstance(value, list | tuple) else [value]
-        read = [Sidecar(self.name, {key: item}).number(key) for item in values]
+        read = [Sidecar(holder.name, {key: item}).number(key) for item in values]
         if not values or None in read:
-            raise InvalidInputError(f"{self.name}: {key} is {brief(value)}; expected numbers. Correct the sidecar.")
+            raise InvalidInputError(f"{holder.name}: {key} is {brief(value)}; expected numbers. Correct the sidecar.")
         return tuple(item for item in read if item is not None)
+
+
+def _within(sidecar: Sidecar, key: str, plausible: Plausible | None) -> float | None:
+    value = _number(sidecar.name, key, sidecar.fields.get(key))
+    if value is not None and plausible is not None and not plausible.holds(value):
+        raise InvalidInputError(f"{sidecar.name}: {key} is {value:g}; expected {plausible.complaint(value)}")
+    return value
+
+
+def _number(name: str, key: str, value: object) -> float | None:
+    if isinstance(value, list | tuple) and len(value) == 1:
+        value = value[0]
+    if value is None:
+        return None
+    number = finite(value)
+    if number is None:
+        raise InvalidInputError(f"{name}: {key} is {brief(value)}; expected one number. Correct the sidecar.")
+    return number
 
 
 class Unreadable(Mapping[str, object]):

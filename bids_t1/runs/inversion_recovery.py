@@ -74,15 +74,10 @@ def ready(run: Run, settings: Settings) -> Ready:
     """Read what one inversion-recovery run would be fitted from."""
 
     def require(series: Series) -> None:
-        slice_delays(_told(series, settings), series.grid.shape)
-        _model(_told(series, settings), settings)
+        slice_delays(series.sidecars, series.grid.shape)
+        _model(series.sidecars, settings)
 
     return ready_curves(run, settings, require, times_images=TIMES_IMAGES)
-
-
-def _told(series: Series, settings: Settings) -> list[Sidecar]:
-    """Return the metadata of the images, and what the protocol file adds."""
-    return [settings.protocol.complete(sidecar, series.acquisition.sequence) for sidecar in series.sidecars]
 
 
 def _model(told: Sequence[Sidecar], settings: Settings) -> tuple[InversionRecovery, tuple[str, ...]]:
@@ -167,7 +162,7 @@ class _Fit(CurveFit):
 
 
 def _prepare(series: Series, settings: Settings) -> _Fit:
-    told = _told(series, settings)
+    told = series.sidecars
     model, notes = _model(told, settings)
     options = EstimationOptions(
         time_range=settings.search.t1_range,

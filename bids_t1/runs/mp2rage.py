@@ -48,7 +48,7 @@ def process(run: Run, settings: Settings) -> RunResult:
         return made
     with naming(run.acquisition):
         mean, _ = settings.readouts.b1_prior
-        return with_slow_time(made, timing.model, field_strength_of(series, settings), mean)
+        return with_slow_time(made, timing.model, field_strength_of(series), mean)
 
 
 def ready(run: Run, settings: Settings) -> Ready:
@@ -77,8 +77,7 @@ def _timing(series: ReadoutSeries, settings: Settings) -> Timing:
     try:
         return read_timing(
             series.sidecars,
-            settings.protocol.of(series.acquisition.sequence),
-            efficiency=_given_efficiency(settings.readouts, field_strength_of(series, settings)),
+            efficiency=_given_efficiency(settings.readouts, field_strength_of(series)),
             facts=facts,
         )
     except InvalidInputError as error:

@@ -233,7 +233,7 @@ def _record(
         "EstimationReference": question.reference,
         **question.protocol,
         "EchoTime": if_valid(first.seconds, "EchoTime"),
-        "MagneticFieldStrength": field_strength_of(series, settings),
+        "MagneticFieldStrength": field_strength_of(series),
         "Manufacturer": known_manufacturer(first.text("Manufacturer")),
         "DataKind": series.form,
         "Scaling": dict(series.scaling) or None,
@@ -247,8 +247,6 @@ def _record(
     return {key: value for key, value in record.items() if value is not None}
 
 
-def field_strength_of(series: ReadoutSeries, settings: Settings) -> float | None:
-    """Return the field strength of the images, else that of the protocol file [T]."""
-    protocol = settings.protocol.of(series.acquisition.sequence)
-    found = if_valid(series.sidecars[0].number, "MagneticFieldStrength")
-    return found if found is not None or protocol is None else protocol.number("MagneticFieldStrength")
+def field_strength_of(series: ReadoutSeries) -> float | None:
+    """Return the field strength of the images [T]."""
+    return if_valid(series.sidecars[0].number, "MagneticFieldStrength")

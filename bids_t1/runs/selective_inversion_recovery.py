@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from scipy import stats
 
-from bids_t1.bids.volumes import SAME_TIME, complete_each, unfold
+from bids_t1.bids.volumes import SAME_TIME, unfold
 from bids_t1.data.groups import grouped_by
 from bids_t1.data.sequences import SELECTIVE_INVERSION_RECOVERY
 from bids_t1.estimation.curves.engine import EstimationOptions, estimate
@@ -54,7 +54,7 @@ def declared(acquisition: Acquisition, protocol: Protocol) -> Acquisition | None
     run = unfold(acquisition, row.varying, table)
     told = any(_has_delay(file.sidecar) for file in run.files)
     if told or (table is not None and RECOVERY_KEY in table.fields and _fits(run, table)):
-        return replace(complete_each(run, row.varying, row.numbered_by, table), sequence=row.name)
+        return replace(run, sequence=row.name)
     return None
 
 

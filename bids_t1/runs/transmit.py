@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bids_t1.bids.transmit.field import load_given_transmit_field, load_transmit_field
+from bids_t1.bids.volumes import completed_whole
 from bids_t1.estimation.posterior.posterior import TransmitPrior
 from bids_t1.runs.common import uris
 
@@ -32,9 +33,7 @@ def transmit_field_of(
     completed = [
         replace(
             images,
-            files=tuple(
-                replace(file, sidecar=settings.protocol.complete(file.sidecar, images.suffix)) for file in images.files
-            ),
+            files=completed_whole(images.files, settings.protocol, images.suffix),
         )
         for images in candidates
     ]

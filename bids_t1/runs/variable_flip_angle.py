@@ -20,7 +20,7 @@ from bids_t1.sequences.variable_flip_angle import VariableFlipAngle
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bids_t1.data.acquisition import RawFile, Series
+    from bids_t1.data.acquisition import Series
     from bids_t1.data.result import RunResult
     from bids_t1.data.sidecar import Sidecar
     from bids_t1.runs.common import Ready, Run
@@ -45,7 +45,7 @@ def process(run: Run, settings: Settings) -> RunResult:
         sequence=VARIABLE_FLIP_ANGLE.name,
         model=model,
         reference=REFERENCE,
-        protocol=_protocol(model, run.acquisition.files, increment),
+        protocol=_protocol(model, series.sidecars, increment),
         without_map=WITHOUT_MAP,
         sums_transmit=True,
     )
@@ -68,7 +68,7 @@ def _read(run: Run, settings: Settings) -> tuple[Series, VariableFlipAngle, floa
         _require_one_echo(series.sidecars)
         model = VariableFlipAngle.from_metadata(series.sidecars)
         asked = settings.readouts.vfa_spoiling == "auto"
-        increment = _increment(series.sidecars, settings.protocol.of(acquisition.sequence)) if asked else None
+        increment = _increment(series.sidecars) if asked else None
     return series, model if increment is None else model.spoiled_by(increment), increment
 
 
@@ -113,7 +113,7 @@ def _require_one_echo(sidecars: Sequence[Sidecar]) -> None:
         )
 
 
-def _increment(sidecars: Sequence[Sidecar], protocol: Sidecar | None) -> float | None:
+def _increment(sidecars: Sequence[Sidecar]) -> float | None:
     """Return by how much the phase of the pulses rises more each time, where it is told [degree].
 
     Raises
@@ -122,8 +122,6 @@ def _increment(sidecars: Sequence[Sidecar], protocol: Sidecar | None) -> float |
         If images differ in it, or it cannot be.
     """
     told = {value for sidecar in sidecars if (value := sidecar.number(INCREMENT)) is not None}
-    if not told and protocol is not None:
-        return protocol.number(INCREMENT)
     if len(told) > 1 or not all(0 < value < 360 for value in told):  # noqa: PLR2004
         raise InvalidInputError(
             f"{INCREMENT} is {', '.join(f'{value:g}' for value in sorted(told))}; expected degrees, above 0 and below "
@@ -132,7 +130,7 @@ def _increment(sidecars: Sequence[Sidecar], protocol: Sidecar | None) -> float |
     return next(iter(told), None)
 
 
-def _protocol(model: VariableFlipAngle, files: Sequence[RawFile], increment: float | None) -> Mapping[str, object]:
+def _protocol(model: VariableFlipAngle, sidecars: Sequence[Sidecar], increment: float | None) -> Mapping[str, object]:
     """Say what was played, where each number of it comes from, and what was taken of the spoiling."""
     return {
         "FlipAngles": [round(math.degrees(angle), 6) for angle in model.flip_angles],
@@ -141,16 +139,18 @@ def _protocol(model: VariableFlipAngle, files: Sequence[RawFile], increment: flo
         if increment is None
         else {"PhaseIncrement": increment, "T2": USUAL_T2, "Method": "pulses played by extended phase graphs"},
         "TimingOrigins": {
-            "FlipAngle": _origin(files, ("FlipAngle",)),
-            "RepetitionTimeExcitation": _origin(files, ("RepetitionTimeExcitation", "RepetitionTime")),
-            **({} if increment is None else {INCREMENT: _origin(files, (INCREMENT,))}),
+            "FlipAngle": _origin(sidecars, ("FlipAngle",)),
+            "RepetitionTimeExcitation": _origin(sidecars, ("RepetitionTimeExcitation", "RepetitionTime")),
+            **({} if increment is None else {INCREMENT: _origin(sidecars, (INCREMENT,))}),
         },
     }
 
 
-def _origin(files: Sequence[RawFile], keys: tuple[str, ...]) -> str:
-    """Say which of some fields was read, the first of them that all images have; else it was in the protocol file."""
-    found = next((key for key in keys if all(key in file.sidecar.fields for file in files)), None)
-    if found is None:
-        return "protocol file"
-    return "sidecar" if found == keys[0] else f"sidecar, as {found}"
+def _origin(sidecars: Sequence[Sidecar], keys: tuple[str, ...]) -> str:
+    """Say where values come from: of each image that of the first field which is told."""
+    return "; ".join(dict.fromkeys(_source(sidecar, keys) for sidecar in sidecars))
+
+
+def _source(sidecar: Sidecar, keys: tuple[str, ...]) -> str:
+    key = next((key for key in keys if sidecar.get(key) is not None), keys[0])
+    return sidecar.origin_of(key) + ("" if key == keys[0] else f", as {key}")

@@ -105,7 +105,7 @@ def _codes(sidecar: Sidecar) -> set[str]:
 
 def _positive(sidecar: Sidecar, key: str) -> float | None:
     """Return a number above zero; None where the field holds none: it only refines the recovery."""
-    value = sidecar.fields.get(key)
+    value = sidecar.get(key)
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None
     return float(value) if 0 < value < math.inf else None

@@ -72,7 +72,6 @@ class Timing:
 
 def read_timing(
     sidecars: Sequence[Sidecar],
-    protocol: Sidecar | None = None,
     *,
     efficiency: GivenEfficiency | None = None,
     facts: ImageFacts | None = None,
@@ -87,9 +86,8 @@ def read_timing(
     Parameters
     ----------
     sidecars
-        One per readout, in their order; or one for all, where only UNIT1 or the last magnitude is there.
-    protocol
-        Table of the protocol file; lists hold one value per readout.
+        One per readout, in their order; or one for all, where only UNIT1 or the last magnitude is there. Lists of what
+        stands behind them, the protocol file, hold one value per readout.
     efficiency
         What somebody says of it, which counts before metadata.
     facts
@@ -100,7 +98,7 @@ def read_timing(
     InvalidInputError
         If fields are missing, all of them named at once, or the timing is impossible.
     """
-    reader = _reader(sidecars, protocol, facts or ImageFacts())
+    reader = _reader(sidecars, facts or ImageFacts())
     trains, shots = reader.trains()
     reader.require_room_for_echoes(trains.excitation_times)
     inversion = _inversion(reader, efficiency)
@@ -233,15 +231,14 @@ def _positive_peak(pulse: str, peak: float | None) -> float:
     return peak
 
 
-def _reader(sidecars: Sequence[Sidecar], protocol: Sidecar | None, facts: ImageFacts) -> _Reader:
+def _reader(sidecars: Sequence[Sidecar], facts: ImageFacts) -> _Reader:
     uni = facts.uni
     if uni is None or any(uni is own for own in sidecars):  # as what is read first it counts already
         uni = NOTHING
-    file = protocol or NOTHING
     return _Reader(
-        tuple(sidecars),
-        uni=replace(uni, origin=f"sidecar {uni.name}"),
-        protocol=replace(file, origin=f"protocol file {file.name}"),
+        tuple(sidecar.alone for sidecar in sidecars),
+        uni=replace(uni.alone, origin=f"sidecar {uni.name}"),
+        protocol=next((sidecar.behind for sidecar in sidecars if sidecar.behind is not None), NOTHING),
         facts=facts,
         n_readouts=len(sidecars),
     )

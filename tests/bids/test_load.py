@@ -13,6 +13,8 @@ import pytest
 from bids_t1.bids.discover import find
 from bids_t1.bids.load import load_series
 from bids_t1.data.errors import InvalidInputError
+from bids_t1.data.protocol import Protocol
+from bids_t1.data.sidecar import Sidecar
 from tests.small_bids import (
     AFFINE,
     NOISE_SD,
@@ -305,3 +307,13 @@ def test_stored_types_and_scale_factors_do_not_matter(tmp_path: Path, kind: type
     slope, shift = (1, 0) if kind is np.float64 else (0.5, -3)
     expected = np.asanyarray(open_image(images[0]).dataobj) if kind is np.float64 else slope * values + shift
     np.testing.assert_allclose(load(tmp_path).measurements[0], expected)
+
+
+def test_the_protocol_file_completes_images_without_a_sidecar_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    times = [0.3 * number for number in range(1, 6)]
+    for image in write(write_root(tmp_path)):
+        sidecar(image).unlink()
+    protocol = Protocol({"IRT1": Sidecar("mine.toml", {"InversionTime": times})})
+    series = load_series(find(tmp_path, "01").runs[0], protocol)
+    assert [sidecar.seconds("InversionTime") for sidecar in series.sidecars] == times
+    assert {sidecar.origin_of("InversionTime") for sidecar in series.sidecars} == {"protocol file mine.toml"}

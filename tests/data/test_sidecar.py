@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bids_t1.data.errors import InvalidInputError
-from bids_t1.data.protocol import Protocol
 from bids_t1.data.sidecar import LONGEST_TIME, Sidecar, Unreadable
 
 NAME = "sub-01_inv-1_IRT1.json"
@@ -95,7 +95,18 @@ def test_fields_that_cannot_be_read_tell_why_to_whoever_asks() -> None:
         with pytest.raises(InvalidInputError, match="is a pipe"):
             read(sidecar, "InversionTime")
     with pytest.raises(InvalidInputError, match="is a pipe"):
-        Protocol({"IRT1": Sidecar("p.toml", {})}).complete(sidecar, "IRT1")
+        replace(sidecar, behind=Sidecar("p.toml", {"InversionTime": 0.4})).number("InversionTime")
+
+
+def test_what_stands_behind_a_sidecar_counts_where_it_is_silent_and_every_value_knows_its_origin() -> None:
+    table = Sidecar("p.toml", {"InversionTime": 0.4, "FlipAngle": 5, "Units": "rad"}, origin="protocol file p.toml")
+    sidecar = Sidecar(NAME, {"InversionTime": 0.7, "FlipAngle": None}, behind=table)
+    assert (sidecar.seconds("InversionTime"), sidecar.origin_of("InversionTime")) == (0.7, "sidecar")
+    assert (sidecar.numbers("FlipAngle"), sidecar.origin_of("FlipAngle")) == ((5,), "protocol file p.toml")
+    assert (sidecar.text("Units"), sidecar.get("Manufacturer")) == ("rad", None)
+    assert sidecar.alone.number("FlipAngle") is None
+    with pytest.raises(InvalidInputError, match=r"p\.toml: FlipAngle is 4000; expected degrees"):
+        replace(sidecar, behind=Sidecar("p.toml", {"FlipAngle": 4000})).number("FlipAngle")
 
 
 def test_text_that_is_no_text_is_left_out() -> None:

@@ -209,7 +209,7 @@ def test_angles_and_times_of_a_protocol_file_complete_sidecars_in_the_order_of_f
     code, out = run(dataset, "--protocol", str(protocol))
     assert code == 0
     assert record(out)["FlipAngles"] == [4, 10, 20]
-    assert record(out)["TimingOrigins"]["FlipAngle"] == "protocol file"
+    assert record(out)["TimingOrigins"]["FlipAngle"] == "protocol file protocol.toml"
 
 
 @pytest.mark.slow

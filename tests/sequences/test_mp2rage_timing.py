@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -38,6 +39,11 @@ def sidecars(without: tuple[str, ...] = (), /, **changed: object) -> list[Sideca
     return found
 
 
+def before(found: list[Sidecar], protocol: Sidecar = PROTOCOL) -> list[Sidecar]:
+    """Put a table of the protocol file behind sidecars."""
+    return [replace(sidecar, behind=replace(protocol, origin=f"protocol file {protocol.name}")) for sidecar in found]
+
+
 def test_sidecars_alone_give_the_whole_protocol() -> None:
     timing = read_timing(sidecars())
     model = timing.model
@@ -57,13 +63,13 @@ def test_sidecars_alone_give_the_whole_protocol() -> None:
     "key", ["InversionTime", "FlipAngle", "RepetitionTimeExcitation", "RepetitionTimePreparation", "NumberShots"]
 )
 def test_what_sidecars_lack_comes_from_the_protocol_file(key: str) -> None:
-    timing = read_timing(sidecars((key,)), PROTOCOL)
+    timing = read_timing(before(sidecars((key,))))
     assert timing.model == read_timing(sidecars()).model
     assert timing.origins[key] == "protocol file mine.toml"
 
 
 def test_the_protocol_file_alone_serves_an_image_without_timing() -> None:
-    timing = read_timing([Sidecar("sub-01_UNIT1.json", {"RepetitionTimePreparation": 5.0})], PROTOCOL)
+    timing = read_timing(before([Sidecar("sub-01_UNIT1.json", {"RepetitionTimePreparation": 5.0})]))
     assert timing.model == read_timing(sidecars()).model
     assert timing.origins["RepetitionTimePreparation"] == "sidecar"
     assert timing.origins["InversionTime"] == "protocol file mine.toml"
@@ -78,13 +84,13 @@ def test_an_image_of_several_readouts_may_tell_their_inversion_times() -> None:
 
 def test_one_flip_angle_in_the_protocol_file_is_that_of_all_readouts() -> None:
     protocol = Sidecar("mine.toml", {**PROTOCOL.fields, "FlipAngle": 4})
-    assert read_timing([Sidecar("sub-01_UNIT1.json", {})], protocol).model.flip_angles == (math.radians(4),) * 2
-    assert read_timing(sidecars(("FlipAngle",)), protocol).model.flip_angles == (math.radians(4),) * 2
+    assert read_timing(before([Sidecar("sub-01_UNIT1.json", {})], protocol)).model.flip_angles == (math.radians(4),) * 2
+    assert read_timing(before(sidecars(("FlipAngle",)), protocol)).model.flip_angles == (math.radians(4),) * 2
 
 
 def test_sidecars_win_over_the_protocol_file_and_the_difference_is_told() -> None:
     protocol = Sidecar("mine.toml", {**PROTOCOL.fields, "InversionTime": [0.8, 2.5], "RepetitionTimePreparation": 6.0})
-    timing = read_timing(sidecars(), protocol)
+    timing = read_timing(before(sidecars(), protocol))
     assert timing.model == read_timing(sidecars()).model
     assert any("0.8" in note and "0.7" in note and "mine.toml" in note for note in timing.notes)
     assert any("RepetitionTimePreparation" in note for note in timing.notes)
@@ -152,7 +158,7 @@ def test_the_efficiency_has_an_sd_that_command_line_metadata_and_protocol_may_te
 
 def test_a_pulse_and_a_table_tell_the_efficiency_by_b1() -> None:
     table = {"InversionEfficiencyTableB1": [0.5, 0.8, 1.2], "InversionEfficiencyTable": [0.5, 0.9, 0.94]}
-    timing = read_timing(sidecars(), Sidecar("mine.toml", table))
+    timing = read_timing(before(sidecars(), Sidecar("mine.toml", table)))
     assert timing.origins["InversionEfficiencyTable"] == "protocol file mine.toml"
     fields = torch.tensor([0.3, 0.65, 0.8, 1.0], dtype=torch.float64)
     found = timing.model.inversion_efficiency(torch.ones(4, dtype=torch.float64), fields)
@@ -212,7 +218,7 @@ def test_excitations_that_cannot_be_are_refused_by_the_field_that_tells_them(
     with pytest.raises(InvalidInputError, match=rf"^sub-01_inv-1_MP2RAGE\.json: {key} is .*; expected numbers of exc"):
         read_timing(sidecars(("NumberShots",) if key != "NumberShots" else (), **fields))
     with pytest.raises(InvalidInputError, match=rf"^mine\.toml: {key} is "):
-        read_timing(sidecars(("NumberShots",)), Sidecar("mine.toml", fields))
+        read_timing(before(sidecars(("NumberShots",)), Sidecar("mine.toml", fields)))
 
 
 @pytest.mark.parametrize("value", [0, -0.007, 7])
@@ -236,7 +242,7 @@ def test_readouts_of_different_cycles_are_not_one_run() -> None:
 def test_a_protocol_of_another_number_of_readouts_is_refused() -> None:
     protocol = Sidecar("mine.toml", {**PROTOCOL.fields, "InversionTime": [0.7, 1.6, 2.5]})
     with pytest.raises(InvalidInputError, match="3 values"):
-        read_timing(sidecars(("InversionTime",)), protocol)
+        read_timing(before(sidecars(("InversionTime",)), protocol))
 
 
 @pytest.mark.parametrize(
@@ -283,7 +289,7 @@ def test_the_excitations_played_have_a_field_of_their_own(played: object, shots:
     assert np.array(timing.model.excitations) == pytest.approx(np.array(((44, 88), (44, 88))))
     assert "ExcitationsPerReadout" in timing.origins["NumberShots"]
     in_file = Sidecar("mine.toml", fields)
-    assert read_timing(sidecars(("NumberShots",)), in_file).model == timing.model
+    assert read_timing(before(sidecars(("NumberShots",)), in_file)).model == timing.model
 
 
 def test_excitations_that_contradict_each_other_are_refused() -> None:
@@ -323,7 +329,7 @@ def test_the_spacing_of_several_echoes_is_no_excitation_time() -> None:
     facts = ImageFacts(echo_times=((0.003,), (0.002, 0.004)))
     with pytest.raises(InvalidInputError, match=r"RepetitionTimeExcitation: missing in sub-01_inv-2_MP2RAGE\.json"):
         read_timing(found, facts=facts)
-    told = read_timing(found, Sidecar("mine.toml", {"RepetitionTimeExcitation": 0.0085}), facts=facts)
+    told = read_timing(before(found, Sidecar("mine.toml", {"RepetitionTimeExcitation": 0.0085})), facts=facts)
     assert told.model.excitation_times == (0.0085, 0.0085)
 
 

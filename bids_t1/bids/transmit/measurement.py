@@ -294,7 +294,7 @@ def _require(images: TransmitImages, files: Sequence[RawFile], keys: Sequence[st
     missing = [
         f"{file.sidecar.name}: {', '.join(absent)}"
         for file in files
-        if (absent := [key for key in keys if file.sidecar.fields.get(key) is None])
+        if (absent := [key for key in keys if file.sidecar.get(key) is None])
     ]
     if missing:
         raise InvalidInputError(
