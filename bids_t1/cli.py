@@ -11,22 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bids_t1.arguments import Parser, TellVersion, add_options, one_of
-from bids_t1.data.errors import (
-    BidsT1Error,
-    CannotCreateOutputError,
-    Stopped,
-    UsageError,
-    forget_stop,
-    ignored,
-    stop,
-    stop_if_asked,
-    without_stopping,
-)
+from bids_t1.data.errors import BidsT1Error, CannotCreateOutputError, Stopped, UsageError
 from bids_t1.data.options import GROUPS
 from bids_t1.data.sidecar import numbered, plain
 from bids_t1.data.timing import told_duration
 from bids_t1.scratch import sweep
 from bids_t1.settings import Settings, choose
+from bids_t1.stopping import forget_stop, ignored, stop, stop_if_asked, without_stopping
 
 if TYPE_CHECKING:
     import argparse

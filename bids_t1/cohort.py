@@ -21,21 +21,13 @@ from bids_t1.bids import discover
 from bids_t1.bids.group import participants_with_logs
 from bids_t1.bids.results import DAMAGED_LOG
 from bids_t1.data.entities import strip_label
-from bids_t1.data.errors import (
-    BidsT1Error,
-    InputOutputError,
-    InvalidInputError,
-    NoInputError,
-    UsageError,
-    ignored,
-    stop,
-    stop_if_asked,
-)
+from bids_t1.data.errors import BidsT1Error, InputOutputError, InvalidInputError, NoInputError, UsageError
 from bids_t1.data.sequences import BY_SUFFIX
 from bids_t1.data.sidecar import numbered, plain
 from bids_t1.data.timing import told_duration
 from bids_t1.dicom.reading.files import found_instead
 from bids_t1.dicom.sources import find_sources
+from bids_t1.stopping import ignored, stop, stop_if_asked
 from bids_t1.storage import write_whole
 from bids_t1.untrusted import read_json
 from bids_t1.work import Outcome, Work

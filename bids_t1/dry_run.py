@@ -8,7 +8,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from bids_t1 import resume
-from bids_t1.data.errors import BidsT1Error, InvalidInputError, stop_if_asked
+from bids_t1.data.errors import BidsT1Error, InvalidInputError
 from bids_t1.data.outputs import BRAIN_AND_TISSUES, CALIBRATED, OF_POOLS, SLOW, outputs_of
 from bids_t1.data.sequences import INVERSION_RECOVERY, MP2RAGE, SELECTIVE_INVERSION_RECOVERY
 from bids_t1.data.sidecar import plain
@@ -17,6 +17,7 @@ from bids_t1.participant import find_runs, no_images
 from bids_t1.runs.by_sequence import ready
 from bids_t1.runs.common import Run, times
 from bids_t1.sequences.mp2rage_timing import to_fill_in
+from bids_t1.stopping import stop_if_asked
 from bids_t1.work import Outcome
 
 if TYPE_CHECKING:

@@ -24,8 +24,6 @@ from bids_t1.data.errors import (
     NotEnoughMemoryError,
     NothingSelectedError,
     UsageError,
-    stop_if_asked,
-    without_stopping,
 )
 from bids_t1.data.groups import grouped_by
 from bids_t1.data.sequences import BY_SUFFIX
@@ -41,6 +39,7 @@ from bids_t1.report.sections.viewer import can_show_volumes
 from bids_t1.runs.by_sequence import process
 from bids_t1.runs.common import Run, versions
 from bids_t1.spaces import Related, relate
+from bids_t1.stopping import stop_if_asked, without_stopping
 from bids_t1.stopwatch import Stopwatch
 from bids_t1.storage import as_json, publish, publish_file, staging, writing
 from bids_t1.untrusted import read_json

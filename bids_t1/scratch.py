@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bids_t1.data.errors import without_stopping
+from bids_t1.stopping import without_stopping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,8 +13,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bids_t1.data.errors import CannotCreateOutputError, InputOutputError, without_stopping
+from bids_t1.data.errors import CannotCreateOutputError, InputOutputError
 from bids_t1.scratch import scratch, set_aside
+from bids_t1.stopping import without_stopping
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from bids_t1.data.errors import Stopped, stop_if_asked
+from bids_t1.data.errors import Stopped
+from bids_t1.stopping import stop_if_asked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence

@@ -13,14 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bids_t1 import scratch
-from bids_t1.data.errors import (
-    CannotCreateOutputError,
-    InputOutputError,
-    Interrupted,
-    forget_stop,
-    stop,
-    without_stopping,
-)
+from bids_t1.data.errors import CannotCreateOutputError, InputOutputError, Interrupted
+from bids_t1.stopping import forget_stop, stop, without_stopping
 from bids_t1.storage import publishing, write_whole
 
 if TYPE_CHECKING:

@@ -55,7 +55,7 @@ def mark_and_wait(folder: Path, number: int) -> None:
 
 
 def obey() -> None:
-    from bids_t1.data.errors import stop  # noqa: PLC0415 - as the cohort does
+    from bids_t1.stopping import stop  # noqa: PLC0415 - as the cohort does
 
     signal.signal(signal.SIGTERM, stop)
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from bids_t1.data.errors import UsageError, stop_if_asked
+from bids_t1.data.errors import UsageError
+from bids_t1.stopping import stop_if_asked
 
 if TYPE_CHECKING:
     from collections.abc import Callable

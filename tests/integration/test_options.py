@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 import torch
 
-from bids_t1.data.errors import Stopped, ignored
+from bids_t1.data.errors import Stopped
+from bids_t1.stopping import ignored
 from tests import command
 from tests.small_bids import write_root, write_run
 
