@@ -143,7 +143,8 @@ def gather(samples: Sequence[Sample]) -> Pairs:
                 attrgetter, ("scan.time", "reference", "scan.transmit", "scan.tissue", "reference_relative_sd")
             )
         )
-        weight = 1 / (reference**2 * (error**2 + ERROR_FLOOR**2))
+        # By T1 of MP2RAGE: weighed by what they are fitted to, voxels that read low by chance would weigh more.
+        weight = 1 / (time**2 * (error**2 + ERROR_FLOOR**2))
         columns.append((time, reference, transmit, kind, weight / max(weight.sum(), 1e-12)))
     time, reference, transmit, kind, weight = (np.concatenate(each) for each in zip(*columns, strict=True))
     return Pairs(time=time, reference=reference, transmit=transmit, tissue=kind, weight=weight)

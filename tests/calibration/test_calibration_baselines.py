@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -71,6 +72,15 @@ def test_angles_of_a_record_are_degrees() -> None:
     protocol = protocol_of(MEASURED_RECORD)
     assert protocol is not None
     assert protocol.flip_angles == pytest.approx((math.radians(4), math.radians(5)))
+
+
+def test_noise_of_inversion_recovery_makes_no_factor_smaller() -> None:
+    sample, rng = to_sample(pair(1), EDGE), np.random.default_rng(0)
+    noisy = 1.2 * sample.scan.time * (1 + 0.12 * rng.standard_normal(sample.reference.shape).astype(np.float32))
+    found = gather([replace(sample, reference=noisy)])
+    assert fit_scale(found).coefficients[1] == pytest.approx(1.2, rel=0.005)
+    line = fit_polynomial(found, (0, 1))
+    np.testing.assert_allclose(line(TIMES[:200]), 1.2 * TIMES[:200], rtol=0.01)
 
 
 def test_tissues_weigh_the_same_whatever_their_size() -> None:
