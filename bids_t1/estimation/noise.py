@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from bids_t1.estimation.air import is_air
 
@@ -32,6 +32,9 @@ RICIAN_DISTANCE = 0.05
 """Kolmogorov distance up to which the noise is that of one Rician channel, or of a sum of squares over coils.
 
 A filter, or magnitudes of real images, give other backgrounds."""
+
+PLACES = 5_000
+"""Of the numbers whose distance from a law is asked for, about so many are compared with it."""
 
 SEVERAL = 1.3
 """Effective number of coils from which on a background is that of a sum of squares."""
@@ -150,20 +153,26 @@ class _Collected:
 
 def _collect(sample: _Sample, coils: float) -> _Collected | None:
     """Collect the voxels that hold the noise of a number of coils; None where they are too few."""
-    energy, n = sample.energy, len(sample.squares)
-    law = stats.chi2(2 * n * coils)
-    limit = law.ppf(0.99)
-    variance = float(energy[len(energy) // 50] / law.ppf(0.5)) if len(energy) >= MIN_BACKGROUND else 0.0
+    energy, freedom = sample.energy, 2 * len(sample.squares) * coils
+    limit, half, middle = (2 * special.gammaincinv(freedom / 2, share) for share in (0.99, 0.5, 0.495))
+    variance = float(energy[len(energy) // 50] / half) if len(energy) >= MIN_BACKGROUND else 0.0
     for _ in range(100):
         inside = energy[energy < limit * variance]
         if len(inside) < MIN_BACKGROUND:
             return None
-        update = float(np.median(inside) / law.ppf(0.495))
+        update = float(np.median(inside) / middle)
         if abs(update - variance) <= 1e-4 * variance:
             break
         variance = update
-    distance = stats.kstest(inside / variance, lambda x: law.cdf(x) / 0.99).statistic
-    return _Collected(variance, len(inside), float(distance))
+    return _Collected(variance, len(inside), _distance_from_chi_squared(inside / variance, freedom))
+
+
+def _distance_from_chi_squared(rising: NDArray[np.float64], freedom: float) -> float:
+    """Return the Kolmogorov distance of numbers from the lower 99 % of a law, to a part in `PLACES`."""
+    n = len(rising)
+    rank = np.arange(0, n, max(1, n // PLACES))
+    share = special.chdtr(freedom, rising[rank]) / 0.99
+    return float(max(((rank + 1) / n - share).max(), (share - rank / n).max()))
 
 
 def _of_several_coils(sample: _Sample, found: _Collected) -> tuple[_Collected, Background] | None:
@@ -197,18 +206,50 @@ def noise_of_neighbours(magnitudes: Measurements) -> float | None:
     magnitudes
         (measurement, *voxels).
     """
-    kept = []
-    step = max(1, magnitudes[0].size // ENOUGH) | 1  # odd, so that lines taken across an image lie in all of it
-    for image in magnitudes:
-        some = image.reshape(-1)[::step]
-        known = some[some > 0]
-        bright = np.where(image >= np.median(known), image, np.nan) if known.size else np.full(image.shape, np.nan)
-        kept.append(differences_without_steps(bright, np.ones_like(bright), step=step))
+    size = magnitudes[0].size
+    step = max(1, size // ENOUGH) | 1  # odd, so that lines taken across an image lie in all of it
+    places = _triples(magnitudes.shape[1:], step)
+    kept = [_bright_differences(image.reshape(-1), places, step) for image in magnitudes]
     differences = np.concatenate(kept)
     return float(np.median(np.abs(differences)) / MEDIAN_OF_NORMAL) if len(differences) >= MIN_BACKGROUND else None
 
 
-def differences_without_steps(values: Map, sd: Map, largest: float = math.inf, step: int = 1) -> NDArray[np.float64]:
+def _triples(shape: tuple[int, ...], step: int) -> NDArray[np.intp]:
+    """Return flat indices of voxels beside each other, (before, here and after, triple), on one line of so many.
+
+    Of lines so long that these are still more than enough, places at regular distances are taken.
+    """
+    found = [np.empty((3, 0), np.intp)]
+    for axis in (axis for axis in range(len(shape)) if shape[axis] > 2):  # noqa: PLR2004 - three terms
+        stride, others = math.prod(shape[axis + 1 :]), math.prod(shape) // shape[axis]
+        before, after = np.divmod(np.arange(0, others, step), stride)
+        lines = before * stride * shape[axis] + after
+        apart = max(1, shape[axis] * len(lines) // ENOUGH)
+        here = (stride * np.arange(1, shape[axis] - 1, apart)[:, None] + lines).reshape(-1)
+        found.append(np.stack([here - stride, here, here + stride]))
+    return np.concatenate(found, axis=1)
+
+
+def _bright_differences(values: Map, places: NDArray[np.intp], step: int) -> NDArray[np.float64]:
+    """Return second differences, away from steps, where all three voxels are brighter than most."""
+    some = values[::step]
+    known = some[some > 0]
+    if not known.size:
+        return np.empty(0)
+    triples = values[places]
+    triples = triples[:, (triples >= np.median(known)).all(0)].astype(np.float64)
+    both = np.stack([second_difference(triples)[0], (triples[2] - triples[0]) / math.sqrt(2)])
+    return _away_from_steps(both[:, np.isfinite(both).all(0)])
+
+
+def _away_from_steps(both: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return second differences whose outer voxels differ less than most, of (second or outer difference, triple)."""
+    second, outer = both[0], np.abs(both[1])
+    kept: NDArray[np.float64] = second[outer <= np.median(outer)] if second.size else second
+    return kept
+
+
+def differences_without_steps(values: Map, sd: Map, largest: float = math.inf) -> NDArray[np.float64]:
     """Return second differences between neighbours, in units of the SD of one value, away from steps.
 
     At a step from one tissue to another the outer two of three voxels differ as much as the second difference says.
@@ -222,19 +263,15 @@ def differences_without_steps(values: Map, sd: Map, largest: float = math.inf, s
         Of each value, relative to any unit.
     largest
         Second differences of `values` beyond are none of tissue.
-    step
-        Of how many lines along an axis one is looked at.
     """
     found = [np.empty((2, 0))]
     for axis in (axis for axis in range(values.ndim) if values.shape[axis] > 2):  # noqa: PLR2004 - three terms
-        moved, unit = (np.moveaxis(one, axis, 0).reshape(one.shape[axis], -1)[:, ::step] for one in (values, sd))
+        moved, unit = (np.moveaxis(one, axis, 0).reshape(one.shape[axis], -1) for one in (values, sd))
         moved, unit = moved.astype(np.float64), unit[1:-1]
         second = second_difference(moved)
         both = np.stack([second, (moved[2:] - moved[:-2]) / math.sqrt(2)]) / unit
         found.append(both[:, np.isfinite(both).all(0) & (np.abs(second) < largest)])
-    second, outer = np.concatenate(found, axis=1)
-    kept: NDArray[np.float64] = second[np.abs(outer) <= np.median(np.abs(outer))] if second.size else second
-    return kept
+    return _away_from_steps(np.concatenate(found, axis=1))
 
 
 def second_difference(values: NDArray[np.float64]) -> NDArray[np.float64]:
