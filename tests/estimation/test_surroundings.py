@@ -181,3 +181,28 @@ def test_compiled_fit_reference_and_threads_choose_the_same_signs() -> None:
     compiled = scene.fit(EstimationOptions(compiles_from=0))
     differ = np.abs(compiled.time / reference.time - 1) > 1e-4
     assert np.mean(differ[scene.truth > 0]) < 1e-3
+
+
+@pytest.mark.parametrize("n_slices", [1, 6])
+def test_compiled_neighbours_weigh_as_the_plain_ones_do_in_chunks_of_any_size(
+    monkeypatch: pytest.MonkeyPatch, n_slices: int
+) -> None:
+    scene = folds(n_slices)
+    flat = scene.magnitudes.reshape(len(TIMES), -1)
+    options = EstimationOptions(compiles_from=0)
+    whole = scene.fit(options)
+    plan, maps = engine._prepare(MODEL, scene.magnitudes, "magnitude", options), engine._Maps.empty(flat.shape[1])
+    engine._fill_compiled(plan, flat, maps, slice(0, flat.shape[1]))
+    engine._settle_open_signs(replace(plan, compiled=None), flat, scene.truth.shape, maps)
+    monkeypatch.setattr("bids_t1.estimation.chunks.CHUNK", 77)
+    parts = scene.fit(replace(options, n_threads=2))
+    for name in ("time", "time_sd", "status"):
+        np.testing.assert_array_equal(getattr(whole, name), getattr(parts, name))
+    time, time_sd, status = (
+        values.numpy().reshape(scene.truth.shape) for values in (maps.time, maps.time_sd, maps.status)
+    )
+    fitted = np.isfinite(time)
+    np.testing.assert_array_equal(np.isfinite(whole.time), fitted)
+    np.testing.assert_allclose(whole.time[fitted], time[fitted], rtol=1e-4)
+    assert np.mean(np.isclose(whole.time_sd[fitted], time_sd[fitted], rtol=1e-3)) > 0.999
+    assert np.mean(whole.status == status) > 0.9995

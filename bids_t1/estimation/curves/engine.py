@@ -18,6 +18,7 @@ from bids_t1.data.signal_model import SurfaceModel
 from bids_t1.estimation.chunks import CHUNK, choose_device, for_each_chunk
 from bids_t1.estimation.curves.dictionary import Dictionary, build_dictionaries
 from bids_t1.estimation.curves.lattice import FINE_PARTS, tabulate
+from bids_t1.estimation.curves.open_signs import Fitted
 from bids_t1.estimation.curves.polarity import (
     CLEAR_CALL,
     CLOSE_CALL,
@@ -748,6 +749,9 @@ def _settle_open_signs(plan: _Plan, flat: Measurements, shape: tuple[int, ...], 
     open_voxels = torch.nonzero(maps.status == VoxelStatus.POLARITY_UNDECIDED).squeeze(1)
     if isinstance(model, SurfaceModel) or is_rician or len(shape) != N_AXES or not len(open_voxels):
         return
+    if plan.compiled is not None:
+        _fitted(plan.compiled, plan, flat, shape, maps).settle(open_voxels.numpy())
+        return
     solution = _solve_again(plan, flat, open_voxels)
     open_voxels = open_voxels[solution.second_of]
     if not len(open_voxels):  # what one way of computing leaves open another may decide
@@ -768,6 +772,22 @@ def _settle_open_signs(plan: _Plan, flat: Measurements, shape: tuple[int, ...], 
     favour = surroundings.weigh(first, second, own)
     wins = own + favour > 0
     _write(plan, solution.exchanged(wins), maps, open_voxels, torch.where(wins, -favour, favour))
+
+
+def _fitted(
+    compiled: tuple[Tables, Choices], plan: _Plan, flat: Measurements, shape: tuple[int, ...], maps: _Maps
+) -> Fitted:
+    """Return what the compiled weighing of open signs needs."""
+    tables, choices = compiled
+    return Fitted(
+        tables=tables,
+        choices=choices,
+        shape=(shape[0], shape[1], shape[2]),
+        maps=maps.values.numpy(),
+        status=maps.status.numpy(),
+        take=lambda voxels: _real_samples(plan, flat[:, voxels]).cpu().numpy(),
+        n_threads=plan.options.n_threads,
+    )
 
 
 def _normalised(signals: Signals) -> Signals:

@@ -39,6 +39,14 @@ BLOCK = 16_384
 """Open voxels at a time."""
 
 
+def offsets_of(shape: Sequence[int]) -> list[tuple[int, ...]]:
+    """Return the steps from a voxel of an image to its neighbours."""
+    extended = [size > 1 for size in shape]
+    reach = REACH[min(sum(extended), len(REACH)) - 1]
+    steps = [range(-2, 3) if wide else (0,) for wide in extended]
+    return [offset for offset in product(*steps) if 0 < sum(step * step for step in offset) <= reach]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Choice:
     """One choice of signs of the open voxels, signals over their norm."""
@@ -102,7 +110,7 @@ class Surroundings:
     def _compare_block(
         self, block: VoxelIndex, question: _Question, open_curves: Sequence[Rows]
     ) -> tuple[torch.Tensor, _Pairs]:
-        voxels, places = zip(*(self._neighbours(block, offset) for offset in self._offsets()), strict=True)
+        voxels, places = zip(*(self._neighbours(block, offset) for offset in offsets_of(self.shape)), strict=True)
         row, curves = self._predictions(torch.cat(voxels))
         broad = 2 * LENIENT * (2 * self.variance[block] + TEXTURE**2)
         sums = broad.new_zeros(2, len(block))
@@ -117,12 +125,6 @@ class Surroundings:
             compared = [asked.compare(one[other], broad[both]) for one in open_curves]
             pairs.append(_Pairs(voxel=block[both], other=other, compared=torch.stack([*compared[0], *compared[1]])))
         return sums, _Pairs.joined(pairs)
-
-    def _offsets(self) -> list[tuple[int, ...]]:
-        extended = [size > 1 for size in self.shape]
-        reach = REACH[min(sum(extended), len(REACH)) - 1]
-        steps = [range(-2, 3) if wide else (0,) for wide in extended]
-        return [offset for offset in product(*steps) if 0 < sum(step * step for step in offset) <= reach]
 
     def _neighbours(self, block: VoxelIndex, offset: tuple[int, ...]) -> tuple[VoxelIndex, VoxelIndex]:
         """Return flat indices of neighbours, and their places among the open voxels; -1 where there are none."""

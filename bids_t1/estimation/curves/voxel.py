@@ -662,18 +662,41 @@ def give_signs(y: Singles, n_measurements: int) -> int:
 
 
 @compiled
+def squared_length(y: Singles, n_measurements: int) -> float:
+    """Return the energy of the samples as they are fitted."""
+    energy = 0.0
+    for i in range(n_measurements):
+        energy += float(y[i]) * float(y[i])
+    return energy
+
+
+@compiled
+def unexplained_by(choices: Choices, cost: float, energy: float) -> float:
+    """Return the noise variance by which two choices of signs are weighed, from the lower of their costs."""
+    unexplained = max(cost / max(choices.degrees_of_freedom, 1.0), choices.noise_variance, TINY)
+    return max(unexplained, choices.least_noise * energy / choices.n_measurements)
+
+
+@compiled
 def spread_of(
-    choices: Choices, time: float, first: Point, second: tuple[float, Point], is_close: bool, energy: float
+    choices: Choices,
+    time: float,
+    first: Point,
+    second: tuple[float, Point],
+    is_close: bool,
+    energy: float,
+    favour: float,
 ) -> tuple[float, float]:
     """Return the SD of the relaxation time [s], both choices of signs included, and the second one's probability."""
-    dof, cost = max(choices.degrees_of_freedom, 1.0), first.cost
-    variance = cost / dof if choices.degrees_of_freedom > 0.0 else choices.known_variance
+    cost = first.cost
+    variance = choices.known_variance
+    if choices.degrees_of_freedom > 0.0:
+        variance = cost / max(choices.degrees_of_freedom, 1.0)
     total = time * time * variance / first.information
     if not is_close:
         return math.sqrt(total), 0.0
-    unexplained = max(cost / dof, choices.noise_variance, TINY)
-    unexplained = max(unexplained, choices.least_noise * energy / choices.n_measurements)
-    probability = 1.0 / (1.0 + math.exp((second[1].cost - cost) / (2.0 * unexplained)))
+    unexplained = unexplained_by(choices, min(cost, second[1].cost), energy)
+    probability = 1.0 / (1.0 + math.exp((second[1].cost - cost) / (2.0 * unexplained) - favour))
     other = math.exp(second[0])
     of_other = other * other * variance / second[1].information
     mixed = (1.0 - probability) * total + probability * of_other
@@ -698,8 +721,11 @@ def status_of(choices: Choices, time: float, point: Point, energy: float, ratio:
 @compiled
 def optima(
     tables: Tables, choices: Choices, energy: float, work: Work
-) -> tuple[tuple[float, Point], tuple[float, Point], bool]:
-    """Return the optimum of lower cost, the other one, and whether the other one has a chance."""
+) -> tuple[tuple[float, Point], tuple[float, Point], bool, bool]:
+    """Return the optimum of lower cost, the other one, and whether the other one has a chance.
+
+    Last, whether the first one is that whose signs `work.signal` has; they are those of one that has a chance.
+    """
     y, signal = work.y, work.signal
     smallest = give_signs(y, choices.n_measurements) if choices.is_unsigned else 0
     first, second = search(tables, choices, smallest, work)
@@ -710,16 +736,45 @@ def optima(
     margin = choices.close_call * max(first.gain, second.gain) + choices.clear_call * choices.noise_variance
     is_close = choices.is_unsigned and abs(first.gain - second.gain) < margin
     best = other = (0.0, NOWHERE)
+    is_last = False
     for choice in range(2 if is_close else 1):
         found = refine(tables, choices, energy, second if swapped != (choice == 1) else first, work)
         if choice == 0:
             best = other = found
             signal[smallest] = -signal[smallest]
         elif found[1].cost < best[1].cost - ROUNDING * energy:
-            best = found
+            best, is_last = found, True
         else:
             other = found
-    return best, other, is_close
+    return best, other, is_close, is_last
+
+
+@compiled
+def write(
+    choices: Choices,
+    best: tuple[float, Point],
+    other: tuple[float, Point],
+    is_close: bool,
+    energy: float,
+    favour: float,
+    voxel: int,
+    maps: Singles,
+    status: NDArray[np.uint8],
+) -> None:
+    """Fill the maps of one voxel from its fits; `favour` adds to the log odds of the other one."""
+    for index in range(len(maps)):
+        maps[index, voxel] = math.nan
+    point, time = best[1], math.exp(best[0])
+    spread, probability = spread_of(choices, time, point, other, is_close, energy, favour)
+    amplitude = point.first if choices.has_first else point.last
+    ratio = point.last / (point.first if point.first != 0.0 else TINY) if choices.has_first else 0.0
+    found = status_of(choices, time, point, energy, ratio, probability)
+    status[voxel] = found
+    if found in (TOO_LOW, BELOW, ABOVE):
+        return
+    maps[0, voxel], maps[1, voxel], maps[2, voxel] = time, spread, amplitude
+    maps[3, voxel], maps[4, voxel] = ratio, math.sqrt(point.cost / max(choices.degrees_of_freedom, 1.0))
+    maps[5, voxel], maps[6, voxel] = math.sqrt(point.cost / energy), point.share
 
 
 @compiled
@@ -748,29 +803,14 @@ def fit_voxel(
     """
     y = work.y
     measured = load(images, column, choices, y)
-    for index in range(len(maps)):
-        maps[index, voxel] = math.nan
-    if not math.isfinite(measured):
-        status[voxel] = NOT_FINITE
+    if not measured > choices.threshold or not math.isfinite(measured):
+        status[voxel] = NO_SIGNAL if math.isfinite(measured) else NOT_FINITE
+        for index in range(len(maps)):
+            maps[index, voxel] = math.nan
         return
-    if not measured > choices.threshold:
-        status[voxel] = NO_SIGNAL
-        return
-    energy = 0.0
-    for i in range(choices.n_measurements):
-        energy += float(y[i]) * float(y[i])
-    best, other, is_close = optima(tables, choices, energy, work)
-    point, time = best[1], math.exp(best[0])
-    spread, probability = spread_of(choices, time, point, other, is_close, energy)
-    amplitude = point.first if choices.has_first else point.last
-    ratio = point.last / (point.first if point.first != 0.0 else TINY) if choices.has_first else 0.0
-    found = status_of(choices, time, point, energy, ratio, probability)
-    status[voxel] = found
-    if found in (TOO_LOW, BELOW, ABOVE):
-        return
-    maps[0, voxel], maps[1, voxel], maps[2, voxel] = time, spread, amplitude
-    maps[3, voxel], maps[4, voxel] = ratio, math.sqrt(point.cost / max(choices.degrees_of_freedom, 1.0))
-    maps[5, voxel], maps[6, voxel] = math.sqrt(point.cost / energy), point.share
+    energy = squared_length(y, choices.n_measurements)
+    best, other, is_close, _ = optima(tables, choices, energy, work)
+    write(choices, best, other, is_close, energy, 0.0, voxel, maps, status)
 
 
 @kept

@@ -1,0 +1,391 @@
+"""Open signs weighed by what surrounds a voxel, number by number. Read `Fitted.settle` first.
+
+Numba compiles it. It does in double precision what `surroundings` does to many voxels at a time, which is the plain
+reference that tests hold it to.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from bids_t1.compiling import compiled, kept
+from bids_t1.estimation.chunks import for_each_chunk
+from bids_t1.estimation.curves.surroundings import LENIENT, N_ROUNDS, OF_PREDICTION, TEXTURE, offsets_of
+from bids_t1.estimation.curves.voxel import (
+    TINY,
+    Choices,
+    Point,
+    Tables,
+    Work,
+    load,
+    optima,
+    sample_of,
+    squared_length,
+    stretch_of,
+    unexplained_by,
+    work_space,
+    write,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Singles = NDArray[np.float32]
+    Index = NDArray[np.int64]
+    Places = NDArray[np.int32]
+
+N_FIT = 6
+"""Numbers of one fit that are kept: log T, coefficients, share, squared residual and information."""
+
+CLOSED, NOTHING = -1, -2
+"""States of voxels with an estimate that are not open, and of those without; open ones have their place."""
+
+
+class Open(NamedTuple):
+    """The voxels that are open, with both their choices of signs; signals are over their norm."""
+
+    voxel: Index
+    """Flat indices, rising."""
+
+    is_open: NDArray[np.bool_]
+    """Whether there is a second choice, as there should be."""
+
+    energy: Floats
+    fits: Floats
+    """(open voxel, choice, number)."""
+
+    sample: Index
+    """The sample that may have either sign."""
+
+    step: Floats
+    """That sample by the second choice less that by the first."""
+
+    variance: Floats
+    """Of noise in the signals."""
+
+    own: Floats
+    """Log odds of the second choice by the data of the voxel itself."""
+
+    others: Singles
+    """Signals with zero in place of the sample, (open voxel, sample)."""
+
+    curves: Singles
+    """What both fits predict, (open voxel, choice, sample)."""
+
+
+class Around(NamedTuple):
+    """What the neighbours of the open voxels say."""
+
+    closed: Floats
+    """Sums over the neighbours that are not open: of weights, and of weighted expected samples, (open voxel, sum)."""
+
+    begin: Index
+    """Where the neighbours of each open voxel that are open too begin in what follows."""
+
+    other: Places
+    """Their places among the open voxels."""
+
+    compared: Singles
+    """Weight and expected sample by their first and by their second choice, (pair, quantity)."""
+
+
+@compiled
+def normalised_curve(
+    tables: Tables, choices: Choices, place: float, first: float, last: float, beside: float, curve: Singles
+) -> None:
+    """Predict the signal of a fit, over its norm."""
+    columns = tables.columns
+    stretch, t = stretch_of(tables, choices, place)
+    own, companion = (1 if choices.has_first else 0), columns.shape[1] - 1
+    total = 0.0
+    for i in range(len(curve)):
+        value = last * sample_of(columns, stretch, own, i, t)
+        if choices.has_first:
+            value += first * sample_of(columns, stretch, 0, i, t)
+        if choices.has_beside:
+            value += beside * sample_of(columns, stretch, companion, i, t)
+        curve[i] = value
+        total += value * value
+    scale = 1.0 / max(math.sqrt(total), TINY)
+    for i in range(len(curve)):
+        curve[i] *= scale
+
+
+@compiled
+def keep(fits: Floats, found: tuple[float, Point]) -> None:
+    """Note one fit."""
+    place, point = found
+    fits[0], fits[1], fits[2], fits[3] = place, point.first, point.last, point.share
+    fits[4], fits[5] = point.cost, point.information
+
+
+@compiled
+def kept_fit(fits: Floats) -> tuple[float, Point]:
+    """Return a fit as it was noted."""
+    return fits[0], Point(fits[1], fits[2], fits[3], fits[4], 0.0, fits[5], False)
+
+
+@kept
+def solve_open(tables: Tables, choices: Choices, images: Singles, start: int, work: Work, found: Open) -> None:
+    """Fit both choices of signs of open voxels, the first of which is at `start`; images are of these voxels only."""
+    for index in range(images.shape[1]):
+        i = start + index
+        load(images, index, choices, work.y)
+        energy = squared_length(work.y, choices.n_measurements)
+        smallest = 0
+        for k in range(choices.n_measurements):
+            smallest = k if work.y[k] < work.y[smallest] else smallest
+        best, other, is_close, is_last = optima(tables, choices, energy, work)
+        norm = max(math.sqrt(energy), TINY)
+        found.is_open[i], found.energy[i], found.sample[i] = is_close, energy, smallest
+        keep(found.fits[i, 0], best)
+        keep(found.fits[i, 1], other)
+        for k in range(choices.n_measurements):
+            found.others[i, k] = work.y[k] / norm
+        found.others[i, smallest] = 0.0
+        for choice in range(2):
+            fit = found.fits[i, choice]
+            normalised_curve(tables, choices, fit[0], fit[1], fit[2], fit[2] * fit[3], found.curves[i, choice])
+        unexplained = unexplained_by(choices, min(best[1].cost, other[1].cost), energy)
+        found.variance[i] = unexplained / (norm * norm)
+        found.own[i] = (best[1].cost - other[1].cost) / (2.0 * unexplained)
+        found.step[i] = (-2.0 if is_last else 2.0) * work.signal[smallest] / norm
+
+
+@compiled
+def neighbour(voxel: int, offset: Index, shape: tuple[int, int, int]) -> int:
+    """Return the flat index of a neighbour; -1 outside the image."""
+    z, y, x = voxel % shape[2], voxel // shape[2] % shape[1], voxel // (shape[2] * shape[1])
+    x, y, z = x + offset[0], y + offset[1], z + offset[2]
+    if x < 0 or y < 0 or z < 0 or x >= shape[0] or y >= shape[1] or z >= shape[2]:
+        return -1
+    index: int = (x * shape[1] + y) * shape[2] + z
+    return index
+
+
+@kept
+def survey(
+    shape: tuple[int, int, int],
+    offsets: Index,
+    voxels: Index,
+    state: Places,
+    low: int,
+    row: Places,
+    near: Index,
+    count: Index,
+) -> int:
+    """List the neighbours that are not open, each once; return their number.
+
+    Parameters
+    ----------
+    voxels
+        Open ones.
+    state
+        Of every voxel of the image.
+    low, row
+        A voxel, and of it and those that follow the place in the list; -1 at first.
+    near
+        The list, which is filled.
+    count
+        Of open neighbours of each voxel, which is filled.
+    """
+    n_near = 0
+    for i in range(len(voxels)):
+        for k in range(len(offsets)):
+            other = neighbour(voxels[i], offsets[k], shape)
+            if other < 0:
+                continue
+            if state[other] >= 0:
+                count[i] += 1
+            elif state[other] == CLOSED and row[other - low] < 0:
+                row[other - low] = n_near
+                near[n_near] = other
+                n_near += 1
+    return n_near
+
+
+@kept
+def predict_near(tables: Tables, choices: Choices, maps: Singles, near: Index, curves: Singles) -> None:
+    """Predict the signals of voxels by their maps, over their norm, (voxel, sample)."""
+    for i in range(len(near)):
+        time, amplitude, ratio, share = maps[0, near[i]], maps[2, near[i]], maps[3, near[i]], maps[6, near[i]]
+        last = amplitude * ratio if choices.has_first else amplitude
+        normalised_curve(tables, choices, math.log(time), amplitude, last, share * last, curves[i])
+
+
+@compiled
+def compare(others: Singles, sample: int, curve: Singles, broad: float) -> tuple[float, float]:
+    """Return how much a curve counts as that of the same tissue, and what it is at the sample."""
+    apart = 0.0
+    for k in range(len(curve)):
+        difference = curve[k] - others[k]
+        apart += difference * difference
+    expected = float(curve[sample])
+    return math.exp(-(apart - expected * expected) / broad), expected
+
+
+@kept
+def look_around(
+    shape: tuple[int, int, int],
+    offsets: Index,
+    start: int,
+    stop: int,
+    found: Open,
+    state: Places,
+    low: int,
+    row: Places,
+    curves: Singles,
+    around: Around,
+) -> None:
+    """Compare the open voxels from `start` up to `stop` with their neighbours."""
+    for i in range(start, stop):
+        broad = 2.0 * LENIENT * (2.0 * found.variance[i] + TEXTURE * TEXTURE)
+        others, sample, pair = found.others[i], found.sample[i], around.begin[i]
+        for k in range(len(offsets)):
+            other = neighbour(found.voxel[i], offsets[k], shape)
+            if other < 0 or state[other] == NOTHING:
+                continue
+            if state[other] == CLOSED:
+                weight, expected = compare(others, sample, curves[row[other - low]], broad)
+                around.closed[i, 0] += weight
+                around.closed[i, 1] += weight * expected
+                continue
+            around.other[pair] = state[other]
+            for choice in range(2):
+                weight, expected = compare(others, sample, found.curves[state[other], choice], broad)
+                around.compared[pair, 2 * choice], around.compared[pair, 2 * choice + 1] = weight, expected
+            pair += 1
+
+
+@kept
+def learn_of_each_other(found: Open, around: Around, second: Floats, favour: Floats) -> None:
+    """Weigh every open voxel once by its neighbours, open ones by the probabilities that their choices have."""
+    for i in range(len(favour)):
+        second[i] = 1.0 / (1.0 + math.exp(-(found.own[i] + favour[i])))
+    for i in range(len(favour)):
+        weight, expected = around.closed[i, 0], around.closed[i, 1]
+        for pair in range(around.begin[i], around.begin[i + 1]):
+            share, compared = second[around.other[pair]], around.compared[pair]
+            by_first, by_second = (1.0 - share) * compared[0], share * compared[2]
+            weight += by_first + by_second
+            expected += by_first * compared[1] + by_second * compared[3]
+        expected /= max(weight, TINY)
+        spread = found.variance[i] * (1.0 + OF_PREDICTION / max(weight, OF_PREDICTION / 2.0)) + TEXTURE * TEXTURE
+        favour[i] = found.step[i] * expected / spread * weight / (1.0 + weight)
+
+
+@kept
+def write_open(choices: Choices, found: Open, favour: Floats, maps: Singles, status: NDArray[np.uint8]) -> None:
+    """Fill the maps of open voxels with the choice that wins."""
+    for i in range(len(favour)):
+        wins = found.own[i] + favour[i] > 0.0
+        best, other = kept_fit(found.fits[i, 1 if wins else 0]), kept_fit(found.fits[i, 0 if wins else 1])
+        write(
+            choices,
+            best,
+            other,
+            found.is_open[i],
+            found.energy[i],
+            -favour[i] if wins else favour[i],
+            found.voxel[i],
+            maps,
+            status,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Fitted:
+    """An image that `voxel.fit_voxels` has fitted."""
+
+    tables: Tables
+    choices: Choices
+    shape: tuple[int, int, int]
+    maps: Singles
+    status: NDArray[np.uint8]
+    take: Callable[[Index], Singles]
+    """Gives the real samples of some voxels, (measurement, voxel)."""
+
+    n_threads: int
+    """Chunks of open voxels side by side."""
+
+    def settle(self, voxels: Index) -> None:
+        """Choose with what surrounds a voxel where its own data leave two choices of signs open.
+
+        Parameters
+        ----------
+        voxels
+            The open ones, flat indices that rise.
+        """
+        found = self._both_choices(voxels)
+        if not len(found.voxel):  # what one way of computing leaves open another may decide
+            return
+        around = self._look_around(found)
+        second, favour = np.zeros(len(found.voxel)), np.zeros(len(found.voxel))
+        for _ in range(N_ROUNDS):
+            learn_of_each_other(found, around, second, favour)
+        write_open(self.choices, found, favour, self.maps, self.status)
+
+    def _both_choices(self, voxels: Index) -> Open:
+        """Return the voxels that have a second choice, with both."""
+        count, samples = len(voxels), self.tables.axis.shape[1]
+        found = Open(
+            voxel=voxels,
+            is_open=np.zeros(count, np.bool_),
+            energy=np.zeros(count),
+            fits=np.zeros((count, 2, N_FIT)),
+            sample=np.zeros(count, np.int64),
+            step=np.zeros(count),
+            variance=np.zeros(count),
+            own=np.zeros(count),
+            others=np.zeros((count, samples), np.float32),
+            curves=np.zeros((count, 2, samples), np.float32),
+        )
+
+        def solve(chunk: slice) -> None:
+            images = np.ascontiguousarray(self.take(voxels[chunk]))
+            solve_open(self.tables, self.choices, images, chunk.start, work_space(self.tables), found)
+
+        for_each_chunk(count, solve, n_threads=self.n_threads)
+        return found if found.is_open.all() else Open._make(values[found.is_open] for values in found)
+
+    def _look_around(self, found: Open) -> Around:
+        """Compare open voxels with their neighbours: how many of those are open is counted first."""
+        count = len(found.voxel)
+        offsets = np.array(offsets_of(self.shape), np.int64)
+        reach = int(np.abs(offsets @ [self.shape[1] * self.shape[2], self.shape[2], 1]).max())
+        state = np.where(np.isfinite(self.maps[0]), CLOSED, NOTHING).astype(np.int32)
+        state[found.voxel] = np.arange(count)
+        n_open = np.zeros(count, np.int64)
+        listed: dict[int, tuple[int, Places, Index]] = {}
+
+        def survey_around(chunk: slice) -> None:
+            voxels = found.voxel[chunk]
+            low, high = max(0, int(voxels[0]) - reach), min(len(state), int(voxels[-1]) + reach + 1)
+            row, near = np.full(high - low, -1, np.int32), np.zeros(high - low, np.int64)
+            n_near = survey(self.shape, offsets, voxels, state, low, row, near, n_open[chunk])
+            listed[chunk.start] = low, row, near[:n_near].copy()
+
+        for_each_chunk(count, survey_around, n_threads=self.n_threads)
+        begin = np.concatenate([[0], np.cumsum(n_open)])
+        around = Around(
+            closed=np.zeros((count, 2)),
+            begin=begin,
+            other=np.zeros(begin[-1], np.int32),
+            compared=np.zeros((begin[-1], 4), np.float32),
+        )
+
+        def compare_around(chunk: slice) -> None:
+            low, row, near = listed.pop(chunk.start)
+            curves = np.zeros((len(near), self.tables.axis.shape[1]), np.float32)
+            predict_near(self.tables, self.choices, self.maps, near, curves)
+            look_around(self.shape, offsets, chunk.start, chunk.stop, found, state, low, row, curves, around)
+
+        for_each_chunk(count, compare_around, n_threads=self.n_threads)
+        return around
