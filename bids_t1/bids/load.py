@@ -58,7 +58,7 @@ def load_series(
     """
     sequence = sequence_of(acquisition.sequence)
     acquisition = completed(acquisition, protocol)
-    _require_numbers(acquisition, sequence.numbered_by)
+    _require_numbers(acquisition, sequence)
     by_part = grouped_by(acquisition.files, lambda file: file.name.get("part") or "")
     _join_magnitudes(by_part, sequence.numbered_by)
     failures: dict[str, InvalidInputError] = {}
@@ -115,13 +115,15 @@ def _told(acquisition: Acquisition, kind: Kind, failures: Mapping[str, InvalidIn
     return (warning,)
 
 
-def _require_numbers(acquisition: Acquisition, key: str) -> None:
+def _require_numbers(acquisition: Acquisition, sequence: PulseSequence) -> None:
     """Refuse images whose names do not tell them apart: each of them would be a run of its own."""
+    key = sequence.numbered_by
     without = [str(file.name) for file in acquisition.files if file.name.get(key) is None and file.volume is None]
     if without:
         raise InvalidInputError(
             f"{', '.join(without)}: the name lacks {key}-; expected {key}-1, {key}-2 and so on in the images of a run, "
-            "whose names differ in nothing else. Rename them."
+            "whose names differ in nothing else. Rename them. Of a file of several volumes, give a list with one "
+            f"{sequence.varying} per volume in its sidecar, or in the table {sequence.name} of the protocol file."
         )
 
 

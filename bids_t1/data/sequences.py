@@ -107,6 +107,7 @@ INVERSION_RECOVERY = PulseSequence(
     protocol={
         "PhaseScaling": _PHASE_SCALING,
         "InversionTime": plausible("InversionTime"),
+        "RepetitionTimePreparation": plausible("RepetitionTimePreparation"),
         "EchoTrainLength": Numbers(lambda value: value >= 1 and value == round(value), "a whole number from 1", 1),
         "EchoSpacing": Numbers(lambda value: 0 < value < 0.1, "seconds, above 0 and below 0.1", 1),  # noqa: PLR2004
         "FlipAngle": Numbers(lambda value: 0 < value <= 180, "degrees, above 0, at most 180", 1),  # noqa: PLR2004

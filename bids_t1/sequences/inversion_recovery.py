@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from bids_t1.data.errors import InvalidInputError
+from bids_t1.data.sidecar import LONGEST_TIME, finite
 from bids_t1.sequences.inversion_readout import INSTANTANEOUS, Readout
 from bids_t1.sequences.slice_timing import slice_doubts
 
@@ -143,9 +144,10 @@ class InversionRecovery:
         """Read the timing of each image, and say what was assumed.
 
         The repetition time is the delay between two inversions: ``RepetitionTimePreparation`` (BIDS), else
-        ``RepetitionTimeInversion`` (dcm2niix), else ``RepetitionTime``, else ``RepetitionTimeExcitation`` where it is
-        longer than the inversion times: with one excitation after each inversion, both repeat together. Where no image
-        has any, it is taken as infinite.
+        ``RepetitionTimeInversion`` (dcm2niix), else ``RepetitionTime``, else that of the protocol file, which also
+        takes the place of a ``RepetitionTime`` that is not longer than the inversion time; else
+        ``RepetitionTimeExcitation`` where it is longer than the inversion times: with one excitation after each
+        inversion, both repeat together. Where no image has any, it is taken as infinite.
 
         Raises
         ------
@@ -154,7 +156,7 @@ class InversionRecovery:
         """
         known = _inversion_times(sidecars)
         found = _repetition_times(sidecars, known)
-        notes = () if ideal else _missing_repetition_times(sidecars, found)
+        notes = () if ideal else (*_missing_repetition_times(sidecars, found), *_rivals(sidecars, known, found))
         repetition_times = tuple(math.inf if time is None else time for time in found)
         model = cls(inversion_times=known, repetition_times=repetition_times, ideal=ideal)
         notes += slice_doubts(sidecars, ideal=ideal)
@@ -273,7 +275,7 @@ def _inversion_times(sidecars: Sequence[Sidecar]) -> tuple[float, ...]:
 
 def _repetition_times(sidecars: Sequence[Sidecar], inversion_times: Sequence[float]) -> tuple[float | None, ...]:
     """Return the delay between two inversions for each image [s]; None where its sidecar does not tell."""
-    found = tuple(_first(sidecar, REPETITION_KEYS) for sidecar in sidecars)
+    found = tuple(_between_inversions(*each) for each in zip(sidecars, inversion_times, strict=True))
     if None not in found:
         return found
     excitation = [sidecar.seconds("RepetitionTimeExcitation") for sidecar in sidecars]
@@ -281,6 +283,45 @@ def _repetition_times(sidecars: Sequence[Sidecar], inversion_times: Sequence[flo
     if any(time is not None and time <= ti for time, ti in zip(excitation, inversion_times, strict=True)):
         return found
     return tuple(other if time is None else time for time, other in zip(found, excitation, strict=True))
+
+
+def _between_inversions(sidecar: Sidecar, inversion_time: float) -> float | None:
+    """Return the delay between two inversions [s], that of the protocol file where the sidecar has no possible one."""
+    own = _first(sidecar.alone, REPETITION_KEYS)
+    if own is not None and own > inversion_time:
+        return own
+    completed = _first(sidecar, REPETITION_KEYS)
+    return own if completed is None else completed
+
+
+def _rivals(
+    sidecars: Sequence[Sidecar], inversion_times: Sequence[float], used: Sequence[float | None]
+) -> tuple[str, ...]:
+    """Warn where an image has two delays that both could be that between inversions, and T1 depends on which it is.
+
+    Delays that are the same for all images leave T1 as it is, whatever they are.
+    """
+    others = [_rival(*each) for each in zip(sidecars, inversion_times, used, strict=True)]
+    pairs = {(time, None if rival is None else rival[1]) for time, rival in zip(used, others, strict=True)}
+    first = next(((one, rival) for one, rival in zip(sidecars, others, strict=True) if rival is not None), None)
+    if first is None or len(pairs) == 1:
+        return ()
+    sidecar, (origin, other) = first
+    doubt = (
+        f"{sidecar.name}: {origin} is {other:g} s, and {used[sidecars.index(sidecar)]:g} s is used as the delay "
+        "between two inversions; expected one. T1 is wrong if it is the other: remove what is not so."
+    )
+    return (doubt,)
+
+
+def _rival(sidecar: Sidecar, inversion_time: float, used: float | None) -> tuple[str, float] | None:
+    """Return another delay that could be the one between two inversions, and where it stands."""
+    holders = (sidecar.alone, sidecar.behind)
+    for holder, key in ((holder, key) for holder in holders if holder is not None for key in REPETITION_KEYS):
+        other = finite(holder.fields.get(key))
+        if used is not None and other is not None and inversion_time < other < LONGEST_TIME and other != used:
+            return f"{key} of the {holder.origin}", other
+    return None
 
 
 def _missing_repetition_times(sidecars: Sequence[Sidecar], found: Sequence[float | None]) -> tuple[str, ...]:

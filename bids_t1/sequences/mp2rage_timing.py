@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from bids_t1.data.errors import InvalidInputError
-from bids_t1.data.sidecar import Sidecar
+from bids_t1.data.sidecar import LONGEST_TIME, Sidecar, finite
 from bids_t1.sequences.adiabatic import PULSES, interpolate, relative_curve
 from bids_t1.sequences.mp2rage import DEFAULT_EFFICIENCY, DEFAULT_EFFICIENCY_SD, LONGEST_EXCITATION_TIME, Mp2rage
 from bids_t1.sequences.mp2rage_shots import COMPRESSED, PLAYED, Shots, Told, excitations_of, require_excitations
@@ -389,7 +389,20 @@ class _Reader:
                 self.origins[key] = "sidecar, as RepetitionTime"
                 return old
             self.missing += [(sidecar.name, key) for sidecar in self.sidecars]
+        elif inversion_times:
+            self._note_other_cycle(value, inversion_times[-1])
         return value
+
+    def _note_other_cycle(self, used: float, last: float) -> None:
+        """Say where a sidecar has another delay that could be the cycle."""
+        for sidecar in self.sidecars:
+            other = finite(sidecar.fields.get("RepetitionTime"))
+            if other is not None and LONGEST_TIME > other > last and not math.isclose(other, used, rel_tol=1e-3):
+                self.notes.append(
+                    f"{sidecar.name}: RepetitionTime is {other:g} s, and RepetitionTimePreparation, {used:g} s, is "
+                    "used as the delay between two inversions; expected one. T1 is wrong if it is the other: remove "
+                    "what is not so."
+                )
 
     def echo_spacing(self, index: int) -> float | None:
         """Return the old name of the excitation time [s]; between the echoes of one excitation it is another time."""

@@ -317,3 +317,32 @@ def test_the_protocol_file_completes_images_without_a_sidecar_in_the_order_of_th
     series = load_series(find(tmp_path, "01").runs[0], protocol)
     assert [sidecar.seconds("InversionTime") for sidecar in series.sidecars] == times
     assert {sidecar.origin_of("InversionTime") for sidecar in series.sidecars} == {"protocol file mine.toml"}
+
+
+def test_a_list_of_the_protocol_file_that_completes_nothing_may_be_of_other_images(tmp_path: Path) -> None:
+    write(write_root(tmp_path))
+    protocol = Protocol({"IRT1": Sidecar("mine.toml", {"InversionTime": [0.1, 0.2, 0.3]})})
+    series = load_series(find(tmp_path, "01").runs[0], protocol)
+    assert [sidecar.seconds("InversionTime") for sidecar in series.sidecars] == list(TIMES)
+
+
+def test_a_part_of_one_image_has_its_place_in_the_lists_of_the_protocol_file(tmp_path: Path) -> None:
+    images = write(write_root(tmp_path))
+    for image in images:
+        sidecar(image).unlink()
+    last = images[-1]
+    write_image(last.with_name(last.name.replace("_IRT1", "_part-phase_IRT1")), np.full(SHAPE, 0.1, np.float32))
+    protocol = Protocol({"IRT1": Sidecar("mine.toml", {"InversionTime": list(TIMES)})})
+    series = load_series(find(tmp_path, "01").runs[0], protocol)
+    assert series.kind == "magnitude"
+    assert [sidecar.seconds("InversionTime") for sidecar in series.sidecars] == list(TIMES)
+
+
+def test_the_sidecar_wins_over_another_number_of_the_protocol_file_and_that_is_told(tmp_path: Path) -> None:
+    write(write_root(tmp_path))
+    protocol = Protocol({"IRT1": Sidecar("mine.toml", {"InversionTime": [*TIMES[:4], 3.0]})})
+    series = load_series(find(tmp_path, "01").runs[0], protocol)
+    assert series.sidecars[-1].seconds("InversionTime") == TIMES[-1]
+    assert series.warnings == (
+        "sub-01_inv-5_IRT1.json: InversionTime is 4, and 3 in the protocol file; the sidecars are used.",
+    )

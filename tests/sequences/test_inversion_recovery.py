@@ -142,6 +142,30 @@ def test_no_repetition_time_is_infinite_beside_known_ones(others: dict[str, obje
     assert InversionRecovery.from_metadata(images, ideal=True)[1] == ()
 
 
+def test_two_possible_repetition_times_of_an_image_are_told_where_they_change_t1() -> None:
+    repetition = (2.0, 3.0, 4.0, 5.0, 6.0)
+    images = [
+        Sidecar(f"{number}.json", {"InversionTime": ti, "RepetitionTimePreparation": 6.0, "RepetitionTime": tr})
+        for number, (ti, tr) in enumerate(zip(TIMES, repetition, strict=True))
+    ]
+    model, (doubt, *_) = InversionRecovery.from_metadata(images)
+    assert model.repetition_times == (6.0,) * 5
+    assert doubt.startswith("0.json: RepetitionTime of the sidecar is 2 s, and 6 s is used")
+    assert InversionRecovery.from_metadata(sidecars(TIMES, RepetitionTimePreparation=6.0, RepetitionTime=7.0))[1] == ()
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [({}, 6.0), ({"RepetitionTime": 0.007}, 6.0), ({"RepetitionTime": 7.0}, 7.0)],
+)
+def test_the_protocol_file_tells_a_repetition_time_that_sidecars_do_not(
+    own: dict[str, object], expected: float
+) -> None:
+    behind = Sidecar("protocol.toml", {"RepetitionTimePreparation": 6.0}, "protocol file protocol.toml")
+    images = [replace(sidecar, behind=behind) for sidecar in sidecars(TIMES, **own)]
+    assert InversionRecovery.from_metadata(images)[0].repetition_times == (expected,) * 5
+
+
 def test_fields_for_one_repetition_time_may_differ_from_image_to_image() -> None:
     images = [*sidecars(TIMES[:4], RepetitionTimeExcitation=4.0), *sidecars(TIMES[4:], RepetitionTime=5.0)]
     found, notes = InversionRecovery.from_metadata(images)

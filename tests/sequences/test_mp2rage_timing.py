@@ -133,6 +133,12 @@ def test_old_names_are_read_under_their_rule() -> None:
     assert timing.origins["RepetitionTimeExcitation"] == "sidecar, as EchoSpacing"
 
 
+def test_a_second_cycle_time_is_told_where_it_could_be_meant() -> None:
+    notes = " ".join(read_timing(sidecars(RepetitionTime=6.0)).notes)
+    assert "RepetitionTime is 6 s, and RepetitionTimePreparation, 5 s, is used" in notes
+    assert not read_timing(sidecars(RepetitionTime=0.0069)).notes
+
+
 @pytest.mark.parametrize(("key", "value"), [("RepetitionTime", 0.0069), ("EchoSpacing", 6.9)])
 def test_old_names_outside_of_their_rule_are_not_read(key: str, value: float) -> None:
     missing = {"RepetitionTime": "RepetitionTimePreparation", "EchoSpacing": "RepetitionTimeExcitation"}[key]
