@@ -28,7 +28,7 @@ from bids_t1.dicom.writing.dcm2niix import run_dcm2niix
 from bids_t1.dicom.writing.extract import lay_out
 from bids_t1.dicom.writing.mp2rage import TABLE, completed, missing, told_missing
 from bids_t1.dicom.writing.nifti import Nifti
-from bids_t1.dicom.writing.pixels import corrected
+from bids_t1.dicom.writing.pixels import Pixels, corrected
 from bids_t1.dicom.writing.placement import require_equal_distances
 from bids_t1.dicom.writing.record import Conversion, source_digest
 from bids_t1.dicom.writing.sidecar import complete
@@ -289,7 +289,7 @@ def _convert_volume(
     source, made = place / "dicom", place / "nifti"
     source.mkdir()
     made.mkdir()
-    lay_out(image.volume, source, identifying)
+    copies = lay_out(image.volume, source, identifying)
     n_voxels = math.prod(plane.place.matrix) * len(image.volume.slices)
     done = run_dcm2niix(source, made, n_voxels, display=image.displayed, where=where, never=identifying)
     nifti = Nifti(done.image)
@@ -298,7 +298,7 @@ def _convert_volume(
             f"{where}: dcm2niix made an image of {nifti.shape} voxels; expected {plane.place.matrix} and "
             f"{len(image.volume.slices)} slices. Report this with the scanner's model and software version."
         )
-    note = corrected(nifti, image.volume, where=where, display=image.displayed, doubts=done.doubts)
+    note = corrected(nifti, Pixels(image.volume, copies, display=image.displayed), where=where, doubts=done.doubts)
     if plane.values.zero_level is not None:
         nifti.shift_stored(plane.values.zero_level)
     in_radians = plane.values.phase_unit is not None and _to_radians(nifti, plane.values.phase_unit)

@@ -44,6 +44,8 @@ class Private:
 
     def find(self, place: Dataset) -> DataElement | None:
         """Return the attribute, or None where it is absent."""
+        if _creators(self.group).isdisjoint(place.keys()):  # pydicom would copy the group to find that out
+            return None
         try:
             return place.private_block(self.group, self.creator)[self.element]
         except KeyError:
@@ -51,6 +53,12 @@ class Private:
 
     def __str__(self) -> str:
         return f"({self.group:04X},xx{self.element:02X})"
+
+
+@cache
+def _creators(group: int) -> frozenset[int]:
+    """Return the tags of a group that name its private blocks."""
+    return frozenset(group << 16 | block for block in range(0x10, 0x100))
 
 
 Key = str | Private
@@ -68,13 +76,16 @@ class Header:
         self.frame = frame
         self.odd: set[str] = set()
         """Attributes asked for whose values are no finite numbers, or break their own kind: they were ignored."""
+        self._known: dict[Key, Any] = {}
         self._places = [dataset] if frame is None else [*_groups(dataset, frame), dataset]
         if frame is not None and not len(dataset.PerFrameFunctionalGroupsSequence[frame]):
             self.odd.add("PerFrameFunctionalGroupsSequence")
 
     def value(self, key: Key) -> Any:
         """Return an attribute's raw value, or None where it is absent or empty."""
-        return next((value for value in self._values(key) if not _is_empty(value)), None)
+        if key not in self._known:
+            self._known[key] = next((value for value in self._values(key) if not _is_empty(value)), None)
+        return self._known[key]
 
     def _values(self, key: Key) -> Iterator[Any]:
         for place in self._places:

@@ -16,8 +16,9 @@ from bids_t1.data.errors import InvalidInputError
 from bids_t1.dicom.convert import Destination, convert
 from bids_t1.dicom.reading.slices import read_file
 from bids_t1.dicom.reading.volumes import assemble
+from bids_t1.dicom.writing.extract import lay_out
 from bids_t1.dicom.writing.nifti import Nifti
-from bids_t1.dicom.writing.pixels import corrected
+from bids_t1.dicom.writing.pixels import Pixels, corrected
 from tests.dicom.scanner_files import (
     COLUMNS,
     GE,
@@ -33,7 +34,6 @@ from tests.dicom.scanner_files import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bids_t1.dicom.reading.volumes import Volume
     from bids_t1.dicom.writing.record import Conversion
 
 N_SLICES = 3
@@ -118,7 +118,7 @@ def test_each_frame_has_its_own_scaling(tmp_path: Path, manufacturer: str, compr
     assert in_space(tmp_path, 1) == pytest.approx({place: wanted[place] * pixels[place] for place in wanted}, rel=1e-5)
 
 
-def volume_and_image(tmp_path: Path) -> tuple[Volume, Nifti]:
+def pixels_and_image(tmp_path: Path) -> tuple[Pixels, Nifti]:
     write(tmp_path / "dicom", SIEMENS, {}, {}, {})
     files = [read_file(path) for path in sorted((tmp_path / "dicom").glob("1_*"))]
     ((volume,), _) = assemble([plane for file in files for plane in file.slices])
@@ -126,39 +126,40 @@ def volume_and_image(tmp_path: Path) -> tuple[Volume, Nifti]:
     image = nib.nifti1.Nifti1Image(values, np.diag([-2.0, -2.0, 3.0, 1.0]))
     image.header.set_slope_inter(1, 0)
     nib.save(image, tmp_path / "image.nii")
-    return volume, Nifti(tmp_path / "image.nii")
+    (tmp_path / "copies").mkdir()
+    return Pixels(volume, lay_out(volume, tmp_path / "copies", frozenset())), Nifti(tmp_path / "image.nii")
 
 
 def test_an_image_that_is_right_is_left_as_it_is(tmp_path: Path) -> None:
-    volume, nifti = volume_and_image(tmp_path)
+    pixels, nifti = pixels_and_image(tmp_path)
     before = nifti.stored().copy()
-    assert corrected(nifti, volume, where="series 1") is None
+    assert corrected(nifti, pixels, where="series 1") is None
     assert np.array_equal(nifti.stored(), before)
     assert nifti.stored().dtype == np.int16
 
 
 @pytest.mark.parametrize("fault", ["upside down", "left for right", "other slope", "one pixel"])
 def test_an_image_that_is_wrong_is_corrected(tmp_path: Path, fault: str) -> None:
-    volume, nifti = volume_and_image(tmp_path)
+    pixels, nifti = pixels_and_image(tmp_path)
     right = nifti.stored().copy()
     wrong = {
         "upside down": right[:, :, ::-1], "left for right": right[::-1], "other slope": 2 * right,
         "one pixel": np.where(right == right[0, 0, 0], 0, right),
     }[fault]  # fmt: skip
     nifti.replace(wrong, (1.0, 0.0))
-    assert "values are of pydicom" in (corrected(nifti, volume, where="series 1") or "")
+    assert "values are of pydicom" in (corrected(nifti, pixels, where="series 1") or "")
     assert np.array_equal(nifti.stored(), right)
     assert nifti.scaling == (1.0, 0.0)
 
 
 @pytest.mark.parametrize("shift", [1.0, -3.0])
 def test_an_image_that_lies_elsewhere_is_refused(tmp_path: Path, shift: float) -> None:
-    volume, _ = volume_and_image(tmp_path)
+    pixels, _ = pixels_and_image(tmp_path)
     content = bytearray((tmp_path / "image.nii").read_bytes())
     struct.pack_into("<f", content, 280 + 4 * 11, shift)
     (tmp_path / "image.nii").write_bytes(content)
     with pytest.raises(InvalidInputError, match="elsewhere than their headers"):
-        corrected(Nifti(tmp_path / "image.nii"), volume, where="series 1")
+        corrected(Nifti(tmp_path / "image.nii"), pixels, where="series 1")
 
 
 def test_a_missing_slice_in_the_middle_is_named(tmp_path: Path) -> None:
@@ -177,9 +178,9 @@ def test_slopes_that_vary_in_pixels_that_cannot_be_decoded_are_refused(
 
 
 def test_a_doubt_counts_where_pixels_cannot_be_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    volume, nifti = volume_and_image(tmp_path)
-    assert corrected(nifti, volume, where="series 1", doubts=("slice order",)) is None
+    pixels, nifti = pixels_and_image(tmp_path)
+    assert corrected(nifti, pixels, where="series 1", doubts=("slice order",)) is None
     monkeypatch.setattr("bids_t1.dicom.writing.pixels.Pixels.plane", lambda *_: None)
-    assert corrected(nifti, volume, where="series 1") is None
+    assert corrected(nifti, pixels, where="series 1") is None
     with pytest.raises(InvalidInputError, match=r"dcm2niix warns \(slice order\), and the transfer syntax"):
-        corrected(nifti, volume, where="series 1", doubts=("slice order",))
+        corrected(nifti, pixels, where="series 1", doubts=("slice order",))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from bids_t1.data.vocabulary import known_manufacturer, known_model, known_version, known_words, plain_letters, words
@@ -77,15 +78,22 @@ _SAID_BY_DCM2NIIX = words(
 
 def personal_words(header: Header) -> frozenset[str]:
     """Return the words of a header that name a person or an examination, in plain letters."""
+    return _words_of(tuple(header.text(key) for key in _PERSONAL))
+
+
+@lru_cache(maxsize=1)
+def _words_of(texts: tuple[str, ...]) -> frozenset[str]:
+    """Return the words of texts in plain letters; file after file says the same."""
     found = {
         word
-        for key in _PERSONAL
-        for text in (header.text(key), header.text(key).casefold())
-        for word in re.split(r"[\W_]+", plain_letters(text))
+        for text in texts
+        for spelling in (text, text.casefold())
+        for word in re.split(r"[\W_]+", plain_letters(spelling))
     }
     return frozenset(word for word in found if len(word) >= _SHORTEST)
 
 
+@lru_cache(maxsize=256)
 def known_text(field: str, text: str, never: frozenset[str]) -> str:
     """Return what may leave of a text.
 

@@ -117,6 +117,22 @@ class Place:
     """Where the slice lies, as the header says it a second time: along some axis [mm], or its number in the stack."""
 
 
+Scaling = tuple[float, float]
+"""Slope and intercept of one slice."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scalings:
+    """What a step of stored values is worth, as a header says it in several places."""
+
+    rescale: Scaling
+    mapped: Scaling
+    """By its real world values; `rescale` where it has none."""
+
+    signal: float | None
+    """Factor by which Philips tells the signal beside what its console displays."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Values:
     """What stored values stand for, beside their slope and intercept; None where nothing tells."""
@@ -126,6 +142,7 @@ class Values:
     phase_unit: float | None
     gain: str | None
     caveat: str | None
+    scalings: Scalings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -383,6 +400,7 @@ def _slice(path: Path, header: Header, series: SeriesKey) -> Slice:
             uni_scaling=first(vendor.uni_scaling, header) if product == "UNIT1" else None,
             gain=first(vendor.gain, header),
             caveat=first(vendor.caveat, header),
+            scalings=_scalings(header, vendor),
         ),
         b_value=header.number("DiffusionBValue") or 0.0,
         field_strength=_tesla(header.number("MagneticFieldStrength")),
@@ -390,6 +408,17 @@ def _slice(path: Path, header: Header, series: SeriesKey) -> Slice:
         sequence_name=header.text("SequenceName") or header.text("PulseSequenceName"),
         dimensions=header.text("MRAcquisitionType").upper(),
         reconstruction=tuple(sorted(words & {"ND", "NORM", "DIS2D", "DIS3D", "FIL", "FM"})),
+    )
+
+
+def _scalings(header: Header, vendor: Vendor) -> Scalings:
+    rescale = header.number("RescaleSlope") or 1.0, header.number("RescaleIntercept") or 0.0
+    (mapping, *_) = [*map(Header, header.value("RealWorldValueMappingSequence") or ()), header]
+    slope = mapping.number("RealWorldValueSlope")
+    return Scalings(
+        rescale=rescale,
+        mapped=(slope, mapping.number("RealWorldValueIntercept") or 0.0) if slope else rescale,
+        signal=header.number(SCALE_SLOPE) if vendor.name == "Philips" else None,
     )
 
 

@@ -8,8 +8,10 @@ listed here.
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING
 
+from pydicom.charset import default_encoding
 from pydicom.datadict import dictionary_VR, keyword_for_tag
 from pydicom.dataelem import DataElement
 from pydicom.dataset import FileDataset, FileMetaDataset
@@ -102,6 +104,9 @@ def strip(dataset: FileDataset, never: frozenset[str], *, number: int, renumber:
     if renumber:
         dataset.InstanceNumber = number
     dataset.file_meta, dataset.preamble = meta, bytes(128)
+    # No text is left but ASCII: whatever it was encoded in, pydicom need not read each value to write it again.
+    implicit, little_endian = dataset.original_encoding
+    dataset.set_original_encoding(implicit, little_endian, default_encoding)
 
 
 def _syntax(dataset: FileDataset) -> UID:
@@ -117,7 +122,8 @@ def _syntax(dataset: FileDataset) -> UID:
 
 def _strip(dataset: Dataset, never: frozenset[str]) -> None:
     """Strip a data set and the sequences in it."""
-    for tag in sorted(dataset.keys(), reverse=True):  # elements of private blocks before what names the blocks
+    # Elements of private blocks before what names the blocks.
+    for tag in sorted(dataset.keys(), key=int, reverse=True):
         try:
             stays = tag.group == _PIXELS or _stays(dataset, tag, never)
         except DAMAGE:  # what breaks its own VR says nothing
@@ -135,7 +141,7 @@ def _stays(dataset: Dataset, tag: BaseTag, never: frozenset[str]) -> bool:
     """Tell whether an attribute is kept, and strip what is in it."""
     if tag.is_private_creator:
         return _is_known_creator(dataset, tag)
-    keyword, vr = keyword_for_tag(tag), _vr(dataset, tag)
+    keyword, vr = _keyword(int(tag)), _vr(dataset, tag)
     numbers, coded = _private_kind(dataset, tag) if tag.is_private else _public_kind(tag.group, keyword, vr)
     if coded or keyword in _FREE_TEXT:
         return _keep_known(dataset, tag, "ImageType" if coded else keyword, never)
@@ -145,6 +151,11 @@ def _stays(dataset: Dataset, tag: BaseTag, never: frozenset[str]) -> bool:
         _strip_each(dataset[tag].value, never)
         return True
     return keyword == "SOPClassUID" or _is_number(dataset, tag, vr)
+
+
+@cache
+def _keyword(tag: int) -> str:
+    return keyword_for_tag(tag)
 
 
 def _is_known_creator(dataset: Dataset, tag: BaseTag) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydicom import dcmread
@@ -21,7 +22,18 @@ if TYPE_CHECKING:
     from bids_t1.dicom.reading.volumes import Volume
 
 
-def lay_out(volume: Volume, folder: Path, never: frozenset[str]) -> None:
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """One slice in the copy of its file."""
+
+    dataset: FileDataset
+    """What the copy holds: no name, and the pixels as they were."""
+
+    frame: int
+    """Which of its frames, from 0."""
+
+
+def lay_out(volume: Volume, folder: Path, never: frozenset[str]) -> tuple[Copied, ...]:
     """Copy the slices of a volume into an empty folder, unpacked and without what identifies a person.
 
     Names are numbers, because those of the source may hold a person's name and dcm2niix repeats them.
@@ -34,19 +46,28 @@ def lay_out(volume: Volume, folder: Path, never: frozenset[str]) -> None:
         Where to.
     never
         Words of the patient's name and number.
+
+    Returns
+    -------
+    tuple of Copied
+        One for each slice, in their order.
     """
     frames: dict[Path, list[int]] = {}
     for plane in volume.slices:
         frames.setdefault(plane.path, []).extend([] if plane.frame is None else [plane.frame])
     renumber = len({plane.timing.acquired[2] for plane in volume.slices} - {0}) < len(frames)
+    copies: dict[tuple[Path, int | None], Copied] = {}
     with quiet():
         for number, (path, wanted) in enumerate(frames.items(), start=1):
             with open_plain(path) as file:
                 dataset = dcmread(file, force=True)
+            order = in_order(wanted)
             if wanted:
-                cut_frames(dataset, in_order(wanted))
+                cut_frames(dataset, order)
             strip(dataset, never, number=number, renumber=renumber)
             dataset.save_as(folder / f"{number:06d}.dcm", enforce_file_format=True, overwrite=False)
+            copies |= {(path, frame): Copied(dataset, index) for index, frame in enumerate(order or [None])}
+    return tuple(copies[plane.path, plane.frame] for plane in volume.slices)
 
 
 def in_order(frames: list[int]) -> list[int]:

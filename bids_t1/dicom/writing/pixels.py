@@ -9,31 +9,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydicom import dcmread
 from pydicom.pixels.utils import pixel_array
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from bids_t1.data.errors import InvalidInputError
-from bids_t1.dicom.header import DAMAGE, Header
-from bids_t1.dicom.reading.files import open_plain
+from bids_t1.dicom.header import DAMAGE
 from bids_t1.dicom.reading.slices import quiet
-from bids_t1.dicom.vendors.philips import SCALE_SLOPE
 from bids_t1.dicom.writing.placement import placed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
-    from pydicom.dataset import FileDataset
+    from pydicom.uid import UID
 
-    from bids_t1.dicom.reading.slices import Slice
+    from bids_t1.dicom.reading.slices import Scaling, Scalings
     from bids_t1.dicom.reading.volumes import Volume
+    from bids_t1.dicom.writing.extract import Copied
     from bids_t1.dicom.writing.nifti import Nifti
     from bids_t1.dicom.writing.placement import Placement
 
     Array = np.ndarray[Any, np.dtype[Any]]
-    Scaling = tuple[float, float]
-    """Slope and intercept of one slice."""
 
 _TOLERANCE = 1e-3
 """Relative difference of values that is rounding: dcm2niix computes in single precision."""
@@ -48,33 +42,38 @@ _MOST_DECODED = 8
 class Pixels:
     """The slices of one volume as their files hold them."""
 
-    def __init__(self, volume: Volume, *, display: bool = False) -> None:
-        """Open the files of a volume.
+    def __init__(self, volume: Volume, copies: Sequence[Copied], *, display: bool = False) -> None:
+        """Take what was read of the files of a volume.
 
         Parameters
         ----------
         volume
             Slices of one image.
+        copies
+            Of each slice, with its pixels.
         display
             Take values as the console of Philips displays them, and not in units of signal.
         """
-        self._volume = volume
-        self._display = display
-        self._datasets: dict[Path, FileDataset] = {}
-        with quiet():
-            scalings = [self._scalings(source) for source in volume.slices]
+        self.volume = volume
+        self._copies = copies
+        scalings = [_readings(source.values.scalings, display=display) for source in volume.slices]
         self.scalings: list[list[Scaling]] = [list(of_all) for of_all in zip(*scalings, strict=True)]
         """Readings of the headers, each with the scaling of every slice; the first is what is meant."""
 
     @property
     def syntax(self) -> str:
         """Return the name of the transfer syntax."""
-        return self._dataset(self._volume.first.path).file_meta.TransferSyntaxUID.name
+        return self._syntax.name
 
     @property
     def is_compressed(self) -> bool:
         """Tell whether pixels have to be decoded."""
-        return bool(self._dataset(self._volume.first.path).file_meta.TransferSyntaxUID.is_encapsulated)
+        return bool(self._syntax.is_encapsulated)
+
+    @property
+    def _syntax(self) -> UID:
+        syntax: UID = self._copies[0].dataset.file_meta.TransferSyntaxUID
+        return syntax
 
     @property
     def scaling_varies(self) -> bool:
@@ -84,45 +83,25 @@ class Pixels:
 
     def plane(self, index: int) -> Array | None:
         """Return the stored values of one slice, rows x columns; None where they cannot be decoded."""
-        source = self._volume.slices[index]
+        copied = self._copies[index]
         try:
             with quiet():
-                plane = np.asarray(pixel_array(self._dataset(source.path), index=source.frame or 0))
+                plane = np.asarray(pixel_array(copied.dataset, index=copied.frame))
         except (*DAMAGE, RuntimeError):
             return None
-        return plane if plane.shape == source.place.matrix else None
+        return plane if plane.shape == self.volume.slices[index].place.matrix else None
 
-    def _dataset(self, path: Path) -> FileDataset:
-        if path not in self._datasets:
-            with quiet(), open_plain(path) as file:
-                self._datasets[path] = _with_syntax(dcmread(file, force=True))
-        return self._datasets[path]
 
-    def _scalings(self, source: Slice) -> tuple[Scaling, Scaling]:
-        """Return slope and intercept of a slice, by its rescale attributes and by its real world values."""
-        dataset = self._dataset(source.path)
-        header = Header(dataset, source.frame)
-        rescale = header.number("RescaleSlope") or 1.0, header.number("RescaleIntercept") or 0.0
-        (mapping, *_) = [*map(Header, dataset.get("RealWorldValueMappingSequence") or ()), header]
-        slope = mapping.number("RealWorldValueSlope")
-        mapped = (slope, mapping.number("RealWorldValueIntercept") or 0.0) if slope else rescale
-        scale = None if self._display or source.vendor != "Philips" else header.number(SCALE_SLOPE)
-        return _of_signal(rescale, scale), _of_signal(mapped, scale)
+def _readings(scalings: Scalings, *, display: bool) -> tuple[Scaling, Scaling]:
+    """Return slope and intercept of a slice, by its rescale attributes and by its real world values."""
+    signal = None if display else scalings.signal
+    return _of_signal(scalings.rescale, signal), _of_signal(scalings.mapped, signal)
 
 
 def _of_signal(rescale: Scaling, scale: float | None) -> Scaling:
     """Return the scaling to units of signal where Philips tells it (doi:10.1016/j.tranon.2014.03.001)."""
     slope, intercept = rescale
     return (1 / scale, intercept / (slope * scale)) if scale else rescale
-
-
-def _with_syntax(dataset: FileDataset) -> FileDataset:
-    """Name the transfer syntax that pydicom found out, where the file does not."""
-    if "TransferSyntaxUID" not in dataset.file_meta:
-        implicit, little_endian = dataset.original_encoding
-        explicit = ExplicitVRLittleEndian if little_endian else ExplicitVRBigEndian
-        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
-    return dataset
 
 
 def _require_no_need(pixels: Pixels, doubts: Sequence[str], where: str) -> None:
@@ -139,21 +118,17 @@ def _require_no_need(pixels: Pixels, doubts: Sequence[str], where: str) -> None:
         )
 
 
-def corrected(
-    nifti: Nifti, volume: Volume, *, where: str, display: bool = False, doubts: Sequence[str] = ()
-) -> str | None:
+def corrected(nifti: Nifti, pixels: Pixels, *, where: str, doubts: Sequence[str] = ()) -> str | None:
     """Compare an image with the files it was made of, and take the values from there where they differ.
 
     Parameters
     ----------
     nifti
         Image of dcm2niix, whose values are replaced where they are wrong.
-    volume
+    pixels
         The slices that it was made of.
     where
         What to call the image in an error.
-    display
-        Values are meant as the console of Philips displays them.
     doubts
         What dcm2niix said against its image: it counts where pixels cannot be decoded here.
 
@@ -167,8 +142,8 @@ def corrected(
     InvalidInputError
         If slices do not lie where the image says, or cannot be decoded where their scaling varies or dcm2niix warns.
     """
+    volume = pixels.volume
     placement = placed(nifti.affine, nifti.volume_shape, volume, where=where)
-    pixels = Pixels(volume, display=display)
     shown = range(len(volume.slices))
     if pixels.is_compressed:
         shown = range(0, len(volume.slices), -(-len(volume.slices) // _MOST_DECODED))
@@ -195,16 +170,29 @@ def _agrees(nifti: Nifti, placement: Placement, planes: dict[int, Array], scalin
     slope, intercept = nifti.scaling
     stored = nifti.stored()
     return all(
-        _close(slope * placement.plane(stored, index).astype(float) + intercept, plane, scalings[index])
+        _close((placement.plane(stored, index), (slope, intercept)), plane, scalings[index])
         for index, plane in planes.items()
     )
 
 
-def _close(found: Array, plane: Array, scaling: Scaling) -> bool:
+def _close(found: tuple[Array, Scaling], plane: Array, scaling: Scaling) -> bool:
+    """Tell whether two planes of stored values stand for the same; each comes with its slope and intercept."""
+    stored, own = found
+    if plane.size and np.array_equal(stored, plane):
+        # Differences of equal values are linear in these, and the tolerance bends at zero alone.
+        stored = plane = _turning(plane, scaling)
     slope, intercept = scaling
     expected = slope * plane.astype(float) + intercept
+    found_values = own[0] * stored.astype(float) + own[1]
     tolerance = _TOLERANCE * np.abs(expected) + _TOLERANCE_STORED * abs(slope)
-    return bool(np.all(np.abs(found - expected) <= tolerance))
+    return bool(np.all(np.abs(found_values - expected) <= tolerance))
+
+
+def _turning(plane: Array, scaling: Scaling) -> Array:
+    """Return the least and the largest stored value, and what stands for zero if it lies between."""
+    low, high = float(plane.min()), float(plane.max())
+    zero = -scaling[1] / scaling[0] if scaling[0] else low
+    return np.array([low, high, min(max(zero, low), high)])
 
 
 def _replace(nifti: Nifti, placement: Placement, pixels: Pixels, where: str) -> None:
