@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 import torch
 
+from bids_t1.cli import main
 from bids_t1.data.errors import Stopped
 from bids_t1.stopping import ignored
 from tests import command
@@ -48,6 +50,18 @@ def test_nothing_heavy_is_loaded_before_the_arguments_are_right(arguments: list[
         f"print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)"
     )
     assert python(code, *arguments).stderr.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(("told", "expected"), [(None, "passive"), ("active", "active")])
+def test_threads_sleep_while_they_wait_unless_the_user_says_otherwise(
+    told: str | None, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", told or "")
+    if told is None:
+        monkeypatch.delenv("OMP_WAIT_POLICY")
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert os.environ["OMP_WAIT_POLICY"] == expected
 
 
 def test_the_module_is_the_command(tmp_path: Path) -> None:
