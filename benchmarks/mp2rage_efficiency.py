@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 TOLD = ("0.96", "0.025")
 """Prior of the efficiency that the command is told; its SD is the default."""
 
-INPUTS = {"two readouts": ("MP2RAGE", "polar"), "three readouts": ("MP3RAGE", "polar"), "UNI alone": ("MP2RAGE", "uni")}
+INPUTS = {
+    "two readouts": ("MP2RAGE", "polar"),
+    "three readouts": ("MP3RAGE", "polar"),
+    "UNI and magnitudes": ("MP2RAGE", "uni-mag"),
+    "UNI alone": ("MP2RAGE", "uni"),
+}
 
 FIELDS = {
     "map": (),
@@ -73,7 +78,10 @@ def held(raw: Path, out: Path, *options: str) -> tuple[np.ndarray, np.ndarray, n
 
 
 def row(source: str, efficiencies: Sequence[float] | np.ndarray) -> dict[str, list[str]]:
-    """Return cells of each way to know the transmit field: share held by tissue, and median of T1 over the truth."""
+    """Return cells of each way to know the transmit field: share held by tissue, and median of T1 over the truth.
+
+    The last cell is the largest standard error of a share, if voxels are independent.
+    """
     parts: dict[str, list[tuple[np.ndarray, ...]]] = {name: [] for name in FIELDS}
     for seed, efficiency in enumerate(efficiencies):
         with tempfile.TemporaryDirectory() as folder:
@@ -86,6 +94,7 @@ def row(source: str, efficiencies: Sequence[float] | np.ndarray) -> dict[str, li
         tissue, holds, ratio = (np.concatenate(values) for values in zip(*several, strict=True))
         of = [tissue == label for label in TISSUES.values()]
         cells[name] = [f"{100 * holds[one].mean():.1f} ({100 * (np.median(ratio[one]) - 1):+.1f})" for one in of]
+        cells[name].append(f"{100 * max(holds[one].std() / np.sqrt(one.sum()) for one in of):.2f}")
     return cells
 
 
@@ -95,11 +104,11 @@ def main() -> None:
     n_heads = parser.parse_args().heads
     played: dict[str, Sequence[float] | np.ndarray] = {
         "N(0.96, 0.02)": spread(n_heads),
-        "0.93": [0.93] * (n_heads // 4),
-        "0.99": [0.99] * (n_heads // 4),
+        "0.93": [0.93] * n_heads,
+        "0.99": [0.99] * n_heads,
     }
     print("Share of the 95 % intervals that hold T1, % (median error of T1, %)\n")
-    print(f"| input | efficiency | B1+ | {' | '.join(TISSUES)} |\n|---|---|---|{'---|' * len(TISSUES)}")
+    print(f"| input | efficiency | B1+ | {' | '.join(TISSUES)} | error |\n|---|---|---|---|{'---|' * len(TISSUES)}")
     for source in INPUTS:
         for efficiency, values in played.items():
             for field, shares in row(source, values).items():

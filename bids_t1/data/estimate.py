@@ -192,10 +192,10 @@ class PosteriorEstimate:
     """Standard deviation of the posterior [s]."""
 
     lower: Map
-    """2.5 % quantile of the posterior [s]."""
+    """Lower end of the 95 % interval of highest density [s]."""
 
     upper: Map
-    """97.5 % quantile of the posterior [s]."""
+    """Upper end of it [s]."""
 
     point: Map
     """Look-up: the T1 whose S is the measured one [s]; of several, that nearest to `time`; NaN where there is none."""

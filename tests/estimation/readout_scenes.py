@@ -98,6 +98,18 @@ def both(
     return found, expected
 
 
+def shortest(times: np.ndarray, log_density: np.ndarray) -> tuple[float, float]:
+    """Return the interval of highest density of a posterior on a fine grid; of equal tails where the range cuts it."""
+    density = np.exp(log_density - log_density.max())
+    cumulative = np.concatenate([[0.0], np.cumsum(density[1:] + density[:-1])])
+    tails = np.linspace(0.001, 0.049, 241)
+    low, high = (np.interp(tails + inside, cumulative / cumulative[-1], times) for inside in (0.0, 0.95))
+    excess = np.interp(low, times, log_density) - np.interp(high, times, log_density)
+    is_cut = excess[0] > 0 or excess[-1] < 0
+    tail = 0.025 if is_cut else np.interp(0.0, excess, tails)
+    return float(np.interp(tail, tails, low)), float(np.interp(tail, tails, high))
+
+
 def assert_close(found: PosteriorEstimate, expected: PosteriorEstimate, most: float) -> None:
     """Require that 99.9 % of the voxels with an estimate differ by less than a share of their SD."""
     known = np.isfinite(expected.time)

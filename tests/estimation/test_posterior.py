@@ -20,7 +20,7 @@ from bids_t1.estimation.posterior.posterior import (
     estimate_posterior,
 )
 from bids_t1.sequences.mp2rage import Mp2rage
-from tests.estimation.readout_scenes import Scene, estimate_scene, make_scene
+from tests.estimation.readout_scenes import Scene, estimate_scene, make_scene, shortest
 from tests.sequences.test_mp2rage import seven_tesla
 
 if TYPE_CHECKING:
@@ -81,9 +81,7 @@ def reference(scene: Scene, voxel: int) -> tuple[float, ...]:
     density /= density.sum()
     mean = float((density * times).sum())
     sd = math.sqrt(float((density * (times - mean).square()).sum()))
-    cumulative = density.cumsum(0)
-    quantiles = [float(times[torch.searchsorted(cumulative, level)]) for level in (0.025, 0.975)]
-    return float(times[log_density.argmax()]), mean, sd, *quantiles
+    return float(times[log_density.argmax()]), mean, sd, *shortest(times.numpy(), log_density.numpy())
 
 
 @pytest.mark.usefixtures("every_voxel_counts")
@@ -270,6 +268,19 @@ def test_the_noise_of_uni_alone_is_found_among_neighbours() -> None:
     assert estimate.noise.value == pytest.approx(0.001, rel=0.05)
     covered = (estimate.lower <= 0.9) & (estimate.upper >= 0.9)
     assert 0.93 < covered.mean() < 0.97
+
+
+def test_the_noise_of_uni_alone_is_told_by_tissue() -> None:
+    """M0 of white matter is smaller, as is its T1: with one M0 for all, its intervals held 92 % and others 97 %."""
+    tissues = {0.85: 1.0, 1.2: 1.1, 1.6: 1.2}
+    scenes = [make_scene(time=(t1, t1), m0=(m0, m0), n_voxels=20 * 30**2) for t1, m0 in tissues.items()]
+    uni = np.concatenate([scene.uni.reshape(20, 30, 30) for scene in scenes])
+    times = np.repeat(list(tissues), 20)
+    images = ReadoutImages(form="UNIT1", uni=uni)
+    estimate = estimate_posterior(scenes[0].model, images, PosteriorOptions(transmit_prior=TransmitPrior(sd=0)))
+    held = (estimate.lower <= times[:, None, None]) & (times[:, None, None] <= estimate.upper)
+    for tissue in tissues:
+        assert held[times == tissue].mean() == pytest.approx(0.95, abs=0.01)
 
 
 def test_the_background_of_uni_alone_gets_no_t1() -> None:

@@ -9,7 +9,13 @@ import pytest
 import torch
 from scipy import stats
 
-from bids_t1.estimation.posterior.uni import choose_beta, compute_robust_uni, compute_uni, log_density_of_uni
+from bids_t1.estimation.posterior.uni import (
+    choose_beta,
+    compute_robust_uni,
+    compute_uni,
+    log_density_of_uni,
+    log_density_of_wandering_uni,
+)
 from tests.sequences.test_mp2rage import seven_tesla
 
 NOMINAL = torch.tensor(1.0, dtype=torch.float64)
@@ -101,3 +107,21 @@ def test_robust_uni_turns_the_background_dark_and_leaves_tissue() -> None:
     strong = 200.0 * torch.tensor([0.4, 1.0])
     plain, robust = compute_uni(strong[0], strong[1]), compute_robust_uni(strong[0], strong[1], beta)
     assert float(robust) == pytest.approx(float(plain), abs=0.002)
+
+
+@pytest.mark.parametrize("wander", [0.002, 0.01, 0.03])
+@pytest.mark.parametrize("away", [0.0, 0.01, 0.03, 0.1])
+@pytest.mark.parametrize("turn", [-1, 1])
+def test_the_density_of_readouts_that_turn_is_the_integral_over_their_angles(
+    turn: int, away: float, wander: float
+) -> None:
+    norm, angle = 250.0, turn * (math.pi / 4 - away)
+    angles = angle + torch.linspace(-6, 6, 801, dtype=torch.float64) * wander
+    weights = torch.log_softmax(-(((angles - angle) / wander) ** 2) / 2, 0)
+    # S at two SDs of all that moves it on either side, where it may be on the other side of its turning point
+    uni = torch.sin(2 * (angle + torch.linspace(-2, 2, 41, dtype=torch.float64) * math.hypot(wander, 1 / norm))) / 2
+    of_angles = log_density_of_uni(uni[:, None], norm * torch.cos(angles), norm * torch.sin(angles))
+    expected = torch.logsumexp(of_angles + weights, 1)
+    at_mean = (torch.tensor(norm * f(angle), dtype=torch.float64) for f in (math.cos, math.sin))
+    found = log_density_of_wandering_uni(uni, *at_mean, torch.tensor(wander**2, dtype=torch.float64))
+    assert float((found - expected).abs().max()) < 0.2

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
-from bids_t1.estimation.posterior.uni import log_density_of_uni
+from bids_t1.estimation.posterior.uni import log_density_of_uni, log_density_of_wandering_uni
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -259,9 +259,8 @@ class UniLikelihood:
         on_planes = []
         for plane in (planes.lower, planes.upper):
             norm = amplitude * self.table.norms[plane].double()[nodes]
-            norm = norm * torch.rsqrt(1 + norm.square() * self._variances(plane).double()[nodes])
             first, second = (self.table.directions[plane][k].double()[nodes] for k in (0, 1))
-            on_planes.append(log_density_of_uni(uni, first * norm, second * norm))
+            on_planes.append(self._density(uni, first * norm, second * norm, self._variances(plane).double()[nodes]))
         return torch.lerp(on_planes[0], on_planes[1], planes.share.double()[:, None])
 
     def _variances(self, plane: int) -> Tensor:
@@ -274,10 +273,13 @@ class UniLikelihood:
 
     def _on_plane(self, uni: Tensor, amplitude: Tensor, plane: int) -> Posteriors:
         norm = amplitude * self.table.norms[plane]
-        if self.table.wander.shape[1]:
-            norm = norm * torch.rsqrt(1 + norm.square() * self._variances(plane))
         first, second = self.table.directions[plane][:2]
-        return log_density_of_uni(uni, first * norm, second * norm)
+        return self._density(uni, first * norm, second * norm, self._variances(plane))
+
+    def _density(self, uni: Tensor, first: Tensor, second: Tensor, variance: Tensor) -> Tensor:
+        if self.table.wander.shape[1]:
+            return log_density_of_wandering_uni(uni, first, second, variance)
+        return log_density_of_uni(uni, first, second)
 
 
 def products_of_readouts(readouts: Tensor, noise_sd: float, log_weight: Tensor | None = None) -> Statistics:

@@ -44,6 +44,7 @@ from bids_t1.estimation.posterior.readout_noise import (
     noise_of_complex,
     noise_of_magnitudes,
     noise_of_uni,
+    slope_of_m0,
 )
 from bids_t1.estimation.posterior.readout_table import N_NODES, build_table
 from bids_t1.estimation.posterior.tabulated import OF_FIELDS, OF_PRIOR, count_cells, tabulate
@@ -254,7 +255,9 @@ def _prepare(model: ReadoutModel, images: ReadoutImages, options: PosteriorOptio
     fields, log_prior = options.transmit_prior.planes(PLANE_STEP if options.sums_transmit else PRIOR_STEP)
     n_nodes = N_NODES if len(fields) == 1 else PRIOR_NODES
     table = build_table(model, options.time_range, fields, n_nodes=n_nodes, device=device)
-    noise = _require_noise(_noise(images, table, options))
+    slope = _slope_of_m0(images, table, options)
+    table = table.with_m0(slope)
+    noise = _require_noise(_with_slope(_noise(images, table, options), slope))
     reference = int((fields - options.transmit_prior.mean).abs().argmin())
     unknown = replace(_field(table, form, reference), log_prior=log_prior.to(device), reference=reference)
     if len(fields) > 1:
@@ -265,7 +268,7 @@ def _prepare(model: ReadoutModel, images: ReadoutImages, options: PosteriorOptio
         images=images,
         device=device,
         noise=noise,
-        known=_known(model, images, options, device),
+        known=_known(model, images, options, slope, device),
         unknown=unknown,
         lowest_transmit=options.lowest_transmit,
     )
@@ -282,14 +285,26 @@ def _require_noise(noise: NoiseSD) -> NoiseSD:
     return noise
 
 
-def _known(model: ReadoutModel, images: ReadoutImages, options: PosteriorOptions, device: torch.device) -> Field | None:
+def _slope_of_m0(images: ReadoutImages, table: ReadoutTable, options: PosteriorOptions) -> float:
+    """Return how M0 falls with R1, where it is not measured and the noise, relative to it, is not given."""
+    is_alone = images.readouts is None and images.uni is not None
+    return slope_of_m0(images.uni, table) if is_alone and options.noise_sd is None else 0.0
+
+
+def _with_slope(noise: NoiseSD, slope: float) -> NoiseSD:
+    return replace(noise, origin=f"{noise.origin}; 1/M0 rises by {slope:.2f} s times R1") if slope else noise
+
+
+def _known(
+    model: ReadoutModel, images: ReadoutImages, options: PosteriorOptions, slope: float, device: torch.device
+) -> Field | None:
     """Return the likelihood over the transmit fields of the map; None without one."""
     summed = SUMMED_SDS * options.transmit_sd if options.sums_transmit else 0.0
     of_map = None if images.transmit is None else _planes_of_map(images.transmit, summed)
     if of_map is None:
         return None
     turned_by = 0.0 if summed else options.transmit_sd
-    table = build_table(model, options.time_range, of_map, transmit_sd=turned_by, device=device)
+    table = build_table(model, options.time_range, of_map, transmit_sd=turned_by, device=device).with_m0(slope)
     known = _field(table, FORMS[images.form], int((of_map - 1).abs().argmin()) if summed else None)
     if not summed:
         return known

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ from scipy.ndimage import uniform_filter
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.estimate import NoiseSD
 from bids_t1.estimation.noise import (
+    ENOUGH,
     FALSE_BACKGROUND,
     MEDIAN_OF_NORMAL,
     differences_without_steps,
@@ -22,6 +24,7 @@ from bids_t1.estimation.noise import (
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from bids_t1.data.shapes import Map, Measurements, VoxelFlags
     from bids_t1.estimation.noise import Background
@@ -38,6 +41,15 @@ BRIGHT = 0.2
 
 TISSUE_DIFFERENCE = 0.15
 """Second differences of S below this are tissue: S of pure noise is uniform, with an SD of 0.29."""
+
+SMALLEST_SHARE = 0.01
+"""Less than one voxel of 27, more than rounding."""
+
+RATES = (0.3, 0.5, 0.7, 0.9, 1.1, 1.35, 1.7)
+"""R1 of tissues between which the noise of UNI is estimated for each by itself [1/s]."""
+
+LARGEST_SLOPE = 0.6
+"""Of 1/M0 with R1 [s], relative to that of T1 = 1 s; in a head it is about 0.3."""
 
 NOISE_DIFFERENCE = 0.16
 """Second difference of S, on average over the axes, from which a voxel is rough."""
@@ -184,9 +196,8 @@ def noise_of_uni(uni: Map, table: ReadoutTable, amplitude: Map | None) -> NoiseS
     InvalidInputError
         If too few voxels look like tissue.
     """
-    norm = _norm_at(uni, table) if amplitude is None else amplitude
-    with np.errstate(divide="ignore", invalid="ignore"):
-        sensitivity = np.sqrt(np.clip(1 - 4 * np.square(uni), 0.02, None)) / norm
+    norm = _at_nominal(uni, table, table.norms) if amplitude is None else amplitude
+    sensitivity = _sensitivity(uni, norm)
     kept = differences_without_steps(
         uni if amplitude is None else np.where(_is_bright(norm), uni, np.nan), sensitivity, TISSUE_DIFFERENCE
     )
@@ -196,8 +207,63 @@ def noise_of_uni(uni: Map, table: ReadoutTable, amplitude: Map | None) -> NoiseS
             remedy="noise_sd",
         )
     value = _sd_without_outliers(kept)
-    unit = "M0, taken as the same everywhere" if amplitude is None else "the images"
+    unit = "M0 of T1 = 1 s" if amplitude is None else "the images"
     return NoiseSD(value=value, origin=f"second differences of UNIT1 between neighbouring voxels, in units of {unit}")
+
+
+def _sensitivity(uni: Map, norm: Map) -> Map:
+    """Return the SD of S over that of the noise."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sensitivity: Map = np.sqrt(np.clip(1 - 4 * np.square(uni), 0.02, None)) / norm
+    return sensitivity
+
+
+def slope_of_m0(uni: Map, table: ReadoutTable) -> float:
+    """Estimate how 1/M0 rises with R1 [s], relative to that of T1 = 1 s, from the noise of S in several tissues.
+
+    Water holds the more signal the longer its T1, 1/M0 being a straight line of R1 (Mezer et al. 2016,
+    doi 10.1002/hbm.23260). UNI does not show M0, but its noise is that of the readouts over it: taken as the same
+    everywhere it would be too small in white matter and too large in fluid. Where an image holds one T1 only, the slope
+    is zero.
+
+    Parameters
+    ----------
+    uni
+        S, (x, y, z); NaN where there is none.
+    table
+        Signals for one M0, at the nominal transmit field or the one nearest to it.
+    """
+    sensitivity = _sensitivity(uni, _at_nominal(uni, table, table.norms))
+    rate = _at_nominal(_smooth(uni), table, 1 / table.times)
+    step = max(1, uni.size // ENOUGH) | 1
+    rates, levels, precisions = [], [], []
+    for low, high in pairwise(RATES):
+        inside = np.where((rate > low) & (rate <= high), sensitivity, np.nan)
+        kept = differences_without_steps(uni, inside, TISSUE_DIFFERENCE, step)
+        if len(kept) >= FEWEST:
+            rates.append(float(np.median(rate[np.isfinite(inside)])) - 1)
+            levels.append(_sd_without_outliers(kept))
+            precisions.append(len(kept))
+    return _slope(np.array(rates), np.array(levels), np.array(precisions, dtype=float))
+
+
+def _smooth(uni: Map) -> Map:
+    """Return means of 3 x 3 x 3 voxels, which do not depend on second differences in noise; NaN beside none."""
+    known = np.isfinite(uni)
+    means: Map = uniform_filter(np.where(known, uni, 0), size=3, mode="nearest")
+    means[uniform_filter((~known).astype(np.float32), size=3, mode="nearest") > SMALLEST_SHARE] = np.nan
+    return means
+
+
+def _slope(rates: NDArray[np.float64], levels: NDArray[np.float64], precisions: NDArray[np.float64]) -> float:
+    """Return the slope of a straight line over its value at 0, drawn to none by how far slopes of tissue go."""
+    if len(rates) < 2:  # noqa: PLR2004 - a line
+        return 0.0
+    centre, level = (float(np.average(values, weights=precisions)) for values in (rates, levels))
+    away = rates - centre
+    slope = float((precisions * away * (levels / level - 1)).sum())
+    slope /= float((precisions * away**2).sum()) + 1 / LARGEST_SLOPE**2
+    return float(np.clip(slope / (1 - slope * centre), -LARGEST_SLOPE, LARGEST_SLOPE))
 
 
 def looks_like_noise(uni: Map) -> VoxelFlags:
@@ -218,10 +284,11 @@ def looks_like_noise(uni: Map) -> VoxelFlags:
     return flags
 
 
-def _norm_at(uni: Map, table: ReadoutTable) -> Map:
-    """Return the norm of the readouts relative to M0 that S stands for, over the relaxation times of tissue."""
+def _at_nominal(uni: Map, table: ReadoutTable, values: Tensor) -> Map:
+    """Return what S stands for over the relaxation times of tissue, of values of every node (or plane and node)."""
     plane = int(np.argmin(np.abs(table.transmit.cpu().numpy() - 1)))
-    values, norms = table.uni[plane].cpu().numpy(), table.norms[plane].cpu().numpy()
-    order = np.argsort(values)
-    found: Map = np.interp(uni, values[order], norms[order])
+    of_nodes = values if values.ndim == 1 else values[plane]
+    of_uni = table.uni[plane].cpu().numpy()
+    order = np.argsort(of_uni)
+    found: Map = np.interp(uni, of_uni[order], of_nodes.cpu().numpy()[order])
     return found

@@ -26,6 +26,9 @@ N_FINE = 20_001
 EVEN_SHARE = 0.15
 """Share of the nodes that are spread evenly over log T, where the signals hardly change."""
 
+RATES_OF_TISSUE = (0.2, 2.0)
+"""R1 between which M0 changes with it [1/s]."""
+
 N_SCORES = 5
 """Values of an unknown of the protocol at which the signals are computed."""
 
@@ -74,6 +77,11 @@ class ReadoutTable:
         if turns.shape[1] > 1:  # in a plane, all of them lie along one line
             wander = turns.square().sum(1, keepdim=True).sqrt() * across[:, None]
         return replace(self, directions=directions, norms=self.norms * share, wander=wander)
+
+    def with_m0(self, slope: float) -> ReadoutTable:
+        """Return the table of tissues whose M0 falls with R1: 1/M0 has this slope [s], and is 1 where T1 is 1 s."""
+        rate = (1 / self.times).clamp(*RATES_OF_TISSUE)
+        return replace(self, norms=self.norms / (1 + slope * (rate - 1)))
 
     def every(self, stride: int) -> ReadoutTable:
         """Return the table at every so many nodes only."""

@@ -7,6 +7,7 @@ Numba compiles it; `likelihood` and `summary` are the plain reference, which do 
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -15,11 +16,14 @@ from bids_t1.compiling import called, compiled, kept
 from bids_t1.estimation.posterior.likelihood import LEAST_EXPLAINED, SMALLEST_ENERGY
 from bids_t1.estimation.posterior.summary import (
     CANDIDATE,
+    LEAST_DENSITY,
     LOWEST_MODE,
+    MIDDLE,
     NEGLIGIBLE,
-    QUANTILES,
+    OUTSIDE,
     SMALLEST_MODE,
     STRIDE,
+    TAILS,
     TINY,
     VALLEY,
     Z,
@@ -40,9 +44,8 @@ LANES = 16
 NOWHERE = 1e-11
 """Density over the highest one below which a node is left out of all sums."""
 
-LEAST_DENSITY = math.exp(NEGLIGIBLE)
-LOW_SCORE, HIGH_SCORE = -Z, Z
-LOW_SHARE, HIGH_SHARE = QUANTILES
+LOW_SCORES = tuple(NormalDist().inv_cdf(tail) for tail in TAILS)
+HIGH_SCORES = tuple(NormalDist().inv_cdf(1 - OUTSIDE + tail) for tail in TAILS)
 PEAK_OF_MODE, DEPTH_OF_VALLEY, LOWEST = math.exp(-CANDIDATE), math.exp(-VALLEY), math.exp(LOWEST_MODE)
 
 ONE, TWO, HALF, FLOOR = np.float32(1.0), np.float32(2.0), np.float32(0.5), np.float32(NEGLIGIBLE)
@@ -113,6 +116,17 @@ class Posterior(NamedTuple):
     upper: float
     two_modes: bool
     at_limit: bool
+
+
+class Ends(NamedTuple):
+    """An interval that leaves as much of a posterior as intervals do."""
+
+    low: float
+    """Place among the nodes."""
+
+    high: float
+    excess: float
+    """Log density at the lower end over that at the upper one."""
 
 
 @compiled
@@ -369,7 +383,7 @@ def valley_of(density: Singles, first: int, last: int) -> tuple[int, bool]:
 
 @compiled
 def reached(weights: Singles, cumulative: Singles, node: int, first: int, last: int) -> float:
-    """Return the distribution function at a node, as `summary._quantile`, not yet divided by the total."""
+    """Return the distribution function at a node, as `summary._quantiles`, not yet divided by the total."""
     if node < first:
         return 0.0
     if node >= last:
@@ -385,10 +399,8 @@ def reached(weights: Singles, cumulative: Singles, node: int, first: int, last: 
 
 
 @compiled
-def quantile(
-    grid: Grid, weights: Singles, cumulative: Singles, first: int, last: int, probability: float, target: float
-) -> float:
-    """Interpolate the relaxation time below which lies a share of the posterior, as `summary._quantile`."""
+def quantile(weights: Singles, cumulative: Singles, first: int, last: int, probability: float, target: float) -> float:
+    """Interpolate the place among the nodes below which lies a share of the posterior, as `summary._quantiles`."""
     end, total = len(weights) - 1, float(cumulative[last - 1])
     wanted = np.float32(total * probability)
     low, high = first, last - 1
@@ -409,7 +421,47 @@ def quantile(
     else:
         score = score_of(left / total)
         share = (target - score) / max(score_of(right / total) - score, TINY)
-    return at_node(grid.times, node + min(max(share, 0.0), 1.0))
+    return node + min(max(share, 0.0), 1.0)
+
+
+@compiled
+def log_density_at(grid: Grid, weights: Singles, first: int, last: int, place: float) -> float:
+    """Interpolate the log density at a place, as `summary._log_density_at`."""
+    middle = min(max(int(place + 0.5), 1), len(weights) - 2)
+    before = here = after = 0.0
+    for node in range(middle - 1, middle + 2):
+        density = float(weights[node]) / float(grid.widths[node]) if first <= node < last else 0.0
+        before, here, after = here, after, math.log(max(density, LEAST_DENSITY))
+    shift = place - middle
+    return here + shift * (after - before) / 2.0 + shift * shift * (after + before - 2.0 * here) / 2.0
+
+
+@compiled
+def ends_of(grid: Grid, weights: Singles, cumulative: Singles, first: int, last: int, tail: int) -> Ends:
+    """Find the interval that leaves a tail of `TAILS` below."""
+    low = quantile(weights, cumulative, first, last, TAILS[tail], LOW_SCORES[tail])
+    high = quantile(weights, cumulative, first, last, TAILS[tail] + (1.0 - OUTSIDE), HIGH_SCORES[tail])
+    excess = log_density_at(grid, weights, first, last, low) - log_density_at(grid, weights, first, last, high)
+    return Ends(low, high, excess)
+
+
+@compiled
+def interval(
+    grid: Grid, weights: Singles, cumulative: Singles, first: int, last: int, two_modes: bool
+) -> tuple[float, float]:
+    """Return the ends of the interval of highest density, as `summary._interval`."""
+    equal = ends_of(grid, weights, cumulative, first, last, MIDDLE)
+    if not two_modes:
+        step = 1 if equal.excess <= 0.0 else -1
+        one, tail = equal, MIDDLE + step
+        while 0 <= tail < len(TAILS):
+            other = ends_of(grid, weights, cumulative, first, last, tail)
+            if (other.excess > 0.0) == (step > 0):
+                share = min(max(-one.excess / (other.excess - one.excess), 0.0), 1.0)
+                low, high = one.low + share * (other.low - one.low), one.high + share * (other.high - one.high)
+                return at_node(grid.times, low), at_node(grid.times, high)
+            one, tail = other, tail + step
+    return at_node(grid.times, equal.low), at_node(grid.times, equal.high)
 
 
 @called
@@ -448,10 +500,7 @@ def scan_voxel(grid: Grid, lower: int, upper: int, share: float, room: Room) -> 
         reach = Z / math.sqrt(curvature)
         low, high = at_node(grid.times, place - reach), at_node(grid.times, place + reach)
         return Posterior(time, place, time, (high - low) / (2.0 * Z), low, high, False, False)
-    low = high = 0.0
-    for side in range(2):
-        probability, target = (LOW_SHARE, LOW_SCORE) if side == 0 else (HIGH_SHARE, HIGH_SCORE)
-        low, high = high, quantile(grid, density, room.sum, first, last, probability, target)
+    low, high = interval(grid, density, room.sum, first, last, two_modes)
     return Posterior(time, place, mean, time_sd, low, high, two_modes, at_limit)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,14 @@ if TYPE_CHECKING:
     from bids_t1.data.shapes import Posteriors, VoxelMask, Voxels
     from bids_t1.estimation.posterior.readout_table import ReadoutTable
 
-QUANTILES = (0.025, 0.975)
+OUTSIDE = 0.05
+"""Probability of the two tails that an interval leaves."""
+
+TAILS = tuple(OUTSIDE * share for share in (0.02, 0.07, 0.16, 0.3, 0.5, 0.7, 0.84, 0.93, 0.98))
+"""Probabilities of the lower one among which that of an interval is looked for, the equal one in the middle."""
+
+MIDDLE = len(TAILS) // 2
+
 Z = 1.959964
 """Half width of a 95 % interval of a normal distribution, in SDs."""
 
@@ -36,6 +44,8 @@ LOWEST_MODE = -4.6
 
 NEGLIGIBLE = -60.0
 """Log density below the maximum that counts as this: what exp makes of much less is slow to compute with."""
+
+LEAST_DENSITY = math.exp(NEGLIGIBLE)
 
 TINY = 1e-7
 
@@ -103,8 +113,8 @@ def summarise(
     total = cumulative[:, -1]
     mean, mean_square = (weights @ power / total for power in (table.times, table.times.square()))
     time_sd = (mean_square - mean.square()).clamp_min(0.0).sqrt()
-    lower, upper = (_quantile(table, weights, cumulative, probability) for probability in QUANTILES)
     two_modes = modes.both_matter(cumulative)
+    lower, upper = _interval(table, weights, cumulative, two_modes)
     time = at_node(table.times.double(), node).float()
     node = node.float()
     narrow = (curvature > 1) & ~two_modes & ~at_limit
@@ -130,8 +140,39 @@ def at_node(values: Tensor, node: Voxels) -> Voxels:
     return here + shift * (after - before) / 2 + shift.square() * (after + before - 2 * here) / 2
 
 
-def _quantile(table: ReadoutTable, weights: Tensor, cumulative: Tensor, probability: float) -> Voxels:
-    """Interpolate the relaxation time below which lies a share of the posterior.
+def _interval(table: ReadoutTable, weights: Tensor, cumulative: Tensor, two_modes: VoxelMask) -> tuple[Voxels, Voxels]:
+    """Return the ends of the interval of highest density, which are equally likely.
+
+    It is the shortest one: a skewed posterior leaves more beyond its steep side. Where there are two modes, or the
+    range of the prior cuts the posterior off, the shortest one says little, and both tails are equal.
+    """
+    tails = torch.tensor(TAILS, dtype=torch.float64, device=weights.device)
+    places = _quantiles(weights, cumulative, torch.cat([tails, 1 - OUTSIDE + tails]))
+    low, high = _log_density_at(table, weights, places).chunk(2, 1)
+    excess = low - high  # rises with the lower tail
+    right = (excess <= 0).sum(1, keepdim=True)
+    is_equal = two_modes[:, None] | (right == 0) | (right == len(TAILS))
+    right = right.clamp(1, len(TAILS) - 1)
+    before, after = excess.gather(1, right - 1), excess.gather(1, right)
+    share = (-before / (after - before).clamp_min(TINY)).clamp(0.0, 1.0)
+    right, share = torch.where(is_equal, MIDDLE, right), torch.where(is_equal, 1.0, share)
+    ends = [torch.lerp(end.gather(1, right - 1), end.gather(1, right), share) for end in places.chunk(2, 1)]
+    lower, upper = at_node(table.times, torch.cat(ends, 1)).unbind(1)
+    return lower, upper
+
+
+def _log_density_at(table: ReadoutTable, weights: Tensor, places: Tensor) -> Tensor:
+    """Interpolate the log density at places (voxel, several) among the nodes, through the three nearest."""
+    middle = places.round().long().clamp(1, weights.shape[1] - 2)
+    nodes = torch.cat([middle - 1, middle, middle + 1], 1)
+    density = (weights.gather(1, nodes) / table.widths[nodes]).clamp_min(LEAST_DENSITY).log_()
+    before, here, after = density.chunk(3, 1)
+    shift = places - middle
+    return here + shift * (after - before) / 2 + shift.square() * (after + before - 2 * here) / 2
+
+
+def _quantiles(weights: Tensor, cumulative: Tensor, probabilities: Tensor) -> Tensor:
+    """Interpolate the places among the nodes, (voxel, probability), below which lie shares of the posterior.
 
     Between nodes the normal score of the distribution function is taken as linear, which is exact for a normal one;
     at the ends of the range, which may cut a posterior off, the function itself. The function at a node is the
@@ -139,23 +180,26 @@ def _quantile(table: ReadoutTable, weights: Tensor, cumulative: Tensor, probabil
     """
     last = weights.shape[1] - 1
     total = cumulative[:, -1:]
-    wanted = total * probability
+    wanted = total * probabilities.to(total.dtype)
     centre = torch.searchsorted(cumulative, wanted).clamp(1, last - 1)
     nodes = torch.cat([centre - 1, centre, centre + 1], dim=1)
     here = weights.gather(1, nodes)
     slope = (weights.gather(1, (nodes + 1).clamp(max=last)) - weights.gather(1, (nodes - 1).clamp(min=0))) / 24
     inside = (nodes > 0) & (nodes < last)
     reached = cumulative.gather(1, nodes) - torch.where(inside, here / 2 + slope, torch.where(nodes > 0, 0.0, here))
-    scores = torch.special.ndtri((reached / total).clamp(TINY, 1 - TINY))
-    target = float(torch.special.ndtri(torch.tensor(probability, dtype=torch.float64)))
-    second_half = (scores[:, 1] < target).long()[:, None]
-    left, right = scores.gather(1, second_half).squeeze(1), scores.gather(1, second_half + 1).squeeze(1)
-    share = (target - left) / (right - left).clamp_min(TINY)
-    at_end = ((centre == 1) & (second_half == 0) | (centre == last - 1) & (second_half == 1)).squeeze(1)
-    from_left, from_right = (reached.gather(1, second_half + step) - wanted for step in (0, 1))
-    linear = (-from_left / (from_right - from_left).clamp_min(TINY)).squeeze(1)
-    share = torch.where(at_end, linear, share).clamp(0.0, 1.0)
-    return at_node(table.times, nodes.gather(1, second_half).squeeze(1) + share)
+    scores = torch.special.ndtri((reached / total).clamp(TINY, 1 - TINY)).chunk(3, 1)
+    target = torch.special.ndtri(probabilities).to(total.dtype)
+    is_above = scores[1] < target
+    share = _share(scores, target, is_above)
+    at_end = (centre == 1) & ~is_above | (centre == last - 1) & is_above
+    share = torch.where(at_end, _share(reached.chunk(3, 1), wanted, is_above), share).clamp(0.0, 1.0)
+    return centre - 1 + is_above.to(share.dtype) + share
+
+
+def _share(values: Sequence[Tensor], wanted: Tensor, is_above: VoxelMask) -> Tensor:
+    """Return how far along the first or second half of three rising values a wanted one lies."""
+    left, right = (torch.where(is_above, values[place + 1], values[place]) for place in (0, 1))
+    return (wanted - left) / (right - left).clamp_min(TINY)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

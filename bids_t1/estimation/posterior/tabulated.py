@@ -41,7 +41,7 @@ WIDTHS = (0.003, 0.4)
 CLOSE = 0.045
 """Difference in the middle of a cell, in SDs of the posterior, up to which the cell is used."""
 
-ALIKE = 0.25
+ALIKE = 0.12
 """Difference between the corners of a cell, in SDs, of how far mean and bounds are from the maximum, up to which it is
 used: a tail that begins to hold another mode moves a bound suddenly."""
 

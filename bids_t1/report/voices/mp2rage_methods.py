@@ -84,9 +84,10 @@ def _transfer(run: RunResult, references: References) -> str:
 
 def _summaries(run: RunResult, references: References) -> str:
     text = (
-        "T1 is the maximum of the posterior; its mean, its standard deviation and its central 95 % credible interval "
-        "were computed as well. Voxels whose posterior has two separate modes are marked. Confidence is the likelihood "
-        f"of UNI over itself plus that of a uniform UNI {references.cite(literature.SAUNDERS)}."
+        "T1 is the maximum of the posterior; its mean, its standard deviation and its 95 % credible interval of "
+        "highest density were computed as well. Voxels whose posterior has two separate modes are marked. Confidence "
+        "is the likelihood of UNI "
+        f"over itself plus that of a uniform UNI {references.cite(literature.SAUNDERS)}."
     )
     if "robust_uni" in run.maps:
         beta = run.record.get("RobustBeta")

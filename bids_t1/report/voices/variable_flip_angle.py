@@ -29,8 +29,8 @@ UNSPOILED = (
     "everywhere and unseen: the 95 % interval does not tell."
 )
 SUMMARIES = (
-    "T1 is the maximum of the posterior; its mean, its standard deviation and its central 95 % credible interval were "
-    "computed as well."
+    "T1 is the maximum of the posterior; its mean, its standard deviation and its 95 % credible interval of highest "
+    "density were computed as well."
 )
 
 
