@@ -45,6 +45,12 @@ MOST_SPREAD = 0.15
 LEAST_SD = 0.004
 """Relative uncertainty of a typical kappa that any number of voxels leaves: images are no better."""
 
+MOST_TYPICAL = 2.05
+"""Typical kappa from which something is wrong: above, by what images usually are off."""
+
+MUCH = 0.5
+"""Share of the voxels that tell kappa in which it must be more."""
+
 CLEAR = 3.0
 """SDs by which kappa must exceed that of a perfect inversion, and the shift zero."""
 
@@ -97,11 +103,25 @@ def choose_shift(
     InvalidInputError
         If no inversion time is left with a given shift, or no voxel has signal.
     """
+    cannot_tell = model.ideal or model.n_measurements <= model.n_coefficients + 1
     if given is not None:
-        return shift_as_given(model, series, given, options)
-    if model.ideal or model.n_measurements <= model.n_coefficients + 1:
+        shift = shift_as_given(model, series, given, options)
+        return shift if cannot_tell else replace(shift, warnings=_doubts(shift.of(model), series, options))
+    if cannot_tell:
         return TimeShift(record={"Added": 0.0, "Reason": "not looked for: no efficiency can be told from these images"})
     typical = _typical_efficiencies(model, series, options)
+    found = _learn_shift(model, typical)
+    left = _doubts(found.of(model), series, options) if found.added else typical.doubts
+    return replace(found, warnings=(*found.warnings, *left))
+
+
+def _doubts(model: InversionRecovery, series: Series, options: EstimationOptions) -> tuple[str, ...]:
+    """Say where kappa exceeds that of a perfect inversion at the times of a model."""
+    return _typical_efficiencies(model, series, options).doubts
+
+
+def _learn_shift(model: InversionRecovery, typical: _Efficiencies) -> TimeShift:
+    """Return the shift that typical efficiencies show."""
     if not typical.exceeds_perfect:
         return TimeShift(record={"Added": 0.0, "Reason": "kappa does not exceed 2 at short T1", **typical.told})
     shift, sd = typical.fit_shift()
@@ -152,6 +172,9 @@ class _Efficiencies:
     spreads: Vector
     """Relative SDs of the means."""
 
+    counts: Vector
+    """Voxels of each group."""
+
     @property
     def shortest(self) -> float:
         """The shortest T1 of a group [s]."""
@@ -168,6 +191,22 @@ class _Efficiencies:
         if len(self.times) < MIN_GROUPS:
             return False
         return math.log(self.of_shortest / PERFECT) > CLEAR * float(self.spreads[np.argmin(self.times)])
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Say so where kappa is clearly more than any inversion gives, in much of the image."""
+        above = np.log(self.means / MOST_TYPICAL) > CLEAR * self.spreads
+        share = float(self.counts[above].sum()) / max(1.0, float(self.counts.sum()))
+        if share < MUCH:
+            return ()
+        kappa = float(np.average(self.means[above], weights=self.counts[above]))
+        message = (
+            f"The inversion efficiency kappa is {kappa:.2f} in {share:.0%} of the voxels that tell it, and no "
+            "inversion gives more than 2: T1 may be wrong by more than its SD. Images may be scaled differently from "
+            "one another, InversionTime may be longer in the sidecars than it was, or RepetitionTime shorter. Compare "
+            "the times with those of the scanner, and convert all images with one scaling."
+        )
+        return (message,)
 
     @property
     def told(self) -> dict[str, object]:
@@ -210,6 +249,7 @@ def _typical_efficiencies(model: InversionRecovery, series: Series, options: Est
         times=np.array([np.median(time[group]) for group in groups]),
         means=np.array([np.median(ratio[group]) for group in groups]),
         spreads=np.array([_spread(ratio[group]) for group in groups]),
+        counts=np.array([np.count_nonzero(group) for group in groups], dtype=float),
     )
 
 

@@ -122,6 +122,8 @@ def test_the_density_of_readouts_that_turn_is_the_integral_over_their_angles(
     uni = torch.sin(2 * (angle + torch.linspace(-2, 2, 41, dtype=torch.float64) * math.hypot(wander, 1 / norm))) / 2
     of_angles = log_density_of_uni(uni[:, None], norm * torch.cos(angles), norm * torch.sin(angles))
     expected = torch.logsumexp(of_angles + weights, 1)
-    at_mean = (torch.tensor(norm * f(angle), dtype=torch.float64) for f in (math.cos, math.sin))
-    found = log_density_of_wandering_uni(uni, *at_mean, torch.tensor(wander**2, dtype=torch.float64))
+    first, second, variance = torch.tensor(
+        [norm * math.cos(angle), norm * math.sin(angle), wander**2], dtype=torch.float64
+    )
+    found = log_density_of_wandering_uni(uni, first, second, variance)
     assert float((found - expected).abs().max()) < 0.2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -99,6 +100,24 @@ def test_tissue_whose_efficiency_is_above_two_by_chance_or_other_causes_is_not_s
     assert choose_shift(model_of(), series_of(images, "magnitude"), None, EstimationOptions()).added == 0
 
 
+@pytest.mark.parametrize("given", [None, 0.0, -0.002])
+@pytest.mark.parametrize(
+    ("images", "kappa"),
+    [
+        (magnitudes(0.0, 2.3), 2.3),
+        (magnitudes(0.0, 1.95) * np.array([1.15, 1.15, 1, 1, 0.9, 0.9], np.float32)[:, None, None, None], 2.27),
+    ],
+)
+def test_an_efficiency_beyond_that_of_any_inversion_is_told(
+    images: NDArray[np.float32], kappa: float, given: float | None
+) -> None:
+    (warning,) = choose_shift(model_of(), series_of(images, "magnitude"), given, EstimationOptions()).warnings
+    told = re.search(r"kappa is (2\.\d\d) in \d+% of the voxels that tell it, and no inversion gives more", warning)
+    assert told is not None
+    assert float(told[1]) == pytest.approx(kappa, abs=0.05)
+    assert "scaled differently" in warning
+
+
 @pytest.mark.parametrize(("given", "times"), [(0.0, TIMES), (-0.01, (0.04, 0.09, 0.19, 0.39, 0.59, 0.79))])
 def test_a_shift_that_is_given_is_taken_whatever_the_image_shows(given: float, times: tuple[float, ...]) -> None:
     series = series_of(magnitudes(0.005, 2.0), "magnitude")
@@ -144,3 +163,14 @@ def test_a_shift_is_turned_off_or_given_by_an_option(shifted: Path, tmp_path: Pa
         assert answer.code == 0, answer.said
         assert told(out)["TimeShift"] == {"Added": float(given), "Reason": "given with --ir-time-shift"}
         assert "shorter than told" not in answer.said
+
+
+def test_an_efficiency_beyond_any_inversion_is_told_on_terminal_page_and_sidecar(tmp_path: Path) -> None:
+    dataset = write_root(tmp_path / "data")
+    for image in write_run(dataset, times=TIMES, images=magnitudes(0.0, 2.3)):
+        change_json(sidecar(image), RepetitionTime=1.0, ScanningSequence="SE", EchoTime=ECHO_TIME)
+    answer = command.participant(dataset, tmp_path / "out")
+    assert answer.code == 0, answer.said
+    page = (tmp_path / "out/sub-01.html").read_text(encoding="utf-8")
+    for place in (answer.said, page, str(told(tmp_path / "out")["Warnings"])):
+        assert "and no inversion gives more than 2" in place

@@ -287,8 +287,9 @@ def _require_noise(noise: NoiseSD) -> NoiseSD:
 
 def _slope_of_m0(images: ReadoutImages, table: ReadoutTable, options: PosteriorOptions) -> float:
     """Return how M0 falls with R1, where it is not measured and the noise, relative to it, is not given."""
-    is_alone = images.readouts is None and images.uni is not None
-    return slope_of_m0(images.uni, table) if is_alone and options.noise_sd is None else 0.0
+    if images.readouts is not None or images.uni is None or options.noise_sd is not None:
+        return 0.0
+    return slope_of_m0(images.uni, table)
 
 
 def _with_slope(noise: NoiseSD, slope: float) -> NoiseSD:

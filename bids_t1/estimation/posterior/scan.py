@@ -19,6 +19,7 @@ from bids_t1.estimation.posterior.summary import (
     LEAST_DENSITY,
     LOWEST_MODE,
     MIDDLE,
+    MOST_AT_END,
     NEGLIGIBLE,
     OUTSIDE,
     SMALLEST_MODE,
@@ -451,7 +452,9 @@ def interval(
 ) -> tuple[float, float]:
     """Return the ends of the interval of highest density, as `summary._interval`."""
     equal = ends_of(grid, weights, cumulative, first, last, MIDDLE)
-    if not two_modes:
+    at_first = weights[0] / grid.widths[0] if first == 0 else 0.0
+    at_last = weights[-1] / grid.widths[-1] if last == len(weights) else 0.0
+    if not two_modes and max(at_first, at_last) <= MOST_AT_END:
         step = 1 if equal.excess <= 0.0 else -1
         one, tail = equal, MIDDLE + step
         while 0 <= tail < len(TAILS):

@@ -42,6 +42,9 @@ SMALLEST_MODE = 0.05
 LOWEST_MODE = -4.6
 """Log density of the lower mode from which there are two, however narrow it is: 1 % of the higher one."""
 
+MOST_AT_END = math.exp(LOWEST_MODE)
+"""Density at the first or last node, over the highest, from which the range is taken to cut a posterior off."""
+
 NEGLIGIBLE = -60.0
 """Log density below the maximum that counts as this: what exp makes of much less is slow to compute with."""
 
@@ -151,13 +154,15 @@ def _interval(table: ReadoutTable, weights: Tensor, cumulative: Tensor, two_mode
     low, high = _log_density_at(table, weights, places).chunk(2, 1)
     excess = low - high  # rises with the lower tail
     right = (excess <= 0).sum(1, keepdim=True)
-    is_equal = two_modes[:, None] | (right == 0) | (right == len(TAILS))
+    ends = weights[:, [0, -1]] / table.widths[[0, -1]]
+    is_cut = (ends > MOST_AT_END).any(1, keepdim=True)
+    is_equal = two_modes[:, None] | is_cut | (right == 0) | (right == len(TAILS))
     right = right.clamp(1, len(TAILS) - 1)
     before, after = excess.gather(1, right - 1), excess.gather(1, right)
     share = (-before / (after - before).clamp_min(TINY)).clamp(0.0, 1.0)
     right, share = torch.where(is_equal, MIDDLE, right), torch.where(is_equal, 1.0, share)
-    ends = [torch.lerp(end.gather(1, right - 1), end.gather(1, right), share) for end in places.chunk(2, 1)]
-    lower, upper = at_node(table.times, torch.cat(ends, 1)).unbind(1)
+    both = [torch.lerp(end.gather(1, right - 1), end.gather(1, right), share) for end in places.chunk(2, 1)]
+    lower, upper = at_node(table.times, torch.cat(both, 1)).unbind(1)
     return lower, upper
 
 
@@ -193,7 +198,8 @@ def _quantiles(weights: Tensor, cumulative: Tensor, probabilities: Tensor) -> Te
     share = _share(scores, target, is_above)
     at_end = (centre == 1) & ~is_above | (centre == last - 1) & is_above
     share = torch.where(at_end, _share(reached.chunk(3, 1), wanted, is_above), share).clamp(0.0, 1.0)
-    return centre - 1 + is_above.to(share.dtype) + share
+    places: Tensor = centre - 1 + is_above.to(share.dtype) + share
+    return places
 
 
 def _share(values: Sequence[Tensor], wanted: Tensor, is_above: VoxelMask) -> Tensor:
