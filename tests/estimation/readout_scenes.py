@@ -105,7 +105,7 @@ def shortest(times: np.ndarray, log_density: np.ndarray) -> tuple[float, float]:
     tails = np.linspace(0.001, 0.049, 241)
     low, high = (np.interp(tails + inside, cumulative / cumulative[-1], times) for inside in (0.0, 0.95))
     excess = np.interp(low, times, log_density) - np.interp(high, times, log_density)
-    is_cut = excess[0] > 0 or excess[-1] < 0
+    is_cut = excess[0] > 0 or excess[-1] < 0 or log_density[[0, -1]].max() > log_density.max() - 4.6
     tail = 0.025 if is_cut else np.interp(0.0, excess, tails)
     return float(np.interp(tail, tails, low)), float(np.interp(tail, tails, high))
 
