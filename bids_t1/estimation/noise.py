@@ -208,13 +208,13 @@ def noise_of_neighbours(magnitudes: Measurements) -> float | None:
     """
     size = magnitudes[0].size
     step = max(1, size // ENOUGH) | 1  # odd, so that lines taken across an image lie in all of it
-    places = _triples(magnitudes.shape[1:], step)
+    places = triples_of(magnitudes.shape[1:], step)
     kept = [_bright_differences(image.reshape(-1), places, step) for image in magnitudes]
     differences = np.concatenate(kept)
     return float(np.median(np.abs(differences)) / MEDIAN_OF_NORMAL) if len(differences) >= MIN_BACKGROUND else None
 
 
-def _triples(shape: tuple[int, ...], step: int) -> NDArray[np.intp]:
+def triples_of(shape: tuple[int, ...], step: int) -> NDArray[np.intp]:
     """Return flat indices of voxels beside each other, (before, here and after, triple), on one line of so many.
 
     Of lines so long that these are still more than enough, places at regular distances are taken.
@@ -239,10 +239,10 @@ def _bright_differences(values: Map, places: NDArray[np.intp], step: int) -> NDA
     triples = values[places]
     triples = triples[:, (triples >= np.median(known)).all(0)].astype(np.float64)
     both = np.stack([second_difference(triples)[0], (triples[2] - triples[0]) / math.sqrt(2)])
-    return _away_from_steps(both[:, np.isfinite(both).all(0)])
+    return away_from_steps(both[:, np.isfinite(both).all(0)])
 
 
-def _away_from_steps(both: NDArray[np.float64]) -> NDArray[np.float64]:
+def away_from_steps(both: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return second differences whose outer voxels differ less than most, of (second or outer difference, triple)."""
     second, outer = both[0], np.abs(both[1])
     kept: NDArray[np.float64] = second[outer <= np.median(outer)] if second.size else second
@@ -271,7 +271,7 @@ def differences_without_steps(values: Map, sd: Map, largest: float = math.inf) -
         second = second_difference(moved)
         both = np.stack([second, (moved[2:] - moved[:-2]) / math.sqrt(2)]) / unit
         found.append(both[:, np.isfinite(both).all(0) & (np.abs(second) < largest)])
-    return _away_from_steps(np.concatenate(found, axis=1))
+    return away_from_steps(np.concatenate(found, axis=1))
 
 
 def second_difference(values: NDArray[np.float64]) -> NDArray[np.float64]:

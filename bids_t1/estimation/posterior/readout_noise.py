@@ -17,9 +17,11 @@ from bids_t1.estimation.noise import (
     ENOUGH,
     FALSE_BACKGROUND,
     MEDIAN_OF_NORMAL,
+    away_from_steps,
     differences_without_steps,
     find_background,
     second_difference,
+    triples_of,
 )
 
 if TYPE_CHECKING:
@@ -233,15 +235,18 @@ def slope_of_m0(uni: Map, table: ReadoutTable) -> float:
     table
         Signals for one M0, at the nominal transmit field or the one nearest to it.
     """
-    sensitivity = _sensitivity(uni, _at_nominal(uni, table, table.norms))
-    rate = _at_nominal(_smooth(uni), table, 1 / table.times)
-    step = max(1, uni.size // ENOUGH) | 1
+    places = triples_of(uni.shape, max(1, uni.size // ENOUGH) | 1)
+    values = uni.reshape(-1)[places].astype(np.float64)
+    rate = _at_nominal(_smooth(uni).reshape(-1)[places[1]], table, 1 / table.times)
+    second, outer = second_difference(values)[0], (values[2] - values[0]) / math.sqrt(2)
+    both = np.stack([second, outer]) / _sensitivity(values[1], _at_nominal(values[1], table, table.norms))
+    is_tissue = np.isfinite(both).all(0) & (np.abs(second) < TISSUE_DIFFERENCE)
     rates, levels, precisions = [], [], []
     for low, high in pairwise(RATES):
-        inside = np.where((rate > low) & (rate <= high), sensitivity, np.nan)
-        kept = differences_without_steps(uni, inside, TISSUE_DIFFERENCE, step)
+        inside = is_tissue & (rate > low) & (rate <= high)
+        kept = away_from_steps(both[:, inside])
         if len(kept) >= FEWEST:
-            rates.append(float(np.median(rate[np.isfinite(inside)])) - 1)
+            rates.append(float(np.median(rate[inside])) - 1)
             levels.append(_sd_without_outliers(kept))
             precisions.append(len(kept))
     return _slope(np.array(rates), np.array(levels), np.array(precisions, dtype=float))
