@@ -18,7 +18,7 @@ from bids_t1 import __version__
 from bids_t1.calibration.application import Ensemble, Ranges, Rung, correct
 from bids_t1.calibration.behaviour import behave, lesion_response, spectrum
 from bids_t1.calibration.intervals import cover, interval_of, region_limit, standard_errors
-from bids_t1.calibration.ladder import FEWEST_FOR_NETWORK, choose, promise, share_kept
+from bids_t1.calibration.ladder import FEWEST_FOR_NETWORK, choose, is_as_good, promise, share_kept
 from bids_t1.calibration.lattice import CENTRES, INPUTS, SCALES, SCORED, WEIGHTS, edge_of, to_sample
 from bids_t1.calibration.model_file import FORMAT, checksum, differences, protocol_part, target_of
 from bids_t1.calibration.network import NEIGHBOURS, network_of
@@ -193,7 +193,12 @@ def _applied(scores: CalibrationScores, rung: Method) -> str:
         if each.method == rung and before.method == "none" and before.tissue == each.tissue
     ]
     how = f", RMSE in held-out participants in {', '.join(gains)}" if gains else "; nobody could be held out"
-    return f"What --calibration applies is {METHODS[rung]}: the simplest that is as good as the best{how}."
+    why = (
+        "the simplest that is as good as the best in every tissue"
+        if is_as_good(rung, scores.scores)
+        else "the best on average over tissues, as none is as good as the best in every one"
+    )
+    return f"What --calibration applies is {METHODS[rung]}: {why}{how}."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -29,21 +29,34 @@ LEAST_GAIN = 0.02
 
 
 def choose(scores: Sequence[CalibrationScore]) -> Method:
-    """Return the simplest method that is as good as the best one in participants that were held out.
+    """Return the simplest method that is as good as any in every tissue of participants that were held out.
 
-    The best one has the smallest RMSE, averaged over tissues. As good as it is what leaves no more in any tissue, but
-    for one standard error of the participants' differences there, or for `LEAST_GAIN`. Without scores, of one
-    participant, it is one factor.
+    As good is what leaves no more in a tissue than the one that leaves least there, but for one standard error of the
+    participants' differences, or for `LEAST_GAIN`. Where none is so in every tissue, it is the one with the smallest
+    RMSE, averaged over tissues; without scores, of one participant, it is one factor.
     """
     errors = _errors(scores)
     if not errors:
         return "scale"
-    best = min(errors.values(), key=lambda of: float(np.mean([own.mean() for own in of.values()])))
-    return next(method for method in METHODS if method in errors and _as_good(errors[method], best))
+    as_good = [method for method in METHODS if method in errors and _as_good(method, errors)]
+    return as_good[0] if as_good else min(errors, key=lambda method: _on_average(errors[method]))
 
 
-def _as_good(own: Mapping[Tissue, np.ndarray], best: Mapping[Tissue, np.ndarray]) -> bool:
-    return all(_as_good_in_tissue(own[tissue], values) for tissue, values in best.items())
+def is_as_good(method: Method, scores: Sequence[CalibrationScore]) -> bool:
+    """Tell whether no other method leaves less in a tissue by more than chance."""
+    errors = _errors(scores)
+    return method not in errors or _as_good(method, errors)
+
+
+def _on_average(errors: Mapping[Tissue, np.ndarray]) -> float:
+    return float(np.mean([own.mean() for own in errors.values()]))
+
+
+def _as_good(method: Method, errors: Mapping[Method, Mapping[Tissue, np.ndarray]]) -> bool:
+    return all(
+        _as_good_in_tissue(own, min((other[tissue] for other in errors.values()), key=lambda rmse: float(rmse.mean())))
+        for tissue, own in errors[method].items()
+    )
 
 
 def _as_good_in_tissue(own: np.ndarray, best: np.ndarray) -> bool:

@@ -11,7 +11,7 @@ import pytest
 from bids_t1.calibration.application import apply
 from bids_t1.calibration.cross_validation import calibrate
 from bids_t1.calibration.intervals import conformal_scale, relation_sd
-from bids_t1.calibration.ladder import choose, promise, share_kept
+from bids_t1.calibration.ladder import choose, is_as_good, promise, share_kept
 from bids_t1.calibration.model_file import load_model, save_model, target_of
 from bids_t1.data.calibration import METHODS, CalibrationScore, Method
 from bids_t1.data.errors import InvalidInputError
@@ -57,6 +57,26 @@ def test_what_is_worse_in_one_tissue_is_not_as_good() -> None:
         for each in rows({"scale": (0.1, 0.1, 0.1), "linear": (0.1, 0.1, 0.1)})
     ]
     assert choose([*white, *grey]) == "linear"
+
+
+def in_grey(values: dict[Method, tuple[float, ...]]) -> list[CalibrationScore]:
+    return [replace(each, tissue=Tissue.GREY_MATTER) for each in rows(values)]
+
+
+def test_what_is_best_on_average_is_not_applied_where_another_is_as_good_in_every_tissue() -> None:
+    white = rows({"scale": (0.1, 0.1), "linear": (0.1015, 0.1015), "cubic": (0.1016, 0.1016)})
+    grey = in_grey({"scale": (0.0412, 0.0412), "linear": (0.04, 0.04), "cubic": (0.04, 0.04)})
+    assert choose([*white, *grey]) == "linear"
+
+
+def test_where_none_is_as_good_in_every_tissue_the_best_on_average_is_applied_and_said_to_be_no_more() -> None:
+    scores = [
+        *rows({"scale": (0.05, 0.05), "linear": (0.03, 0.03)}),
+        *in_grey({"scale": (0.1, 0.1), "linear": (0.11, 0.11)}),
+    ]
+    assert choose(scores) == "linear"
+    assert not is_as_good("linear", scores)
+    assert is_as_good("linear", rows({"linear": (0.03, 0.03), "network": (0.0299, 0.0299)}))
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
