@@ -25,7 +25,7 @@ from bids_t1.calibration.cross_validation import calibrate
 from bids_t1.calibration.lattice import INPUTS, SCORED
 from bids_t1.calibration.network import N_SLICES, RADIUS, PatchResNet, place
 from bids_t1.calibration.training import reproducibly
-from bids_t1.data.calibration import PRESETS, CalibrationOptions, MeasuredScan, PairedScan, ReferenceScan
+from bids_t1.data.calibration import PRESETS, VOXELS, CalibrationOptions, MeasuredScan, PairedScan, ReferenceScan
 from bids_t1.data.grid import Grid
 from bids_t1.estimation.posterior.correction import read_times
 from bids_t1.runs.slow_time import believed_correction
@@ -159,10 +159,12 @@ def run(arguments: argparse.Namespace) -> None:
     played, believed = protocol_of(record), None
     if arguments.rich and played is not None:
         believed = believed_correction(played, 3.0)
-    plan = PRESETS[arguments.preset]
+    plan, voxels = PRESETS[arguments.preset], VOXELS[arguments.preset]
     if arguments.epochs is not None:
-        plan = replace(plan, epochs=arguments.epochs)
-    options = CalibrationOptions(plan=plan, folds=arguments.folds, seed=arguments.seed, n_threads=arguments.threads)
+        plan, voxels = (replace(each, epochs=arguments.epochs) for each in (plan, voxels))
+    options = CalibrationOptions(
+        plan=plan, voxels=voxels, folds=arguments.folds, seed=arguments.seed, n_threads=arguments.threads
+    )
     start = perf_counter(), process_time()
     found = calibrate(scans, options, believed=believed, progress=say)
     print(f"{perf_counter() - start[0]:.0f} s, {process_time() - start[1]:.0f} s of CPU time")

@@ -22,6 +22,7 @@ from bids_t1.calibration.cross_validation import calibrate
 from bids_t1.calibration.model_file import load_model, save_model
 from bids_t1.data.calibration import (
     PRESETS,
+    VOXELS,
     Calibration,
     CalibrationOptions,
     PairedScan,
@@ -108,7 +109,11 @@ def _options(settings: Settings) -> CalibrationOptions:
     chosen = settings.calibrating.calibration_preset
     preset = chosen if chosen != "auto" else "small" if device == "cpu" else "full"
     return CalibrationOptions(
-        plan=PRESETS[preset], folds=settings.calibrating.folds, seed=settings.running.random_seed, device=device
+        plan=PRESETS[preset],
+        voxels=VOXELS[preset],
+        folds=settings.calibrating.folds,
+        seed=settings.running.random_seed,
+        device=device,
     )
 
 

@@ -99,7 +99,7 @@ class PairedScan:
 MARGIN = 17
 """Voxels that a tile needs around it, about half of what its patches reach."""
 
-VOXEL_COST = 60.0
+VOXEL_COST = 30.0
 """Of a step of a network of single voxels: next to nothing."""
 
 
@@ -143,15 +143,30 @@ class TrainingPlan:
 SMALL = TrainingPlan(
     name="small",
     width=0.25,
+    tile=32,
+    batch=4,
+    steps=20,
+    epochs=8,
+    patience=3,
+    validation_examples=24,
+)
+FULL = TrainingPlan(name="full", width=1.0, tile=32, batch=16, steps=100, epochs=60, patience=15)
+SMALL_VOXELS = TrainingPlan(
+    name="small",
+    width=1.0,
     tile=24,
     batch=8,
     steps=25,
     epochs=12,
     patience=3,
     validation_examples=48,
+    kind="voxel",
 )
-FULL = TrainingPlan(name="full", width=1.0, tile=32, batch=16, steps=100, epochs=60, patience=15)
 PRESETS: Mapping[str, TrainingPlan] = MappingProxyType({plan.name: plan for plan in (SMALL, FULL)})
+"""Of patches."""
+
+VOXELS: Mapping[str, TrainingPlan] = MappingProxyType({"small": SMALL_VOXELS, "full": replace(FULL, kind="voxel")})
+"""Of single voxels, by preset: a step costs next to nothing, and as few as of patches leave more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +174,11 @@ class CalibrationOptions:
     """Choices of a calibration."""
 
     plan: TrainingPlan = FULL
+    """Of patches."""
+
+    voxels: TrainingPlan = VOXELS["full"]
+    """Of single voxels."""
+
     folds: int | None = None
     """Number of folds; None leaves one participant out at a time, up to ten folds."""
 
@@ -173,9 +193,8 @@ class CalibrationOptions:
     @property
     def networks(self) -> dict[Method, TrainingPlan]:
         """Return the networks that are trained and judged, from the smallest on."""
-        of_voxels: dict[Method, TrainingPlan] = {"voxel": replace(self.plan, kind="voxel")}
         smaller: dict[Method, TrainingPlan] = {"small": SMALL} if self.plan.width > SMALL.width else {}
-        return {**of_voxels, **smaller, "network": self.plan}
+        return {"voxel": self.voxels, **smaller, "network": self.plan}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

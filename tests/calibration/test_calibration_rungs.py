@@ -16,7 +16,7 @@ from bids_t1.calibration.lattice import INPUTS, SCORED, to_lattice, to_sample
 from bids_t1.calibration.model_file import load_model, save_model
 from bids_t1.calibration.network import N_SLICES, RADIUS, make_network
 from bids_t1.calibration.rungs import fit_all, restored, started
-from bids_t1.data.calibration import FULL, SMALL, CalibrationOptions
+from bids_t1.data.calibration import FULL, PRESETS, SMALL, VOXELS, CalibrationOptions
 from bids_t1.data.prior_correction import PriorCorrection
 from bids_t1.data.tissue import Tissue
 from tests.calibration.cohorts import BELIEVED, EDGE, MEASURED_RECORD, OPTIONS, RATIO, TINY, cohort, pair
@@ -95,6 +95,14 @@ def test_the_full_preset_is_judged_beside_the_small_one_and_single_voxels() -> N
     assert list(networks) == ["voxel", "small", "network"]
     assert (networks["small"], networks["voxel"].kind) == (SMALL, "voxel")
     assert list(CalibrationOptions(plan=SMALL).networks) == ["voxel", "network"]
+
+
+def test_single_voxels_learn_by_a_plan_of_their_own_with_each_preset() -> None:
+    for name, plan in PRESETS.items():
+        networks = CalibrationOptions(plan=plan, voxels=VOXELS[name]).networks
+        assert (networks["voxel"].kind, networks["network"].kind) == ("voxel", "patch")
+        assert {each.name for each in (networks["voxel"], networks["network"])} == {name}
+    assert VOXELS["small"].steps * VOXELS["small"].epochs > SMALL.steps * SMALL.epochs
 
 
 @pytest.mark.parametrize("rung", ["tissue", "prior_cubic", "voxel"])

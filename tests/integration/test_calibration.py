@@ -35,6 +35,7 @@ CALIBRATED = "sub-01_desc-MP2RAGEcalibrated_T1map.nii.gz"
 def _tiny() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("bids_t1.learning.PRESETS", {"small": TINY})
+        patch.setattr("bids_t1.learning.VOXELS", {"small": replace(TINY, kind="voxel")})
         # Two threads wait for each other at every step where others use the processors.
         patch.setattr("bids_t1.learning.CalibrationOptions", partial(CalibrationOptions, n_threads=1))
         patch.setattr("bids_t1.calibration.cross_validation.FEWEST_FOR_NETWORK", 2)

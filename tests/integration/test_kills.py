@@ -87,7 +87,9 @@ from bids_t1.cli import main
 from bids_t1.data.calibration import SMALL
 
 few = {"width": 1 / 16, "tile": 8, "batch": 2, "steps": 20, "epochs": 3, "patience": 3, "validation_examples": 4}
-bids_t1.learning.PRESETS = {"small": replace(SMALL, **few)}
+plan = replace(SMALL, **few)
+bids_t1.learning.PRESETS = {"small": plan}
+bids_t1.learning.VOXELS = {"small": replace(plan, kind="voxel")}
 cross_validation.FEWEST_FOR_NETWORK = 2
 cross_validation.choose = lambda scores: "network"
 sys.exit(main(sys.argv[1:]))
