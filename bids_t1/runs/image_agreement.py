@@ -10,6 +10,7 @@ import numpy as np
 from bids_t1.estimation.curves.engine import set_up_bench
 from bids_t1.estimation.curves.misfit import N_VOXELS, Hypotheses, weigh_signs
 from bids_t1.estimation.offset import find_offset
+from bids_t1.estimation.posterior.readout_phase import LARGE, remove_phase
 from bids_t1.runs.common import near_one
 
 if TYPE_CHECKING:
@@ -93,6 +94,44 @@ def without_offset(series: Series) -> Agreement:
     )
 
 
+def settle_phases(question: Question, series: Series, options: EstimationOptions) -> Agreement:
+    """Take off the phase that turns complex images against each other; set signs aside that no recovery explains.
+
+    Raises
+    ------
+    InvalidInputError
+        If no voxel has signal.
+    """
+    turned = _in_phase(question, series)
+    signs = _settle_signs(question, turned.series, options)
+    return signs if signs.series.kind != series.kind else turned.and_then(signs)  # magnitudes have no phase
+
+
+def _in_phase(question: Question, series: Series) -> Agreement:
+    """Take off the phase by which complex images are turned against the first of them.
+
+    A turn beyond 90 degrees looks like one of less and another sign, which `_settle_signs` finds.
+    """
+    whole = Agreement.as_it_is(series)
+    if series.kind != "complex":
+        return whole
+    aligned, turns = remove_phase(series.measurements, negligible=LARGE)
+    turned = [turn for turn in turns if turn.removed]
+    if not turned:
+        return whole
+    listed = ", ".join(
+        f"{turn.median:.0f} degrees ({turn.lowest:.0f} to {turn.highest:.0f}) at {question.times[turn.readout - 1]:g} s"
+        for turn in turned
+    )
+    warning = (
+        f"The phase of images differs from that of {question.time} {question.times[0]:g} s by {listed}; it was "
+        "estimated from the images and taken off. Coils that are combined for each image on its own, drift and eddy "
+        "currents do this."
+    )
+    record = {"PhaseTakenOff": {f"{question.times[turn.readout - 1]:g}": round(turn.median, 1) for turn in turned}}
+    return replace(whole, series=replace(series, measurements=aligned), warnings=(warning,), record=record)
+
+
 def compare(question: Question, series: Series, options: EstimationOptions) -> Agreement:
     """Compare the images of a run with each other by what a common fit leaves.
 
@@ -128,14 +167,8 @@ def compare(question: Question, series: Series, options: EstimationOptions) -> A
     )
 
 
-def settle_signs(question: Question, series: Series, options: EstimationOptions) -> Agreement:
-    """Set signs aside that no relaxation time explains, unless a wrong time explains them.
-
-    Raises
-    ------
-    InvalidInputError
-        If no voxel has signal.
-    """
+def _settle_signs(question: Question, series: Series, options: EstimationOptions) -> Agreement:
+    """Set signs aside that no relaxation time explains, unless a wrong time explains them."""
     whole = Agreement.as_it_is(series)
     if series.kind == "magnitude" or options.restore_polarity:
         return whole

@@ -8,18 +8,27 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.forms import FORMS
+from bids_t1.estimation.noise import find_background
 from bids_t1.estimation.offset import find_offset
 from bids_t1.estimation.posterior.readout_misfit import CLEAR, compare_with_uni, find_misfit
-from bids_t1.estimation.posterior.readout_noise import noise_of_complex
+from bids_t1.estimation.posterior.readout_noise import noise_of_complex, noise_of_ratios
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from bids_t1.data.acquisition import ReadoutSeries
+    from bids_t1.data.shapes import Measurements
     from bids_t1.data.signal_model import ReadoutModel
     from bids_t1.estimation.posterior.posterior import ReadoutImages
     from bids_t1.estimation.posterior.readout_misfit import ReadoutMisfit, Suspicion, UniComparison
+
+MIDDLE = 48
+"""Voxels along each axis that are enough to tell the noise."""
+
+FEWEST_FREE = 2
+"""Images whose signals any T1 and M0 explain, where nothing but these two tells of a fault."""
 
 AT_RISK = "The results are wrong as long as that is so."
 
@@ -69,14 +78,17 @@ def settle(
     model
         The sequence.
     at_time
-        See `find_misfit`; None: the readouts are not compared with their protocol.
+        See `find_misfit`; None: a sequence without inversion, whose images are compared where there are three or more.
     noise_sd
         Of one channel, in units of the readouts; None: estimated, where it is asked for.
     """
 
     @cache
     def noise() -> float:  # of a readout that is turned as well
-        return noise_of_complex(np.asarray(images.readouts)).value if noise_sd is None else noise_sd
+        if noise_sd is not None:
+            return noise_sd
+        readouts = np.asarray(images.readouts)
+        return noise_of_complex(readouts).value if FORMS[images.form].is_complex else _noise_of_pair(readouts)
 
     compared = _compared(images, uni)
     misfit = _misfit(model, images, noise, at_time)
@@ -102,14 +114,40 @@ def _misfit(
     noise_sd: Callable[[], float],
     at_time: Callable[[int, float], ReadoutModel | None] | None,
 ) -> ReadoutMisfit | None:
-    """Compare complex readouts with their protocol."""
-    if images.readouts is None or at_time is None or not FORMS[images.form].is_complex:
+    """Compare readouts whose signs are known with their protocol."""
+    readouts = _with_signs(images)
+    if readouts is None or (at_time is None and len(readouts) <= FEWEST_FREE):
         return None
-    return find_misfit(model, images.readouts, noise_sd, at_time)
+    try:
+        return find_misfit(model, readouts, noise_sd, at_time)
+    except InvalidInputError:  # without noise of magnitudes nothing can be told; the estimation says what to do
+        if FORMS[images.form].is_complex:
+            raise
+        return None
+
+
+def _noise_of_pair(magnitudes: Measurements) -> float:
+    """Return the noise of the background, or of the middle of the view, where there is enough to tell it."""
+    background = find_background(magnitudes)
+    if background is not None:
+        return background.sd
+    sides = [slice(max(0, (n - MIDDLE) // 2), (n + MIDDLE) // 2) for n in magnitudes.shape[1:]]
+    return noise_of_ratios(magnitudes[(slice(None), *sides)]).value
+
+
+def _with_signs(images: ReadoutImages) -> Measurements | None:
+    """Return readouts whose signs are known, of a pair of magnitudes from UNIT1; None where they are not."""
+    if images.readouts is None or FORMS[images.form].is_complex or images.form == "positive readouts":
+        return images.readouts
+    if images.form != "UNIT1 and magnitudes" or images.uni is None or len(images.readouts) > 2:  # noqa: PLR2004
+        return None
+    return np.stack([images.readouts[0] * np.sign(images.uni), images.readouts[1]])
 
 
 def _turn(images: ReadoutImages, readout: int) -> ReadoutImages:
-    """Turn a readout by 180 degrees."""
+    """Turn a readout by 180 degrees; of magnitudes UNIT1 has the sign."""
+    if not FORMS[images.form].is_complex and images.uni is not None:
+        return replace(images, uni=-images.uni)
     readouts = np.array(images.readouts)
     readouts[readout] *= -1
     return replace(images, readouts=readouts)
@@ -166,7 +204,7 @@ def _by_protocol(told: ReadoutAgreement, model: ReadoutModel, misfit: ReadoutMis
     if causes == {"turned"}:
         (readout,) = misfit.suspicions[0].readouts
         images = _turn(told.images, readout)
-        which = "One of the readouts" if model.n_readouts == 2 else f"Readout {readout + 1}"  # noqa: PLR2004 - of a pair, any
+        which = _turned_one(told.images, model, readout)
         warning = (
             f"{which} is turned by 180 degrees against its protocol: {evidence}, and {misfit.suspicions[0].left:.0%} "
             "is left of both the other way round. It is turned back."
@@ -182,6 +220,13 @@ def _by_protocol(told: ReadoutAgreement, model: ReadoutModel, misfit: ReadoutMis
             "results before."
         )
     return replace(told, warnings=(*told.warnings, warning))
+
+
+def _turned_one(images: ReadoutImages, model: ReadoutModel, readout: int) -> str:
+    """Say what is turned: of a pair either may be."""
+    if not FORMS[images.form].is_complex:
+        return "UNIT1"
+    return "One of the readouts" if model.n_readouts == 2 else f"Readout {readout + 1}"  # noqa: PLR2004
 
 
 def _accusation(one: Suspicion, model: ReadoutModel) -> str:

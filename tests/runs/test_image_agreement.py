@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bids_t1.estimation.curves.engine import EstimationOptions, estimate
-from bids_t1.runs.image_agreement import Agreement, compare, settle_signs, without_offset
+from bids_t1.runs.image_agreement import Agreement, compare, settle_phases, without_offset
 from bids_t1.runs.inversion_recovery import question_of
 from bids_t1.runs.multi_echo_gre import question_of_echoes
 from bids_t1.sequences.inversion_recovery import InversionRecovery
@@ -54,7 +54,7 @@ def asked(
     model = InversionRecovery(inversion_times=tuple(sorted(times)), repetition_times=(TR,) * len(times))
     agreement = without_offset(series_of(measurements[order], kind))
     question = question_of(model, 3.0)
-    for step in (settle_signs, compare):
+    for step in (settle_phases, compare):
         agreement = agreement.and_then(step(question, agreement.series, EstimationOptions()))
     series = agreement.series
     if agreement.is_suspect:
@@ -114,6 +114,17 @@ def test_exchanged_times_are_named_and_nothing_is_guessed(pair: tuple[int, int],
     assert agreement.is_suspect
 
 
+@pytest.mark.parametrize("degrees", [12, 80])
+@pytest.mark.parametrize("image", [0, 2])
+def test_an_image_of_another_phase_is_turned_back_with_its_sign(degrees: float, image: int) -> None:
+    agreement, error = asked(with_factor(image, np.exp(1j * np.radians(degrees))), "complex")
+    (warning,) = agreement.warnings
+    assert "estimated from the images and taken off" in warning
+    assert agreement.series.kind == "complex"
+    assert agreement.kept == (0, 1, 2, 3, 4)
+    assert error < 0.01
+
+
 def test_gains_of_many_images_are_told() -> None:
     gains = np.array([1, 1.3, 0.7, 1.1, 0.9])[:, None, None, None]
     agreement, _ = asked(np.abs(images()) * gains)
@@ -142,13 +153,14 @@ PHASES = {
 }
 
 
-@pytest.mark.parametrize("phases", PHASES.values(), ids=PHASES)
-def test_complex_images_of_unlike_phase_fall_back_to_magnitudes(phases: tuple[float, ...]) -> None:
-    turned = images() * np.exp(1j * np.array(phases))[:, None, None, None]
+@pytest.mark.parametrize("name", PHASES)
+def test_complex_images_of_unlike_phase_are_turned_back_or_fall_back_to_magnitudes(name: str) -> None:
+    turned = images() * np.exp(1j * np.array(PHASES[name]))[:, None, None, None]
     agreement, error = asked(turned, "complex")
     (warning,) = agreement.warnings
-    assert "phase differs from image to image" in warning
-    assert agreement.series.kind == "magnitude"
+    undone = name in {"some", "few"}  # less than 90 degrees
+    assert ("taken off" if undone else "phase differs from image to image") in warning
+    assert agreement.series.kind == ("complex" if undone else "magnitude")
     assert error < 0.01
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
@@ -12,6 +13,7 @@ import torch
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.estimation.posterior.posterior import PosteriorOptions, ReadoutImages, estimate_posterior
 from bids_t1.runs.readout_agreement import ReadoutAgreement, settle
+from bids_t1.sequences.variable_flip_angle import VariableFlipAngle
 from tests.bids.small_readouts import uni_of
 from tests.estimation.readout_scenes import FIXED
 from tests.sequences.test_mp2rage import seven_tesla, three_tesla
@@ -181,3 +183,66 @@ def test_unit1_of_another_scan_is_told() -> None:
     magnitudes = np.abs(play(model))
     agreement = agree(model, magnitudes, np.roll(uni_of(play(model)), 3, axis=0))
     assert any("UNIT1 is not that of the readouts" in warning for warning in agreement.warnings)
+
+
+def blocks(model: Mp2rage) -> np.ndarray:
+    """Complex readouts of four tubes of one M0, whose places hide what a wrong sign makes of M0."""
+    rng = np.random.default_rng(6)
+    time = np.zeros((20, 20, 6))
+    for column, value in enumerate((0.5, 0.9, 1.4, 2.0)):
+        time[3:17, 2 + 4 * column : 6 + 4 * column] = value
+    signals = model.signals(torch.from_numpy(np.where(time > 0, time, 1.0)), torch.tensor(1.0)).numpy() * (time > 0)
+    noise = rng.standard_normal((2, *signals.shape)) * NOISE_SD / 4
+    measured: np.ndarray = (signals + noise[0] + 1j * noise[1]).astype(np.complex64)
+    return measured
+
+
+def test_a_readout_turned_in_tubes_of_one_m0_is_turned_back() -> None:
+    model = three_tesla()
+    readouts = blocks(model)
+    assert not agree(model, readouts).warnings
+    agreement = agree(model, readouts * np.array([1, -1], np.float32).reshape(2, 1, 1, 1))
+    assert "turned by 180 degrees against its protocol" in agreement.warnings[0]
+    turned = agreement.images.readouts
+    assert turned is not None
+    np.testing.assert_array_equal(np.sign((turned[0].conj() * turned[1]).real), uni_signs(readouts))
+
+
+def spoiled(angles: tuple[float, ...]) -> tuple[VariableFlipAngle, np.ndarray]:
+    """Return a protocol, and magnitudes of the head by it."""
+    model = VariableFlipAngle(
+        flip_angles=tuple(math.radians(angle) for angle in angles), repetition_times=(0.018,) * len(angles)
+    )
+    rng = np.random.default_rng(7)
+    signals = model.signals(torch.from_numpy(np.where(TIME > 0, TIME, 1.0)), torch.tensor(1.0)).numpy() * M0
+    noise = rng.standard_normal((2, *signals.shape)) * NOISE_SD / 4
+    return model, np.abs(signals + noise[0] + 1j * noise[1]).astype(np.float32)
+
+
+def test_images_of_flip_angles_that_do_not_belong_together_are_named() -> None:
+    model, measured = spoiled((4.0, 10.0, 20.0))
+
+    def warnings(images: np.ndarray) -> tuple[str, ...]:
+        return settle(ReadoutImages(form="positive readouts", readouts=images, uni=None), None, model, None).warnings
+
+    assert warnings(measured) == ()
+    (warning,) = warnings(measured[[1, 0, 2]])
+    assert "readouts 1 and 2 were exchanged" in warning
+    (warning,) = warnings(measured * np.array([1, 1.5, 1], np.float32).reshape(3, 1, 1, 1))
+    assert "times as bright as its protocol makes it" in warning
+
+
+def uni_signs(readouts: np.ndarray) -> np.ndarray:
+    return np.asarray(np.sign((readouts[0].conj() * readouts[1]).real))
+
+
+def test_magnitudes_beside_unit1_are_compared_with_their_protocol_too() -> None:
+    model = three_tesla()
+    readouts = play(model)
+    uni, magnitudes = uni_of(readouts), np.abs(readouts)
+    assert agree(model, magnitudes, uni).warnings == ()
+    (warning,) = agree(model, magnitudes[::-1].copy(), uni).warnings
+    assert "readouts 1 and 2 were exchanged" in warning
+    agreement = agree(model, magnitudes, -uni)
+    assert "UNIT1 is turned by 180 degrees against its protocol" in agreement.warnings[0]
+    assert bias(model, agreement.images) < 0.005

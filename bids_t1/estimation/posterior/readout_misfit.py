@@ -8,7 +8,7 @@ for the whole image.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Literal
 
@@ -56,6 +56,13 @@ UNEVEN = 0.45
 
 CLEAR = 2.5
 """Factor by which a cause must lower both together to be believed."""
+
+LARGEST_SURE = 0.1
+"""Both together up to which nothing is asked, as the M0 of tissues differs by as much."""
+
+SURE = 6.0
+"""Factor by which turning a readout must lower both together where they are not large: heads of even M0 with T1 of the
+other side of the curve do not exist."""
 
 RIVAL = 0.1
 """By how much more than the best cause another one may leave that is as likely: of two scales, one is as good as the
@@ -187,20 +194,21 @@ def find_misfit(
     model: ReadoutModel,
     readouts: Measurements,
     noise_sd: Callable[[], float],
-    at_time: Callable[[int, float], ReadoutModel | None],
+    at_time: Callable[[int, float], ReadoutModel | None] | None,
 ) -> ReadoutMisfit | None:
-    """Compare complex readouts in phase with what their protocol can give; None where too few voxels are bright.
+    """Compare readouts in phase with what their protocol can give; None where too few voxels are bright.
 
     Parameters
     ----------
     model
         The sequence.
     readouts
-        (readout, *voxels).
+        (readout, *voxels), complex, or real with their signs.
     noise_sd
         Gives that of one channel; asked where enough voxels are bright.
     at_time
-        Gives the model with the inversion time of a readout times a factor; None where that cannot be played.
+        Gives the model with the inversion time of a readout times a factor; None where that cannot be played. None: the
+        sequence has no inversion, and no readout can be turned.
     """
     energy = np.square(np.abs(readouts)).sum(0)
     known = np.isfinite(energy)
@@ -211,33 +219,54 @@ def find_misfit(
     places = places[:: max(1, len(places) // SAMPLE)]
     bench = _Bench(_signed(readouts[(slice(None), *places.T)]), _polynomial(places), noise_sd())
     misfit = bench.judge(model)
+    return replace(misfit, suspicions=_suspicions(misfit, bench, model, at_time))
+
+
+def _suspicions(
+    misfit: ReadoutMisfit,
+    bench: _Bench,
+    model: ReadoutModel,
+    at_time: Callable[[int, float], ReadoutModel | None] | None,
+) -> tuple[Suspicion, ...]:
+    """Return what would explain a misfit, the best of each cause."""
     if misfit.impossible <= MUCH_IMPOSSIBLE and misfit.unevenness <= UNEVEN:
-        return misfit
+        return () if at_time is None or misfit.left <= LARGEST_SURE else _sure_turn(misfit, bench, model)
     tried = sorted(_hypotheses(bench, model, at_time), key=lambda one: one.left)
     believed = [one for one in tried if one.left * CLEAR < misfit.left and one.left <= RIVAL + tried[0].left]
     of_each: dict[tuple[Cause, tuple[int, ...]], Suspicion] = {}
     for one in believed:
         of_each.setdefault((one.cause, one.readouts), one)
-    return ReadoutMisfit(impossible=misfit.impossible, unevenness=misfit.unevenness, suspicions=tuple(of_each.values()))
+    return tuple(of_each.values())
+
+
+def _sure_turn(misfit: ReadoutMisfit, bench: _Bench, model: ReadoutModel) -> tuple[Suspicion, ...]:
+    turned = min(_turns(bench, model), key=lambda one: one.left)
+    return (turned,) if turned.left * SURE < misfit.left else ()
 
 
 def _hypotheses(
-    bench: _Bench, model: ReadoutModel, at_time: Callable[[int, float], ReadoutModel | None]
+    bench: _Bench, model: ReadoutModel, at_time: Callable[[int, float], ReadoutModel | None] | None
 ) -> Iterator[Suspicion]:
     n = len(bench.signals)
-    # The sign of all readouts is free: of two, turning either is the same.
-    for readout in range(n if n > 2 else 1):  # noqa: PLR2004 - a pair
-        yield Suspicion(cause="turned", readouts=(readout,), left=bench.scaled(readout, -1.0).judge(model).left)
+    if at_time is not None:
+        yield from _turns(bench, model)
     for pair in combinations(range(n), 2):
         yield Suspicion(cause="exchanged", readouts=pair, left=bench.exchanged(*pair).judge(model).left)
     for readout in range(n):
         for gain in GAINS:
             left = bench.scaled(readout, 1 / gain).judge(model).left
             yield Suspicion(cause="gain", readouts=(readout,), value=gain, left=left)
-        for factor in SHIFTS:
-            other = at_time(readout, factor)
+        for factor in SHIFTS if at_time is not None else ():
+            other = None if at_time is None else at_time(readout, factor)
             if other is not None:
                 yield Suspicion(cause="time", readouts=(readout,), value=factor, left=bench.judge(other).left)
+
+
+def _turns(bench: _Bench, model: ReadoutModel) -> Iterator[Suspicion]:
+    n = len(bench.signals)
+    # The sign of all readouts is free: of two, turning either is the same.
+    for readout in range(n if n > 2 else 1):  # noqa: PLR2004 - a pair
+        yield Suspicion(cause="turned", readouts=(readout,), left=bench.scaled(readout, -1.0).judge(model).left)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -62,13 +62,15 @@ class PhaseTurn:
         )
 
 
-def remove_phase(readouts: Measurements) -> tuple[Measurements, tuple[PhaseTurn, ...]]:
+def remove_phase(readouts: Measurements, negligible: float = NEGLIGIBLE) -> tuple[Measurements, tuple[PhaseTurn, ...]]:
     """Take the phase off that turns readouts against the first one.
 
     Parameters
     ----------
     readouts
         Complex, (readout, *voxels).
+    negligible
+        Phase that stays [degree].
 
     Returns
     -------
@@ -79,7 +81,7 @@ def remove_phase(readouts: Measurements) -> tuple[Measurements, tuple[PhaseTurn,
     for index in range(1, len(readouts)):
         phase, bright = _phase_of(readouts[0], readouts[index])
         low, median, high = np.degrees(np.quantile(phase[bright], (0.05, 0.5, 0.95))) if bright.any() else (0.0,) * 3
-        is_turned = bool(max(abs(low), abs(high)) > NEGLIGIBLE)
+        is_turned = bool(max(abs(low), abs(high)) > negligible)
         turn = PhaseTurn(index + 1, float(median), float(low), float(high), removed=is_turned)
         turns.append(turn)
         if turn.removed:
