@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
+from bids_t1.compiling import COMPILES, kept
 from bids_t1.data.deformation import apply
 from bids_t1.data.grid import TOLERATED_SHIFT, Grid
 
@@ -102,7 +103,7 @@ def resample_times(  # noqa: PLR0913, PLR0917 - two maps, two grids, and how the
     noisy = known & np.isfinite(variance)
     columns = np.stack([known, np.where(known, rate, 0), known & ~noisy], axis=-1).reshape(-1, 3).astype(np.float32)
     variance = np.where(noisy, variance, np.float32(0)).reshape(-1)
-    sums = [(parts.mean_of(columns), parts.weights().power(2) @ variance) for parts in _parts(source, placed, bend)]
+    sums = [(parts.mean_of(columns), parts.variance_of(variance)) for parts in _parts(source, placed, bend)]
     means, variances = (np.concatenate(each) for each in zip(*sums, strict=True))
     mean_time = 1 / _mean(means[:, 1], means[:, 0])
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -159,28 +160,50 @@ def _mean(total: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Parts:
-    """Some voxels of the target in equal parts, and how each part is interpolated."""
+    """Some voxels of the target in equal parts, each of which is interpolated."""
 
-    interpolation: sparse.csr_array
-    """Weights (part, source voxel); a row sums to one within the source. Parts of one voxel follow each other."""
+    points: np.ndarray
+    """Source indices, (3, part); parts of one voxel follow each other."""
+
+    shape: tuple[int, ...]
+    """Of the source."""
 
     n_parts: int
     """Of one voxel."""
 
     def mean_of(self, columns: np.ndarray) -> np.ndarray:
         """Return weighted means (target voxel, column) of values (source voxel, column)."""
-        mean: np.ndarray = (self.interpolation @ columns).reshape(-1, self.n_parts, columns.shape[1]).mean(axis=1)
+        found = self._interpolated(columns).reshape(-1, self.n_parts, columns.shape[1])
+        mean: np.ndarray = found[:, 0] if self.n_parts == 1 else found.mean(axis=1)
         return mean
 
-    def weights(self) -> sparse.csr_array:
+    def variance_of(self, variance: np.ndarray) -> np.ndarray:
+        """Return the variance of weighted means (target voxel,) of independent values (source voxel,)."""
+        if COMPILES and self.n_parts == 1:
+            return self._interpolated(variance[:, None], squared=True)[:, 0]
+        summed: np.ndarray = self._weights().power(2) @ variance
+        return summed
+
+    def _interpolated(self, columns: np.ndarray, *, squared: bool = False) -> np.ndarray:
+        """Return sums (part, column) of values times the weights of their voxels, or the squares of these."""
+        if not COMPILES:
+            weights = _linear(self.points, self.shape)
+            plain: np.ndarray = (weights.power(2) if squared else weights) @ columns
+            return plain
+        sums = np.zeros((self.points.shape[1], columns.shape[1]), np.float32)
+        _add(self.points, self.shape, columns, squared, sums)
+        return sums
+
+    def _weights(self) -> sparse.csr_array:
         """Return the weights (target voxel, source voxel), those of all parts summed."""
+        interpolation = _linear(self.points, self.shape)
         if self.n_parts == 1:
-            return self.interpolation
-        n_points = self.interpolation.shape[0]
+            return interpolation
+        n_points = interpolation.shape[0]
         share = np.full(n_points, 1 / self.n_parts, np.float32)
         rows = np.arange(0, n_points + 1, self.n_parts, dtype=np.int32)
         average = sparse.csr_array((share, np.arange(n_points, dtype=np.int32), rows))
-        return average @ self.interpolation
+        return average @ interpolation
 
 
 def _parts(source: Grid, target: Grid, bend: Bend | None) -> Iterator[_Parts]:
@@ -197,7 +220,27 @@ def _parts(source: Grid, target: Grid, bend: Bend | None) -> Iterator[_Parts]:
         voxels = np.stack(np.unravel_index(index, target.shape))
         points = (voxels[:, :, None] + offsets[:, None, :]).reshape(3, -1)
         where = apply(to_source, points) if bend is None else apply(to_index, bend(apply(target.affine, points)))
-        yield _Parts(_linear(where, source.shape), n_parts)
+        yield _Parts(where, source.shape, n_parts)
+
+
+@kept
+def _add(points: np.ndarray, shape: tuple[int, ...], columns: np.ndarray, squared: bool, sums: np.ndarray) -> None:
+    """Add what `_linear` weighs, voxel by voxel."""
+    for point in range(points.shape[1]):
+        below = np.floor(points[0, point]), np.floor(points[1, point]), np.floor(points[2, point])
+        for corner in range(8):
+            weight, place = np.float32(1), 0
+            for axis in range(3):
+                step = corner >> (2 - axis) & 1
+                share = np.float32(points[axis, point] - below[axis])
+                voxel = int(below[axis]) + step
+                inside = 0 <= voxel < shape[axis]
+                weight *= (share if step else np.float32(1) - share) if inside else np.float32(0)
+                place = place * shape[axis] + (voxel if inside else 0)
+            if weight:
+                weight *= weight if squared else np.float32(1)
+                for column in range(columns.shape[1]):
+                    sums[point, column] += weight * columns[place, column]
 
 
 def _linear(points: np.ndarray, shape: tuple[int, ...]) -> sparse.csr_array:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bids_t1.compiling import COMPILES
 from bids_t1.data.grid import Grid
 from bids_t1.resampling import resample, resample_flags, resample_labels, resample_times
 
@@ -141,3 +142,20 @@ def test_a_mask_keeps_its_volume() -> None:
     found = resample_flags(ball, SOURCE, grid, rotation(6, (1.1, -1.0, 0.3)))
     assert found.dtype == np.bool_
     assert 8 * found.sum() == pytest.approx(ball.sum(), rel=0.06)
+
+
+@pytest.mark.skipif(not COMPILES, reason="needs Numba")
+@pytest.mark.parametrize("edge", [2.0, 4.5])
+def test_compiled_sums_are_those_of_the_plain_weights(monkeypatch: pytest.MonkeyPatch, edge: float) -> None:
+    rng = np.random.default_rng(5)
+    times = rng.uniform(0.5, 3.0, (12, 10, 8)).astype(np.float32)
+    times[rng.random(times.shape) < 0.1] = np.nan
+    labels = rng.integers(0, 4, times.shape).astype(np.uint8)
+    turn = np.array([[0.96, -0.28, 0.0, 1.3], [0.28, 0.96, 0.0, -2.2], [0.0, 0.0, 1.0, 0.7], [0.0, 0.0, 0.0, 1.0]])
+    where = Grid(times.shape, np.diag([2.0, 2.0, 2.0, 1.0])), Grid((9, 9, 6), np.diag([edge, edge, edge, 1.0])), turn
+    compiled = *resample_times(times, times / 50, *where), resample_labels(labels, *where)
+    monkeypatch.setattr("bids_t1.resampling.COMPILES", False)
+    plain = *resample_times(times, times / 50, *where), resample_labels(labels, *where)
+    assert np.isfinite(plain[0]).any()
+    for one, other in zip(compiled, plain, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5)

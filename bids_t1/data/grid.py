@@ -65,6 +65,14 @@ class Grid:
         apart = np.linalg.norm(((self.affine - other.affine) @ homogeneous)[:3], axis=0)
         return float(apart.max() / min(self.voxel_sizes))
 
+    def part(self, some: tuple[slice, ...]) -> Grid:
+        """Return the grid of an array of which only some slices along each axis are taken."""
+        chosen = [range(n)[each] for n, each in zip(self.shape, some, strict=True)]
+        affine = self.affine @ np.diag([*(float(each.step) for each in chosen), 1.0])
+        affine[:3, 3] = self.affine[:3, :3] @ [each.start for each in chosen] + self.affine[:3, 3]
+        first, second, third = map(len, chosen)
+        return Grid((first, second, third), affine)
+
     def __str__(self) -> str:
         rows = "; ".join(" ".join(f"{value:.4g}" for value in row) for row in self.affine[:3])
         return f"{' x '.join(map(str, self.shape))} voxels, affine [{rows}]"

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from bids_t1.data.grid import Grid
 from bids_t1.registration.images import at_right_angles, axes_of, inside, moved, points_of, region, smoothed, turned
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from bids_t1.data.alignment import HeadImage
+    from bids_t1.data.grid import Grid
     from bids_t1.data.shapes import Affine, VoxelFlags
 
 PARAMETERS = ("rotation x", "rotation y", "rotation z", "translation x", "translation y", "translation z")
@@ -185,7 +185,7 @@ def _level(pair: _Pair, width: float, n_points: int) -> _Level:
     strides = np.floor(max(width / 2, LEVELS[-1][0]) / np.array(sampled.grid.voxel_sizes)).astype(int)
     bounds = zip(_bounds(pair.near), np.maximum(1, strides), strict=True)
     some = tuple(slice(low, high, step) for (low, high), step in bounds)
-    grid = _part(sampled.grid, some)
+    grid = sampled.grid.part(some)
     return _Level(
         itk=SimpleITK,
         sampled=_to_itk(SimpleITK, smoothed(sampled, width)[some], grid, pair.frame),
@@ -200,14 +200,6 @@ def _bounds(flags: VoxelFlags) -> list[tuple[int, int]]:
     """Return the first and the end of what is marked, along each axis."""
     index = np.argwhere(flags)
     return list(zip(index.min(axis=0).tolist(), (index.max(axis=0) + 1).tolist(), strict=True))
-
-
-def _part(grid: Grid, some: tuple[slice, ...]) -> Grid:
-    """Return the grid of an array of which only some slices are taken."""
-    affine = grid.affine @ np.diag([*(each.step for each in some), 1.0])
-    affine[:3, 3:] = points_of(grid, np.array([[each.start for each in some]]))
-    first, second, third = (len(range(n)[each]) for n, each in zip(grid.shape, some, strict=True))
-    return Grid((first, second, third), affine)
 
 
 def _thinned(flags: VoxelFlags, n_points: int) -> VoxelFlags:

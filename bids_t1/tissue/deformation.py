@@ -37,6 +37,9 @@ ROUNDS = ((4.0, 40, 2.5), (2.0, 25, 1.5), (1.5, 25, BLUR))
 """Of classifying and matching: SD of the Gaussian that keeps the deformation smooth [voxels], iterations, and the blur
 of the template that the classes start from [mm]."""
 
+BOX_STEP = 4.0
+"""Between the voxels that are asked where the template expects nothing [mm]."""
+
 SURROUNDINGS = (5.0, 0.02)
 """SD of a Gaussian over the template's brain [mm], and its value from which a voxel is looked at, some 10 mm from the
 brain: far enough to learn what lies around, beyond the fluid."""
@@ -47,8 +50,7 @@ def expectations(template: Template, points: np.ndarray, blur: float = BLUR) -> 
     where = apply(np.linalg.inv(template.grid.affine), points)
 
     def sampled(values: Map, sd: float = blur) -> Map:
-        soft = ndimage.gaussian_filter(values, [sd / size for size in template.grid.voxel_sizes])
-        return np.asarray(ndimage.map_coordinates(soft, where, order=1, mode="constant"), np.float32)
+        return _sampled(values, template, where, sd)
 
     brain = sampled(template.brain)
     near = sampled(template.brain, SURROUNDINGS[0]) > SURROUNDINGS[1]
@@ -59,6 +61,27 @@ def expectations(template: Template, points: np.ndarray, blur: float = BLUR) -> 
     expected["fluid"] = np.clip(brain - sum(expected.values()), 0, 1)
     expected["around"] = np.clip(1 - brain, 0, 1)
     return {name: each * near for name, each in expected.items()}
+
+
+def _sampled(values: Map, template: Template, where: np.ndarray, sd: float) -> Map:
+    """Return the template, softened by a Gaussian of some SD [mm], at its indices."""
+    soft = ndimage.gaussian_filter(values, [sd / size for size in template.grid.voxel_sizes])
+    return np.asarray(ndimage.map_coordinates(soft, where, order=1, mode="constant"), np.float32)
+
+
+def looked_at(template: Template, deformation: Deformation, grid: Grid) -> tuple[slice, ...]:
+    """Return the box of a grid outside of which the template expects nothing; all of it where it expects nothing."""
+    steps = [max(1, int(BOX_STEP / size)) for size in grid.voxel_sizes]
+    sparse = tuple(slice(None, None, step) for step in steps)
+    where = apply(np.linalg.inv(template.grid.affine), deformation.template_points(grid.part(sparse)))
+    near = _sampled(template.brain, template, where, SURROUNDINGS[0]) > SURROUNDINGS[1] / 4
+    found = ndimage.find_objects(near.astype(np.uint8))
+    if not found:
+        return tuple(slice(0, n) for n in grid.shape)
+    return tuple(
+        slice(max(0, (each.start - 1) * step), min(n, each.stop * step + 1))
+        for each, step, n in zip(found[0], steps, grid.shape, strict=True)
+    )
 
 
 def deform(values: Map, grid: Grid, template: Template, matrix: Affine, n_threads: int) -> Deformation:

@@ -11,7 +11,7 @@ from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.tissue import TISSUES, Hemisphere, Segmentation, Tissue
 from bids_t1.tissue.affine import place
 from bids_t1.tissue.brain import by_intensity, by_rank, cleaned
-from bids_t1.tissue.deformation import deform, expectations
+from bids_t1.tissue.deformation import deform, expectations, looked_at
 from bids_t1.tissue.mixture import classify, fit
 from bids_t1.tissue.picture import head_image
 
@@ -102,18 +102,29 @@ def _found(
     if matrix is None:
         return _without_template(values, picture, given, template)
     deformation = deform(values, grid, template, matrix, n_threads)
-    points = deformation.template_points(grid)
+    box = looked_at(template, deformation, grid) if given.brain is None else (slice(None),) * 3
+    part = grid.part(box)
+    points = deformation.template_points(part)
     expected = expectations(template, points)
     if given.brain is not None:
         expected = _within(given.brain, expected)
-    probabilities = _classified(values, expected, grid)
+    told = _classified(values[box], expected, part)
+    probabilities = {tissue: _put(each, box, grid) for tissue, each in told.items()}
     brain = given.brain
     if brain is None:
         brain = cleaned(np.sum(list(probabilities.values()), axis=0) > LIKELIER_THAN_NOT, grid)
-    hemisphere = np.where(points[0] < 0, Hemisphere.LEFT, Hemisphere.RIGHT).astype(np.uint8)
+    left = _put(points[0] < 0, box, grid)
+    hemisphere = np.where(left, Hemisphere.LEFT, Hemisphere.RIGHT).astype(np.uint8)
     record = _record(given, "aligned with a template", "mixture of T1 with priors of a template", template.record)
     found = from_probabilities(probabilities, brain, hemisphere, grid, record)
     return _with_given_tissue(replace(found, warnings=template.warnings, deformation=deformation), given)
+
+
+def _put(values: np.ndarray, box: tuple[slice, ...], grid: Grid) -> np.ndarray:
+    """Put what is known in a box into the image around it, where there is nothing."""
+    whole = np.zeros(grid.shape, values.dtype)
+    whole[box] = values
+    return whole
 
 
 def _require_brain(time: Map, found: Segmentation) -> None:

@@ -19,6 +19,18 @@ def test_means_and_spreads_are_learned_from_vague_expectations() -> None:
     np.testing.assert_allclose(mixture.sds, [0.1, 0.2], atol=0.02)
 
 
+def test_some_of_many_voxels_tell_what_all_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    second = rng.uniform(size=(40, 40, 40)) < 0.3
+    values = (1.0 + second + 0.1 * rng.standard_normal(second.shape)).astype(np.float32)
+    priors = np.stack([np.where(second, 0.4, 0.6), np.where(second, 0.6, 0.4)]).astype(np.float32)
+    every = fit(values, priors, n_tissues=2)
+    monkeypatch.setattr("bids_t1.tissue.mixture.N_LEARNED", 10_000)
+    some = fit(values, priors, n_tissues=2)
+    np.testing.assert_allclose(some.means, every.means, atol=0.005)
+    np.testing.assert_allclose(some.sds, every.sds, atol=0.005)
+
+
 def test_neighbours_decide_where_values_do_not() -> None:
     values = np.ones(SHAPE, np.float32)
     values[10:] = 2.0
