@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from bids_t1.bids.images import count_volumes
 from bids_t1.bids.parts import PartReader
 from bids_t1.bids.volumes import completed
 from bids_t1.data.acquisition import Series
@@ -122,9 +123,20 @@ def _require_numbers(acquisition: Acquisition, sequence: PulseSequence) -> None:
     if without:
         raise InvalidInputError(
             f"{', '.join(without)}: the name lacks {key}-; expected {key}-1, {key}-2 and so on in the images of a run, "
-            "whose names differ in nothing else. Rename them. Of a file of several volumes, give a list with one "
-            f"{sequence.varying} per volume in its sidecar, or in the table {sequence.name} of the protocol file."
+            f"whose names differ in nothing else. Rename them.{_of_volumes(acquisition, sequence)}"
         )
+
+
+def _of_volumes(acquisition: Acquisition, sequence: PulseSequence) -> str:
+    """Say what a file that may hold the whole run lacks."""
+    if max(map(len, grouped_by(acquisition.files, lambda file: file.name.get("part")).values())) > 1:
+        return ""
+    if count_volumes(acquisition.files[0].path) == 1:
+        return ""
+    return (
+        f" Or, as it holds several volumes, give one {sequence.varying} per volume as a list in the sidecar of each "
+        f"part, or in the table {sequence.name} of the protocol file."
+    )
 
 
 def _choices(acquisition: Acquisition, by_part: Mapping[str, object]) -> list[tuple[Kind, tuple[str, ...]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,7 +63,14 @@ def slice_doubts(sidecars: Sequence[Sidecar], *, ideal: bool) -> tuple[str, ...]
 def _told(sidecars: Sequence[Sidecar]) -> tuple[float, set[str | None]]:
     """Return by how much slices of one image differ [s], and what is said of their inversion."""
     spread = max((_spread(sidecar) for sidecar in sidecars), default=0.0)
-    return spread, {sidecar.text(INVERSION_KEY) for sidecar in sidecars}
+    return spread, {_declared(sidecar) for sidecar in sidecars}
+
+
+def _declared(sidecar: Sidecar) -> str | None:
+    """Return what is said of the inversion, however it is spelt."""
+    text = sidecar.text(INVERSION_KEY)
+    spelt = None if text is None else re.sub("[^a-z]", "", text.lower())
+    return {SELECTIVE: SELECTIVE, NON_SELECTIVE.replace("-", ""): NON_SELECTIVE}.get(spelt or "", text)
 
 
 def slice_delays(sidecars: Sequence[Sidecar], shape: Sequence[int]) -> tuple[int, NDArray[np.float64]] | None:

@@ -346,3 +346,11 @@ def test_the_sidecar_wins_over_another_number_of_the_protocol_file_and_that_is_t
     assert series.warnings == (
         "sub-01_inv-5_IRT1.json: InversionTime is 4, and 3 in the protocol file; the sidecars are used.",
     )
+
+
+def test_a_file_of_several_volumes_without_their_times_is_told_to_list_them(tmp_path: Path) -> None:
+    folder = write_root(tmp_path) / "sub-01" / "anat"
+    folder.mkdir(parents=True)
+    write_image(folder / "sub-01_IRT1.nii.gz", np.ones((*SHAPE, 5), np.float32))
+    with pytest.raises(InvalidInputError, match="one InversionTime per volume as a list in the sidecar"):
+        load(tmp_path)

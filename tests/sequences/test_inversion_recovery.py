@@ -326,6 +326,13 @@ def test_slices_at_different_times_are_warned_about_unless_each_has_its_inversio
         InversionRecovery.from_metadata(images(SliceTiming=[0.0, 0.12]), ideal=True)
 
 
+@pytest.mark.parametrize("spelt", ["non-selective", "Non-Selective", "nonselective", "non selective"])
+def test_an_inversion_of_all_slices_may_be_spelt_otherwise(spelt: str) -> None:
+    delays = slice_delays(sidecars(TIMES, SliceTiming=[0.0, 0.12, 0.24], Inversion=spelt), (4, 4, 3))
+    assert delays is not None
+    np.testing.assert_allclose(delays[1][0], [0.0, 0.12, 0.24])
+
+
 def test_a_slice_timing_too_long_for_a_float_is_refused_in_words() -> None:
     images = sidecars(TIMES, RepetitionTime=6.0, SliceTiming=[0.0, 0.12, 10**350])
     declared = [Sidecar(image.name, {**image.fields, "Inversion": "non-selective"}) for image in images]
