@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from bids_t1.estimation.curves.voxel import MAPS, POWERS, Choices, Tables, Work, fit_voxel, fit_voxels, work_space
+from bids_t1.estimation.curves.block import block_space, fit_voxels
+from bids_t1.estimation.curves.voxel import MAPS, POWERS, Choices, Tables, Work, fit_voxel, work_space
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -131,7 +132,7 @@ def on_processor(tables: Tables, choices: Choices, images: NDArray[np.float32]) 
     """Return maps and statuses of the compiled fit on one processor."""
     n_voxels = images.shape[1]
     values, status = np.full((len(MAPS), n_voxels), np.nan, np.float32), np.zeros(n_voxels, np.uint8)
-    fit_voxels(tables, choices, images, 0, 0, n_voxels, values, status, work_space(tables))
+    fit_voxels(tables, choices, images, 0, 0, n_voxels, values, status, block_space(tables))
     return values, status
 
 

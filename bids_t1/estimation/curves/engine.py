@@ -16,6 +16,7 @@ from bids_t1.data.errors import InvalidInputError, NoSignalError
 from bids_t1.data.estimate import Estimate, LearnedRatio, NoiseLevels, VoxelStatus
 from bids_t1.data.signal_model import SurfaceModel
 from bids_t1.estimation.chunks import CHUNK, choose_device, for_each_chunk
+from bids_t1.estimation.curves.block import block_space, fit_voxels
 from bids_t1.estimation.curves.dictionary import Dictionary, build_dictionaries
 from bids_t1.estimation.curves.lattice import FINE_PARTS, tabulate
 from bids_t1.estimation.curves.open_signs import Fitted
@@ -33,7 +34,7 @@ from bids_t1.estimation.curves.refinement import TINY, Fit, Problem, predict
 from bids_t1.estimation.curves.rician import refine_rician
 from bids_t1.estimation.curves.surface import SurfaceAtoms, SurfaceFit, SurfaceProblem, solve_surface
 from bids_t1.estimation.curves.surroundings import Choice, Surroundings
-from bids_t1.estimation.curves.voxel import MAPS, Choices, Tables, fit_voxels, work_space
+from bids_t1.estimation.curves.voxel import MAPS, Choices, Tables
 from bids_t1.estimation.noise import (
     FALSE_BACKGROUND,
     Background,
@@ -672,7 +673,7 @@ def _fill_compiled(plan: _Plan, flat: Measurements, maps: _Maps, chunk: slice) -
     in_place = flat.dtype == np.float32 and flat.flags.c_contiguous
     images, first = (flat, 0) if in_place else (_real_samples(plan, flat[:, chunk]).numpy(), chunk.start)
     values, status = maps.values.numpy(), maps.status.numpy()
-    fit_voxels(tables, choices, images, first, chunk.start, chunk.stop, values, status, work_space(tables))
+    fit_voxels(tables, choices, images, first, chunk.start, chunk.stop, values, status, block_space(tables))
 
 
 def _real_samples(plan: _Plan, flat: Measurements) -> torch.Tensor:

@@ -14,22 +14,18 @@ import numpy as np
 
 from bids_t1.compiling import compiled, kept
 from bids_t1.estimation.chunks import for_each_chunk
-from bids_t1.estimation.curves.surroundings import LENIENT, N_ROUNDS, OF_PREDICTION, TEXTURE, offsets_of
-from bids_t1.estimation.curves.voxel import (
-    TINY,
-    Choices,
-    Point,
-    Tables,
-    Work,
-    load,
-    optima,
-    sample_of,
-    squared_length,
-    stretch_of,
-    unexplained_by,
-    work_space,
-    write,
+from bids_t1.estimation.curves.block import (
+    N_FIT,
+    ONE_TURNED,
+    VOXELS,
+    Block,
+    better_choice,
+    block_space,
+    kept_fit,
+    optima_of,
 )
+from bids_t1.estimation.curves.surroundings import LENIENT, N_ROUNDS, OF_PREDICTION, TEXTURE, offsets_of
+from bids_t1.estimation.curves.voxel import TINY, Choices, Tables, sample_of, stretch_of, unexplained_by, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,9 +36,6 @@ if TYPE_CHECKING:
     Singles = NDArray[np.float32]
     Index = NDArray[np.int64]
     Places = NDArray[np.int32]
-
-N_FIT = 6
-"""Numbers of one fit that are kept: log T, coefficients, share, squared residual and information."""
 
 CLOSED, NOTHING = -1, -2
 """States of voxels with an estimate that are not open, and of those without; open ones have their place."""
@@ -118,45 +111,36 @@ def normalised_curve(
         curve[i] *= scale
 
 
-@compiled
-def keep(fits: Floats, found: tuple[float, Point]) -> None:
-    """Note one fit."""
-    place, point = found
-    fits[0], fits[1], fits[2], fits[3] = place, point.first, point.last, point.share
-    fits[4], fits[5] = point.cost, point.information
-
-
-@compiled
-def kept_fit(fits: Floats) -> tuple[float, Point]:
-    """Return a fit as it was noted."""
-    return fits[0], Point(fits[1], fits[2], fits[3], fits[4], 0.0, fits[5], False)
-
-
 @kept
-def solve_open(tables: Tables, choices: Choices, images: Singles, start: int, work: Work, found: Open) -> None:
+def solve_open(tables: Tables, choices: Choices, images: Singles, start: int, block: Block, found: Open) -> None:
     """Fit both choices of signs of open voxels, the first of which is at `start`; images are of these voxels only."""
-    for index in range(images.shape[1]):
-        i = start + index
-        load(images, index, choices, work.y)
-        energy = squared_length(work.y, choices.n_measurements)
-        smallest = 0
-        for k in range(choices.n_measurements):
-            smallest = k if work.y[k] < work.y[smallest] else smallest
-        best, other, is_close, is_last = optima(tables, choices, energy, work)
-        norm = max(math.sqrt(energy), TINY)
-        found.is_open[i], found.energy[i], found.sample[i] = is_close, energy, smallest
-        keep(found.fits[i, 0], best)
-        keep(found.fits[i, 1], other)
-        for k in range(choices.n_measurements):
-            found.others[i, k] = work.y[k] / norm
-        found.others[i, smallest] = 0.0
-        for choice in range(2):
-            fit = found.fits[i, choice]
-            normalised_curve(tables, choices, fit[0], fit[1], fit[2], fit[2] * fit[3], found.curves[i, choice])
-        unexplained = unexplained_by(choices, min(best[1].cost, other[1].cost), energy)
-        found.variance[i] = unexplained / (norm * norm)
-        found.own[i] = (best[1].cost - other[1].cost) / (2.0 * unexplained)
-        found.step[i] = (-2.0 if is_last else 2.0) * work.signal[smallest] / norm
+    for column in range(0, images.shape[1], VOXELS):
+        count = min(VOXELS, images.shape[1] - column)
+        optima_of(tables, choices, images, column, count, block)
+        for voxel in range(count):
+            note(tables, choices, block, voxel, start + column + voxel, found)
+
+
+@compiled
+def note(tables: Tables, choices: Choices, block: Block, voxel: int, i: int, found: Open) -> None:
+    """Write down what was found in a voxel of a block."""
+    better, smallest, energy = better_choice(block, voxel), block.smallest[voxel], block.energy[voxel]
+    norm = max(math.sqrt(energy), TINY)
+    found.is_open[i], found.energy[i], found.sample[i] = block.is_close[voxel], energy, smallest
+    for choice in range(2):
+        fit, curve = found.fits[i, choice], found.curves[i, choice]
+        for number in range(N_FIT):
+            fit[number] = block.fits[voxel, choice if better == 0 else 1 - choice, number]
+        normalised_curve(tables, choices, fit[0], fit[1], fit[2], fit[2] * fit[3], curve)
+    for k in range(choices.n_measurements):
+        found.others[i, k] = block.y[voxel, k] / norm
+    found.others[i, smallest] = 0.0
+    cost, other_cost = found.fits[i, 0, 4], found.fits[i, 1, 4]
+    unexplained = unexplained_by(choices, min(cost, other_cost), energy)
+    found.variance[i] = unexplained / (norm * norm)
+    found.own[i] = (cost - other_cost) / (2.0 * unexplained)
+    is_turned = (block.signs[voxel] == ONE_TURNED) == (better == 0)
+    found.step[i] = (2.0 if is_turned else -2.0) * block.y[voxel, smallest] / norm
 
 
 @compiled
@@ -302,7 +286,7 @@ def write_open(choices: Choices, found: Open, favour: Floats, maps: Singles, sta
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Fitted:
-    """An image that `voxel.fit_voxels` has fitted."""
+    """An image that `block.fit_voxels` has fitted."""
 
     tables: Tables
     choices: Choices
@@ -350,7 +334,7 @@ class Fitted:
 
         def solve(chunk: slice) -> None:
             images = np.ascontiguousarray(self.take(voxels[chunk]))
-            solve_open(self.tables, self.choices, images, chunk.start, work_space(self.tables), found)
+            solve_open(self.tables, self.choices, images, chunk.start, block_space(self.tables), found)
 
         for_each_chunk(count, solve, n_threads=self.n_threads)
         return found if found.is_open.all() else Open._make(values[found.is_open] for values in found)

@@ -1,7 +1,8 @@
 """The fit of one voxel from samples to maps, number by number: search, both choices of signs, refinement, error bar.
 
-Numba compiles it for processors and for CUDA. It does in double precision and without arrays in between what `search`,
-`polarity`, `refinement` and `engine` do to many voxels at a time, which is the plain reference that tests hold it to.
+Numba compiles it for CUDA, and for processors as parts of `block`. It does in double precision and without arrays in
+between what `search`, `polarity`, `refinement` and `engine` do to many voxels at a time, which is the plain reference
+that tests hold it to.
 Read `fit_voxel` first.
 
 Columns of the model are *first* (where there are two coefficients), *last* and *beside* (the companion). Names of inner
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from bids_t1.compiling import compiled, kept
+from bids_t1.compiling import compiled
 from bids_t1.data.estimate import VoxelStatus
 from bids_t1.estimation.curves.polarity import ROUNDING
 
@@ -549,17 +550,24 @@ def refine(tables: Tables, choices: Choices, energy: float, found: Found, work: 
 
 
 @compiled
-def project(tables: Tables, dictionary: int, y: Singles, along: Singles, across: Singles) -> None:
-    """Multiply a signal with all atoms of a dictionary; four samples at a time, for fewer ways to memory."""
-    axis, side, k = tables.axis, tables.side, dictionary
-    for i in range(0, len(y), LANES):
+def project(rows: Singles, y: Singles, products: Singles) -> None:
+    """Multiply a signal with rows of all atoms, (sample, atom); many samples at a time, for fewer ways to memory."""
+    i = 0
+    while i + 3 * LANES <= len(y):
+        a, b, c, d, e, f = y[i], y[i + 1], y[i + 2], y[i + 3], y[i + 4], y[i + 5]
+        g, h, k, m, n, o = y[i + 6], y[i + 7], y[i + 8], y[i + 9], y[i + 10], y[i + 11]
+        for j in range(len(products)):
+            one = rows[i, j] * a + rows[i + 1, j] * b + rows[i + 2, j] * c + rows[i + 3, j] * d
+            two = rows[i + 4, j] * e + rows[i + 5, j] * f + rows[i + 6, j] * g + rows[i + 7, j] * h
+            three = rows[i + 8, j] * k + rows[i + 9, j] * m + rows[i + 10, j] * n + rows[i + 11, j] * o
+            products[j] = (one + two + three) if i == 0 else products[j] + (one + two + three)
+        i += 3 * LANES
+    while i < len(y):
         a, b, c, d = y[i], y[i + 1], y[i + 2], y[i + 3]
-        for j in range(len(along)):
-            one = axis[k, i, j] * a + axis[k, i + 1, j] * b + axis[k, i + 2, j] * c + axis[k, i + 3, j] * d
-            along[j] = one if i == 0 else along[j] + one
-            if len(side) > 0:
-                other = side[k, i, j] * a + side[k, i + 1, j] * b + side[k, i + 2, j] * c + side[k, i + 3, j] * d
-                across[j] = other if i == 0 else across[j] + other
+        for j in range(len(products)):
+            one = rows[i, j] * a + rows[i + 1, j] * b + rows[i + 2, j] * c + rows[i + 3, j] * d
+            products[j] = one if i == 0 else products[j] + one
+        i += LANES
 
 
 @compiled
@@ -584,12 +592,17 @@ def gains(tables: Tables, dictionary: int, along: Singles, across: Singles, gain
 @compiled
 def best_atom(gain: Singles, n_atoms: int) -> Found:
     """Return the best atom and the vertex of the parabola through it and its neighbours."""
-    highest = gain[0]
-    for j in range(len(gain)):
-        highest = gain[j] if gain[j] > highest else highest
-    atom = n_atoms - 1
-    while atom > 0 and gain[atom] < highest:
-        atom -= 1
+    a, b, c, d = gain[0], gain[1], gain[2], gain[3]
+    at_a, at_b, at_c, at_d = 0, 1, 2, 3
+    for j in range(4, len(gain), 4):  # four of them side by side, as each waits for the one before
+        at_a, a = (j, gain[j]) if gain[j] >= a else (at_a, a)
+        at_b, b = (j + 1, gain[j + 1]) if gain[j + 1] >= b else (at_b, b)
+        at_c, c = (j + 2, gain[j + 2]) if gain[j + 2] >= c else (at_c, c)
+        at_d, d = (j + 3, gain[j + 3]) if gain[j + 3] >= d else (at_d, d)
+    at_a, a = (at_b, b) if b >= a else (at_a, a)
+    at_c, c = (at_d, d) if d >= c else (at_c, c)
+    at_a, a = (at_c, c) if c >= a else (at_a, a)
+    highest, atom = a, min(at_a, n_atoms - 1)
     below, above = float(gain[max(atom - 1, 0)]), float(gain[min(atom + 1, n_atoms - 1)])
     curvature = max(2.0 * highest - below - above, TINY)
     offset = min(max((above - below) / (2.0 * curvature), -0.5), 0.5)
@@ -619,7 +632,9 @@ def search(tables: Tables, choices: Choices, smallest: int, work: Work) -> tuple
     y, along, across, gain = work.y, work.atoms[0], work.atoms[1], work.atoms[2]
     first, second = Found(-1.0, 0, 0.0), Found(-1.0, 0, 0.0)
     for dictionary in range(len(tables.axis)):
-        project(tables, dictionary, y, along, across)
+        project(tables.axis[dictionary], y, along)
+        if len(tables.side) > 0:
+            project(tables.side[dictionary], y, across)
         for choice in range(2):
             gains(tables, dictionary, along, across, gain)
             found = best_atom(gain, choices.n_atoms)
@@ -719,13 +734,17 @@ def status_of(choices: Choices, time: float, point: Point, energy: float, ratio:
 
 
 @compiled
+def is_close_call(choices: Choices, first: float, second: float) -> bool:
+    """Tell from the gains of two choices of signs whether the lower one has a chance."""
+    margin = choices.close_call * max(first, second) + choices.clear_call * choices.noise_variance
+    return choices.is_unsigned and abs(first - second) < margin
+
+
+@compiled
 def optima(
     tables: Tables, choices: Choices, energy: float, work: Work
-) -> tuple[tuple[float, Point], tuple[float, Point], bool, bool]:
-    """Return the optimum of lower cost, the other one, and whether the other one has a chance.
-
-    Last, whether the first one is that whose signs `work.signal` has; they are those of one that has a chance.
-    """
+) -> tuple[tuple[float, Point], tuple[float, Point], bool]:
+    """Return the optimum of lower cost, the other one, and whether the other one has a chance."""
     y, signal = work.y, work.signal
     smallest = give_signs(y, choices.n_measurements) if choices.is_unsigned else 0
     first, second = search(tables, choices, smallest, work)
@@ -733,20 +752,18 @@ def optima(
     for i in range(choices.n_measurements):
         turned = swapped and (i == smallest or not choices.is_unsigned)
         signal[i] = -y[i] if turned else y[i]
-    margin = choices.close_call * max(first.gain, second.gain) + choices.clear_call * choices.noise_variance
-    is_close = choices.is_unsigned and abs(first.gain - second.gain) < margin
+    is_close = is_close_call(choices, first.gain, second.gain)
     best = other = (0.0, NOWHERE)
-    is_last = False
     for choice in range(2 if is_close else 1):
         found = refine(tables, choices, energy, second if swapped != (choice == 1) else first, work)
         if choice == 0:
             best = other = found
             signal[smallest] = -signal[smallest]
         elif found[1].cost < best[1].cost - ROUNDING * energy:
-            best, is_last = found, True
+            best = found
         else:
             other = found
-    return best, other, is_close, is_last
+    return best, other, is_close
 
 
 @compiled
@@ -809,29 +826,12 @@ def fit_voxel(
             maps[index, voxel] = math.nan
         return
     energy = squared_length(y, choices.n_measurements)
-    best, other, is_close, _ = optima(tables, choices, energy, work)
+    best, other, is_close = optima(tables, choices, energy, work)
     write(choices, best, other, is_close, energy, 0.0, voxel, maps, status)
 
 
-@kept
-def fit_voxels(
-    tables: Tables,
-    choices: Choices,
-    images: Singles,
-    first: int,
-    start: int,
-    stop: int,
-    maps: Singles,
-    status: NDArray[np.uint8],
-    work: Work,
-) -> None:
-    """Fill the maps of the voxels from `start` up to `stop`, on one processor; images begin at voxel `first`."""
-    for voxel in range(start, stop):
-        fit_voxel(tables, choices, images, voxel - first, voxel, maps, status, work)
-
-
 def work_space(tables: Tables) -> Work:
-    """Return the last argument of `fit_voxels`."""
+    """Return the last argument of `fit_voxel`."""
     n_samples = tables.axis.shape[1]
     return Work(
         y=np.zeros(n_samples, np.float32),
