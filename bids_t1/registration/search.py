@@ -135,7 +135,7 @@ def _prepare(sampled: HeadImage, other: HeadImage) -> _Pair:
     askew, filled = (at_right_angles(other), np.ones(other.grid.shape, np.bool_)) if few else turned(other)
     return _Pair(
         sampled=sampled,
-        near=ndimage.distance_transform_edt(~region(sampled), sampling=sampled.grid.voxel_sizes) <= MARGIN,
+        near=_near(region(sampled), sampled.grid),
         brain=points_of(sampled.grid, index[:: 1 + len(index) // N_OUTLINE]),
         other=askew,
         filled=filled,
@@ -143,6 +143,17 @@ def _prepare(sampled: HeadImage, other: HeadImage) -> _Pair:
         centre=moved(frame, centre)[:, 0],
         frame=frame,
     )
+
+
+def _near(brain: VoxelFlags, grid: Grid) -> VoxelFlags:
+    """Return which voxels are in or about a brain; distances are measured around it only."""
+    margins = [int(MARGIN / size) + 1 for size in grid.voxel_sizes]
+    box = tuple(
+        slice(max(0, low - margin), high + margin) for (low, high), margin in zip(_bounds(brain), margins, strict=True)
+    )
+    near = np.zeros(brain.shape, np.bool_)
+    near[box] = ndimage.distance_transform_edt(~brain[box], sampling=grid.voxel_sizes) <= MARGIN
+    return near
 
 
 def _frame(image: HeadImage) -> Affine:
@@ -198,8 +209,8 @@ def _level(pair: _Pair, width: float, n_points: int) -> _Level:
 
 def _bounds(flags: VoxelFlags) -> list[tuple[int, int]]:
     """Return the first and the end of what is marked, along each axis."""
-    index = np.argwhere(flags)
-    return list(zip(index.min(axis=0).tolist(), (index.max(axis=0) + 1).tolist(), strict=True))
+    found = [np.flatnonzero(flags.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
+    return [(int(places[0]), int(places[-1]) + 1) for places in found]
 
 
 def _thinned(flags: VoxelFlags, n_points: int) -> VoxelFlags:

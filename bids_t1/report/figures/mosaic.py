@@ -10,7 +10,7 @@ import base64
 import io
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -20,6 +20,8 @@ from bids_t1.report.figures import colours
 from bids_t1.report.words import wording
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from bids_t1.data.outputs import Output
@@ -104,7 +106,7 @@ def draw_map(output: Output, values: NDArray[np.floating], layout: Layout, file:
         label=output.view.label,
         description=wording.typeset(output.description),
         file=file,
-        tiles=_tiles(colours.indices(values, limits), table, layout),
+        tiles=_tiles(values, table, layout, lambda picture: colours.indices(picture, limits)),
         bar=ColourBar(
             source=_png(np.arange(colours.N_COLOURS, dtype=np.uint8)[None], table),
             label=output.view.label,
@@ -131,7 +133,7 @@ def draw_marks(
         label=output.view.label,
         description=wording.typeset(output.description),
         file=file,
-        tiles=_tiles(codes.astype(np.uint8), table, layout),
+        tiles=_tiles(codes, table, layout),
         bar=None,
         alt=f"{meaning} in the whole image, marked over an {layout.plane.name} slice",
         legend=(
@@ -147,7 +149,7 @@ def draw_status(output: Output, status: NDArray[np.integer], layout: Layout, fil
         label=output.view.label,
         description=wording.typeset(output.description),
         file=file,
-        tiles=_tiles(status.astype(np.uint8), colours.status_table(), layout, of_status=True),
+        tiles=_tiles(status, colours.status_table(), layout, of_status=True),
         bar=None,
         alt=f"Status of each voxel, {layout.plane.name} slice; the table beside it gives the numbers",
     )
@@ -158,10 +160,19 @@ def data_uri(kind: str, content: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
+def _as_codes(picture: NDArray[Any]) -> NDArray[np.uint8]:
+    return picture.astype(np.uint8)
+
+
 def _tiles(
-    codes: NDArray[np.uint8], table: NDArray[np.uint8], layout: Layout, *, of_status: bool = False
+    values: NDArray[Any],
+    table: NDArray[np.uint8],
+    layout: Layout,
+    painted: Callable[[NDArray[Any]], NDArray[np.uint8]] = _as_codes,
+    *,
+    of_status: bool = False,
 ) -> tuple[Tile, ...]:
-    pictures = (layout.picture(codes, index).astype(np.uint8) for index in layout.slices)
+    pictures = (painted(layout.picture(values, index)) for index in layout.slices)
     return tuple(
         tile(picture, table, layout.pixel_size, position, of_status=of_status)
         for picture, position in zip(pictures, layout.positions, strict=True)

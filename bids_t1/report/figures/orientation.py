@@ -102,7 +102,8 @@ class Layout:
 
     def picture(self, values: NDArray[Any], index: int) -> NDArray[Any]:
         """Return one slice of a map, rows from the top, columns from the left."""
-        cut: NDArray[Any] = self.turn.array(values)[self.crop].take(index, axis=self.plane.normal)
+        # numpy's take would copy the whole map first.
+        cut: NDArray[Any] = np.moveaxis(self.turn.array(values)[self.crop], self.plane.normal, 0)[index]
         return cut[::-1, ::-1].T
 
     def fewer(self, n: int) -> Layout:

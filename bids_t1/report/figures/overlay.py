@@ -133,14 +133,18 @@ def _tiles(
     lines: Callable[[int], NDArray[np.uint8]],
     table: NDArray[np.uint8] | None = None,
 ) -> tuple[Tile, ...]:
-    codes = colours.indices(time, LIMITS)
-    codes = np.where(codes == colours.MISSING, codes, np.minimum(codes, FIRST_LINE - 1)).astype(np.uint8)
     tiles = []
     for index, position in zip(layout.slices, layout.positions, strict=True):
-        background, drawn = enlarged(layout.picture(codes, index)), lines(index)
+        background, drawn = enlarged(_shades(layout.picture(time, index))), lines(index)
         picture = np.where(drawn > 0, drawn, background).astype(np.uint8)
         tiles.append(tile(picture, _table() if table is None else table, layout.pixel_size, position))
     return tuple(tiles)
+
+
+def _shades(time: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Return palette indices of T1 [s], of which those of lines are left out."""
+    codes = colours.indices(time, LIMITS)
+    return np.where(codes == colours.MISSING, codes, np.minimum(codes, FIRST_LINE - 1)).astype(np.uint8)
 
 
 def _table() -> NDArray[np.uint8]:
