@@ -152,6 +152,10 @@ class PosteriorOptions:
     looks_uni_up_from: int = 100_000
     """Voxels from which on posteriors of UNI alone are tabulated: the table costs as much as some 50,000 of them."""
 
+    looks_pairs_up_from: int = 40_000
+    """Voxels from which on posteriors of two readouts with a map of the transmit field are tabulated: the tables of all
+    its values cost as much as some 40,000 of them. That of the whole prior is always made, which costs little."""
+
     plain: bool = False
     """Whether every posterior is computed: the reference of those that are looked up."""
 
@@ -318,11 +322,13 @@ def _with_shortcuts(plan: Plan, options: PosteriorOptions) -> Plan:
         return _with_amplitude_prior(plan)
     if options.plain:
         return plan
-    if math.prod(plan.images.shape) >= options.compiles_from and can_fuse(plan):
+    n_voxels = math.prod(plan.images.shape)
+    if n_voxels >= options.compiles_from and can_fuse(plan):
         return _with_fused(plan)
-    if plan.images.readouts is None and math.prod(plan.images.shape) >= options.looks_uni_up_from:
+    if plan.images.readouts is None and n_voxels >= options.looks_uni_up_from:
         return _with_uni_tables(plan)
-    return _with_summaries(plan) if _is_pair(plan) else plan
+    is_worth_it = plan.known is None or n_voxels >= options.looks_pairs_up_from
+    return _with_summaries(plan) if _is_pair(plan) and is_worth_it else plan
 
 
 def _with_fused(plan: Plan) -> Plan:
