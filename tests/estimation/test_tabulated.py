@@ -32,7 +32,9 @@ def test_posteriors_looked_up_are_those_computed_and_their_flags_the_same(
     form: InputForm, prior: TransmitPrior, with_map: bool, efficiency_sd: float
 ) -> None:
     scene = replace(SCENE, model=replace(SCENE.model, efficiency_sd=efficiency_sd))
-    found, expected = both(scene, form, PosteriorOptions(transmit_prior=prior, looks_pairs_up_from=0), with_map=with_map)
+    found, expected = both(
+        scene, form, PosteriorOptions(transmit_prior=prior, looks_pairs_up_from=0), with_map=with_map
+    )
     np.testing.assert_array_equal(found.status, expected.status)
     np.testing.assert_array_equal(found.two_modes, expected.two_modes)
     assert np.mean(np.isfinite(expected.time)) > 0.99
@@ -42,7 +44,9 @@ def test_posteriors_looked_up_are_those_computed_and_their_flags_the_same(
 
 def test_a_posterior_with_two_modes_is_computed_itself() -> None:
     scene = make_scene(noise_sd=0.01, transmit=(0.7, 1.3), n_voxels=10_000)
-    found, expected = both(scene, "complex", PosteriorOptions(transmit_prior=FIXED, looks_pairs_up_from=0), with_map=True)
+    found, expected = both(
+        scene, "complex", PosteriorOptions(transmit_prior=FIXED, looks_pairs_up_from=0), with_map=True
+    )
     flagged = expected.two_modes.astype(bool)
     assert np.any(flagged)
     np.testing.assert_array_equal(found.two_modes, expected.two_modes)

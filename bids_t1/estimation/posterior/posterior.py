@@ -327,8 +327,7 @@ def _with_shortcuts(plan: Plan, options: PosteriorOptions) -> Plan:
         return _with_fused(plan)
     if plan.images.readouts is None and n_voxels >= options.looks_uni_up_from:
         return _with_uni_tables(plan)
-    is_worth_it = plan.known is None or n_voxels >= options.looks_pairs_up_from
-    return _with_summaries(plan) if _is_pair(plan) and is_worth_it else plan
+    return _with_summaries(plan, of_known=n_voxels >= options.looks_pairs_up_from) if _is_pair(plan) else plan
 
 
 def _with_fused(plan: Plan) -> Plan:
@@ -350,8 +349,11 @@ def _with_fused(plan: Plan) -> Plan:
     return replace(plan, fused=with_tables(fused, tables))
 
 
-def _with_summaries(plan: Plan) -> Plan:
-    """Tabulate the posteriors of two readouts in the cells of the lattice that every so many voxels use."""
+def _with_summaries(plan: Plan, *, of_known: bool) -> Plan:
+    """Tabulate the posteriors of two readouts in the cells of the lattice that every so many voxels use.
+
+    Those with a known transmit field only where `of_known` says that the image is large enough for it.
+    """
     fields = plan.fields
     counts = [
         torch.zeros(len(field.likelihood.table.transmit), _lattice_of(field).size, device=plan.device)
@@ -364,7 +366,10 @@ def _with_summaries(plan: Plan) -> Plan:
             (statistics,) = statistics_of(plan, *of_group(voxels, group))
             number = next(number for number, field in enumerate(fields) if field is group.field)
             count_cells(statistics, group.planes, _lattice_of(group.field), counts[number])
-    tables = [_summaries(field, used > 0, _plainly(field)) for field, used in zip(fields, counts, strict=True)]
+    tables = [
+        _summaries(field, used > 0, _plainly(field)) if of_known or field is not plan.known else None
+        for field, used in zip(fields, counts, strict=True)
+    ]
     filled = [replace(field, summaries=table) for field, table in zip(fields, tables, strict=True)]
     return replace(plan, known=None if plan.known is None else filled[0], unknown=filled[-1])
 
