@@ -329,30 +329,45 @@ def ask(choices: Choices, block: Block, n_tasks: int, voxel: int, choice: int, f
 
 
 @compiled
+def takes(choices: Choices, images: Singles, column: int, block: Block, voxel: int) -> bool:
+    """Load a voxel, and tell whether it is worth a fit."""
+    measured = load(images, column, choices, block.work.y)
+    block.is_close[voxel] = False
+    if not math.isfinite(measured):
+        block.status[voxel] = NOT_FINITE
+    else:
+        block.status[voxel] = 0 if measured > choices.threshold else NO_SIGNAL
+    block.is_refused[voxel] = not measured > choices.threshold or not math.isfinite(measured)
+    return not block.is_refused[voxel]
+
+
+@compiled
+def look(tables: Tables, choices: Choices, block: Block, voxel: int, n_tasks: int) -> int:
+    """Search for both choices of signs of the voxel that was loaded, and ask for a fit of each that has a chance."""
+    work = block.work
+    block.energy[voxel] = squared_length(work.y, choices.n_measurements)
+    smallest = give_signs(work.y, choices.n_measurements) if choices.is_unsigned else 0
+    first, second = search(tables, choices, smallest, work)
+    swapped = second.gain > first.gain
+    for i in range(len(work.y)):
+        block.y[voxel, i] = work.y[i]
+    block.smallest[voxel] = smallest
+    turned = ONE_TURNED if choices.is_unsigned else ALL_TURNED
+    block.signs[voxel] = turned if swapped else AS_GIVEN
+    block.is_close[voxel] = is_close_call(choices, first.gain, second.gain)
+    n_tasks = ask(choices, block, n_tasks, voxel, 0, second if swapped else first)
+    if block.is_close[voxel]:
+        n_tasks = ask(choices, block, n_tasks, voxel, 1, first if swapped else second)
+    return n_tasks
+
+
+@compiled
 def optima_of(tables: Tables, choices: Choices, images: Singles, column: int, count: int, block: Block) -> None:
     """Find both optima of some voxels of images, the first of which is at `column`."""
-    work, n_tasks = block.work, 0
+    n_tasks = 0
     for voxel in range(count):
-        measured = load(images, column + voxel, choices, work.y)
-        block.status[voxel], block.is_close[voxel] = 0, False
-        if not math.isfinite(measured) or not measured > choices.threshold:
-            block.status[voxel] = NO_SIGNAL if math.isfinite(measured) else NOT_FINITE
-            block.is_refused[voxel] = True
-            continue
-        block.is_refused[voxel] = False
-        block.energy[voxel] = squared_length(work.y, choices.n_measurements)
-        smallest = give_signs(work.y, choices.n_measurements) if choices.is_unsigned else 0
-        first, second = search(tables, choices, smallest, work)
-        swapped = second.gain > first.gain
-        for i in range(len(work.y)):
-            block.y[voxel, i] = work.y[i]
-        block.smallest[voxel] = smallest
-        turned = ONE_TURNED if choices.is_unsigned else ALL_TURNED
-        block.signs[voxel] = turned if swapped else AS_GIVEN
-        block.is_close[voxel] = is_close_call(choices, first.gain, second.gain)
-        n_tasks = ask(choices, block, n_tasks, voxel, 0, second if swapped else first)
-        if block.is_close[voxel]:
-            n_tasks = ask(choices, block, n_tasks, voxel, 1, first if swapped else second)
+        if takes(choices, images, column + voxel, block, voxel):
+            n_tasks = look(tables, choices, block, voxel, n_tasks)
     refine_together(tables, choices, block, n_tasks)
 
 
