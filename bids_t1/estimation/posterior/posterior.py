@@ -355,6 +355,17 @@ def _with_summaries(plan: Plan, *, of_known: bool) -> Plan:
     Those with a known transmit field only where `of_known` says that the image is large enough for it.
     """
     fields = plan.fields
+    tables = [
+        _summaries(field, used > 0, _plainly(field)) if of_known or field is not plan.known else None
+        for field, used in zip(fields, _uses_of_cells(plan), strict=True)
+    ]
+    filled = [replace(field, summaries=table) for field, table in zip(fields, tables, strict=True)]
+    return replace(plan, known=None if plan.known is None else filled[0], unknown=filled[-1])
+
+
+def _uses_of_cells(plan: Plan) -> list[torch.Tensor]:
+    """Return how many of the voxels that are looked at lie in each cell of the lattice, by field."""
+    fields = plan.fields
     counts = [
         torch.zeros(len(field.likelihood.table.transmit), _lattice_of(field).size, device=plan.device)
         for field in fields
@@ -366,12 +377,7 @@ def _with_summaries(plan: Plan, *, of_known: bool) -> Plan:
             (statistics,) = statistics_of(plan, *of_group(voxels, group))
             number = next(number for number, field in enumerate(fields) if field is group.field)
             count_cells(statistics, group.planes, _lattice_of(group.field), counts[number])
-    tables = [
-        _summaries(field, used > 0, _plainly(field)) if of_known or field is not plan.known else None
-        for field, used in zip(fields, counts, strict=True)
-    ]
-    filled = [replace(field, summaries=table) for field, table in zip(fields, tables, strict=True)]
-    return replace(plan, known=None if plan.known is None else filled[0], unknown=filled[-1])
+    return counts
 
 
 def _with_uni_tables(plan: Plan) -> Plan:
