@@ -7,7 +7,6 @@ Lanes that have arrived change no more: no bit depends on what is beside. Read `
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -15,11 +14,10 @@ import numpy as np
 from bids_t1.compiling import compiled, kept
 from bids_t1.estimation.curves.polarity import ROUNDING
 from bids_t1.estimation.curves.voxel import (
+    FITTED,
     HELD,
     LONGEST_STEP,
     MOST_STEPS,
-    NO_SIGNAL,
-    NOT_FINITE,
     POWERS,
     TINY,
     TOLERANCE,
@@ -29,7 +27,9 @@ from bids_t1.estimation.curves.voxel import (
     Point,
     Tables,
     Work,
-    between,
+    around,
+    blank,
+    cost_of,
     give_signs,
     is_close_call,
     load,
@@ -38,9 +38,9 @@ from bids_t1.estimation.curves.voxel import (
     search,
     solve,
     squared_length,
-    squared_residual,
     stretch_of,
     work_space,
+    worth_of,
     write,
 )
 
@@ -83,11 +83,8 @@ class Block(NamedTuple):
 
     smallest: Index
     energy: Floats
-    is_refused: NDArray[np.bool_]
-    """Whether a voxel is not worth a fit."""
-
     status: NDArray[np.uint8]
-    """Of those that are not."""
+    """`FITTED` of voxels that are worth a fit, of others why not."""
 
     signs: Index
     """Of the choice that is tried first."""
@@ -279,15 +276,12 @@ def begin(tables: Tables, choices: Choices, block: Block, task: int, lane: int) 
 def end(tables: Tables, choices: Choices, block: Block, task: int, lane: int) -> None:
     """Note what a lane has found."""
     rows, fit = block.rows, block.fits[block.task[task, 0], block.task[task, 1]]
+    stretch, stiffness = block.stretch[lane], rows[STIFFNESS * LANES + lane]
     place, before, t = rows[NEXT * LANES + lane], rows[PLACE * LANES + lane], rows[T * LANES + lane]
     first, last, share = rows[FIRST * LANES + lane], rows[LAST * LANES + lane], rows[SHARE * LANES + lane]
     is_held, information = rows[IS_HELD * LANES + lane] > 0.0, rows[INFORMATION * LANES + lane]
     point = Point(first, last, share, 0.0, 0.0, information, is_held)
-    cost = squared_residual(tables, choices, block.stretch[lane], t, block.signal[lane], point)
-    stiffness = rows[STIFFNESS * LANES + lane]
-    if choices.has_prior:
-        deviation = last - between(tables.mean, choices, before)[0] * first
-        cost += stiffness * deviation * deviation
+    cost = cost_of(tables, choices, stretch, t, before, block.signal[lane], point, stiffness)
     if is_held:
         products = moments_of(choices, rows, lane, t)
         information = loosened(products, tables, choices, place, point, stiffness)
@@ -322,23 +316,8 @@ def refine_together(tables: Tables, choices: Choices, block: Block, n_tasks: int
 def ask(choices: Choices, block: Block, n_tasks: int, voxel: int, choice: int, found: Found) -> int:
     """Ask for a fit that begins where the search ended."""
     block.task[n_tasks, 0], block.task[n_tasks, 1] = voxel, choice
-    block.start[n_tasks, 0] = choices.lowest + choices.atom_step * (found.atom + found.offset)
-    block.start[n_tasks, 1] = choices.lowest + choices.atom_step * max(found.atom - 1, 0)
-    block.start[n_tasks, 2] = choices.lowest + choices.atom_step * min(found.atom + 1, choices.n_atoms - 1)
+    block.start[n_tasks, 0], block.start[n_tasks, 1], block.start[n_tasks, 2] = around(choices, found)
     return n_tasks + 1
-
-
-@compiled
-def takes(choices: Choices, images: Singles, column: int, block: Block, voxel: int) -> bool:
-    """Load a voxel, and tell whether it is worth a fit."""
-    measured = load(images, column, choices, block.work.y)
-    block.is_close[voxel] = False
-    if not math.isfinite(measured):
-        block.status[voxel] = NOT_FINITE
-    else:
-        block.status[voxel] = 0 if measured > choices.threshold else NO_SIGNAL
-    block.is_refused[voxel] = not measured > choices.threshold or not math.isfinite(measured)
-    return not block.is_refused[voxel]
 
 
 @compiled
@@ -366,7 +345,9 @@ def optima_of(tables: Tables, choices: Choices, images: Singles, column: int, co
     """Find both optima of some voxels of images, the first of which is at `column`."""
     n_tasks = 0
     for voxel in range(count):
-        if takes(choices, images, column + voxel, block, voxel):
+        block.is_close[voxel] = False
+        block.status[voxel] = worth_of(choices, load(images, column + voxel, choices, block.work.y))
+        if block.status[voxel] == FITTED:
             n_tasks = look(tables, choices, block, voxel, n_tasks)
     refine_together(tables, choices, block, n_tasks)
 
@@ -401,10 +382,9 @@ def fit_voxels(
         count = min(VOXELS, stop - begin_at)
         optima_of(tables, choices, images, begin_at - first, count, block)
         for voxel in range(count):
-            if block.is_refused[voxel]:
+            if block.status[voxel] != FITTED:
                 status[begin_at + voxel] = block.status[voxel]
-                for index in range(len(maps)):
-                    maps[index, begin_at + voxel] = math.nan
+                blank(maps, begin_at + voxel)
                 continue
             better = better_choice(block, voxel)
             best, other = kept_fit(block.fits[voxel, better]), kept_fit(block.fits[voxel, 1 - better])
@@ -420,7 +400,6 @@ def block_space(tables: Tables) -> Block:
         y=np.zeros((VOXELS, n_samples), np.float32),
         smallest=np.zeros(VOXELS, np.int64),
         energy=np.zeros(VOXELS),
-        is_refused=np.zeros(VOXELS, np.bool_),
         status=np.zeros(VOXELS, np.uint8),
         signs=np.zeros(VOXELS, np.int64),
         is_close=np.zeros(VOXELS, np.bool_),

@@ -508,15 +508,33 @@ def squared_residual(tables: Tables, choices: Choices, stretch: int, t: float, y
 
 
 @compiled
+def cost_of(
+    tables: Tables, choices: Choices, stretch: int, t: float, place: float, y: Floats, point: Point, stiffness: float
+) -> float:
+    """Return the squared residual, and what a prior adds to it."""
+    cost = squared_residual(tables, choices, stretch, t, y, point)
+    if choices.has_prior:
+        deviation = point.last - between(tables.mean, choices, place)[0] * point.first
+        cost += stiffness * deviation * deviation
+    return cost
+
+
+@compiled
+def around(choices: Choices, found: Found) -> tuple[float, float, float]:
+    """Return where in log T a refinement begins, and what it does not leave: the neighbours of the best atom."""
+    low = choices.lowest + choices.atom_step * max(found.atom - 1, 0)
+    high = choices.lowest + choices.atom_step * min(found.atom + 1, choices.n_atoms - 1)
+    return choices.lowest + choices.atom_step * (found.atom + found.offset), low, high
+
+
+@compiled
 def refine(tables: Tables, choices: Choices, energy: float, found: Found, work: Work) -> tuple[float, Point]:
     """Move from the best atom to the nearest optimum, without leaving the atom's neighbourhood.
 
     Gauss-Newton, and as soon as two steps show the slope of the gradient, Newton with that slope.
     """
     y = work.signal
-    low = choices.lowest + choices.atom_step * max(found.atom - 1, 0)
-    high = choices.lowest + choices.atom_step * min(found.atom + 1, choices.n_atoms - 1)
-    place = choices.lowest + choices.atom_step * (found.atom + found.offset)
+    place, low, high = around(choices, found)
     stiffness = HELD if choices.has_prior else 0.0
     known, t, before, gradient, seen = -1, 0.0, place, 0.0, 0.0
     point = NOWHERE
@@ -541,10 +559,7 @@ def refine(tables: Tables, choices: Choices, energy: float, found: Found, work: 
         place = min(max(place + min(max(gradient / slope, -LONGEST_STEP), LONGEST_STEP), low), high)
         if abs(place - before) < TOLERANCE:
             break
-    cost = squared_residual(tables, choices, known, t, y, point)
-    if choices.has_prior:
-        deviation = point.last - between(tables.mean, choices, before)[0] * point.first
-        cost += stiffness * deviation * deviation
+    cost = cost_of(tables, choices, known, t, before, y, point, stiffness)
     information = loosened(products, tables, choices, place, point, stiffness)
     return place, Point(point.first, point.last, point.share, cost, point.gradient, information, point.is_held)
 
@@ -767,6 +782,21 @@ def optima(
 
 
 @compiled
+def worth_of(choices: Choices, measured: float) -> int:
+    """Return `FITTED` where the energy of a voxel is worth a fit, else why it has none."""
+    if not math.isfinite(measured):
+        return NOT_FINITE
+    return FITTED if measured > choices.threshold else NO_SIGNAL
+
+
+@compiled
+def blank(maps: Singles, voxel: int) -> None:
+    """Take the estimate of a voxel away."""
+    for index in range(len(maps)):
+        maps[index, voxel] = math.nan
+
+
+@compiled
 def write(
     choices: Choices,
     best: tuple[float, Point],
@@ -779,8 +809,7 @@ def write(
     status: NDArray[np.uint8],
 ) -> None:
     """Fill the maps of one voxel from its fits; `favour` adds to the log odds of the other one."""
-    for index in range(len(maps)):
-        maps[index, voxel] = math.nan
+    blank(maps, voxel)
     point, time = best[1], math.exp(best[0])
     spread, probability = spread_of(choices, time, point, other, is_close, energy, favour)
     amplitude = point.first if choices.has_first else point.last
@@ -819,11 +848,9 @@ def fit_voxel(
         Room.
     """
     y = work.y
-    measured = load(images, column, choices, y)
-    if not measured > choices.threshold or not math.isfinite(measured):
-        status[voxel] = NO_SIGNAL if math.isfinite(measured) else NOT_FINITE
-        for index in range(len(maps)):
-            maps[index, voxel] = math.nan
+    status[voxel] = worth_of(choices, load(images, column, choices, y))
+    if status[voxel] != FITTED:
+        blank(maps, voxel)
         return
     energy = squared_length(y, choices.n_measurements)
     best, other, is_close = optima(tables, choices, energy, work)
