@@ -238,7 +238,7 @@ def _bright_differences(values: Map, places: NDArray[np.intp], step: int) -> NDA
         return np.empty(0)
     triples = values[places]
     triples = triples[:, (triples >= np.median(known)).all(0)].astype(np.float64)
-    both = np.stack([second_difference(triples)[0], (triples[2] - triples[0]) / math.sqrt(2)])
+    both = second_and_outer(triples)[:, 0]
     return away_from_steps(both[:, np.isfinite(both).all(0)])
 
 
@@ -268,10 +268,15 @@ def differences_without_steps(values: Map, sd: Map, largest: float = math.inf) -
     for axis in (axis for axis in range(values.ndim) if values.shape[axis] > 2):  # noqa: PLR2004 - three terms
         moved, unit = (np.moveaxis(one, axis, 0).reshape(one.shape[axis], -1) for one in (values, sd))
         moved, unit = moved.astype(np.float64), unit[1:-1]
-        second = second_difference(moved)
-        both = np.stack([second, (moved[2:] - moved[:-2]) / math.sqrt(2)]) / unit
-        found.append(both[:, np.isfinite(both).all(0) & (np.abs(second) < largest)])
+        differences = second_and_outer(moved)
+        both = differences / unit
+        found.append(both[:, np.isfinite(both).all(0) & (np.abs(differences[0]) < largest)])
     return away_from_steps(np.concatenate(found, axis=1))
+
+
+def second_and_outer(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return second differences along the first axis, and those of the outer two of three, scaled alike."""
+    return np.stack([second_difference(values), (values[2:] - values[:-2]) / math.sqrt(2)])
 
 
 def second_difference(values: NDArray[np.float64]) -> NDArray[np.float64]:

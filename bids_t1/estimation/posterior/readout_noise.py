@@ -20,6 +20,7 @@ from bids_t1.estimation.noise import (
     away_from_steps,
     differences_without_steps,
     find_background,
+    second_and_outer,
     second_difference,
     triples_of,
 )
@@ -238,9 +239,9 @@ def slope_of_m0(uni: Map, table: ReadoutTable) -> float:
     places = triples_of(uni.shape, max(1, uni.size // ENOUGH) | 1)
     values = uni.reshape(-1)[places].astype(np.float64)
     rate = _at_nominal(_smooth(uni).reshape(-1)[places[1]], table, 1 / table.times)
-    second, outer = second_difference(values)[0], (values[2] - values[0]) / math.sqrt(2)
-    both = np.stack([second, outer]) / _sensitivity(values[1], _at_nominal(values[1], table, table.norms))
-    is_tissue = np.isfinite(both).all(0) & (np.abs(second) < TISSUE_DIFFERENCE)
+    differences = second_and_outer(values)[:, 0]
+    both = differences / _sensitivity(values[1], _at_nominal(values[1], table, table.norms))
+    is_tissue = np.isfinite(both).all(0) & (np.abs(differences[0]) < TISSUE_DIFFERENCE)
     rates, levels, precisions = [], [], []
     for low, high in pairwise(RATES):
         inside = is_tissue & (rate > low) & (rate <= high)
