@@ -179,7 +179,7 @@ class _Parts:
 
     def variance_of(self, variance: np.ndarray) -> np.ndarray:
         """Return the variance of weighted means (target voxel,) of independent values (source voxel,)."""
-        if COMPILES and self.n_parts == 1:
+        if self.n_parts == 1:
             return self._interpolated(variance[:, None], squared=True)[:, 0]
         summed: np.ndarray = self._weights().power(2) @ variance
         return summed
@@ -197,8 +197,6 @@ class _Parts:
     def _weights(self) -> sparse.csr_array:
         """Return the weights (target voxel, source voxel), those of all parts summed."""
         interpolation = _linear(self.points, self.shape)
-        if self.n_parts == 1:
-            return interpolation
         n_points = interpolation.shape[0]
         share = np.full(n_points, 1 / self.n_parts, np.float32)
         rows = np.arange(0, n_points + 1, self.n_parts, dtype=np.int32)
