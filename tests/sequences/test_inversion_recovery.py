@@ -247,6 +247,22 @@ def test_a_small_excitation_leaves_something_to_invert(flip_angle: float) -> Non
     np.testing.assert_allclose(first + 1.95 * second, stepped(1.95, tr, readout, flip_angle), atol=1e-9)
 
 
+@pytest.mark.parametrize(("kappa", "flip_angle", "shift"), [(1.6, 90.0, 0.0), (1.93, 50.0, 0.0), (1.8, 70.0, 0.02)])
+def test_at_one_repetition_time_nothing_but_relaxation_tells_t1(kappa: float, flip_angle: float, shift: float) -> None:
+    times, truth = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8), np.array([0.3, 0.7, 1.0, 1.5, 2.0])
+    signals = inversion_recovery(
+        truth,
+        1000.0,
+        inversion_times=[time + shift for time in times],
+        repetition_times=1.0,
+        inversion_efficiency=kappa,
+        echo_time=0.01,
+        excitation_angle=flip_angle,
+    )
+    found = estimate(model(times=times, tr=1.0), np.repeat(signals, 4, axis=1), "real", EstimationOptions())
+    np.testing.assert_allclose(found.time, np.repeat(truth, 4), rtol=1e-3)
+
+
 @pytest.mark.parametrize(
     "readout",
     [
