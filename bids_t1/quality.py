@@ -93,7 +93,8 @@ _CRITERIA = (
         unit="%",
         good=6,
         doubtful=12,
-        advice="Noise, or a B1+ that is not known: trust means of regions, not voxels; scan B1+, or larger voxels.",
+        advice="Noise; of MP2RAGE and variable flip angles also a B1+ that is not known. Trust means of regions, "
+        "not voxels; larger voxels help, and for those two a map of B1+.",
     ),
     Criterion(
         key="residual_over_noise",
