@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import math
 import zlib
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 
 from bids_t1.data.errors import InputOutputError, InvalidInputError
 from bids_t1.data.grid import PLAUSIBLE_EDGES, SAME_GRID_SHIFT, TOLERATED_SHIFT, Grid, in_millimetres
+from bids_t1.packing import DAMAGED, unpacked
 from bids_t1.untrusted import require_content
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ UNREADABLE = (
     ValueError,
     OverflowError,
     zlib.error,
+    DAMAGED,
     nib.filebasedimages.ImageFileError,
     nib.spatialimages.HeaderDataError,
 )
@@ -152,7 +153,7 @@ def _read(path: Path, most_voxels: int | None, *, several: bool) -> tuple[Volume
     header = _header(path, image, several=several)
     if most_voxels is not None:
         require_few_voxels(path.name, header.grid.shape, most_voxels)
-    data = _reading(path, lambda: _voxels(path, image)).reshape(*header.grid.shape, -1)
+    data = _reading(path, lambda: voxels_of(path, image)).reshape(*header.grid.shape, -1)
     return tuple(
         Volume(
             values=data[..., index],
@@ -260,13 +261,16 @@ def _affine(path: Path, image: nib.spatialimages.SpatialImage) -> np.ndarray:
     return affine
 
 
-def _voxels(path: Path, image: nib.spatialimages.SpatialImage) -> np.ndarray:
-    """Read all voxels, and a compressed NIfTI file to its end: what is behind the last voxel proves the others."""
+def voxels_of(path: Path, image: nib.spatialimages.SpatialImage) -> np.ndarray:
+    """Read all voxels of an open image; raise one of `UNREADABLE` where it is damaged.
+
+    A compressed NIfTI file is read to its end: what is behind the last voxel proves the others.
+    """
     proxy: Any = image.dataobj
     if path.suffix != ".gz" or not isinstance(image, nib.Nifti1Image):
         return np.asanyarray(proxy)
     # The header was read by nibabel from a stream of its own; this one goes to the end.
-    with gzip.open(path) as stream:
+    with unpacked(path) as stream:
         spec = (proxy.shape, proxy.dtype, proxy.offset, proxy.slope, proxy.inter)
         data = np.asanyarray(nib.arrayproxy.ArrayProxy(stream, spec))
         if stream.read(1):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bids_t1.bids.images import UNREADABLE, open_image
+from bids_t1.bids.images import UNREADABLE, open_image, voxels_of
 from bids_t1.bids.write import output_name
 from bids_t1.data.alignment import Alignment
 from bids_t1.data.codec import decode
@@ -171,7 +171,7 @@ def _read_maps(
         path = _find(roots, Path(name.folder(row.datatype), str(output_name(name, row))))
         try:
             image = open_image(path)
-            maps[row.quantity] = np.asanyarray(image.dataobj)
+            maps[row.quantity] = voxels_of(path, image)
         except UNREADABLE as error:
             raise InputOutputError(f"{path.name}: cannot be read ({error}). Process the participant again.") from error
         grid = Grid((image.shape[0], image.shape[1], image.shape[2]), image.affine)

@@ -14,6 +14,7 @@ from bids_t1.data.entities import BidsName
 from bids_t1.data.estimate import VoxelStatus
 from bids_t1.data.outputs import CALIBRATED, OUTPUTS, WEIGHTED, outputs_of
 from bids_t1.data.tissue import TISSUES
+from bids_t1.packing import save
 from bids_t1.storage import BIDS_VERSION, as_json, write_whole, writing
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def write_map(
     code = "mni" if (name.get("space") or "").startswith("MNI152") else "scanner"
     image.set_qform(grid.affine, code=code)
     image.set_sform(grid.affine, code=code)
-    nib.save(image, target / str(output_name(name, row)))
+    save(image, target / str(output_name(name, row)))
     kept = {key: value for key, value in record.items() if _is_about(key, row)}
     described = {"Description": row.description, "Units": row.units, "SkullStripped": False, **kept}
     described |= {"mask": {"Type": "Brain" if row.quantity == "brain" else "ROI"}}.get(row.suffix, {})

@@ -13,6 +13,7 @@ from bids_t1.bids.write import TABLES, with_warnings, write_map
 from bids_t1.data.entities import BidsName
 from bids_t1.data.outputs import ANATOMY, outputs_of
 from bids_t1.data.tissue import Agreement, Hemisphere, RegionStatistics, Tissue
+from bids_t1.packing import save
 from bids_t1.storage import as_json, as_tsv
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def write_in_template(folder: Path, one: InTemplate) -> None:
     image = nib.Nifti1Image(vectors[:, :, :, None, :].astype(np.float32), one.warp.grid.affine)
     image.header.set_intent("vector")
     image.header.set_xyzt_units("mm", "sec")
-    nib.save(image, folder / "anat" / str(target))
+    save(image, folder / "anat" / str(target))
     described = {
         "Description": f"Displacements that bring images of {one.sequence} into the space of {one.name.get('space')}, "
         "for ITK.",

@@ -33,6 +33,7 @@ from bids_t1.dicom.writing.placement import require_equal_distances
 from bids_t1.dicom.writing.record import Conversion, source_digest
 from bids_t1.dicom.writing.sidecar import complete
 from bids_t1.dicom.writing.survey import collect_warnings, nothing_usable, series_records, survey
+from bids_t1.packing import save
 from bids_t1.scratch import scratch
 from bids_t1.storage import as_json, publishing
 
@@ -272,7 +273,7 @@ def _write_par_images(found: ParFound, labels: dict[str, str | None], folder: Pa
         values, in_radians = image.values()
         written = nib.Nifti1Image(values, image.affine)
         written.header.set_xyzt_units("mm")
-        nib.save(written, folder / "anat" / str(name))
+        save(written, folder / "anat" / str(name))
         units = {"Units": "rad" if in_radians else "arbitrary"} if image.part == "phase" else {}
         (folder / "anat" / str(sidecar)).write_text(as_json(image.metadata | units), encoding="utf-8")
         names += [f"anat/{name}", f"anat/{sidecar}"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import math
 import struct
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bids_t1.data.errors import InputOutputError
+from bids_t1.packing import pack
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,9 +27,6 @@ _TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 7
 
 _FLOAT, _FLOAT_BITS = 16, 32
 """Code and bits of single precision."""
-
-_LEVEL = 1
-"""Of compression: noise makes images as large at any level, and a third of the time does for the first."""
 
 _SFORM = 280
 """Offset of the rows of the affine."""
@@ -122,7 +119,7 @@ class Nifti:
         """Write the image gzipped, without free text; the same image gives the same bytes."""
         for offset, length in _FREE_TEXT:
             self._content[offset : offset + length] = bytes(length)
-        path.write_bytes(gzip.compress(self._content, compresslevel=_LEVEL, mtime=0))
+        path.write_bytes(pack(self._content))
 
     def _unpack(self, code: str, offset: int) -> tuple[float, ...]:
         return struct.unpack_from(self._order + code, self._content, offset)
