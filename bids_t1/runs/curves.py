@@ -108,7 +108,7 @@ class CurveFit(ABC):
         """Return the number of SDs of a 95 % interval."""
         return interval_factor(fitted.degrees_of_freedom)
 
-    def doubts(self, counts: Mapping[str, int]) -> tuple[str, ...]:  # noqa: ARG002 - for those who have some
+    def doubts(self, counts: Mapping[str, int], fitted: Estimate) -> tuple[str, ...]:  # noqa: ARG002 - for those who have some
         """Warn of what is wrong in much of the map."""
         return ()
 
@@ -149,7 +149,7 @@ def process_curves(
         record=_record(fit, fitted, uris(series.sources, run.raw, settings)) | fit.left(shown) | coverage.record,
         status_counts=counts,
         examples=() if shown.places is None else choose_examples(shown.model, shown.series, shown.places, shown.fitted),
-        warnings=(*series.warnings, *fit.warnings, *fit.doubts(counts), *coverage.warnings),
+        warnings=(*series.warnings, *fit.warnings, *fit.doubts(counts, fitted), *coverage.warnings),
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bids_t1.estimation.curves.engine import estimate, fit_examples
+from bids_t1.estimation.curves.engine import count_unknowns, estimate, fit_examples
 from bids_t1.estimation.curves.fitted import fitted_signals
 from bids_t1.registration.check import rotation
 from bids_t1.registration.motion import (
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from bids_t1.data.acquisition import Series
     from bids_t1.data.options import MotionChoice
     from bids_t1.data.shapes import Affine, Measurements, VoxelFlags
-    from bids_t1.data.signal_model import SignalModel
+    from bids_t1.data.signal_model import SignalModel, SurfaceModel
     from bids_t1.estimation.curves.engine import EstimationOptions
     from bids_t1.runs.image_agreement import Question
 
@@ -73,7 +73,7 @@ def without_motion(question: Question, series: Series, options: EstimationOption
     if choice == "none":
         return Motion(series=series, record={"Done": "not looked for, as asked"})
     model = question.at_times(range(len(question.times)), question.times)
-    if model.n_measurements <= model.n_coefficients + 1:
+    if model.n_measurements <= count_unknowns(model):
         return Motion(series=series, record={"Done": "not looked for: so few images leave no residuals"})
     options = replace(options, learn_ratio=False, noise="floor" if options.noise == "rician" else options.noise)
     with near_one(series.measurements):
@@ -83,7 +83,9 @@ def without_motion(question: Question, series: Series, options: EstimationOption
     return _realign(model, question, series, options)
 
 
-def _realign(model: SignalModel, question: Question, series: Series, options: EstimationOptions) -> Motion:
+def _realign(
+    model: SignalModel | SurfaceModel, question: Question, series: Series, options: EstimationOptions
+) -> Motion:
     """Register all images, and take the motion off where it is large enough and images then fit better."""
     matrices = register_images(model, int(np.argmax(question.times)), series, options)
     head = _head(np.abs(series.measurements))
@@ -105,7 +107,7 @@ def _realign(model: SignalModel, question: Question, series: Series, options: Es
     return Motion(series=moved_back, record=record, warnings=(_warning(max(found), series),))
 
 
-def _apparent(model: SignalModel, series: Series, options: EstimationOptions) -> list[float]:
+def _apparent(model: SignalModel | SurfaceModel, series: Series, options: EstimationOptions) -> list[float]:
     """Return how far each image seems to lie from where the fit has it [mm]."""
     voxels, predicted = fit_examples(model, series.measurements, series.kind, options)
     return [
@@ -114,7 +116,9 @@ def _apparent(model: SignalModel, series: Series, options: EstimationOptions) ->
     ]
 
 
-def register_images(model: SignalModel, reference: int, series: Series, options: EstimationOptions) -> list[Affine]:
+def register_images(
+    model: SignalModel | SurfaceModel, reference: int, series: Series, options: EstimationOptions
+) -> list[Affine]:
     """Return from where each image is taken: by mutual information with the reference, then with predictions.
 
     Parameters
@@ -142,7 +146,7 @@ def register_images(model: SignalModel, reference: int, series: Series, options:
     return matrices
 
 
-def predict_images(model: SignalModel, series: Series, options: EstimationOptions) -> Measurements:
+def predict_images(model: SignalModel | SurfaceModel, series: Series, options: EstimationOptions) -> Measurements:
     """Return the magnitude of each image that the fit to all of them predicts; NaN without a fit.
 
     An image in place of its prediction would say that nothing moved.
@@ -171,7 +175,7 @@ def _head(magnitudes: Measurements) -> VoxelFlags:
     return head
 
 
-def _left(model: SignalModel, series: Series, head: VoxelFlags, options: EstimationOptions) -> float:
+def _left(model: SignalModel | SurfaceModel, series: Series, head: VoxelFlags, options: EstimationOptions) -> float:
     """Return the typical residual in the head, over the signal."""
     with near_one(series.measurements):
         fitted = estimate(model, series.measurements, series.kind, options)

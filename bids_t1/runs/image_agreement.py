@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bids_t1.estimation.curves.engine import set_up_bench
+from bids_t1.estimation.curves.engine import count_unknowns, set_up_bench
 from bids_t1.estimation.curves.misfit import N_VOXELS, Hypotheses, weigh_signs
 from bids_t1.estimation.offset import find_offset
 from bids_t1.estimation.posterior.readout_phase import LARGE, remove_phase
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from bids_t1.data.acquisition import Series
-    from bids_t1.data.signal_model import SignalModel
+    from bids_t1.data.signal_model import SignalModel, SurfaceModel
     from bids_t1.estimation.curves.engine import Bench, EstimationOptions
     from bids_t1.estimation.curves.misfit import Misfit, Suspicion
 
@@ -35,10 +35,16 @@ class Question:
     times: tuple[float, ...]
     """Of the images [s]."""
 
-    at_times: Callable[[Sequence[int], Sequence[float]], SignalModel]
+    at_times: Callable[[Sequence[int], Sequence[float]], SignalModel | SurfaceModel]
     """Gives the model of some images, by their numbers, at other times [s]."""
 
-    rivals: tuple[SignalModel, ...] = ()
+    beside: tuple[str, ...] = ()
+    """What else tells each image apart, in words, where times alone do not."""
+
+    looks_like_gain: str = ""
+    """What else of the sequence looks like a gain, as a sentence and a space."""
+
+    rivals: tuple[SignalModel | SurfaceModel, ...] = ()
     """Richer models of all images, whose better fit is no fault of an image."""
 
     accusable: tuple[int, ...]
@@ -46,6 +52,10 @@ class Question:
 
     is_strict: bool
     """Whether tissue itself may leave what looks like a fault of one image."""
+
+    def said(self, image: int) -> str:
+        """Return the time of an image in words, with what else tells it apart."""
+        return f"{self.times[image]:g} s" + (f" ({self.beside[image]})" if self.beside else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,15 +130,16 @@ def _in_phase(question: Question, series: Series) -> Agreement:
     if not turned:
         return whole
     listed = ", ".join(
-        f"{turn.median:.0f} degrees ({turn.lowest:.0f} to {turn.highest:.0f}) at {question.times[turn.readout - 1]:g} s"
+        f"{turn.median:.0f} degrees ({turn.lowest:.0f} to {turn.highest:.0f}) at {question.said(turn.readout - 1)}"
         for turn in turned
     )
     warning = (
-        f"The phase of images differs from that of {question.time} {question.times[0]:g} s by {listed}; it was "
+        f"The phase of images differs from that of {question.time} {question.said(0)} by {listed}; it was "
         "estimated from the images and taken off. Coils that are combined for each image on its own, drift and eddy "
         "currents do this."
     )
-    record = {"PhaseTakenOff": {f"{question.times[turn.readout - 1]:g}": round(turn.median, 1) for turn in turned}}
+    found = {question.said(turn.readout - 1).removesuffix(" s"): round(turn.median, 1) for turn in turned}
+    record = {"PhaseTakenOff": found}
     return replace(whole, series=replace(series, measurements=aligned), warnings=(warning,), record=record)
 
 
@@ -223,7 +234,7 @@ def _weigh(bench: Bench, question: Question, *, unsigned: bool) -> Misfit:
 def _can_leave_out(suspicion: Suspicion, misfit: Misfit, question: Question) -> bool:
     """Whether one image alone is at fault, and the others agree and still check each other."""
     model = question.at_times(range(len(question.times)), question.times)
-    n_left = len(question.times) - 1 - model.n_coefficients - 1
+    n_left = len(question.times) - 1 - count_unknowns(model)
     return len(suspicion.images) == 1 and misfit.is_settled and n_left > 0
 
 
@@ -238,15 +249,15 @@ def _without(series: Series, image: int) -> Series:
 
 def _accusation(suspicion: Suspicion, misfit: Misfit, question: Question) -> str:
     """Name the likely cause with its evidence."""
-    times = [f"{question.times[image]:g} s" for image in suspicion.images]
+    times = [question.said(image) for image in suspicion.images]
     noise = f", noise {misfit.noise:.1%}" if misfit.noise else ""
     evidence = f"the fit leaves {misfit.left:.1%} of the signal, and {suspicion.left:.1%}"
     match suspicion.cause, suspicion.values:
         case "gain", (gain,):
             return (
                 f"The image of {question.time} {times[0]} is as if it were {gain:.2f} times as bright as the others: "
-                f"{evidence} without that gain{noise}. Receiver gain or display scaling (slopes of DICOM headers) may "
-                "differ between scans."
+                f"{evidence} without that gain{noise}. {question.looks_like_gain}Receiver gain or display scaling "
+                "(slopes of DICOM headers) may differ between scans."
             )
         case "time", (time,):
             return (
@@ -262,9 +273,9 @@ def _accusation(suspicion: Suspicion, misfit: Misfit, question: Question) -> str
             listed = ", ".join(f"{gain / gains[-1]:.2f}" for gain in gains)
             return (
                 f"The images are as if each had a gain of its own, about {listed} in the order of {question.time}: "
-                f"{evidence} without these{noise}. Display scaling (slopes of DICOM headers), receiver gain, or the "
-                "real part of images of unlike phase make that. Convert them with their scaling, or scan again with "
-                "one gain."
+                f"{evidence} without these{noise}. {question.looks_like_gain}Display scaling (slopes of DICOM "
+                "headers), receiver gain, or the real part of images of unlike phase make that. Convert them with "
+                "their scaling, or scan again with one gain."
             )
         case _:
             return (
@@ -275,10 +286,11 @@ def _accusation(suspicion: Suspicion, misfit: Misfit, question: Question) -> str
 
 def _unexplained(misfit: Misfit) -> str:
     noise = f", {misfit.least / misfit.noise:.0f} times the noise" if misfit.noise else ""
+    why = "no single image, gain or time explains that" if misfit.is_asked else "so few images do not tell why"
     return (
-        f"The fit leaves {misfit.least:.1%} of the signal unexplained{noise}, and no single image, gain or time "
-        "explains that. Motion between images, signs or scaling of several images, or a sequence other than told may "
-        "be behind it. See the residuals by time, and do not trust the results before."
+        f"The fit leaves {misfit.least:.1%} of the signal unexplained{noise}, and {why}. Motion between images, signs, "
+        "times or scaling of several images, or a sequence other than told may be behind it. See the residuals by "
+        "time, and do not trust the results before."
     )
 
 

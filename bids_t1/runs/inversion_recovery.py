@@ -147,7 +147,7 @@ class _Fit(CurveFit):
         """Return medians of the residuals at each inversion time, by T1."""
         return {"Residuals": _residuals(shown)}
 
-    def doubts(self, counts: Mapping[str, int]) -> tuple[str, ...]:
+    def doubts(self, counts: Mapping[str, int], fitted: Estimate) -> tuple[str, ...]:  # noqa: ARG002 - signs are counted
         """Warn where the signs that magnitudes have lost stay open in much of the image."""
         share = counts["POLARITY_UNDECIDED"] / max(
             1, sum(counts[status.name] for status in VoxelStatus if status.has_estimate)

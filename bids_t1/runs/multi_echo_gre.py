@@ -104,6 +104,7 @@ def question_of_echoes(model: MultiEchoGradientEcho) -> Question:
         at_times=lambda echoes, times: replace(model.select(echoes), echo_times=tuple(times)),
         accusable=tuple(range(model.n_measurements)),
         is_strict=True,
+        looks_like_gain="Signals of fat and water that beat do that. ",
     )
 
 

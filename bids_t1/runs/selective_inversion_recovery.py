@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
 from scipy import stats
 
 from bids_t1.bids.volumes import SAME_TIME, unfold
@@ -15,12 +16,13 @@ from bids_t1.data.sequences import SELECTIVE_INVERSION_RECOVERY
 from bids_t1.estimation.curves.engine import EstimationOptions, estimate
 from bids_t1.runs.common import if_valid
 from bids_t1.runs.curves import CurveFit, Shown, Told, process_curves, ready_curves
+from bids_t1.runs.head_motion import Motion, without_motion
+from bids_t1.runs.image_agreement import Agreement, Question, compare, settle_phases, without_offset
 from bids_t1.sequences.selective_inversion_recovery import RECOVERY_KEY, SelectiveInversionRecovery
+from bids_t1.sequences.slice_timing import INVERSION_KEY, SELECTIVE, are_unlike
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    import numpy as np
+    from collections.abc import Callable, Mapping, Sequence
 
     from bids_t1.data.acquisition import Acquisition, Kind, Series
     from bids_t1.data.estimate import Estimate
@@ -37,6 +39,21 @@ ALGORITHMS = {
 }
 
 REFERENCE = "Dortch et al., Magn Reson Med 66:1346 (2011), doi:10.1002/mrm.22928"
+
+UNLIKE_SLICES = (
+    f"SliceTiming differs between slices. InversionTime and {RECOVERY_KEY} are taken as the same for all of them, "
+    "which is so where each has an inversion of its own; else T1 and pool size ratio are wrong in slices read later. "
+    f'Write {INVERSION_KEY} = "{SELECTIVE}" into the sidecars where each has its own.'
+)
+
+PAIRS_OF_TWO_POOLS = 4
+"""Different pairs of times that two pools can be fitted to."""
+
+LEAST_INVERTED = -1.03
+"""Typical Sf below which something is wrong: beyond a perfect inversion, by what images usually are off."""
+
+MOST_SHARE = 0.3
+"""The same for the pool size ratio, of which white matter has up to 0.2."""
 
 ONE_POOL = (
     "Fitted with one pool: T1 is that of one exponential, which tissue with macromolecules makes read short, by up to "
@@ -102,6 +119,8 @@ class _Fit(CurveFit):
     kind: Kind
     options: EstimationOptions
     warnings: tuple[str, ...]
+    agreement: Agreement
+    motion: Motion
 
     def estimate(self, progress: Callable[[int], object]) -> tuple[Estimate, Callable[[Estimate], Shown]]:
         model, series = self.model, self.series
@@ -128,7 +147,11 @@ class _Fit(CurveFit):
                 "EchoTime": if_valid(self.series.sidecars[0].seconds, "EchoTime"),
             },
             choices={"PolarityRestored": self.kind == "magnitude" or self.options.restore_polarity},
-            found={"Sources": list(sources)},
+            found={
+                "Sources": list(sources),
+                "ImageAgreement": self.agreement.record or None,
+                "Motion": self.motion.record or None,
+            },
         )
 
     def maps(self, rows: Sequence[Output], fitted: Estimate) -> dict[str, np.ndarray]:
@@ -142,6 +165,21 @@ class _Fit(CurveFit):
     def interval(self, fitted: Estimate) -> float | None:
         """Return the factor of Student's t, or that of a known noise where there are no residuals."""
         return CurveFit.interval(self, fitted) or _of_known_noise(fitted)
+
+    def doubts(self, counts: Mapping[str, int], fitted: Estimate) -> tuple[str, ...]:  # noqa: ARG002 - values are asked
+        """Warn where what the fit finds is of no inversion or no tissue: as many unknowns as images fit anything."""
+        found = np.isfinite(fitted.time)
+        inverted, share = (float(np.median(of[found])) if found.any() else 0.0 for of in (fitted.ratio, fitted.share))
+        inversion = (f"an inversion to {inverted:.2f}, where no pulse goes beyond -1",)
+        tissue = (f"a pool size ratio of {share:.2f}, where white matter has 0.2",)
+        odd = (*inversion * (inverted < LEAST_INVERTED), *tissue * (share > MOST_SHARE))
+        if self.agreement.is_suspect or not odd:
+            return ()
+        message = (
+            f"The typical voxel has {' and '.join(odd)}: T1 may be wrong by more than its SD. Images may be scaled "
+            f"differently from one another, or InversionTime or {RECOVERY_KEY} may be other than the scanner used."
+        )
+        return (message,)
 
 
 def _model(series: Series, settings: Settings) -> SelectiveInversionRecovery:
@@ -162,8 +200,42 @@ def _prepare(series: Series, settings: Settings) -> _Fit:
         device=settings.computing.device,
         n_threads=settings.n_threads,
     )
-    doubts = _doubts(series, settings)
-    return _Fit(model=model, series=series, kind=series.kind, options=options, warnings=doubts)
+    question = question_of(model)
+    agreement = without_offset(series)
+    agreement = agreement.and_then(settle_phases(question, agreement.series, options))
+    motion = without_motion(question, agreement.series, options, settings.recovery.ir_motion)
+    agreement = agreement.and_then(compare(question, motion.series, options))
+    return _Fit(
+        model=model.select(agreement.kept),
+        series=agreement.series,
+        kind=agreement.series.kind,
+        options=options,
+        warnings=(*_doubts(series, settings), *agreement.warnings, *motion.warnings),
+        agreement=agreement,
+        motion=motion,
+    )
+
+
+def question_of(model: SelectiveInversionRecovery) -> Question:
+    """Say how the images are compared: as two pools, which tissue is, where there are enough of them.
+
+    Strictly, as rate of exchange and saturation are not fitted.
+    """
+    pairs = set(zip(model.inversion_times, model.recovery_times, strict=True))
+    tissue = replace(model, n_pools=2 if len(pairs) >= PAIRS_OF_TWO_POOLS else 1)
+
+    def at_times(images: Sequence[int], times: Sequence[float]) -> SelectiveInversionRecovery:
+        return replace(tissue.select(images), inversion_times=tuple(times))
+
+    return Question(
+        time="InversionTime",
+        times=model.inversion_times,
+        at_times=at_times,
+        looks_like_gain=f"A {RECOVERY_KEY} other than told does that. ",
+        beside=tuple(f"{RECOVERY_KEY} {time:g} s" for time in model.recovery_times),
+        accusable=tuple(range(model.n_measurements)),
+        is_strict=True,
+    )
 
 
 def _doubts(series: Series, settings: Settings) -> tuple[str, ...]:
@@ -174,6 +246,7 @@ def _doubts(series: Series, settings: Settings) -> tuple[str, ...]:
     return (
         *((ONE_POOL,) if settings.pools.sir_pools == 1 else ()),
         *((rician,) if settings.recovery.ir_noise == "rician" and series.kind == "magnitude" else ()),
+        *((UNLIKE_SLICES,) if are_unlike(series.sidecars) else ()),
     )
 
 

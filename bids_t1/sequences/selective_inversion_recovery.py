@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -95,6 +95,14 @@ class SelectiveInversionRecovery:
             n_pools=n_pools,
             exchange_rate=exchange_rate,
             saturation=saturation,
+        )
+
+    def select(self, images: Sequence[int]) -> SelectiveInversionRecovery:
+        """Return the model of some of the images, by their numbers."""
+        return replace(
+            self,
+            inversion_times=tuple(self.inversion_times[image] for image in images),
+            recovery_times=tuple(self.recovery_times[image] for image in images),
         )
 
     @property

@@ -60,6 +60,12 @@ def slice_doubts(sidecars: Sequence[Sidecar], *, ideal: bool) -> tuple[str, ...]
     return (doubt,)
 
 
+def are_unlike(sidecars: Sequence[Sidecar]) -> bool:
+    """Tell whether slices are read at different times, and are not said to have an inversion of their own each."""
+    spread, declared = _told(sidecars)
+    return spread > SAME_TIME and declared != {SELECTIVE}
+
+
 def _told(sidecars: Sequence[Sidecar]) -> tuple[float, set[str | None]]:
     """Return by how much slices of one image differ [s], and what is said of their inversion."""
     spread = max((_spread(sidecar) for sidecar in sidecars), default=0.0)

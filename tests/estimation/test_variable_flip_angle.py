@@ -36,3 +36,16 @@ def test_intervals_hold_the_truth_whether_b1_is_known_or_known_within_five_perce
     assert np.nanmedian(estimate.time) == pytest.approx(t1, rel=0.01)
     held = (estimate.lower <= t1) & (t1 <= estimate.upper)
     assert np.mean(held) == pytest.approx(0.95, abs=0.012)
+
+
+def test_without_a_map_no_voxel_is_sure_of_its_t1() -> None:
+    rng = np.random.default_rng(0)
+    degrees, t1, tr = (3, 8, 15, 22), 0.9, 0.018
+    angles, recovery = np.radians(degrees)[:, None], math.exp(-tr / t1)
+    echoes = 10_000 * np.sin(angles) * (1 - recovery) / (1 - np.cos(angles) * recovery)
+    noise = rng.normal(0, 3, (2, len(degrees), 400))
+    model = VariableFlipAngle(flip_angles=tuple(map(math.radians, degrees)), repetition_times=(tr,) * len(degrees))
+    images = ReadoutImages(form="complex", readouts=(echoes + noise[0] + 1j * noise[1]).astype(np.complex64))
+    estimate = estimate_posterior(model, images, PosteriorOptions(noise_sd=3, sums_transmit=True))
+    assert np.min(estimate.time_sd) > 0.3  # b1 by 0.3, of whose square T1 goes, and no tooth of the sum over it
+    assert np.mean((estimate.lower <= t1) & (t1 <= estimate.upper)) > 0.99

@@ -117,6 +117,24 @@ def test_a_table_of_other_inversion_times_leaves_a_run_as_it_is(tmp_path: Path) 
     assert list((tmp_path / "out").rglob("*desc-IRT1_T1map.nii.gz"))
 
 
+def test_values_of_no_inversion_and_no_tissue_are_told_although_four_images_fit_anything(tmp_path: Path) -> None:
+    dataset = made(tmp_path)
+    path = dataset / "sub-01/anat/sub-01_inv-2_IRT1.nii.gz"
+    write_image(path, (1.3 * np.asarray(open_image(path).dataobj)).astype(np.float32))
+    answer = command.participant(dataset, tmp_path / "out")
+    assert answer.code == 0, answer.said
+    assert "The typical voxel has an inversion to -1." in answer.said
+
+
+def test_slices_of_unlike_times_are_told(tmp_path: Path) -> None:
+    dataset = made(tmp_path)
+    for path in dataset.rglob("*.json"):
+        if "inv-" in path.name:
+            change_json(path, SliceTiming=[0.0, 0.1, 0.2, 0.3, 0.4, 0.5])
+    answer = command.participant(dataset, tmp_path / "out")
+    assert "SliceTiming differs between slices. InversionTime and RecoveryTime are taken as the same" in answer.said
+
+
 def folded(folder: Path, **fields: object) -> Path:
     """Write all images into one file."""
     dataset = write_root(folder / "data")

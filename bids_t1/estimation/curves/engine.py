@@ -370,8 +370,13 @@ def _plan_with(
             residual=0.0,
             origin="residuals of the fit" if background is None else "background of the magnitudes",
         ),
-        degrees_of_freedom=model.n_measurements - model.n_coefficients - 1 - _has_share(model),
+        degrees_of_freedom=model.n_measurements - count_unknowns(model),
     )
+
+
+def count_unknowns(model: SignalModel | SurfaceModel) -> int:
+    """Return how many numbers of a voxel are free: coefficients, a time, the share of a second component or pool."""
+    return model.n_coefficients + 1 + _has_share(model)
 
 
 def _has_share(model: SignalModel | SurfaceModel) -> bool:
@@ -401,7 +406,7 @@ def fit_sample(
 
 
 def fit_examples(
-    model: SignalModel, measurements: Measurements, kind: Kind, options: EstimationOptions
+    model: SignalModel | SurfaceModel, measurements: Measurements, kind: Kind, options: EstimationOptions
 ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
     """Return flat indices of bright voxels at regular distances, and what a fit predicts there, (measurement, voxel).
 
@@ -443,7 +448,7 @@ class Bench:
         """Magnitudes or signed measurements."""
         return _signals(self.plan, self.images)
 
-    def fit(self, model: SignalModel, signals: Signals, *, unsigned: bool) -> Fit:
+    def fit(self, model: SignalModel | SurfaceModel, signals: Signals, *, unsigned: bool) -> Fit:
         """Fit another model to signals, with the signs they have or free ones."""
         kind: Kind = "magnitude" if unsigned else "real"
         options = replace(self.plan.options, restore_polarity=False)
@@ -452,7 +457,7 @@ class Bench:
 
 
 def set_up_bench(
-    model: SignalModel, measurements: Measurements, kind: Kind, options: EstimationOptions, n_voxels: int
+    model: SignalModel | SurfaceModel, measurements: Measurements, kind: Kind, options: EstimationOptions, n_voxels: int
 ) -> Bench:
     """Choose voxels as bright as tissue, at regular distances.
 

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from bids_t1.data.errors import InvalidInputError
+from bids_t1.estimation.curves.engine import count_unknowns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bids_t1.data.shapes import Signals, Voxels
-    from bids_t1.data.signal_model import SignalModel
+    from bids_t1.data.signal_model import SignalModel, SurfaceModel
     from bids_t1.estimation.curves.engine import Bench
 
 N_VOXELS = 500
@@ -104,6 +105,9 @@ class Misfit:
     least: float = 0.0
     """The same with a richer model, where that explains more than one of tissue."""
 
+    is_asked: bool = True
+    """Whether there are images enough to ask for a cause."""
+
     suspicion: Suspicion | None = None
     """What explains the residuals best; None where nothing explains them clearly better than noise."""
 
@@ -131,10 +135,10 @@ class Hypotheses:
     times: tuple[float, ...]
     """Of the images, as told [s]."""
 
-    at_times: Callable[[Sequence[int], Sequence[float]], SignalModel]
+    at_times: Callable[[Sequence[int], Sequence[float]], SignalModel | SurfaceModel]
     """Gives the model of some images, by their numbers, at other times [s]."""
 
-    rivals: tuple[SignalModel, ...] = ()
+    rivals: tuple[SignalModel | SurfaceModel, ...] = ()
     """Richer models of all images: what they explain is no fault of an image."""
 
     unsigned: bool
@@ -146,14 +150,14 @@ class Hypotheses:
         signals = self.bench.signals
         model = self.at_times(range(len(self.times)), self.times)
         fit = self.bench.fit(model, signals, unsigned=self.unsigned)
-        n_left = len(self.times) - model.n_coefficients - 1
-        if n_left < 1 or signals.shape[1] < FEWEST_VOXELS:
+        n_left = len(self.times) - count_unknowns(model)
+        if signals.shape[1] < FEWEST_VOXELS:
             return Misfit(left=0.0, noise=0.0)
-        noise, residual = self.bench.noise_sd, float((fit.cost / n_left).sqrt().median())
+        noise, residual = self.bench.noise_sd, float((fit.cost / max(1, n_left)).sqrt().median())
         trial = _Trial(
             hypotheses=self,
             signals=signals,
-            n_unknowns=model.n_coefficients + 1,
+            n_unknowns=count_unknowns(model),
             floor=noise if self.bench.sees_noise else min(noise or math.inf, residual / 3),
             scale=float(signals.abs().max(0).values.median()),
         )
@@ -161,6 +165,8 @@ class Hypotheses:
         misfit = Misfit(left=told, noise=noise / trial.scale)
         if self.bench.sees_noise and told <= QUIET * misfit.noise:
             return misfit
+        if n_left < 1:  # what is left only bounds of the unknowns leave, and says nothing of its cause
+            return replace(misfit, least=told, is_asked=False)
         bar = min([told, *(self._left_by(rival, trial) for rival in self.rivals)])
         clear = CLEAR_IF_STRICT if self.is_strict else CLEAR
         best = trial.best(accusable, n_left)
@@ -172,9 +178,9 @@ class Hypotheses:
                 misfit = replace(misfit, suspicion=several)
         return misfit
 
-    def _left_by(self, rival: SignalModel, trial: _Trial) -> float:
+    def _left_by(self, rival: SignalModel | SurfaceModel, trial: _Trial) -> float:
         cost = self.bench.fit(rival, trial.signals, unsigned=self.unsigned).cost
-        return trial.of(cost, len(self.times) - trial.n_unknowns - (rival.companion is not None))
+        return trial.of(cost, len(self.times) - count_unknowns(rival))
 
 
 def _outdoes(suspicion: Suspicion, bar: float, clear: float) -> bool:
@@ -289,12 +295,12 @@ class StoredSigns:
     """The same with free signs."""
 
 
-def weigh_signs(bench: Bench, model: SignalModel) -> StoredSigns:
+def weigh_signs(bench: Bench, model: SignalModel | SurfaceModel) -> StoredSigns:
     """Compare the signs that measurements have with the best ones."""
     signed, magnitudes = bench.signals, bench.images.abs()
     stored = bench.fit(model, signed, unsigned=False).cost
     free = bench.fit(model, magnitudes, unsigned=True).cost
-    n_left = max(1, model.n_measurements - model.n_coefficients - 1)
+    n_left = max(1, model.n_measurements - count_unknowns(model))
     variance = max(bench.noise_sd**2, float((free / n_left).median()))
     energy = magnitudes.square().sum(0)
     across = energy - signed.square().sum(0)

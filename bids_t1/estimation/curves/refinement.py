@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Self
 
 import torch
 
+from bids_t1.data.signal_model import SurfaceModel
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -286,15 +288,18 @@ def _freed(problem: Problem, fit: Fit, stiffness: Voxels, weights: Signals | Non
     return replace(fit, information=information.clamp_min(TINY))
 
 
-def predict(model: SignalModel, fit: Fit) -> Signals:
+def predict(model: SignalModel | SurfaceModel, fit: Fit) -> Signals:
     """Return the signal of a fit."""
+    if isinstance(model, SurfaceModel):
+        columns, _ = model.surface(fit.time, fit.share)
+        return (_coefficients(model, fit) * columns).sum(0)
     columns, _ = model.columns(fit.time)
     if model.companion is not None:
         columns[-1] += fit.share * model.companion.column(fit.time)[0]
     return (_coefficients(model, fit) * columns).sum(0)
 
 
-def _coefficients(model: SignalModel, fit: Fit) -> Columns:
+def _coefficients(model: SignalModel | SurfaceModel, fit: Fit) -> Columns:
     """Return the linear coefficients, (coefficient, 1, voxel)."""
     coefficients = [fit.amplitude, fit.amplitude * fit.ratio][: model.n_coefficients]
     return torch.stack(coefficients)[:, None]

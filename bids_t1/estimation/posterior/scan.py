@@ -20,6 +20,7 @@ from bids_t1.estimation.posterior.summary import (
     LOWEST_MODE,
     MIDDLE,
     MOST_AT_END,
+    NARROW,
     NEGLIGIBLE,
     OUTSIDE,
     SMALLEST_MODE,
@@ -499,7 +500,8 @@ def scan_voxel(grid: Grid, lower: int, upper: int, share: float, room: Room) -> 
     if valley >= 0:
         share_below = float(room.sum[valley]) / float(room.sum[last - 1])
         two_modes = is_high or min(share_below, 1.0 - share_below) > SMALLEST_MODE
-    if curvature > 1.0 and not two_modes and not at_limit:
+    around_peak = (grid.times[inner + 1] - grid.times[inner - 1]) * (NARROW / 2.0)
+    if curvature > 1.0 and time_sd < around_peak and not two_modes and not at_limit:
         reach = Z / math.sqrt(curvature)
         low, high = at_node(grid.times, place - reach), at_node(grid.times, place + reach)
         return Posterior(time, place, time, (high - low) / (2.0 * Z), low, high, False, False)

@@ -45,6 +45,9 @@ LOWEST_MODE = -4.6
 MOST_AT_END = math.exp(LOWEST_MODE)
 """Density at the first or last node, over the highest, from which the range is taken to cut a posterior off."""
 
+NARROW = 3.0
+"""SD of a sum over the nodes, in distances between them, up to which a posterior may be narrower than the nodes."""
+
 NEGLIGIBLE = -60.0
 """Log density below the maximum that counts as this: what exp makes of much less is slow to compute with."""
 
@@ -87,7 +90,8 @@ def summarise(
 ) -> Summary:
     """Describe posteriors given as log density of the relaxation time at each node; the input is overwritten.
 
-    Where a posterior is narrower than the nodes it is normal, and its curvature at the maximum describes it.
+    Where a posterior is narrower than the nodes it is normal, and its curvature at the maximum describes it. One that
+    is a sum over many narrow ones has such a maximum and is none of these.
 
     Parameters
     ----------
@@ -120,7 +124,8 @@ def summarise(
     lower, upper = _interval(table, weights, cumulative, two_modes)
     time = at_node(table.times.double(), node).float()
     node = node.float()
-    narrow = (curvature > 1) & ~two_modes & ~at_limit
+    around_peak = (table.times[inner + 1] - table.times[inner - 1]) * (NARROW / 2)
+    narrow = (curvature > 1) & (time_sd < around_peak) & ~two_modes & ~at_limit
     reach = Z / curvature.sqrt()
     low, high = at_node(table.times, node - reach), at_node(table.times, node + reach)
     return Summary(

@@ -116,7 +116,9 @@ def _signs(run: RunResult) -> str:
 def _uncertainty(run: RunResult) -> str:
     degrees = run.record.get("DegreesOfFreedom")
     if degrees == 0:
-        how = "at the noise of the images, because as many images as unknowns leave no residual"
+        how = (
+            "at the noise of the images, because as many images as unknowns leave no residual, and nothing to check by"
+        )
     else:
         freedom = f" with {wording.counted(degrees, 'degree')} of freedom" if isinstance(degrees, int) else ""
         how = f"at the residual of the voxel{freedom}"
