@@ -469,6 +469,12 @@ def interval(
 
 
 @called
+def is_narrow(times: Doubles, inner: int, curvature: float, time_sd: float) -> bool:
+    """Tell whether a posterior is narrower than the nodes around its peak, and has all that it holds there."""
+    return curvature > 1.0 and time_sd < (times[inner + 1] - times[inner - 1]) * (NARROW / 2.0)
+
+
+@called
 def scan_voxel(grid: Grid, lower: int, upper: int, share: float, room: Room) -> Posterior:
     """Compute and describe the posterior of a voxel whose products are in `room`.
 
@@ -500,8 +506,7 @@ def scan_voxel(grid: Grid, lower: int, upper: int, share: float, room: Room) -> 
     if valley >= 0:
         share_below = float(room.sum[valley]) / float(room.sum[last - 1])
         two_modes = is_high or min(share_below, 1.0 - share_below) > SMALLEST_MODE
-    around_peak = (grid.times[inner + 1] - grid.times[inner - 1]) * (NARROW / 2.0)
-    if curvature > 1.0 and time_sd < around_peak and not two_modes and not at_limit:
+    if is_narrow(grid.times, inner, curvature, time_sd) and not two_modes and not at_limit:
         reach = Z / math.sqrt(curvature)
         low, high = at_node(grid.times, place - reach), at_node(grid.times, place + reach)
         return Posterior(time, place, time, (high - low) / (2.0 * Z), low, high, False, False)
