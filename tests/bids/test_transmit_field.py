@@ -251,6 +251,18 @@ def test_of_several_equal_maps_the_first_run_is_taken_and_said(tmp_path: Path) -
     )
 
 
+def test_one_of_several_equal_maps_that_cannot_be_used_blocks_none_of_the_others(tmp_path: Path) -> None:
+    write_readouts(write_root(tmp_path), readouts())
+    write_map(tmp_path, 1000 * RATIO, entities="_acq-anat")
+    good = write_map(tmp_path, entities="_acq-famp")
+    field = loaded(tmp_path)
+    assert field is not None
+    assert field.sources == (good,)
+    (warning,) = field.warnings
+    assert warning.startswith("sub-01_acq-anat_TB1map.nii.gz: the median of its nonzero voxels is")
+    assert warning.endswith("It is not used.")
+
+
 def test_a_map_for_other_images_is_used_last_and_said(tmp_path: Path) -> None:
     write_readouts(write_root(tmp_path), readouts())
     write_map(tmp_path, IntendedFor="anat/sub-01_T1w.nii.gz")

@@ -273,6 +273,18 @@ def test_any_image_of_a_measurement_may_name_the_run(dataset: Path) -> None:
     assert loaded(dataset).method == "TB1DAM"
 
 
+def test_delays_of_actual_flip_angles_may_be_repetition_times_that_differ(dataset: Path) -> None:
+    plain = [value[np.isfinite(value)] for value in (_field_of(dataset, None), _field_of(dataset, "RepetitionTime"))]
+    np.testing.assert_array_equal(*plain)
+
+
+def _field_of(dataset: Path, key: str | None) -> NDArray[np.floating[Any]]:
+    for path, time in zip(write(dataset, "TB1AFI"), (0.02, 0.1), strict=True):
+        if key is not None:
+            change_json(sidecar(path), **{"RepetitionTimeExcitation": None, key: time})
+    return loaded(dataset).values
+
+
 LACKS = {
     "TB1DAM": {"FlipAngle": None},
     "TB1AFI": {"FlipAngle": None, "RepetitionTimeExcitation": None},

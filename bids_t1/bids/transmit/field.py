@@ -41,7 +41,8 @@ def load_transmit_field(candidates: Sequence[TransmitImages], run: Acquisition, 
 
     One that names the run (IntendedFor, or B0FieldIdentifier named by B0FieldSource of the run) comes before one of
     the same session, and that before one without session. Those of other sessions that do not name the run are not
-    used. Of equal ones a map of the scanner comes before what is computed here, then the first run.
+    used. Of equal ones a map of the scanner comes before what is computed here, then the first run. One that cannot be
+    used is named, and the next of these taken.
 
     Parameters
     ----------
@@ -55,30 +56,32 @@ def load_transmit_field(candidates: Sequence[TransmitImages], run: Acquisition, 
     Raises
     ------
     InvalidInputError
-        If the chosen one cannot be read, lacks images or metadata, or gives no transmit field: T1 without it would be
+        If none of them can be read, has its images and metadata, and gives a transmit field: T1 without it would be
         another one, so that the user decides.
     """
     ranked = [(rank, images) for images in candidates if (rank := _rank(images, run)) is not None]
     ranked.sort(key=lambda entry: (entry[0], _ORDER.index(entry[1].suffix), _run_of(entry[1]), str(entry[1].name)))
-    if not ranked:
-        return None
-    rank, chosen = ranked[0]
-    warnings = []
-    equal = [str(images.name) for other, images in ranked[1:] if other == rank]
-    if equal:
-        warnings.append(
-            f"{chosen.name}: taken as the transmit field of {run.name}; {', '.join(equal)} would do as well. "
-            "IntendedFor or --bids-filter-file chooses."
-        )
-    if rank == _INTENDED_ELSEWHERE:
-        warnings.append(
-            f"{chosen.name}: taken as the transmit field of {run.name}, which its IntendedFor does not name."
-        )
-    try:
-        measured = _at_voltage(measure(chosen), [file.sidecar for file in chosen.files], run)
-        return _make(measured, chosen.suffix, grid, tuple(warnings))
-    except InvalidInputError as error:
-        raise InvalidInputError(f"{error} {GO_ON}") from error
+    refused: list[InvalidInputError] = []
+    best = [(rank, images) for rank, images in ranked if rank == ranked[0][0]]
+    for place, (rank, chosen) in enumerate(best):
+        equal = [str(images.name) for _, images in best[place + 1 :]]
+        warnings = (*(f"{error} It is not used." for error in refused), *_doubts(chosen, rank, equal, run))
+        try:
+            measured = _at_voltage(measure(chosen), [file.sidecar for file in chosen.files], run)
+            return _make(measured, chosen.suffix, grid, warnings)
+        except InvalidInputError as error:
+            refused.append(error)
+    if refused:
+        raise InvalidInputError(f"{' '.join(map(str, refused))} {GO_ON}") from refused[0]
+    return None
+
+
+def _doubts(chosen: TransmitImages, rank: int, equal: Sequence[str], run: Acquisition) -> tuple[str, ...]:
+    """Say what else would do, and whether the chosen one was meant for another run."""
+    taken = f"{chosen.name}: taken as the transmit field of {run.name}"
+    others = f"{taken}; {', '.join(equal)} would do as well. IntendedFor or --bids-filter-file chooses."
+    elsewhere = f"{taken}, which its IntendedFor does not name."
+    return (*((others,) if equal else ()), *((elsewhere,) if rank == _INTENDED_ELSEWHERE else ()))
 
 
 def load_given_transmit_field(path: Path, grid: Grid, run: Acquisition | None = None) -> TransmitField:

@@ -134,8 +134,9 @@ def _incomplete_relaxation(images: TransmitImages, files: Sequence[RawFile]) -> 
 
 def _of_actual_flip_angle(images: TransmitImages) -> MeasuredField:
     files = list(_by_role(images, _role_of_acquisition(3), ("acq-tr1", "acq-tr2")).values())
-    _require(images, files, ("FlipAngle", "RepetitionTimeExcitation"))
-    times = _pair(files, "RepetitionTimeExcitation")
+    key = _first_known(files, ("RepetitionTimeExcitation", "RepetitionTime"))
+    _require(images, files, ("FlipAngle", key))
+    times = _pair(files, key)
     method = ActualFlipAngle(flip_angle=_common(files, "FlipAngle"), repetition_times=times)
     stacked = _Images(files)
     first, second = stacked.magnitudes
@@ -301,6 +302,11 @@ def _require(images: TransmitImages, files: Sequence[RawFile], keys: Sequence[st
             f"{images.name}: B1+ cannot be computed without fields that are missing: {'; '.join(missing)}. Take them "
             "from the protocol of the scanner and write them to the sidecars."
         )
+
+
+def _first_known(files: Sequence[RawFile], keys: Sequence[str]) -> str:
+    """Return the first field that all files have; the first one where they have none."""
+    return next((key for key in keys if all(file.sidecar.get(key) is not None for file in files)), keys[0])
 
 
 def _number(file: RawFile, key: str) -> float:
