@@ -12,6 +12,11 @@ from __future__ import annotations
 import re
 import unicodedata
 
+LOOK_LOCKER = re.compile(
+    r"molli|look[\W_]*locker|tfi2d1|(?<![a-z])(ll|lltfe|llepi|sasha|tapir)(?![a-z])", re.IGNORECASE
+)
+"""What operators and vendors call sequences with several readouts after one inversion."""
+
 
 def words(text: str) -> frozenset[str]:
     """Return the words of a list."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bids_t1.data.errors import NoSignalError
 from bids_t1.estimation.curves.engine import count_unknowns, estimate, fit_examples
 from bids_t1.estimation.curves.fitted import fitted_signals
 from bids_t1.registration.check import rotation
@@ -39,6 +40,9 @@ BRIGHT = 0.1
 
 GAIN = 0.97
 """Residuals after over those before up to which realigned images fit better."""
+
+
+LOST = "registration found no place where all images show the head: images are as they were"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +84,10 @@ def without_motion(question: Question, series: Series, options: EstimationOption
         apparent = _apparent(model, series, options)
     if is_small(max(apparent), series.grid):
         return Motion(series=series, record=_told("none seen: images are as they were", question, apparent))
-    return _realign(model, question, series, options)
+    try:
+        return _realign(model, question, series, options)
+    except NoSignalError:
+        return Motion(series=series, record=_not_believed(LOST, question, apparent), warnings=(f"Motion: {LOST}.",))
 
 
 def _realign(
@@ -101,7 +108,7 @@ def _realign(
             "they are left as they were."
         )
         done = "realigned images fit no better: they are as they were"
-        return Motion(series=series, record=_told(done, question, found) | evidence, warnings=(warning,))
+        return Motion(series=series, record=_not_believed(done, question, found) | evidence, warnings=(warning,))
     record = _told("realigned to the longest time", question, found) | evidence
     record["Rotations"] = [round(rotation(matrix), 2) for matrix in matrices]
     return Motion(series=moved_back, record=record, warnings=(_warning(max(found), series),))
@@ -189,6 +196,11 @@ def _told(done: str, question: Question, displacements: list[float]) -> dict[str
         "LargestDisplacement": round(max(displacements), 3),
         "Displacements": [round(value, 3) for value in displacements],
     }
+
+
+def _not_believed(done: str, question: Question, displacements: list[float]) -> dict[str, object]:
+    """Return what registration found, under a name by which nobody takes it for how far the head moved."""
+    return {"Done": done, "Of": list(question.times), "NotBelieved": [round(value, 3) for value in displacements]}
 
 
 def _warning(largest: float, series: Series) -> str:

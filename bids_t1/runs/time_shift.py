@@ -203,8 +203,9 @@ class _Efficiencies:
         message = (
             f"The inversion efficiency kappa is {kappa:.2f} in {share:.0%} of the voxels that tell it, and no "
             "inversion gives more than 2: T1 may be wrong by more than its SD. Images may be scaled differently from "
-            "one another, InversionTime may be longer in the sidecars than it was, or RepetitionTime shorter. Compare "
-            "the times with those of the scanner, and convert all images with one scaling."
+            "one another, InversionTime may be longer in the sidecars than it was, or RepetitionTime shorter; or "
+            "several readouts follow one inversion (Look-Locker), and T1 is T1*, which is shorter. Compare the times "
+            "with those of the scanner, and convert all images with one scaling."
         )
         return (message,)
 

@@ -10,6 +10,7 @@ import torch
 
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.sidecar import LONGEST_TIME, finite
+from bids_t1.data.vocabulary import LOOK_LOCKER
 from bids_t1.sequences.inversion_readout import INSTANTANEOUS, Readout
 from bids_t1.sequences.slice_timing import slice_doubts
 
@@ -36,6 +37,9 @@ Water and solutions with a T1 as short as this have no macromolecules, and their
 
 REPETITION_KEYS = ("RepetitionTimePreparation", "RepetitionTimeInversion", "RepetitionTime")
 """Fields for the delay between two inversions; the first one counts."""
+
+NAMES = ("SequenceName", "PulseSequenceName", "PulseSequenceDetails", "ProtocolName", "SeriesDescription")
+"""Fields that call a sequence something."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +163,7 @@ class InversionRecovery:
         notes = () if ideal else (*_missing_repetition_times(sidecars, found), *_rivals(sidecars, known, found))
         repetition_times = tuple(math.inf if time is None else time for time in found)
         model = cls(inversion_times=known, repetition_times=repetition_times, ideal=ideal)
-        notes += slice_doubts(sidecars, ideal=ideal)
+        notes += (*slice_doubts(sidecars, ideal=ideal), *_look_locker(sidecars))
         if ideal:
             return model, notes
         readout, doubts = _readout(model, sidecars)
@@ -322,6 +326,23 @@ def _rival(sidecar: Sidecar, inversion_time: float, used: float | None) -> tuple
         if used is not None and other is not None and inversion_time < other < LONGEST_TIME and other != used:
             return f"{key} of the {holder.origin}", other
     return None
+
+
+def _look_locker(sidecars: Sequence[Sidecar]) -> tuple[str, ...]:
+    """Warn where an image is named as those are of which several follow one inversion."""
+    called = ((sidecar.name, key) for sidecar in sidecars for key in NAMES if _is_look_locker(sidecar.text(key)))
+    name, key = next(called, (None, None))
+    if key is None:
+        return ()
+    doubt = (
+        f"{name}: {key} is a name of Look-Locker sequences. Several readouts after one inversion measure T1*, which is "
+        "shorter than T1, and by how much depends on the flip angle: then T1 is wrong."
+    )
+    return (doubt,)
+
+
+def _is_look_locker(text: str | None) -> bool:
+    return text is not None and LOOK_LOCKER.search(text) is not None
 
 
 def _missing_repetition_times(sidecars: Sequence[Sidecar], found: Sequence[float | None]) -> tuple[str, ...]:

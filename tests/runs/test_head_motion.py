@@ -118,6 +118,17 @@ def test_motion_is_not_looked_for_where_not_asked_or_not_seen() -> None:
     assert "leave no residuals" in str(motion.record["Done"])
 
 
+def test_a_registration_that_loses_the_head_leaves_images_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    moved = series_of_slices(images(MOVED, 1), "magnitude")
+    away = np.eye(4)
+    away[:2, 3] = 1000
+    monkeypatch.setattr("bids_t1.runs.head_motion.register_contrasts", lambda *_: away)
+    motion = without_motion(question_of(MODEL, 3.0), moved, EstimationOptions(), "auto")
+    assert motion.series is moved
+    assert "no place where all images show the head" in motion.warnings[0]
+    assert "LargestDisplacement" not in motion.record
+
+
 def test_no_image_stands_for_its_own_prediction_which_would_say_that_nothing_moved() -> None:
     still = series_of_slices(images(STILL, 1), "magnitude")
     fitted = estimate(MODEL, still.measurements, "magnitude", EstimationOptions())

@@ -125,6 +125,15 @@ def test_the_repetition_time_is_the_delay_between_inversions(fields: dict[str, o
     assert bool(notes) == math.isinf(expected)
 
 
+@pytest.mark.parametrize(
+    ("field", "name"), [("SequenceName", "_tfi2d1_70"), ("SeriesDescription", "Look Locker"), ("ProtocolName", "MOLLI")]
+)
+def test_images_called_look_locker_are_told_to_measure_another_time(field: str, name: str) -> None:
+    _, (doubt,) = InversionRecovery.from_metadata(sidecars(RepetitionTime=6.0, **{field: name}))
+    assert f"sub-01_inv-1_IRT1.json: {field} is a name of Look-Locker sequences" in doubt
+    assert name not in doubt
+
+
 def test_an_unknown_repetition_time_is_said_to_be_taken_as_infinite() -> None:
     names = ", ".join(sidecar.name for sidecar in sidecars())
     _, (note,) = InversionRecovery.from_metadata(sidecars())

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from bids_t1.data.groups import grouped_by
+from bids_t1.data.vocabulary import LOOK_LOCKER
 from bids_t1.dicom.reading.volumes import times_of
 from bids_t1.dicom.vendors import names
 
@@ -43,7 +44,7 @@ WIPED = re.compile(r"(\d{8})?(\d\d0000|0{0,6}|000001|010101|111111|235959)(\.0*)
 
 def name_refusal(series: SeriesKey) -> str | None:
     """Refuse series that call themselves Look-Locker or SA2RAGE, whose headers look like those of wanted ones."""
-    if series.is_called(names.LOOK_LOCKER):
+    if series.is_called(LOOK_LOCKER):
         return f"Look-Locker type by its name: {T1_STAR}"
     if series.is_called(names.SA2RAGE):
         return "SA2RAGE by its name: a B1 map, of readouts after a saturation and not an inversion; not converted"

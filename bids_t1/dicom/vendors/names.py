@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-LOOK_LOCKER = re.compile(r"molli|look[\W_]*locker|(?<![a-z])(ll|lltfe|llepi|sasha|tapir)(?![a-z])", re.IGNORECASE)
-
 MP2RAGE = re.compile(r"mp[23n]rage", re.IGNORECASE)
 
 SA2RAGE = re.compile(r"sa2rage", re.IGNORECASE)

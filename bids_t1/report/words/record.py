@@ -82,6 +82,7 @@ INNER_LABELS = {
     "Done": "done",
     "LargestDisplacement": "largest displacement [mm]",
     "Displacements": "displacements [mm]",
+    "NotBelieved": "displacements, not believed [mm]",
     "Rotations": "rotations [degrees]",
     "ResidualBefore": "residual before",
     "ResidualAfter": "residual after",
