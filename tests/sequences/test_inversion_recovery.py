@@ -129,7 +129,8 @@ def test_the_repetition_time_is_the_delay_between_inversions(fields: dict[str, o
     ("field", "name"), [("SequenceName", "_tfi2d1_70"), ("SeriesDescription", "Look Locker"), ("ProtocolName", "MOLLI")]
 )
 def test_images_called_look_locker_are_told_to_measure_another_time(field: str, name: str) -> None:
-    _, (doubt,) = InversionRecovery.from_metadata(sidecars(RepetitionTime=6.0, **{field: name}))
+    told = [Sidecar(one.name, {**one.fields, field: name}) for one in sidecars(RepetitionTime=6.0)]
+    _, (doubt,) = InversionRecovery.from_metadata(told)
     assert f"sub-01_inv-1_IRT1.json: {field} is a name of Look-Locker sequences" in doubt
     assert name not in doubt
 
