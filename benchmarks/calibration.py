@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from functools import cache
+from resource import RUSAGE_CHILDREN, getrusage
 from statistics import median
 from time import perf_counter, process_time
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ from bids_t1.calibration.baselines import protocol_of
 from bids_t1.calibration.cross_validation import calibrate
 from bids_t1.calibration.lattice import INPUTS, SCORED
 from bids_t1.calibration.network import N_SLICES, RADIUS, PatchResNet, place
-from bids_t1.calibration.training import reproducibly
+from bids_t1.calibration.training import N_THREADS, reproducibly
 from bids_t1.data.calibration import PRESETS, VOXELS, CalibrationOptions, MeasuredScan, PairedScan, ReferenceScan
 from bids_t1.data.grid import Grid
 from bids_t1.estimation.posterior.correction import read_times
@@ -163,11 +164,12 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.epochs is not None:
         plan, voxels = (replace(each, epochs=arguments.epochs) for each in (plan, voxels))
     options = CalibrationOptions(
-        plan=plan, voxels=voxels, folds=arguments.folds, seed=arguments.seed, n_threads=arguments.threads
+        plan=plan, voxels=voxels, folds=arguments.folds, seed=arguments.seed, n_processes=arguments.processes
     )
     start = perf_counter(), process_time()
     found = calibrate(scans, options, believed=believed, progress=say)
-    print(f"{perf_counter() - start[0]:.0f} s, {process_time() - start[1]:.0f} s of CPU time")
+    spent = process_time() - start[1] + getrusage(RUSAGE_CHILDREN).ru_utime + getrusage(RUSAGE_CHILDREN).ru_stime
+    print(f"{perf_counter() - start[0]:.0f} s, {spent:.0f} s of CPU time")
     for row in found.scores.summaries:
         print(
             f"{row.tissue.abbreviation:4} {row.method:11} RMSE {row.rmse:.3f} +- {row.rmse_sd:.3f} s, "
@@ -202,7 +204,7 @@ def steps() -> None:
         edge = plan.tile + 2 * RADIUS
         network = place(PatchResNet(plan.width), "cpu")
         patches = torch.randn(plan.batch, len(INPUTS) * N_SLICES, edge, edge)
-        with reproducibly(2):
+        with reproducibly(N_THREADS):
             walls, cpus = [], []
             for _ in range(3):
                 start = perf_counter(), process_time()
@@ -226,7 +228,7 @@ if __name__ == "__main__":
     parser.add_argument("--preset", choices=sorted(PRESETS), default="small")
     parser.add_argument("--rich", action="store_true", help="varied heads")
     parser.add_argument("--epochs", type=int, default=None, help="of networks; None for those of the preset")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--processes", type=int, default=1, help="folds at a time, each in a process of its own")
     parser.add_argument("--steps", action="store_true", help="only the time of one step")
     chosen = parser.parse_args()
     if chosen.steps:

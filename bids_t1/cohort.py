@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
-import threading
 import time
 import traceback
 from contextlib import closing, suppress
@@ -27,11 +25,11 @@ from bids_t1.data.sidecar import numbered, plain
 from bids_t1.data.timing import told_duration
 from bids_t1.dicom.reading.files import found_instead
 from bids_t1.dicom.sources import find_sources
-from bids_t1.stopping import ignored, stop, stop_if_asked
+from bids_t1.stopping import stop_if_asked
 from bids_t1.storage import write_whole
 from bids_t1.untrusted import read_json
 from bids_t1.work import Outcome, Work
-from bids_t1.workers import Lost, apart
+from bids_t1.workers import Lost, apart, begin, of_one_thread, told
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -304,43 +302,20 @@ def _outcomes(work: Sequence[Work], settings: Settings) -> Generator[tuple[int, 
     if not work:
         return
     if settings.running.nprocs == 1 or len(work) == 1:
-        _of_one_thread()
+        of_one_thread()
         for number, item in enumerate(work):
             stop_if_asked()
             yield number, _process_one(item, settings)
         return
-    begin = partial(_begin_process, LOG.getEffectiveLevel())
-    with closing(apart(partial(_process_one, settings=settings), work, settings.running.nprocs, begin)) as results:
+    ready = partial(begin, LOG.getEffectiveLevel())
+    with closing(apart(partial(_process_one, settings=settings), work, settings.running.nprocs, ready)) as results:
         for number, result in results:
-            yield number, _failed(work[number], _lost(result)) if isinstance(result, Lost) else result
+            yield number, _outcome(work[number], result)
             stop_if_asked()
 
 
-def _of_one_thread() -> None:
-    """Keep PyTorch from threads of its own in each operation: the engine has some."""
-    import torch  # noqa: PLC0415 - a finished cohort needs none
-
-    torch.set_num_threads(1)
-
-
-def _begin_process(level: int) -> None:
-    from tqdm import tqdm  # noqa: PLC0415 - as above
-
-    _of_one_thread()
-    tqdm.set_lock(threading.RLock())  # one between processes would be left over by a process that is killed
-    signal.signal(signal.SIGTERM, stop)
-    sys.unraisablehook = ignored
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
-    logging.getLogger("bids_t1").setLevel(level)
-    logging.getLogger("nibabel.global").setLevel(logging.CRITICAL + 1)
-
-
-def _lost(lost: Lost) -> BidsT1Error:
-    """Tell of a process that ended before its participant was done."""
-    return InputOutputError(
-        f"{lost.reason}. Signal 9 most often means that memory has run out: use fewer --nprocs, or give the job more "
-        "memory. The same command goes on with what is missing."
-    )
+def _outcome(work: Work, result: Outcome | Lost) -> Outcome:
+    return _failed(work, told(result, "fewer --nprocs")) if isinstance(result, Lost) else result
 
 
 def _process_one(work: Work, settings: Settings) -> Outcome:

@@ -7,10 +7,9 @@ import json
 import logging
 import math
 import shutil
-import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, overload
 
 from bids_t1 import __version__
@@ -20,6 +19,7 @@ from bids_t1.bids.write_calibration import read_scores, scores_in_json, write_sc
 from bids_t1.calibration.baselines import protocol_of
 from bids_t1.calibration.cross_validation import calibrate
 from bids_t1.calibration.model_file import load_model, save_model
+from bids_t1.cgroup import memory_available
 from bids_t1.data.calibration import (
     PRESETS,
     VOXELS,
@@ -27,6 +27,7 @@ from bids_t1.data.calibration import (
     CalibrationOptions,
     PairedScan,
     ReferenceScan,
+    TrainingPlan,
     TrainingProgress,
 )
 from bids_t1.data.errors import BidsT1Error, InputOutputError, InvalidInputError
@@ -40,7 +41,7 @@ from bids_t1.scratch import sweep
 from bids_t1.untrusted import read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from bids_t1.data.prior_correction import PriorCorrection
@@ -51,6 +52,12 @@ LOG = logging.getLogger(__name__)
 
 LONG = 90
 """Seconds from which a time is told in minutes."""
+
+OF_PROCESS = 450
+"""Memory of a process that trains and judges a fold, before it does [MB]."""
+
+OF_VOXEL = 7e-4
+"""What each voxel of a head that is judged needs of it [MB]."""
 
 FOLDER = "calibration"
 """In the derivatives: model, card and page."""
@@ -81,12 +88,13 @@ def learn(participants: Sequence[str], settings: Settings) -> Calibration | str:
     checkpoints = settings.work_dir / CHECKPOINTS
     checkpoints.mkdir(parents=True, exist_ok=True)
     sweep(checkpoints)
+    n_processes = _at_a_time(options.plan, scans[0].measured.time.size, settings)
     calibration = calibrate(
         scans,
-        options,
+        replace(options, n_processes=n_processes),
         believed=_believed(scans[0].measured_protocol),
         checkpoints=checkpoints,
-        progress=Teller().tell,
+        progress=tell,
     )
     for reason in calibration.left_out:
         LOG.warning("calibration: %s", reason)
@@ -115,6 +123,15 @@ def _options(settings: Settings) -> CalibrationOptions:
         seed=settings.running.random_seed,
         device=device,
     )
+
+
+def _at_a_time(plan: TrainingPlan, voxels: int, settings: Settings) -> int:
+    """Return for how many folds at a time there are processors and, beside this process, memory."""
+    n_processes = settings.running.nprocs
+    allowed = memory_available() if settings.memory_mb is None else settings.memory_mb * n_processes
+    needed = OF_PROCESS + OF_VOXEL * voxels + plan.memory_mb
+    room = settings.n_threads * n_processes
+    return room if allowed is None else max(1, min(room, int(allowed / needed) - 1))
 
 
 def _believed(record: Mapping[str, object]) -> PriorCorrection | None:
@@ -151,6 +168,10 @@ class _Pairs(Sequence["PairedScan"]):
         """Look for the pairs of all participants."""
         keys = [key for participant in participants for key in _keys(participant, settings)]
         return cls(keys=_of_one_sequence(keys), settings=settings)
+
+    def __reduce__(self) -> tuple[type[_Pairs], tuple[list[_Key], Settings]]:
+        """Go to another process without what is held: it reads its own."""
+        return _Pairs, (self.keys, self.settings)
 
     @property
     def participants(self) -> list[str]:
@@ -247,30 +268,12 @@ def _finished(folder: Path, log: Path, digest: str) -> Calibration | None:
         return None
 
 
-@dataclass(slots=True)
-class Teller:
-    """Says on the terminal where a training stands, and when it may end."""
-
-    clock: Callable[[], float] = time.monotonic
-    begun: float = field(init=False)
-    share_before: float | None = None
-    """Of all epochs that were done before, where a training is taken up again."""
-
-    def __post_init__(self) -> None:
-        self.begun = self.clock()
-
-    def tell(self, progress: TrainingProgress) -> None:
-        """Say which network learns, how far it is, and how long all of them will take at most."""
-        if self.share_before is None:
-            self.share_before = progress.share_before
-        loss = progress.training_loss if progress.validation_loss is None else progress.validation_loss
-        LOG.info(
-            "calibration: %s, epoch %d of %d, loss %.3f, %.0f %% done, at most %s left",
-            progress.member, progress.epoch, progress.epochs, loss, 100 * progress.share, self._left(progress.share),
-        )  # fmt: skip
-
-    def _left(self, share: float) -> str:
-        """Return how long the rest takes at the speed that was had since the beginning."""
-        done = max(share - (self.share_before or 0.0), 1e-6)
-        seconds = (self.clock() - self.begun) * (1 - share) / done
-        return f"{math.ceil(seconds / 60)} min" if seconds > LONG else f"{round(seconds)} s"
+def tell(progress: TrainingProgress) -> None:
+    """Say which network learns, how far all of them are, and how long the rest will take at most."""
+    loss = progress.training_loss if progress.validation_loss is None else progress.validation_loss
+    seconds = progress.seconds_left
+    left = f"{math.ceil(seconds / 60)} min" if seconds > LONG else f"{round(seconds)} s"
+    LOG.info(
+        "calibration: %s, epoch %d of %d, loss %.3f, %.0f %% done, at most %s left",
+        progress.member, progress.epoch, progress.epochs, loss, 100 * progress.share, left,
+    )  # fmt: skip

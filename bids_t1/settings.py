@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from bids_t1.arguments import dashed, read_options
-from bids_t1.cgroup import memory_of_job
+from bids_t1.cgroup import memory_of_job, processors_of_job
 from bids_t1.data.entities import strip_label
 from bids_t1.data.errors import InvalidInputError, NoInputError, UsageError
 from bids_t1.data.options import (
@@ -305,7 +305,7 @@ def _processors() -> int:
     """Return how many processors this job may use, which is often fewer than the machine has."""
     allotted = len(os.sched_getaffinity(0))
     by_scheduler = os.environ.get("SLURM_CPUS_PER_TASK", "")
-    return min(allotted, int(by_scheduler)) if by_scheduler.isdecimal() else allotted
+    return min(allotted, processors_of_job() or allotted, int(by_scheduler) if by_scheduler.isdecimal() else allotted)
 
 
 def _share_of_job(n_processes: int) -> int | None:

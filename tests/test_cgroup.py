@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bids_t1.cgroup import memory_of_job
+from bids_t1.cgroup import memory_of_job, processors_of_job
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,11 +28,36 @@ if TYPE_CHECKING:
 def test_the_lowest_limit_counts(
     tmp_path: Path, groups: str | None, files: dict[str, str], expected: int | None
 ) -> None:
+    lay_out(tmp_path, groups, files)
+    assert memory_of_job(tmp_path) == expected
+
+
+@pytest.mark.parametrize(
+    ("groups", "files", "expected"),
+    [
+        ("0::/job/task\n", {"job/task/cpu.max": "max 100000", "job/cpu.max": "400000 100000"}, 4),
+        ("0::/job\n", {"job/cpu.max": "150000 100000"}, 1),
+        ("0::/job\n", {"job/cpu.max": "50000 100000"}, 1),
+        ("5:cpu,cpuacct:/job\n", {"cpu/job/cpu.cfs_quota_us": "200000", "cpu/job/cpu.cfs_period_us": "100000"}, 2),
+        ("5:cpu,cpuacct:/job\n", {"cpu/job/cpu.cfs_quota_us": "-1", "cpu/job/cpu.cfs_period_us": "100000"}, None),
+        ("4:memory:/job\n", {"cpu/job/cpu.cfs_quota_us": "200000", "cpu/job/cpu.cfs_period_us": "100000"}, None),
+        ("0::/\n", {}, None),
+        (None, {}, None),
+    ],
+    ids=["parent", "one and a half", "half", "version 1", "no limit", "of memory", "nothing", "no groups"],
+)
+def test_a_share_of_the_time_of_processors_is_so_many_of_them(
+    tmp_path: Path, groups: str | None, files: dict[str, str], expected: int | None
+) -> None:
+    lay_out(tmp_path, groups, files)
+    assert processors_of_job(tmp_path) == expected
+
+
+def lay_out(root: Path, groups: str | None, files: dict[str, str]) -> None:
     if groups is not None:
-        (tmp_path / "proc/self").mkdir(parents=True)
-        (tmp_path / "proc/self/cgroup").write_text(groups)
+        (root / "proc/self").mkdir(parents=True)
+        (root / "proc/self/cgroup").write_text(groups)
     for name, text in files.items():
-        path = tmp_path / "sys/fs/cgroup" / name
+        path = root / "sys/fs/cgroup" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text + "\n")
-    assert memory_of_job(tmp_path) == expected

@@ -21,7 +21,6 @@ Split by thought where a function grows: a table, a value, an early end.
 OPTION = re.compile(r"(?<![-\w])--[a-z]")
 
 LEFT = frozenset({
-    "bids_t1/calibration/cross_validation.py: _Cohort.of",
     "bids_t1/calibration/cross_validation.py: _card",
     "bids_t1/calibration/cross_validation.py: calibrate",
     "bids_t1/estimation/curves/engine.py: _begin",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -11,9 +12,12 @@ from typing import TYPE_CHECKING, Any, Never
 
 import pytest
 
+from bids_t1 import workers
+from bids_t1.data.errors import Stopped
 from bids_t1.workers import Lost, apart
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from multiprocessing.context import SpawnProcess
     from pathlib import Path
 
@@ -44,6 +48,12 @@ class Unreadable:
 
 def odd(number: int) -> Any:
     return {0: threading.Lock(), 1: Unreadable(), 2: number}[number]
+
+
+def count_aloud(number: int, tell: Callable[[int], None]) -> int:
+    for each in range(number):
+        tell(each)
+    return number
 
 
 def mark_and_wait(folder: Path, number: int) -> None:
@@ -102,6 +112,21 @@ def test_results_that_cannot_be_told_are_lost_and_the_others_not() -> None:
     assert "cannot be sent" in done[0].reason
     assert "cannot be read" in done[1].reason
     assert done[2] == 2
+
+
+def test_what_tasks_tell_on_the_way_is_heard_in_order_and_before_their_results() -> None:
+    heard: list[int] = []
+    done = []
+    for number, result in apart(count_aloud, [3, 0, 2], 1, nothing, heard.append):
+        done.append((number, result, list(heard)))
+    assert done == [(0, 3, [0, 1, 2]), (1, 0, [0, 1, 2]), (2, 2, [0, 1, 2, 0, 1])]
+
+
+def test_a_task_that_tells_what_nobody_hears_any_more_is_stopped() -> None:
+    ours, theirs = multiprocessing.Pipe()
+    ours.close()
+    with pytest.raises(Stopped):
+        workers._tell(theirs, 1)
 
 
 def test_processes_are_ended_and_clean_up_when_no_more_is_asked_for(tmp_path: Path) -> None:

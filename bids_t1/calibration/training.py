@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
@@ -17,7 +18,6 @@ from bids_t1.calibration.baselines import fit_polynomial, gather
 from bids_t1.calibration.checkpoint import Place, State
 from bids_t1.calibration.lattice import CENTRES, SCALES, SCORED, WEIGHTS
 from bids_t1.calibration.network import N_SLICES, NEIGHBOURS, RADIUS, log_time, make_network, network_of, place
-from bids_t1.data.calibration import TrainingProgress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -51,6 +51,10 @@ FOCUS = 0.5
 """Power of the variance by which the loss is multiplied in training."""
 
 LARGEST_GRADIENT = 1.0
+
+N_THREADS = 1
+"""Of torch, on any machine: sums are split between threads, so that the last bits depend on how many there are. More
+processors learn more folds at a time."""
 
 CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
 CUBLAS_WORKSPACE = ":4096:8"
@@ -302,23 +306,40 @@ class Task:
     """Of what the network adds that is kept; where something is held out it is measured there instead."""
 
     checkpoints: Path | None = None
-    before: float = 0.0
-    """What networks of the same training cost that are done, in the units of `TrainingPlan.cost`."""
+    after: float = 0.0
+    """What is to be done in the same process when this network is trained, in the units of `TrainingPlan.cost`."""
 
-    total: float | None = None
-    """What all networks of the training cost; None for this one alone."""
+    def cost_of(self, n_epochs: int) -> float:
+        """Return what so many epochs cost."""
+        return self.plan.cost * n_epochs / self.plan.epochs
 
-    def share_after(self, epoch: int, epochs: int) -> float:
-        """Return the share of all epochs of the training, at most, that are done after an epoch of this network."""
-        cost = self.plan.cost
-        return (self.before + cost * epoch / epochs) / (self.total or cost)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Epoch:
+    """What there is to tell of an epoch that is done."""
+
+    member: str
+    index: int
+    """Of the `Task`."""
+
+    epoch: int
+    epochs: int
+    cost: float
+    seconds: float
+    """What it took."""
+
+    left: float
+    """What is to be done in the same process after it, at most, in the units of `TrainingPlan.cost`."""
+
+    training_loss: float
+    validation_loss: float | None
 
 
 def train(
     samples: Sequence[Sample],
     task: Task,
     options: CalibrationOptions,
-    progress: Callable[[TrainingProgress], object] | None = None,
+    tell: Callable[[Epoch], object] | None = None,
 ) -> Member:
     """Train one network, from its last checkpoint on if there is one of the same training.
 
@@ -330,7 +351,7 @@ def train(
         Name, size and place of the network.
     options
         Seed and device.
-    progress
+    tell
         Called after each epoch.
     """
     training, validation, how = _divided(samples, task, options)
@@ -342,19 +363,22 @@ def train(
     kept_at = None if task.checkpoints is None else _kept_at(task.checkpoints, samples, task, options)
     state = _begun(run, watched, kept_at)
     while state.epoch < epochs and state.epoch - state.best_epoch <= plan.patience:
+        began = time.monotonic()
         training_loss = run.epoch(state.epoch, epochs)
         validation_loss = _validate(run, watched)
         state = _after(state, run, validation_loss)
         if kept_at is not None:
             kept_at.save(run.network, run.optimizer, state)
-        if progress is not None:
-            progress(
-                TrainingProgress(
+        if tell is not None:
+            tell(
+                Epoch(
                     member=task.name,
+                    index=task.index,
                     epoch=state.epoch,
                     epochs=epochs,
-                    share_before=task.share_after(state.epoch - 1, epochs),
-                    share=task.share_after(state.epoch, epochs),
+                    cost=task.cost_of(1),
+                    seconds=time.monotonic() - began,
+                    left=task.cost_of(epochs - state.epoch) + task.after,
                     training_loss=training_loss,
                     validation_loss=validation_loss,
                 )
@@ -437,7 +461,7 @@ def _validate(run: _Run, batches: Sequence[Batch]) -> float | None:
 
 def _kept_at(folder: Path, samples: Sequence[Sample], task: Task, options: CalibrationOptions) -> Place:
     """Return where the states of a training are kept, under a digest of all that it depends on."""
-    choices = (asdict(task.plan), options.seed, options.device, options.n_threads, task.index, task.epochs)
+    choices = (asdict(task.plan), options.seed, options.device, task.index, task.epochs)
     digest = hashlib.sha256(repr((__version__, torch.__version__, choices)).encode())
     for sample in samples:
         scan = sample.scan

@@ -99,8 +99,11 @@ class PairedScan:
 MARGIN = 17
 """Voxels that a tile needs around it, about half of what its patches reach."""
 
-VOXEL_COST = 30.0
-"""Of a step of a network of single voxels: next to nothing."""
+MEMORY_OF_VOXEL = 0.023
+"""Of a step of a network with all channels, for each voxel that it looks at [MB]."""
+
+COST_ALONE = 0.0065
+"""Of a voxel for a network that sees it alone, relative to one of patches with all channels of ResNet-18."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,8 +139,18 @@ class TrainingPlan:
     @property
     def cost(self) -> float:
         """Return about how long its training takes at most, relative to other plans."""
-        per_step = VOXEL_COST if self.kind == "voxel" else self.batch * (self.tile + MARGIN) ** 2 * self.width**2
-        return per_step * self.steps * self.epochs
+        edge = self.tile + (0 if self.kind == "voxel" else MARGIN)
+        return self.cost_of_voxel * self.batch * edge**2 * self.steps * self.epochs
+
+    @property
+    def memory_mb(self) -> float:
+        """Return about what a step needs [MB]."""
+        return MEMORY_OF_VOXEL * self.batch * (self.tile + 2 * MARGIN) ** 2 * self.width
+
+    @property
+    def cost_of_voxel(self) -> float:
+        """Return about what a step does for each voxel that it looks at."""
+        return COST_ALONE if self.kind == "voxel" else self.width**2
 
 
 SMALL = TrainingPlan(
@@ -186,9 +199,8 @@ class CalibrationOptions:
     device: str = "cpu"
     """As torch names it."""
 
-    n_threads: int = 2
-    """Of torch on the CPU. Sums are split between threads, so that the last bits depend on their number; it is fixed
-    here, whatever the machine has."""
+    n_processes: int = 1
+    """Folds at a time at most, each in a process of its own; on a GPU always one. Results do not depend on it."""
 
     @property
     def networks(self) -> dict[Method, TrainingPlan]:
@@ -210,9 +222,11 @@ class TrainingProgress:
     epochs: int
     """At most."""
 
-    share_before: float
     share: float
-    """Of all epochs of all networks, at most, before this epoch and after it."""
+    """Of all that there is to do, at most, that is done."""
+
+    seconds_left: float
+    """At most, at the speed that was had up to now."""
 
     training_loss: float
     validation_loss: float | None

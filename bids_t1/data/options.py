@@ -338,7 +338,8 @@ class Running:
     ))  # fmt: skip
     omp_nthreads: int | None = option(None, Option(
         title="Threads of each process", metavar="N", effect="nothing", least=1, aliases=("--nthreads",),
-        help="threads of each process (default: the processors this job may use, shared by the processes)",
+        help="threads of each process, or folds that group trains at a time (default: the processors this job may use, "
+        "shared by the processes)",
     ))  # fmt: skip
     mem_mb: int | None = option(None, Option(
         title="Memory [MB]", metavar="MB", effect="nothing", least=1, aliases=("--mem",),

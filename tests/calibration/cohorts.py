@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 TINY = replace(SMALL, name="tiny", width=1 / 16, tile=12, batch=4, steps=4, epochs=2, validation_examples=4)
-OPTIONS = CalibrationOptions(plan=TINY, voxels=replace(TINY, kind="voxel"), n_threads=1)
+OPTIONS = CalibrationOptions(plan=TINY, voxels=replace(TINY, kind="voxel"))
 
 BELIEVED = PriorCorrection(
     knots=tuple(math.log(time) for time in (0.5, 1.0, 2.0, 5.0)),

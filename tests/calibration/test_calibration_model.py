@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from bids_t1.calibration.application import apply
+from bids_t1.calibration.application import Ensemble, apply
 from bids_t1.calibration.model_file import CARD_KEY, check_protocol, differences, load_model, save_model
 from bids_t1.data.errors import InputOutputError, InvalidInputError, NoInputError
 from tests.calibration.cohorts import MEASURED_RECORD, pair
@@ -31,6 +31,17 @@ def test_a_model_that_is_read_back_corrects_as_before(calibration: Calibration, 
     one, other = apply(calibration.model, scan), apply(model, scan)
     np.testing.assert_array_equal(one.time, other.time)
     np.testing.assert_array_equal(one.time_sd, other.time_sd)
+
+
+def test_a_model_that_two_threads_trained_is_read_and_applied_by_as_many(
+    calibration: Calibration, tmp_path: Path
+) -> None:
+    earlier = replace(calibration.model, card=replace(calibration.model.card, n_threads=2))
+    assert calibration.model.card.n_threads == 1
+    save_model(earlier, tmp_path)
+    model = load_model(tmp_path / "model.safetensors")
+    assert Ensemble.of(model, "cpu").n_threads == 2
+    np.testing.assert_allclose(apply(model, pair(7).measured).time, apply(calibration.model, pair(7).measured).time)
 
 
 def test_the_card_lies_beside_the_model(calibration: Calibration, tmp_path: Path) -> None:

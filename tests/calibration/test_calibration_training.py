@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import pickle
 import signal
 import subprocess
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
 
+from bids_t1.calibration.cohort import Cohort
 from bids_t1.calibration.cross_validation import calibrate
+from bids_t1.calibration.folds import Fold, School, _answer, _result
+from bids_t1.calibration.forecast import FINAL, Forecast
 from bids_t1.calibration.lattice import INPUTS, to_sample
 from bids_t1.calibration.network import N_SLICES, RADIUS, log_time, network_of
-from bids_t1.calibration.training import GUARD, Task, hold_out, negative_log_likelihood, reproducibly, shrunk, train
-from bids_t1.data.calibration import TrainingProgress
-from bids_t1.learning import Teller
+from bids_t1.calibration.training import (
+    GUARD,
+    Epoch,
+    Task,
+    hold_out,
+    negative_log_likelihood,
+    reproducibly,
+    shrunk,
+    train,
+)
+from bids_t1.data.calibration import SMALL, TrainingProgress
+from bids_t1.data.errors import CannotCreateOutputError, InputOutputError, Stopped
+from bids_t1.learning import _at_a_time, tell
 from tests.calibration.cohorts import EDGE, OPTIONS, TINY, cohort, pair
 
 if TYPE_CHECKING:
@@ -140,17 +156,73 @@ def test_voxels_without_target_do_not_enter_the_loss() -> None:
     assert losses[0] == losses[1]
 
 
-def test_the_end_is_estimated_from_what_was_done_since_the_beginning(caplog: pytest.LogCaptureFixture) -> None:
-    now = iter([100.0, 129.0, 150.0])
-    teller = Teller(clock=lambda: next(now))
+def epoch_of(fold: int, left: float, seconds: float = 2.0) -> Epoch:
+    return Epoch(
+        member=f"fold-{fold}", index=fold, epoch=1, epochs=4, cost=10.0, seconds=seconds, left=left,
+        training_loss=0.1, validation_loss=None,
+    )  # fmt: skip
+
+
+def forecast(n_processes: int, told: list[TrainingProgress]) -> Forecast:
+    return Forecast({FINAL: 50.0, 1: 100.0, 2: 100.0, 3: 100.0}, n_processes, told.append)
+
+
+@pytest.mark.parametrize(
+    ("n_processes", "longest"), [(1, 90 + 100 + 100 + 50), (2, 90 + 100 + 50), (3, 100 + 50), (8, 100 + 50)]
+)
+def test_the_end_is_that_of_the_folds_side_by_side_and_the_last_network_after_them(
+    n_processes: int, longest: float
+) -> None:
+    told: list[TrainingProgress] = []
+    forecast(n_processes, told).hear(epoch_of(1, left=90))
+    assert told[0].seconds_left == pytest.approx(longest * 2.0 / 10.0)
+    assert told[0].share == pytest.approx(10 / 350)
+
+
+def test_the_end_follows_the_speed_that_epochs_had_and_what_is_not_needed_any_more() -> None:
+    told: list[TrainingProgress] = []
+    account = forecast(2, told)
+    account.hear(epoch_of(1, left=90, seconds=2.0))
+    account.hear(epoch_of(2, left=90, seconds=6.0))
+    assert told[1].seconds_left == pytest.approx((90 + 100 + 50) * 4.0 / 10.0)
+    account.end(1)
+    account.end(2)
+    account.hear(epoch_of(3, left=20, seconds=4.0))
+    assert told[2].seconds_left == pytest.approx((20 + 50) * 4.0 / 10.0)
+    assert told[2].share == pytest.approx(280 / 350)
+    account.hear(epoch_of(FINAL, left=0, seconds=4.0))
+    assert told[3].seconds_left == pytest.approx(20 * 4.0 / 10.0)
+
+
+def test_where_a_training_stands_is_told_in_a_line(caplog: pytest.LogCaptureFixture) -> None:
     at = TrainingProgress(
-        member="fold-2", epoch=1, epochs=4, share_before=0.5, share=0.6, training_loss=0.1, validation_loss=None
+        member="fold-2", epoch=2, epochs=4, share=0.7, seconds_left=75.2, training_loss=0.1, validation_loss=None
     )
     with caplog.at_level("INFO"):
-        teller.tell(at)
-        teller.tell(replace(at, epoch=2, share_before=0.6, share=0.7))
-    assert ["2 min left" in line for line in caplog.messages] == [True, False]
-    assert "fold-2, epoch 2 of 4, loss 0.100, 70 % done, at most 75 s left" in caplog.messages[1]
+        tell(at)
+        tell(replace(at, seconds_left=91.0, validation_loss=0.2))
+    assert "fold-2, epoch 2 of 4, loss 0.100, 70 % done, at most 75 s left" in caplog.messages[0]
+    assert "loss 0.200, 70 % done, at most 2 min left" in caplog.messages[1]
+
+
+@pytest.mark.parametrize(
+    ("processors", "nprocs", "memory_mb", "expected"),
+    [
+        (8, 1, None, 8),
+        (2, 4, None, 8),
+        (8, 1, 4000, 2),
+        (8, 1, 1000, 1),
+        (2, 4, 1000, 2),
+        (1, 1, 64000, 1),
+    ],
+    ids=["no limit", "of each process", "memory of two", "of one", "of four processes", "one processor"],
+)
+def test_as_many_folds_learn_at_a_time_as_there_are_processors_and_memory_for(
+    monkeypatch: pytest.MonkeyPatch, processors: int, nprocs: int, memory_mb: int | None, expected: int
+) -> None:
+    monkeypatch.setattr("bids_t1.learning.memory_available", lambda: None)
+    settings: Any = SimpleNamespace(n_threads=processors, memory_mb=memory_mb, running=SimpleNamespace(nprocs=nprocs))
+    assert _at_a_time(SMALL, 10**6, settings) == expected
 
 
 KILLED = """
@@ -205,3 +277,52 @@ def test_a_damaged_checkpoint_begins_anew(tmp_path: Path, name: str) -> None:
 def test_checkpoints_hold_no_pickle(tmp_path: Path) -> None:
     train(samples(2), replace(TASK, checkpoints=tmp_path), OPTIONS)
     assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == {".safetensors", ".json"}
+
+
+def test_of_a_process_that_is_killed_all_is_said_and_the_rest_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+    def kill(_: TrainingProgress) -> None:
+        multiprocessing.active_children()[0].kill()
+
+    with pytest.raises(InputOutputError, match=r"ended by signal 9 .*a smaller --omp-nthreads"):
+        calibrate(cohort(3), replace(OPTIONS, n_processes=2), checkpoints=tmp_path, progress=kill)
+    assert multiprocessing.active_children() == []
+    seen: set[str] = set()
+    resumed = calibrate(
+        cohort(3),
+        replace(OPTIONS, n_processes=8),
+        checkpoints=tmp_path,
+        progress=lambda state: seen.add(state.member),
+    )
+    alone = calibrate(cohort(3), OPTIONS)
+    assert seen >= {"fold-3", "final"}
+    assert resumed.model.card == alone.model.card  # with the checksum of the weights
+    assert resumed.scores == alone.scores
+
+
+@pytest.mark.slow
+def test_a_training_in_processes_stops_at_once_and_leaves_nothing_half_written(tmp_path: Path) -> None:
+    def stop(_: TrainingProgress) -> None:
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        calibrate(cohort(3), replace(OPTIONS, n_processes=2), checkpoints=tmp_path, progress=stop)
+    assert multiprocessing.active_children() == []
+    kept = list(tmp_path.iterdir())
+    assert kept
+    assert {path.name for folder in kept for path in folder.iterdir()} == {"weights.safetensors", "state.json"}
+
+
+def test_what_fails_in_a_process_is_raised_as_it_would_be_here_and_keeps_its_place_in_the_program(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "file").touch()
+    whole = Cohort.gathered(cohort(2), OPTIONS, None)
+    school = School(cohort=whole, networks=OPTIONS.networks, checkpoints=tmp_path / "file")
+    fold = Fold(1, ("01",))
+    with pytest.raises(CannotCreateOutputError) as here:
+        school.result_of(fold, lambda _: None)
+    sent = pickle.loads(pickle.dumps(_answer(school, fold, lambda _: None)))  # noqa: S301 -- made here
+    with pytest.raises(CannotCreateOutputError) as there:
+        _result(sent)
+    assert str(there.value) == str(here.value)
+    assert "in result_of" in "".join(there.value.__notes__)

@@ -6,14 +6,13 @@ import csv
 import json
 import shutil
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from bids_t1.calibration.ladder import choose
-from bids_t1.data.calibration import METHODS, SMALL, CalibrationOptions
+from bids_t1.data.calibration import METHODS, SMALL
 from bids_t1.data.errors import InvalidInputError
 from bids_t1_phantom.cli import main as make_phantom
 from tests import command, validator
@@ -27,6 +26,9 @@ TINY = replace(SMALL, width=1 / 16, tile=8, batch=2, steps=2, epochs=2, patience
 """Learns next to nothing, in seconds."""
 
 HEADS = ("--resolution", "4", "--slices", "14", "--bias", "mt")
+ON_CPU = ("--device", "cpu", "--omp-nthreads", "1")
+"""One fold after the other in this process, which spares the start of others."""
+
 MODEL = "calibration/model.safetensors"
 CALIBRATED = "sub-01_desc-MP2RAGEcalibrated_T1map.nii.gz"
 
@@ -36,8 +38,6 @@ def _tiny() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("bids_t1.learning.PRESETS", {"small": TINY})
         patch.setattr("bids_t1.learning.VOXELS", {"small": replace(TINY, kind="voxel")})
-        # Two threads wait for each other at every step where others use the processors.
-        patch.setattr("bids_t1.learning.CalibrationOptions", partial(CalibrationOptions, n_threads=1))
         patch.setattr("bids_t1.calibration.cross_validation.FEWEST_FOR_NETWORK", 2)
         patch.setattr("bids_t1.calibration.cross_validation.choose", lambda _: "network")
         yield
@@ -49,19 +49,17 @@ def make(folder: Path, *options: str) -> Path:
 
 
 def group(done: command.Finished, *options: str) -> command.Answer:
-    return command.run(
-        done.bids_dir, done.out_dir, "group", "--device", "cpu", "--calibration-preset", "small", *options
-    )
+    return command.run(done.bids_dir, done.out_dir, "group", *ON_CPU, "--calibration-preset", "small", *options)
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> command.Finished:
-    """Two pairs, and what the group made of them."""
+    """Two pairs, and what the group made of them, both folds at a time."""
     folder = tmp_path_factory.mktemp("pairs")
     data = make(folder / "data", "--participants", "2", "--sequences", "IRT1,MP2RAGE")
     assert command.whole(data, folder / "out").code == 0
     done = command.Finished(data, folder / "out", command.Answer(0, ""))
-    answer = group(done)
+    answer = group(done, "--omp-nthreads", "2")
     assert answer.code == 0, answer.said
     return replace(done, answer=answer)
 
@@ -138,7 +136,9 @@ def test_a_training_on_the_same_maps_is_not_repeated(trained: command.Finished) 
     assert (trained.out_dir / MODEL).stat().st_mtime_ns == before
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_seed_others(trained: command.Finished) -> None:
+def test_the_same_seed_gives_the_same_weights_however_many_folds_at_a_time_and_another_seed_others(
+    trained: command.Finished,
+) -> None:
     card = trained.out_dir / "calibration" / "model.json"
     before = json.loads(card.read_text())["checksum"]
     assert group(trained, "--random-seed", "7").code == 0
