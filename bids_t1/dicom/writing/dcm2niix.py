@@ -32,8 +32,6 @@ _OPTIONS_OF_MAPS = tuple("n" if before == "-p" else word for before, word in pai
 _SHOWN_OF_LOG = 5
 """Last lines of dcm2niix that an error repeats."""
 
-_WARNING = re.compile(r"(?:warning|error):\s*(.*)", re.IGNORECASE)
-
 _MEMORY = 2**30
 _MEMORY_PER_VOXEL = 32
 """Memory that it may take, beside twice the size of its files [byte]: single precision takes four per voxel."""

@@ -204,7 +204,7 @@ def _replace(nifti: Nifti, placement: Placement, pixels: Pixels, where: str) -> 
         if plane is None:
             raise InvalidInputError(
                 f"{where}: slice {index + 1} cannot be decoded (transfer syntax {pixels.syntax}), and dcm2niix gives "
-                "others values than they have. Decompress the files, such as with dcmdjpeg or gdcmconv."
+                "other values than it has. Decompress the files, such as with dcmdjpeg or gdcmconv."
             )
         slope, intercept = scaling if pixels.scaling_varies else (1.0, 0.0)
         placement.plane(image, index)[...] = slope * plane.astype(float) + intercept
