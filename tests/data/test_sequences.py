@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -48,8 +49,7 @@ def test_each_room_has_each_sequence_of_the_table_and_no_other() -> None:
     names = {row.name for row in SEQUENCES}
     assert set(BY_SEQUENCE) == set(VOICES) == set(PROCESSES) == set(READY) == names
     assert {process.__module__ for process in PROCESSES.values()} == {f"bids_t1.runs.{row.file}" for row in SEQUENCES}
-    files = {row.name: f"bids_t1.report.voices.{row.file}" for row in SEQUENCES}
-    assert {name: vars(voice)["__name__"] for name, voice in VOICES.items()} == files
+    assert {row.name: import_module(f"bids_t1.report.voices.{row.file}").VOICE for row in SEQUENCES} == VOICES
 
 
 def test_names_and_suffixes_are_of_one_sequence_each() -> None:

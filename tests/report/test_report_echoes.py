@@ -13,7 +13,7 @@ from bids_t1.data.sequences import MULTI_ECHO, Axis
 from bids_t1.report.figures import plots
 from bids_t1.report.sections.run import describe_run
 from bids_t1.report.voices.methods import write_methods
-from bids_t1.report.voices.multi_echo_gre import MEANINGS
+from bids_t1.report.voices.multi_echo_gre import VOICE
 from bids_t1.report.words import literature
 from bids_t1.report.words.quantity import T2_STAR
 from bids_t1.report.words.record import record_rows
@@ -150,7 +150,7 @@ def test_the_methods_say_what_was_done(record: dict[str, object], said: str, uns
 
 
 def test_the_record_is_written_in_the_units_of_the_scan() -> None:
-    rows = {row.label: row.value for row in record_rows(USUAL, MEANINGS)}
+    rows = {row.label: row.value for row in record_rows(USUAL, VOICE.meanings)}
     assert rows["Echo times TE"] == "4, 10, 16, 22, 28, 34, 40, 46 ms"
     assert rows["Repetition time TR"] == "0.05 s"
     assert rows["Flip angle"] == "15°"
@@ -158,7 +158,8 @@ def test_the_record_is_written_in_the_units_of_the_scan() -> None:
     labels = list(rows)
     assert labels.index("Flip angle") < labels.index("Matrix") < labels.index("Kind of data")
     complex_rows = {
-        row.label: row.value for row in record_rows(make_echo_run((4, 4, 1), record={"DataKind": "complex"}), MEANINGS)
+        row.label: row.value
+        for row in record_rows(make_echo_run((4, 4, 1), record={"DataKind": "complex"}), VOICE.meanings)
     }
     assert "linear in time" in complex_rows["Kind of data"]
 
@@ -167,7 +168,7 @@ def test_the_record_is_written_in_the_units_of_the_scan() -> None:
 @pytest.mark.parametrize("key", ["EchoTimes", "RepetitionTime", "FlipAngle", "SearchRange", "DataKind", "NoiseSD"])
 def test_a_strange_record_is_shown_and_not_fatal(key: str, value: object) -> None:
     run = make_echo_run((4, 4, 1), record={key: value}, examples=())
-    assert all(isinstance(row.value, str) for row in record_rows(run, MEANINGS))
+    assert all(isinstance(row.value, str) for row in record_rows(run, VOICE.meanings))
     assert write_methods(make_result(runs=(run,))).paragraphs
 
 

@@ -146,14 +146,14 @@ def describe_run(run: RunResult, number: int) -> RunSection:
         n_curves_left_out=max(0, len(run.examples) - plots.MAX_EXAMPLES),
         extras=voice.extras(run),
         transmit=transmit.describe_transmit(run, _draw_transmit(run, layout)),
-        record=record_rows(run, voice.MEANINGS, voice.SHOWN),
+        record=record_rows(run, voice.meanings, voice.shown),
     )
 
 
 def _draw_maps(run: RunResult, layout: Layout, few: Layout) -> dict[str, MapFigure]:
     """Draw all maps but those with a place of their own, in the order in which they are shown."""
     rows = {row.quantity: row for row in outputs_of(run.sequence)}
-    order = (MAIN, *voice_of(run).ORDER, *rows)
+    order = (MAIN, *voice_of(run).order, *rows)
     elsewhere = {STATUS, transmit.MAP, transmit.EXTRAPOLATED}
     return {
         quantity: _draw_marked(run, rows[quantity], few)

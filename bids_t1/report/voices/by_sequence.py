@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from bids_t1.report.voices.voice import Voice
 
 VOICES: Mapping[str, Voice] = {
-    INVERSION_RECOVERY.name: inversion_recovery,
-    SELECTIVE_INVERSION_RECOVERY.name: selective_inversion_recovery,
-    MULTI_ECHO.name: multi_echo_gre,
-    MP2RAGE.name: mp2rage,
-    VARIABLE_FLIP_ANGLE.name: variable_flip_angle,
+    INVERSION_RECOVERY.name: inversion_recovery.VOICE,
+    SELECTIVE_INVERSION_RECOVERY.name: selective_inversion_recovery.VOICE,
+    MULTI_ECHO.name: multi_echo_gre.VOICE,
+    MP2RAGE.name: mp2rage.VOICE,
+    VARIABLE_FLIP_ANGLE.name: variable_flip_angle.VOICE,
 }
 """In the order in which the page shows equations."""
 

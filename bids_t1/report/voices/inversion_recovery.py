@@ -6,23 +6,18 @@ import math
 from typing import TYPE_CHECKING
 
 from bids_t1.report.voices.fits import noise_of_magnitudes
+from bids_t1.report.voices.voice import Voice
 from bids_t1.report.words import literature, wording
 from bids_t1.report.words.numbers import summarise_fit
 from bids_t1.report.words.record import times_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from bids_t1.data.result import RunResult
     from bids_t1.report.words.literature import References
     from bids_t1.report.words.numbers import Summary
 
 FREE_EQUATION = "S(TI) = M0 (1 - exp(-TR/T1)) + κ M0 (exp(-TR/T1) - exp(-TI/T1))"
 IDEAL_EQUATION = "S(TI) = M0 (1 - 2 exp(-TI/T1))"
-
-ORDER: tuple[str, ...] = ()
-SHOWN: frozenset[str] = frozenset()
-MEANINGS: Mapping[str, str] = {"complex": "complex: real part after phase correction"}
 
 
 def equations(run: RunResult) -> tuple[str, ...]:
@@ -31,23 +26,9 @@ def equations(run: RunResult) -> tuple[str, ...]:
     return () if model is None else ("ideal_inversion",) if model == "ideal" else ("inversion",)
 
 
-def cautions(_run: RunResult) -> tuple[str, ...]:
-    """Return nothing: what doubts there are stand among the warnings."""
-    return ()
-
-
 def summarise(run: RunResult) -> Summary:
     """Return the numbers of a run."""
     return summarise_fit(run, bends="motion, partial volume, magnetisation transfer")
-
-
-def why_missing(_run: RunResult, _quantity: str) -> str:
-    """Return nothing: maps that are not there need no reason."""
-    return ""
-
-
-def extras(_run: RunResult) -> None:
-    """Return nothing: curves and residuals are shown for every fit."""
 
 
 def paragraphs(run: RunResult, references: References) -> tuple[str, ...]:
@@ -187,3 +168,11 @@ def _uncertainty(run: RunResult) -> str:
         "two choices of sign explain the data, it covers both. Voxels have no value where they hold no signal, "
         "where the signal is below three times its noise, and where the best T1 lies at an end of the search range."
     )
+
+
+VOICE = Voice(
+    summarise=summarise,
+    paragraphs=paragraphs,
+    equations=equations,
+    meanings={"complex": "complex: real part after phase correction"},
+)

@@ -12,25 +12,12 @@ from bids_t1.report.figures.drawing import NO_DRAWING
 from bids_t1.report.voices import calibrated, origins, transmit
 from bids_t1.report.voices.extras import Extras
 from bids_t1.report.voices.mp2rage_methods import paragraphs
+from bids_t1.report.voices.voice import Voice
 from bids_t1.report.words import wording
-from bids_t1.report.words.numbers import summarise_posterior as summarise
+from bids_t1.report.words.numbers import summarise_posterior
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from bids_t1.data.result import RunResult, SignalCurve
-
-__all__ = ["MEANINGS", "ORDER", "SHOWN", "cautions", "equations", "extras", "paragraphs", "summarise", "why_missing"]
-
-ORDER: tuple[str, ...] = (
-    "calibrated", "calibrated_sd", "outside_training", "slow", "slow_sd", "uni", "robust_uni", "time_sd", "lower",
-    "upper", "two_modes",
-    "confidence", "mean", "point", "rate", "amplitude",
-)  # fmt: skip
-"""Maps beside T1, those that tell most first."""
-
-SHOWN: frozenset[str] = origins.SHOWN
-MEANINGS: Mapping[str, str] = {}
 
 TYPICAL_T1 = 1.5
 """Grey matter, roughly: for an example of what a wrong B1+ does [s]."""
@@ -39,11 +26,6 @@ SHORT_T1 = 0.1
 """Shorter than any tissue that a head shows: a curve that is flat below needs no remark [s]."""
 
 STRENGTH_TELLS = "The strength of the signal entered too, and often can; where it could not, two modes are marked."
-
-
-def equations(_run: RunResult) -> tuple[str, ...]:
-    """Return that of UNI, which the page explains T1 by."""
-    return ("uni",)
 
 
 def extras(run: RunResult) -> Extras:
@@ -127,3 +109,18 @@ def _curve_notes(run: RunResult, curve: SignalCurve) -> tuple[str, ...]:
     if run.sequence != name_of_readouts(2) and form is not None and form.others:
         notes.append(f"S is that of the first two readouts; {form.others}.")
     return tuple(map(wording.typeset, notes))
+
+
+VOICE = Voice(
+    summarise=summarise_posterior,
+    paragraphs=paragraphs,
+    equations=lambda _run: ("uni",),
+    cautions=cautions,
+    why_missing=why_missing,
+    extras=extras,
+    order=(
+        "calibrated", "calibrated_sd", "outside_training", "slow", "slow_sd", "uni", "robust_uni", "time_sd", "lower",
+        "upper", "two_modes", "confidence", "mean", "point", "rate", "amplitude",
+    ),
+    shown=origins.SHOWN,
+)  # fmt: skip

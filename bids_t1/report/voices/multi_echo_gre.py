@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING
 
 from bids_t1.report.figures.cycle import numbers_of
 from bids_t1.report.voices.fits import noise_of_magnitudes
+from bids_t1.report.voices.voice import Voice
 from bids_t1.report.words import literature, wording
 from bids_t1.report.words.numbers import summarise_fit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from bids_t1.data.result import RunResult
     from bids_t1.report.words.literature import References
     from bids_t1.report.words.numbers import Summary
@@ -26,33 +25,10 @@ DEPHASING = (
     "tissue. Nothing was corrected for this."
 )
 
-ORDER: tuple[str, ...] = ()
-SHOWN: frozenset[str] = frozenset()
-MEANINGS: Mapping[str, str] = {"complex": "complex: real part after the phase, linear in time, was taken off"}
-
-
-def equations(_run: RunResult) -> tuple[str, ...]:
-    """Return the signal model that was fitted."""
-    return ("decay",)
-
-
-def cautions(_run: RunResult) -> tuple[str, ...]:
-    """Return nothing: what limits T2* stands below its numbers."""
-    return ()
-
 
 def summarise(run: RunResult) -> Summary:
     """Return the numbers of a run."""
     return summarise_fit(run, bends=BENDS, limit=DEPHASING)
-
-
-def why_missing(_run: RunResult, _quantity: str) -> str:
-    """Return nothing: maps that are not there need no reason."""
-    return ""
-
-
-def extras(_run: RunResult) -> None:
-    """Return nothing: curves are shown for every fit."""
 
 
 def paragraphs(run: RunResult, references: References) -> tuple[str, ...]:
@@ -115,3 +91,12 @@ def _limits(references: References) -> str:
         "Differences of the magnetic field across a voxel, mostly through the slice, were not corrected: there the "
         f"decay is faster than exponential and T2* is underestimated {references.cite(literature.FERNANDEZ_SEARA)}."
     )
+
+
+VOICE = Voice(
+    summarise=summarise,
+    paragraphs=paragraphs,
+    equations=lambda _run: ("decay",),
+    meanings={"complex": "complex: real part after the phase, linear in time, was taken off"},
+)
+"""No cautions: what limits T2* stands below its numbers."""

@@ -5,46 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bids_t1.report.voices.fits import noise_of_magnitudes
+from bids_t1.report.voices.voice import Voice
 from bids_t1.report.words import literature, wording
 from bids_t1.report.words.numbers import summarise_fit
 from bids_t1.report.words.record import times_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from bids_t1.data.result import RunResult
     from bids_t1.report.words.literature import References
     from bids_t1.report.words.numbers import Summary
 
 BENDS = "motion, partial volume, a rate of exchange or a saturation other than assumed"
 
-ORDER: tuple[str, ...] = ()
-SHOWN: frozenset[str] = frozenset()
-MEANINGS: Mapping[str, str] = {"complex": "complex: real part after phase correction"}
-
-
-def equations(_run: RunResult) -> tuple[str, ...]:
-    """Return none: the methods say it in words."""
-    return ()
-
-
-def cautions(_run: RunResult) -> tuple[str, ...]:
-    """Return nothing: what doubts there are stand among the warnings."""
-    return ()
-
 
 def summarise(run: RunResult) -> Summary:
     """Return the numbers of a run."""
     return summarise_fit(run, bends=BENDS)
-
-
-def why_missing(_run: RunResult, _quantity: str) -> str:
-    """Return nothing: maps that are not there need no reason."""
-    return ""
-
-
-def extras(_run: RunResult) -> None:
-    """Return nothing: curves are shown for every fit."""
 
 
 def paragraphs(run: RunResult, references: References) -> tuple[str, ...]:
@@ -127,3 +103,11 @@ def _uncertainty(run: RunResult) -> str:
         "the data, they cover both. Voxels have no value where they hold no signal, where the signal is below three "
         "times its noise, and where the best T1 lies at an end of the search range."
     )
+
+
+VOICE = Voice(
+    summarise=summarise,
+    paragraphs=paragraphs,
+    meanings={"complex": "complex: real part after phase correction"},
+)
+"""No equation: the methods say it in words."""

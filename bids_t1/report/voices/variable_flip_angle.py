@@ -7,20 +7,15 @@ from typing import TYPE_CHECKING
 from bids_t1.report.figures.cycle import numbers_of
 from bids_t1.report.voices import origins, posteriors, transmit
 from bids_t1.report.voices.extras import Extras
+from bids_t1.report.voices.voice import Voice
 from bids_t1.report.words import literature, wording
-from bids_t1.report.words.numbers import summarise_posterior as summarise
+from bids_t1.report.words.numbers import summarise_posterior
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bids_t1.data.result import RunResult
     from bids_t1.report.words.literature import References
-
-__all__ = ["MEANINGS", "ORDER", "SHOWN", "cautions", "equations", "extras", "paragraphs", "summarise", "why_missing"]
-
-ORDER: tuple[str, ...] = ("time_sd", "lower", "upper", "mean", "rate", "amplitude")
-SHOWN: frozenset[str] = origins.SHOWN
-MEANINGS: Mapping[str, str] = {}
 
 TWICE = "An error of B1+ of 1 % makes T1 about 2 % wrong: the whole accuracy of T1 hangs on that of B1+."
 UNSPOILED = (
@@ -32,11 +27,6 @@ SUMMARIES = (
     "T1 is the maximum of the posterior; its mean, its standard deviation and its 95 % credible interval of highest "
     "density were computed as well."
 )
-
-
-def equations(_run: RunResult) -> tuple[str, ...]:
-    """Return the signal of perfect spoiling."""
-    return ("spoiled_echo",)
 
 
 def cautions(run: RunResult) -> tuple[str, ...]:
@@ -115,3 +105,15 @@ def _model(run: RunResult, references: References) -> str:
         f"spoiling {references.cite(literature.PREIBISCH)}, from extended phase graphs at a T2 of "
         f"{spoiling.get('T2')} s {references.cite(literature.WEIGEL)}."
     )
+
+
+VOICE = Voice(
+    summarise=summarise_posterior,
+    paragraphs=paragraphs,
+    equations=lambda _run: ("spoiled_echo",),
+    cautions=cautions,
+    why_missing=why_missing,
+    extras=extras,
+    order=("time_sd", "lower", "upper", "mean", "rate", "amplitude"),
+    shown=origins.SHOWN,
+)

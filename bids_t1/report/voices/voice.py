@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from bids_t1.data.result import RunResult
     from bids_t1.report.voices.extras import Extras
@@ -13,38 +14,33 @@ if TYPE_CHECKING:
     from bids_t1.report.words.numbers import Summary
 
 
-class Voice(Protocol):
-    """The file of a sequence in this room: what is said of its runs, from what is on record."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voice:
+    """What is said of the runs of a sequence, from what is on record; what has a default is not said of most."""
 
-    ORDER: tuple[str, ...]
+    summarise: Callable[[RunResult], Summary]
+    """The numbers of a run and what they are."""
+
+    paragraphs: Callable[[RunResult, References], tuple[str, ...]]
+    """The methods of a run, empty ones where nothing is known."""
+
+    equations: Callable[[RunResult], tuple[str, ...]] = lambda _run: ()
+    """The macros that set the signal model of a run."""
+
+    cautions: Callable[[RunResult], tuple[str, ...]] = lambda _run: ()
+    """What a reader has to know before using the numbers, beside warnings."""
+
+    why_missing: Callable[[RunResult, str], str] = lambda _run, _quantity: ""
+    """Why a run lacks a map, or nothing where that is not known."""
+
+    extras: Callable[[RunResult], Extras | None] = lambda _run: None
+    """What is shown of this sequence only, beside curves and residuals."""
+
+    order: tuple[str, ...] = ()
     """Maps beside the main one, those that tell most first; others follow in the order of the outputs table."""
 
-    SHOWN: frozenset[str]
+    shown: frozenset[str] = frozenset()
     """Keys of a record that the extras show, and the table of everything else does not."""
 
-    MEANINGS: Mapping[str, str]
+    meanings: Mapping[str, str] = field(default_factory=dict)
     """What kinds of data mean here, where the word alone does not say it."""
-
-    def equations(self, run: RunResult, /) -> tuple[str, ...]:
-        """Return the macros that set the signal model of a run."""
-        ...
-
-    def cautions(self, run: RunResult, /) -> tuple[str, ...]:
-        """Return what a reader has to know before using the numbers."""
-        ...
-
-    def summarise(self, run: RunResult, /) -> Summary:
-        """Return the numbers of a run and what they are."""
-        ...
-
-    def why_missing(self, run: RunResult, quantity: str, /) -> str:
-        """Return why a run lacks a map, or nothing where that is not known."""
-        ...
-
-    def extras(self, run: RunResult, /) -> Extras | None:
-        """Return what is shown of this sequence only."""
-        ...
-
-    def paragraphs(self, run: RunResult, references: References, /) -> tuple[str, ...]:
-        """Return the methods of a run, empty ones where nothing is known."""
-        ...
