@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bids_t1.data.outputs import WEIGHTED, outputs_of
@@ -31,34 +31,38 @@ if TYPE_CHECKING:
     from bids_t1.runs.common import Ready, Run
     from bids_t1.settings import Settings
 
-PROCESSES: Mapping[str, Callable[[Run, Settings], RunResult]] = {
-    INVERSION_RECOVERY.name: inversion_recovery.process,
-    SELECTIVE_INVERSION_RECOVERY.name: selective_inversion_recovery.process,
-    MP2RAGE.name: mp2rage.process,
-    MULTI_ECHO.name: multi_echo_gre.process,
-    VARIABLE_FLIP_ANGLE.name: variable_flip_angle.process,
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What becomes of the runs of a sequence."""
+
+    process: Callable[[Run, Settings], RunResult]
+    """Makes maps of one run."""
+
+    ready: Callable[[Run, Settings], Ready]
+    """Reads what one run would be measured from."""
+
+    declared: Callable[[Acquisition, Protocol], Acquisition | None] = lambda _acquisition, _protocol: None
+    """What metadata declare a run of it to be instead; None: nothing else."""
+
+
+RUNS: Mapping[str, Measured] = {
+    INVERSION_RECOVERY.name: Measured(
+        inversion_recovery.process, inversion_recovery.ready, selective_inversion_recovery.declared
+    ),
+    SELECTIVE_INVERSION_RECOVERY.name: Measured(
+        selective_inversion_recovery.process, selective_inversion_recovery.ready
+    ),
+    MP2RAGE.name: Measured(mp2rage.process, mp2rage.ready),
+    MULTI_ECHO.name: Measured(multi_echo_gre.process, multi_echo_gre.ready),
+    VARIABLE_FLIP_ANGLE.name: Measured(variable_flip_angle.process, variable_flip_angle.ready),
 }
-
-
-READY: Mapping[str, Callable[[Run, Settings], Ready]] = {
-    INVERSION_RECOVERY.name: inversion_recovery.ready,
-    SELECTIVE_INVERSION_RECOVERY.name: selective_inversion_recovery.ready,
-    MP2RAGE.name: mp2rage.ready,
-    MULTI_ECHO.name: multi_echo_gre.ready,
-    VARIABLE_FLIP_ANGLE.name: variable_flip_angle.ready,
-}
-
-
-DECLARED: Mapping[str, Callable[[Acquisition, Protocol], Acquisition | None]] = {
-    INVERSION_RECOVERY.name: selective_inversion_recovery.declared,
-}
-"""What metadata may declare a run of a sequence to be."""
 
 
 def process(run: Run, settings: Settings) -> RunResult:
     """Estimate the maps of one run with what knows its sequence."""
     run = _as_declared(run, settings)
-    return _with_weighted_image(PROCESSES[run.acquisition.sequence](run, settings))
+    return _with_weighted_image(RUNS[run.acquisition.sequence].process(run, settings))
 
 
 def ready(run: Run, settings: Settings) -> Ready:
@@ -70,13 +74,12 @@ def ready(run: Run, settings: Settings) -> Ready:
         If `process` would refuse it before it computes anything.
     """
     run = _as_declared(run, settings)
-    return READY[run.acquisition.sequence](run, settings)
+    return RUNS[run.acquisition.sequence].ready(run, settings)
 
 
 def _as_declared(run: Run, settings: Settings) -> Run:
     """Return a run as what its metadata or the protocol file declare it to be."""
-    declare = DECLARED.get(run.acquisition.sequence)
-    declared = None if declare is None else declare(run.acquisition, settings.protocol)
+    declared = RUNS[run.acquisition.sequence].declared(run.acquisition, settings.protocol)
     return run if declared is None else replace(run, acquisition=declared)
 
 

@@ -28,7 +28,7 @@ from bids_t1.data.sequences import (
 )
 from bids_t1.report.voices.by_sequence import VOICES
 from bids_t1.report.words.literature import BY_DOI
-from bids_t1.runs.by_sequence import PROCESSES, READY
+from bids_t1.runs.by_sequence import RUNS
 from bids_t1.sequences.adiabatic import PULSES
 from bids_t1.sequences.inversion_readout import GRADIENT_ECHO, READOUT_KEY, SPIN_ECHO
 from bids_t1.sequences.mp2rage_shots import PLAYED
@@ -47,8 +47,10 @@ def test_a_sequence_has_a_file_of_its_name_in_each_room(row: PulseSequence, room
 
 def test_each_room_has_each_sequence_of_the_table_and_no_other() -> None:
     names = {row.name for row in SEQUENCES}
-    assert set(BY_SEQUENCE) == set(VOICES) == set(PROCESSES) == set(READY) == names
-    assert {process.__module__ for process in PROCESSES.values()} == {f"bids_t1.runs.{row.file}" for row in SEQUENCES}
+    assert set(BY_SEQUENCE) == set(VOICES) == set(RUNS) == names
+    files = {row.name: f"bids_t1.runs.{row.file}" for row in SEQUENCES}
+    assert {name: run.process.__module__ for name, run in RUNS.items()} == files
+    assert {name: run.ready.__module__ for name, run in RUNS.items()} == files
     assert {row.name: import_module(f"bids_t1.report.voices.{row.file}").VOICE for row in SEQUENCES} == VOICES
 
 
