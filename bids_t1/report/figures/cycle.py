@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bids_t1.data.sidecar import finite
+from bids_t1.report.words.record import numbers_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -141,11 +141,3 @@ def _trains(record: Mapping[str, object]) -> tuple[Train, ...]:
         Train(inversion_time=ti, flip_angle=angle, excitation_time=tr, before=pair[0], after=pair[1])
         for ti, angle, tr, pair in zip(*columns, pairs, strict=True)
     )
-
-
-def numbers_of(value: object) -> tuple[float, ...]:
-    """Return a list of finite numbers of a record; empty where it is anything else."""
-    if not isinstance(value, Sequence) or isinstance(value, str):
-        return ()
-    numbers = [number for item in value if (number := finite(item)) is not None]
-    return tuple(numbers) if len(numbers) == len(value) else ()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bids_t1.report.words import literature
+from bids_t1.report.words import literature, wording
+from bids_t1.report.words.quantity import quantity_of
 
 if TYPE_CHECKING:
     from bids_t1.data.result import RunResult
@@ -27,6 +28,26 @@ def noise_of_magnitudes(run: RunResult, references: References) -> str:
             return f"The noise of the magnitudes was taken as Gaussian{reason}."
         case _:
             return ""
+
+
+def at_residual(run: RunResult) -> str:
+    """Say at which noise the Cramér-Rao bound is."""
+    degrees = run.record.get("DegreesOfFreedom")
+    freedom = f" with {wording.counted(degrees, 'degree')} of freedom" if isinstance(degrees, int) else ""
+    return f"at the residual of the voxel{freedom}"
+
+
+def without_value(run: RunResult) -> str:
+    """Say which voxels have no value."""
+    return (
+        "Voxels have no value where they hold no signal, where the signal is below three times its noise, and where "
+        f"the best {quantity_of(run.sequence).name} lies at an end of the search range."
+    )
+
+
+def signed_images(run: RunResult) -> str:
+    """Name the images that a sign was read from, of data that are no magnitudes."""
+    return "phase-corrected complex images" if run.record.get("DataKind") == "complex" else "real-part images"
 
 
 def _floor(background: str, references: References) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from bids_t1.report.voices.fits import noise_of_magnitudes
+from bids_t1.report.voices import scan
+from bids_t1.report.voices.fits import at_residual, noise_of_magnitudes, signed_images, without_value
 from bids_t1.report.voices.voice import Voice
 from bids_t1.report.words import literature, wording
 from bids_t1.report.words.numbers import summarise_fit
@@ -40,17 +41,13 @@ def _acquisition(run: RunResult) -> str:
     inversion_times = times_of(run.record, "InversionTimes")
     repetition_times = times_of(run.record, "RepetitionTimes")
     known = sorted({time for time in repetition_times if math.isfinite(time)})
-    echo_time, field_strength = run.record.get("EchoTime"), run.record.get("MagneticFieldStrength")
     parts = [f"inversion times of {wording.times(inversion_times)}"] if inversion_times else []
     if len(known) == 1:
         parts.append(f"a repetition time of {wording.number(known[0])} s")
     elif known:
         parts.append(f"repetition times of {wording.number(known[0])} to {wording.number(known[-1])} s")
-    if isinstance(echo_time, int | float):
-        parts.append(f"an echo time of {wording.number(1000 * echo_time)} ms")
-    parts.append(f"voxels of {' x '.join(wording.number(size, 3) for size in run.grid.voxel_sizes)} mm")
-    place = f" at {wording.number(field_strength)} T" if isinstance(field_strength, int | float) else ""
-    return f"Inversion-recovery images{place} had {wording.listed(parts)}."
+    parts += scan.echo_time(run)
+    return scan.acquired(run, "Inversion-recovery images", parts)
 
 
 def _model(run: RunResult, references: References) -> str:
@@ -127,12 +124,10 @@ def _learned(run: RunResult) -> str:
 
 
 def _fit(run: RunResult, references: References) -> str:
-    limits = times_of(run.record, "SearchRange")
-    where = f" between {wording.number(limits[0])} and {wording.number(limits[-1])} s" if limits else ""
     numbers = references.cite(literature.GOLUB, literature.KAUFMAN)
     text = (
         f"For a given T1 the other unknowns follow from linear least squares (variable projection "
-        f"{numbers}); T1 was searched{where} and refined to the continuous optimum."
+        f"{numbers}); T1 was searched{scan.searched(run)} and refined to the continuous optimum."
     )
     return " ".join(filter(None, (text, _signs(run, references), noise_of_magnitudes(run, references))))
 
@@ -150,23 +145,19 @@ def _signs(run: RunResult, references: References) -> str:
         case "magnitude":
             return f"Magnitude images have lost the sign of the signal: {rule}"
         case "real" | "complex":
-            source = "phase-corrected complex images" if kind == "complex" else "real-part images"
             return (
-                f"The signs in the {source} were set aside: {rule}"
+                f"The signs in the {signed_images(run)} were set aside: {rule}"
                 if restored
-                else f"Signs were those of the {source}."
+                else f"Signs were those of the {signed_images(run)}."
             )
         case _:
             return ""
 
 
 def _uncertainty(run: RunResult) -> str:
-    degrees = run.record.get("DegreesOfFreedom")
-    freedom = f" with {wording.counted(degrees, 'degree')} of freedom" if isinstance(degrees, int) else ""
     return (
-        f"The standard deviation of T1 is its Cramér-Rao bound at the residual of the voxel{freedom}; where "
-        "two choices of sign explain the data, it covers both. Voxels have no value where they hold no signal, "
-        "where the signal is below three times its noise, and where the best T1 lies at an end of the search range."
+        f"The standard deviation of T1 is its Cramér-Rao bound {at_residual(run)}; where two choices of sign explain "
+        f"the data, it covers both. {without_value(run)}"
     )
 
 

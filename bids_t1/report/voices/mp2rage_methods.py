@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bids_t1.report.figures.cycle import Cycle
-from bids_t1.report.voices import posteriors
+from bids_t1.report.voices import posteriors, scan
 from bids_t1.report.voices.origins import efficiency
 from bids_t1.report.words import literature, wording
 
@@ -21,13 +21,8 @@ def paragraphs(run: RunResult, references: References) -> tuple[str, ...]:
 
 def _acquisition(run: RunResult) -> str:
     cycle = Cycle.from_record(run.record)
-    field_strength, echo_time = run.record.get("MagneticFieldStrength"), run.record.get("EchoTime")
-    place = f" at {wording.number(field_strength)} T" if isinstance(field_strength, int | float) else ""
-    parts = [] if cycle is None else _timing(cycle)
-    if isinstance(echo_time, int | float):
-        parts.append(f"an echo time of {wording.number(1000 * echo_time)} ms")
-    parts.append(f"voxels of {' x '.join(wording.number(size, 3) for size in run.grid.voxel_sizes)} mm")
-    return f"{run.sequence} images{place} had {wording.listed(parts)}."
+    timing = [] if cycle is None else _timing(cycle)
+    return scan.acquired(run, f"{run.sequence} images", [*timing, *scan.echo_time(run)])
 
 
 def _timing(cycle: Cycle) -> list[str]:
@@ -84,8 +79,7 @@ def _transfer(run: RunResult, references: References) -> str:
 
 def _summaries(run: RunResult, references: References) -> str:
     text = (
-        "T1 is the maximum of the posterior; its mean, its standard deviation and its 95 % credible interval of "
-        "highest density were computed as well. Voxels whose posterior has two separate modes are marked. Confidence "
+        f"{posteriors.SUMMARIES} Voxels whose posterior has two separate modes are marked. Confidence "
         "is the likelihood of UNI "
         f"over itself plus that of a uniform UNI {references.cite(literature.SAUNDERS)}."
     )

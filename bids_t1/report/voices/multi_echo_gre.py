@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bids_t1.report.figures.cycle import numbers_of
-from bids_t1.report.voices.fits import noise_of_magnitudes
+from bids_t1.report.voices import scan
+from bids_t1.report.voices.fits import at_residual, noise_of_magnitudes, without_value
 from bids_t1.report.voices.voice import Voice
 from bids_t1.report.words import literature, wording
 from bids_t1.report.words.numbers import summarise_fit
+from bids_t1.report.words.record import numbers_of
 
 if TYPE_CHECKING:
     from bids_t1.data.result import RunResult
@@ -38,28 +39,21 @@ def paragraphs(run: RunResult, references: References) -> tuple[str, ...]:
 
 def _acquisition(run: RunResult) -> str:
     echoes = numbers_of(run.record.get("EchoTimes"))
-    repetition_time, flip_angle, field_strength = (
-        run.record.get(key) for key in ("RepetitionTime", "FlipAngle", "MagneticFieldStrength")
-    )
+    repetition_time, flip_angle = (run.record.get(key) for key in ("RepetitionTime", "FlipAngle"))
     parts = [f"echo times of {', '.join(wording.number(1000 * time) for time in echoes)} ms"] if echoes else []
     if isinstance(repetition_time, int | float):
         parts.append(f"a repetition time of {wording.number(repetition_time)} s")
     if isinstance(flip_angle, int | float):
         parts.append(f"a flip angle of {flip_angle:g}°")
-    parts.append(f"voxels of {' x '.join(wording.number(size, 3) for size in run.grid.voxel_sizes)} mm")
-    place = f" at {wording.number(field_strength)} T" if isinstance(field_strength, int | float) else ""
-    return f"Multi-echo gradient-echo images{place} had {wording.listed(parts)}."
+    return scan.acquired(run, "Multi-echo gradient-echo images", parts)
 
 
 def _fit(run: RunResult, references: References) -> str:
-    limits = numbers_of(run.record.get("SearchRange"))
-    written = [wording.number(1000 * limit) for limit in limits]
-    where = f" between {written[0]} and {written[-1]} ms" if written else ""
     numbers = references.cite(literature.GOLUB, literature.KAUFMAN)
     text = (
         f"The signal of each voxel was modelled as a monoexponential decay, {EQUATION}. For a given T2* the best M0 "
-        f"follows from linear least squares (variable projection {numbers}); T2* was searched{where} and refined to "
-        "the continuous optimum, without taking logarithms of the signal."
+        f"follows from linear least squares (variable projection {numbers}); T2* was searched{scan.searched(run)} and "
+        "refined to the continuous optimum, without taking logarithms of the signal."
     )
     return " ".join(filter(None, (text, _phase(run), noise_of_magnitudes(run, references))))
 
@@ -74,16 +68,9 @@ def _phase(run: RunResult) -> str:
 
 
 def _uncertainty(run: RunResult) -> str:
-    degrees = run.record.get("DegreesOfFreedom")
-    if degrees == 0:
-        how = "follows from the noise, because as many echoes as unknowns leave no residual"
-    else:
-        freedom = f" with {wording.counted(degrees, 'degree')} of freedom" if isinstance(degrees, int) else ""
-        how = f"is its Cramér-Rao bound at the residual of the voxel{freedom}"
-    return (
-        f"The standard deviation of T2* {how}. Voxels have no value where they hold no signal, where the signal is "
-        "below three times its noise, and where the best T2* lies at an end of the search range."
-    )
+    of_noise = "follows from the noise, because as many echoes as unknowns leave no residual"
+    how = of_noise if run.record.get("DegreesOfFreedom") == 0 else f"is its Cramér-Rao bound {at_residual(run)}"
+    return f"The standard deviation of T2* {how}. {without_value(run)}"
 
 
 def _limits(references: References) -> str:

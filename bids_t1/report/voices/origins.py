@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bids_t1.data.forms import recorded_form
-from bids_t1.report.figures.cycle import numbers_of
 from bids_t1.report.words import wording
-from bids_t1.report.words.record import plain
+from bids_t1.report.words.record import numbers_of, plain
 
 if TYPE_CHECKING:
     from bids_t1.data.result import RunResult

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bids_t1.data.forms import recorded_form
-from bids_t1.report.figures.cycle import numbers_of
-from bids_t1.report.voices import transmit
-from bids_t1.report.words import wording
+from bids_t1.report.voices import scan, transmit
 
 if TYPE_CHECKING:
     from bids_t1.data.result import RunResult
     from bids_t1.report.words.literature import References
+
+SUMMARIES = (
+    "T1 is the maximum of the posterior; its mean, its standard deviation and its 95 % credible interval of highest "
+    "density were computed as well."
+)
 
 
 def estimation(run: RunResult, references: References, of_sequence: str = "") -> str:
@@ -26,10 +29,8 @@ def estimation(run: RunResult, references: References, of_sequence: str = "") ->
     of_sequence
         A sentence of what this sequence only has.
     """
-    limits = numbers_of(run.record.get("SearchRange"))
-    where = f" between {wording.number(limits[0])} and {wording.number(limits[-1])} s" if limits else ""
     shape = run.record.get("T1Prior")
-    prior = f"T1 had a {shape} prior{where}." if isinstance(shape, str) else ""
+    prior = f"T1 had a {shape} prior{scan.searched(run)}." if isinstance(shape, str) else ""
     form = recorded_form(run.record.get("DataKind"))
     likelihood = "" if form is None else form.likelihood
     return " ".join(filter(None, (likelihood, _noise(run), prior, of_sequence, transmit.sentence_on(run, references))))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bids_t1.report.voices.fits import noise_of_magnitudes
+from bids_t1.report.voices import scan
+from bids_t1.report.voices.fits import at_residual, noise_of_magnitudes, signed_images, without_value
 from bids_t1.report.voices.voice import Voice
 from bids_t1.report.words import literature, wording
 from bids_t1.report.words.numbers import summarise_fit
@@ -30,16 +31,12 @@ def paragraphs(run: RunResult, references: References) -> tuple[str, ...]:
 
 def _acquisition(run: RunResult) -> str:
     inversion_times, recovery_times = (times_of(run.record, key) for key in ("InversionTimes", "RecoveryTimes"))
-    echo_time, field_strength = run.record.get("EchoTime"), run.record.get("MagneticFieldStrength")
     parts = [
         f"inversion times of {wording.times(inversion_times)}",
         f"delays of {wording.times(recovery_times)} between the end of a readout and the next inversion",
+        *scan.echo_time(run),
     ]
-    if isinstance(echo_time, int | float):
-        parts.append(f"an echo time of {wording.number(1000 * echo_time)} ms")
-    parts.append(f"voxels of {' x '.join(wording.number(size, 3) for size in run.grid.voxel_sizes)} mm")
-    place = f" at {wording.number(field_strength)} T" if isinstance(field_strength, int | float) else ""
-    return f"Selective inversion-recovery images{place} had {wording.listed(parts)}."
+    return scan.acquired(run, "Selective inversion-recovery images", parts)
 
 
 def _model(run: RunResult, references: References) -> str:
@@ -68,40 +65,30 @@ def _model(run: RunResult, references: References) -> str:
 
 
 def _fit(run: RunResult, references: References) -> str:
-    limits = times_of(run.record, "SearchRange")
-    where = f" between {wording.number(limits[0])} and {wording.number(limits[-1])} s" if limits else ""
     numbers = references.cite(literature.GOLUB, literature.KAUFMAN)
     text = (
-        f"M0 and Sf follow from linear least squares (variable projection {numbers}); T1 was searched{where}, with the "
-        "pool size ratio where it is free, and both were refined by damped Gauss-Newton steps."
+        f"M0 and Sf follow from linear least squares (variable projection {numbers}); T1 was searched"
+        f"{scan.searched(run)}, with the pool size ratio where it is free, and both were refined by damped "
+        "Gauss-Newton steps."
     )
     return " ".join(filter(None, (text, _signs(run), noise_of_magnitudes(run, references))))
 
 
 def _signs(run: RunResult) -> str:
-    kind = run.record.get("DataKind")
-    if kind == "magnitude" or run.record.get("PolarityRestored"):
+    if run.record.get("DataKind") == "magnitude" or run.record.get("PolarityRestored"):
         return (
             "Of the signs that the model can have in the images of the series, those with the smallest residual were "
             "taken for each voxel."
         )
-    source = "phase-corrected complex images" if kind == "complex" else "real-part images"
-    return f"Signs were those of the {source}."
+    return f"Signs were those of the {signed_images(run)}."
 
 
 def _uncertainty(run: RunResult) -> str:
-    degrees = run.record.get("DegreesOfFreedom")
-    if degrees == 0:
-        how = (
-            "at the noise of the images, because as many images as unknowns leave no residual, and nothing to check by"
-        )
-    else:
-        freedom = f" with {wording.counted(degrees, 'degree')} of freedom" if isinstance(degrees, int) else ""
-        how = f"at the residual of the voxel{freedom}"
+    of_noise = "at the noise of the images, because as many images as unknowns leave no residual, and nothing to check by"
+    how = of_noise if run.record.get("DegreesOfFreedom") == 0 else at_residual(run)
     return (
         f"Standard deviations are Cramér-Rao bounds {how}, with all unknowns free; where two choices of sign explain "
-        "the data, they cover both. Voxels have no value where they hold no signal, where the signal is below three "
-        "times its noise, and where the best T1 lies at an end of the search range."
+        f"the data, they cover both. {without_value(run)}"
     )
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bids_t1.report.figures.cycle import numbers_of
-from bids_t1.report.voices import origins, posteriors, transmit
+from bids_t1.report.voices import origins, posteriors, scan, transmit
 from bids_t1.report.voices.extras import Extras
 from bids_t1.report.voices.voice import Voice
 from bids_t1.report.words import literature, wording
 from bids_t1.report.words.numbers import summarise_posterior
+from bids_t1.report.words.record import numbers_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,10 +22,6 @@ UNSPOILED = (
     "Spoiling was taken as perfect, as neither metadata nor protocol file tell the phase increment of the pulses "
     "(SpoilingRFPhaseIncrement), or as it was so asked. What spoiling leaves makes T1 wrong by some percent, "
     "everywhere and unseen: the 95 % interval does not tell."
-)
-SUMMARIES = (
-    "T1 is the maximum of the posterior; its mean, its standard deviation and its 95 % credible interval of highest "
-    "density were computed as well."
 )
 
 
@@ -56,7 +52,7 @@ def paragraphs(run: RunResult, references: References) -> tuple[str, ...]:
         _acquisition(run),
         _model(run, references),
         posteriors.estimation(run, references, _map_sd(run)),
-        SUMMARIES,
+        posteriors.SUMMARIES,
     )
 
 
@@ -88,10 +84,7 @@ def _acquisition(run: RunResult) -> str:
         wording.number(1000 * time) for time in numbers_of(run.record.get("RepetitionTimesExcitation"))
     )
     parts = [f"flip angles of {angles}", f"repetition times of {', '.join(spacings)} ms"] if angles else []
-    parts.append(f"voxels of {' x '.join(wording.number(size, 3) for size in run.grid.voxel_sizes)} mm")
-    field_strength = run.record.get("MagneticFieldStrength")
-    place = f" at {wording.number(field_strength)} T" if isinstance(field_strength, int | float) else ""
-    return f"Spoiled gradient-echo images at variable flip angles{place} had {wording.listed(parts)}."
+    return scan.acquired(run, "Spoiled gradient-echo images at variable flip angles", parts)
 
 
 def _model(run: RunResult, references: References) -> str:

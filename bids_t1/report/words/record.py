@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bids_t1.data.sidecar import finite
 from bids_t1.report.words import wording
 from bids_t1.report.words.quantity import quantity_of
 
@@ -159,6 +160,14 @@ def times_of(record: Mapping[str, object], key: str) -> tuple[float, ...]:
     if not isinstance(value, Sequence) or isinstance(value, str):
         return ()
     return tuple(float(time) if isinstance(time, int | float) else math.inf for time in value)
+
+
+def numbers_of(value: object) -> tuple[float, ...]:
+    """Return a list of finite numbers of a record; empty where it is anything else."""
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        return ()
+    numbers = [number for item in value if (number := finite(item)) is not None]
+    return tuple(numbers) if len(numbers) == len(value) else ()
 
 
 def _value(key: str, value: object) -> str:
