@@ -9,7 +9,7 @@ import numpy as np
 
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.estimation.curves.evidence import weigh
-from bids_t1.runs.common import near_one
+from bids_t1.runs.common import for_residuals, near_one
 
 if TYPE_CHECKING:
     from bids_t1.data.acquisition import Series
@@ -163,11 +163,9 @@ def _obstacle(model: InversionRecovery, limit: float) -> str | None:
 
 
 def _weigh(model: InversionRecovery, series: Series, fast: float, options: EstimationOptions) -> Evidence:
-    # The Rician likelihood has no residuals; with the noise floor off they are nearly those of a signed signal.
-    options = replace(options, learn_ratio=False, noise="floor" if options.noise == "rician" else options.noise)
     companion = model.fast_component(fast)
     with near_one(series.measurements):
-        return weigh(model, companion, series.measurements, series.kind, options)
+        return weigh(model, companion, series.measurements, series.kind, for_residuals(options))
 
 
 def _told(evidence: Evidence) -> dict[str, object]:

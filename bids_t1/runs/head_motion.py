@@ -20,7 +20,7 @@ from bids_t1.registration.motion import (
     refine_motion,
     register_contrasts,
 )
-from bids_t1.runs.common import near_one
+from bids_t1.runs.common import for_residuals, near_one
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,7 +79,7 @@ def without_motion(question: Question, series: Series, options: EstimationOption
     model = question.at_times(range(len(question.times)), question.times)
     if model.n_measurements <= count_unknowns(model):
         return Motion(series=series, record={"Done": "not looked for: so few images leave no residuals"})
-    options = replace(options, learn_ratio=False, noise="floor" if options.noise == "rician" else options.noise)
+    options = for_residuals(options)
     with near_one(series.measurements):
         apparent = _apparent(model, series, options)
     if is_small(max(apparent), series.grid):

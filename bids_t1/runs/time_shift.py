@@ -12,7 +12,7 @@ from scipy import optimize
 
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.estimation.curves.engine import fit_sample
-from bids_t1.runs.common import near_one
+from bids_t1.runs.common import for_residuals, near_one
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -235,9 +235,8 @@ class _Efficiencies:
 
 def _typical_efficiencies(model: InversionRecovery, series: Series, options: EstimationOptions) -> _Efficiencies:
     """Return medians of kappa in groups of like T1, within the inversion times: beyond them little tells it."""
-    options = replace(options, learn_ratio=False, noise="floor" if options.noise == "rician" else options.noise)
     with near_one(series.measurements):
-        solution, noise = fit_sample(model, series.measurements, series.kind, options)
+        solution, noise = fit_sample(model, series.measurements, series.kind, for_residuals(options))
     shortest, longest = min(model.inversion_times), max(model.inversion_times)
     decided = (solution.fit.time > shortest) & (solution.fit.time < longest)
     decided[solution.second_of] = False
