@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from bids_t1.data.entities import BidsName
@@ -60,7 +62,7 @@ class TransmitImages:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Series:
-    """The loaded images of one run, ordered by rising inversion time."""
+    """The loaded images of one run, ordered by what varies between them."""
 
     acquisition: Acquisition
     measurements: Measurements
@@ -75,6 +77,14 @@ class Series:
     """Every file read."""
 
     warnings: tuple[str, ...]
+
+    def select(self, images: Sequence[int]) -> Series:
+        """Return some of the images, by their numbers from zero."""
+        return replace(
+            self,
+            measurements=np.ascontiguousarray(self.measurements[list(images)]),
+            sidecars=tuple(self.sidecars[image] for image in images),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -91,7 +101,7 @@ class UniBeside:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ReadoutSeries:
-    """The loaded images of one MP2RAGE or MP3RAGE run, ordered by readout."""
+    """The loaded images of one run whose posterior is computed, ordered by readout."""
 
     acquisition: Acquisition
     form: InputForm

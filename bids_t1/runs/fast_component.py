@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.estimation.curves.evidence import weigh
 from bids_t1.runs.common import for_residuals, near_one
@@ -190,9 +188,4 @@ def _without_short(model: InversionRecovery, series: Series, limit: float) -> tu
             f"--ir-fast-component exclude leaves {len(chosen)} inversion times of {limit:g} s and more; expected at "
             f"least {n_needed}. Use --ir-fast-component auto or none."
         )
-    some = replace(
-        series,
-        measurements=np.ascontiguousarray(series.measurements[chosen]),
-        sidecars=tuple(series.sidecars[index] for index in chosen),
-    )
-    return model.select(chosen), some
+    return model.select(chosen), series.select(chosen)

@@ -76,7 +76,7 @@ def without_motion(question: Question, series: Series, options: EstimationOption
     """
     if choice == "none":
         return Motion(series=series, record={"Done": "not looked for, as asked"})
-    model = question.at_times(range(len(question.times)), question.times)
+    model = question.model
     if model.n_measurements <= count_unknowns(model):
         return Motion(series=series, record={"Done": "not looked for: so few images leave no residuals"})
     options = for_residuals(options)

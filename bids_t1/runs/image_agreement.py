@@ -53,6 +53,11 @@ class Question:
     is_strict: bool
     """Whether tissue itself may leave what looks like a fault of one image."""
 
+    @property
+    def model(self) -> SignalModel | SurfaceModel:
+        """That of all images at their own times."""
+        return self.at_times(range(len(self.times)), self.times)
+
     def said(self, image: int) -> str:
         """Return the time of an image in words, with what else tells it apart."""
         return f"{self.times[image]:g} s" + (f" ({self.beside[image]})" if self.beside else "")
@@ -160,11 +165,11 @@ def compare(question: Question, series: Series, options: EstimationOptions) -> A
         return replace(whole, warnings=warnings, record=record, is_suspect=misfit.is_too_much)
     if _can_leave_out(suspicion, misfit, question):
         (image,) = suspicion.images
-        outcome = "It is left out."
+        kept = tuple(number for number in whole.kept if number != image)
         return Agreement(
-            series=_without(series, image),
-            kept=tuple(number for number in whole.kept if number != image),
-            warnings=(f"{_accusation(suspicion, misfit, question)} {outcome}",),
+            series=series.select(kept),
+            kept=kept,
+            warnings=(f"{_accusation(suspicion, misfit, question)} It is left out.",),
             record={**record, "LeftOut": [question.times[image]]},
         )
     outcome = "The results are wrong as long as that is so."
@@ -183,10 +188,9 @@ def _settle_signs(question: Question, series: Series, options: EstimationOptions
     whole = Agreement.as_it_is(series)
     if series.kind == "magnitude" or options.restore_polarity:
         return whole
-    model = question.at_times(range(len(question.times)), question.times)
     with near_one(series.measurements):
-        bench = set_up_bench(model, series.measurements, series.kind, options, N_VOXELS)
-        signs = weigh_signs(bench, model)
+        bench = set_up_bench(question.model, series.measurements, series.kind, options, N_VOXELS)
+        signs = weigh_signs(bench, question.model)
         if signs.contradicted < MANY:
             return whole
         misfit = _weigh(bench, question, unsigned=False)
@@ -213,9 +217,8 @@ def _settle_signs(question: Question, series: Series, options: EstimationOptions
 
 
 def _find(question: Question, series: Series, options: EstimationOptions) -> Misfit:
-    model = question.at_times(range(len(question.times)), question.times)
     with near_one(series.measurements):
-        bench = set_up_bench(model, series.measurements, series.kind, options, N_VOXELS)
+        bench = set_up_bench(question.model, series.measurements, series.kind, options, N_VOXELS)
         return _weigh(bench, question, unsigned=series.kind == "magnitude" or options.restore_polarity)
 
 
@@ -233,18 +236,8 @@ def _weigh(bench: Bench, question: Question, *, unsigned: bool) -> Misfit:
 
 def _can_leave_out(suspicion: Suspicion, misfit: Misfit, question: Question) -> bool:
     """Whether one image alone is at fault, and the others agree and still check each other."""
-    model = question.at_times(range(len(question.times)), question.times)
-    n_left = len(question.times) - 1 - count_unknowns(model)
+    n_left = len(question.times) - 1 - count_unknowns(question.model)
     return len(suspicion.images) == 1 and misfit.is_settled and n_left > 0
-
-
-def _without(series: Series, image: int) -> Series:
-    kept = [number for number in range(len(series.measurements)) if number != image]
-    return replace(
-        series,
-        measurements=np.ascontiguousarray(series.measurements[kept]),
-        sidecars=tuple(series.sidecars[number] for number in kept),
-    )
 
 
 def _accusation(suspicion: Suspicion, misfit: Misfit, question: Question) -> str:
