@@ -9,6 +9,7 @@ import numpy as np
 
 from bids_t1.data.errors import NoSignalError
 from bids_t1.data.estimate import VoxelStatus
+from bids_t1.data.groups import grouped_by
 from bids_t1.estimation.curves.engine import estimate
 from bids_t1.estimation.noise import find_background
 
@@ -46,9 +47,7 @@ def group_slices(model: InversionRecovery, delays: NDArray[np.float64]) -> tuple
     InvalidInputError
         If a slice is read after its repetition time.
     """
-    by_delays: dict[tuple[float, ...], list[int]] = {}
-    for number, column in enumerate(delays.T):
-        by_delays.setdefault(tuple(float(delay) for delay in column), []).append(number)
+    by_delays = grouped_by(range(delays.shape[1]), lambda number: tuple(delays[:, number].tolist()))
     groups = []
     for column, slices in by_delays.items():
         times = [time + delay for time, delay in zip(model.inversion_times, column, strict=True)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -103,17 +103,16 @@ def _transmit(run: RunResult, mean: float) -> Map:
 
 
 def _record(prior: TissuePrior, found: Corrected) -> dict[str, object]:
-    believed = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(prior).items()}
     return {
-        "FieldStrength": believed.pop("field"),
-        "Rate": believed.pop("rate"),
-        "RateByBoundFraction": believed.pop("rate_by_fraction"),
-        "RateScatter": believed.pop("rate_scatter"),
-        "BoundFraction": believed.pop("fraction"),
-        "ExchangeRate": believed.pop("exchange"),
-        "BoundRate": believed.pop("bound_rate"),
-        "LeftByInversion": believed.pop("left"),
-        "SaturationPerSquaredAngle": believed.pop("saturation"),
+        "FieldStrength": prior.field,
+        "Rate": prior.rate,
+        "RateByBoundFraction": prior.rate_by_fraction,
+        "RateScatter": prior.rate_scatter,
+        "BoundFraction": list(prior.fraction),
+        "ExchangeRate": list(prior.exchange),
+        "BoundRate": prior.bound_rate,
+        "LeftByInversion": list(prior.left),
+        "SaturationPerSquaredAngle": prior.saturation,
         "Tissues": N_TISSUES,
         "Voxels": int(np.isfinite(found.time).sum()),
         "VoxelsOutside": int(found.outside.sum()),
