@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from bids_t1.data.estimate import VoxelStatus
+from bids_t1.data.estimate import VoxelStatus, count_estimates
 from bids_t1.data.sidecar import finite
 from bids_t1.data.tissue import Hemisphere, Tissue
 
@@ -302,7 +302,7 @@ def _of_status(run: RunResult) -> Iterator[Measure]:
         lost = coverage.get("WithoutEstimate")
         without = sum(lost.values()) if isinstance(lost, dict) else 0
         yield CRITERIA["not_fitted"].of(100 * without / max(1.0, float(coverage["VoxelsWithSignal"])))
-    estimates = sum(run.status_counts.get(status.name, 0) for status in VoxelStatus if status.has_estimate)
+    estimates = count_estimates(run.status_counts)
     for status, key in _SHARES.items():
         if count := run.status_counts.get(status.name, 0):
             yield CRITERIA[key].of(100 * count / max(1, estimates))

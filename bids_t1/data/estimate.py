@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bids_t1.data.shapes import Labels, Map
 
 
@@ -247,3 +249,8 @@ def count_statuses(status: Labels) -> dict[str, int]:
     """Return the number of voxels by the name of their `VoxelStatus`."""
     counts = np.bincount(status.ravel(), minlength=max(VoxelStatus) + 1)
     return {kind.name: int(counts[kind]) for kind in VoxelStatus}
+
+
+def count_estimates(counts: Mapping[str, int]) -> int:
+    """Return the number of voxels with an estimate, of such counts; a status that is not among them has none."""
+    return sum(counts.get(status.name, 0) for status in VoxelStatus if status.has_estimate)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from bids_t1.data.acquisition import Acquisition, Kind, TransmitImages
+    from bids_t1.data.acquisition import Acquisition, Kind, ReadoutSeries, Series, TransmitImages
     from bids_t1.data.estimate import Estimate, NoiseLevels
     from bids_t1.data.shapes import Labels, Measurements
     from bids_t1.estimation.coverage import Coverage
@@ -91,6 +91,11 @@ def if_valid(read: Callable[[str], float | None], key: str) -> float | None:
         return read(key)
     except InvalidInputError:
         return None
+
+
+def field_strength_of(series: Series | ReadoutSeries) -> float | None:
+    """Return the field strength of the images [T]; None where it is not known."""
+    return if_valid(series.sidecars[0].number, "MagneticFieldStrength")
 
 
 def noise_record(kind: Kind, fitted: Estimate, handling: NoiseHandling) -> dict[str, object]:

@@ -22,7 +22,7 @@ from bids_t1.runs.common import (
     Ready,
     computing,
     covered,
-    if_valid,
+    field_strength_of,
     interval_factor,
     naming,
     near_one,
@@ -186,7 +186,7 @@ def _record(fit: CurveFit, fitted: Estimate, sources: Sequence[str]) -> dict[str
     told = fit.tell(fitted, sources)
     record = {
         **told.scan,
-        "MagneticFieldStrength": if_valid(first.number, "MagneticFieldStrength"),
+        "MagneticFieldStrength": field_strength_of(fit.series),
         "Manufacturer": known_manufacturer(first.text("Manufacturer")),
         "DataKind": fit.kind,
         **told.choices,

@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from bids_t1.data.estimate import VoxelStatus
+from bids_t1.data.estimate import VoxelStatus, count_estimates
 from bids_t1.estimation.curves.engine import EstimationOptions, estimate
 from bids_t1.estimation.curves.fitted import residuals_by_time
 from bids_t1.estimation.curves.held_companion import HeldCompanion
-from bids_t1.runs.common import if_valid
+from bids_t1.runs.common import field_strength_of, if_valid
 from bids_t1.runs.curves import CurveFit, Shown, Told, process_curves, ready_curves
 from bids_t1.runs.fast_component import fast_component_at, treat, treat_slices, treat_suspect
 from bids_t1.runs.head_motion import Motion, without_motion
@@ -149,9 +149,7 @@ class _Fit(CurveFit):
 
     def doubts(self, counts: Mapping[str, int], fitted: Estimate) -> tuple[str, ...]:  # noqa: ARG002 - signs are counted
         """Warn where the signs that magnitudes have lost stay open in much of the image."""
-        share = counts["POLARITY_UNDECIDED"] / max(
-            1, sum(counts[status.name] for status in VoxelStatus if status.has_estimate)
-        )
+        share = counts[VoxelStatus.POLARITY_UNDECIDED.name] / max(1, count_estimates(counts))
         if share < MANY_UNDECIDED or self.agreement.is_suspect:
             return ()
         message = (
@@ -173,7 +171,7 @@ def _prepare(series: Series, settings: Settings) -> _Fit:
         n_threads=settings.n_threads,
     )
     delays = slice_delays(told, series.grid.shape)
-    field = if_valid(series.sidecars[0].number, "MagneticFieldStrength")
+    field = field_strength_of(series)
     agreement, motion = without_offset(series), Motion(series=series)
     if delays is None:
         question = question_of(model, field)

@@ -11,8 +11,8 @@ import torch
 from bids_t1.bids.load_readouts import load_readouts
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.result import RunResult, SignalCurve
-from bids_t1.runs.common import naming, require_memory
-from bids_t1.runs.posteriors import Question, field_strength_of, process_readouts, ready_readouts
+from bids_t1.runs.common import field_strength_of, naming, require_memory
+from bids_t1.runs.posteriors import Question, process_readouts, ready_readouts
 from bids_t1.runs.slow_time import efficiency_of, with_slow_time
 from bids_t1.sequences.mp2rage_timing import GivenEfficiency, ImageFacts, read_timing
 

@@ -6,14 +6,14 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from bids_t1.data.estimate import VoxelStatus, count_statuses
+from bids_t1.data.estimate import VoxelStatus, count_estimates, count_statuses
 from bids_t1.data.forms import FORMS
 from bids_t1.data.outputs import outputs_of
 from bids_t1.data.result import RunResult
 from bids_t1.data.vocabulary import known_manufacturer
 from bids_t1.estimation.posterior.posterior import PosteriorOptions, ReadoutImages, estimate_posterior
 from bids_t1.estimation.posterior.readout_phase import remove_phase
-from bids_t1.runs.common import Ready, computing, covered, if_valid, near_one, times, versions
+from bids_t1.runs.common import Ready, computing, covered, field_strength_of, if_valid, near_one, times, versions
 from bids_t1.runs.readout_agreement import settle, without_offset
 from bids_t1.runs.transmit import record_of_transmit_field, transmit_field_of, transmit_prior
 
@@ -205,19 +205,19 @@ def _record_of_phase(turns: tuple[PhaseTurn, ...]) -> dict[str, object]:
 def _doubts(counts: dict[str, int], estimate: PosteriorEstimate) -> tuple[str, ...]:
     """Warn of what is wrong in much of the map; what form of input and record imply, the page says by itself."""
     doubts = []
-    n_estimates = sum(counts[status.name] for status in VoxelStatus if status.has_estimate)
-    share = int(estimate.two_modes.sum()) / max(1, n_estimates)
+    n_estimates = max(1, count_estimates(counts))
+    share = int(estimate.two_modes.sum()) / n_estimates
     if share > MANY_TWO_MODES:
         doubts.append(
             f"In {share:.0%} of the fitted voxels two separate values of T1 explain the data; the map of two modes "
             "shows where."
         )
-    doubtful = counts[VoxelStatus.INVERSION_DOUBTFUL.name] / max(1, n_estimates)
+    doubtful = counts[VoxelStatus.INVERSION_DOUBTFUL.name] / n_estimates
     if doubtful > MANY_DOUBTFUL:
         doubts.append(
             f"In {doubtful:.0%} of the fitted voxels B1+ is below what the inversion pulse needs: inversion doubtful."
         )
-    low = counts[VoxelStatus.LOW_CONFIDENCE.name] / max(1, n_estimates)
+    low = counts[VoxelStatus.LOW_CONFIDENCE.name] / n_estimates
     if low > MANY_TWO_MODES:
         doubts.append(f"In {low:.0%} of the fitted voxels the data are no likelier than under noise alone.")
     return tuple(doubts)
@@ -245,8 +245,3 @@ def _record(
         "EstimationSoftware": versions(),
     }
     return {key: value for key, value in record.items() if value is not None}
-
-
-def field_strength_of(series: ReadoutSeries) -> float | None:
-    """Return the field strength of the images [T]."""
-    return if_valid(series.sidecars[0].number, "MagneticFieldStrength")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bids_t1.data.estimate import VoxelStatus
+from bids_t1.data.estimate import VoxelStatus, count_estimates
 from bids_t1.report.words import wording
 from bids_t1.report.words.quantity import quantity_of
 
@@ -92,7 +92,7 @@ def summarise_fit(run: RunResult, *, bends: str, limit: str = "") -> Summary:
 
 def summarise_posterior(run: RunResult) -> Summary:
     """Return the numbers of a run whose posterior of T1 was computed."""
-    n_estimates = _n_estimates(run)
+    n_estimates = count_estimates(run.status_counts)
     low, at_limit, two_modes = (
         run.status_counts.get(status.name, 0)
         for status in (VoxelStatus.LOW_CONFIDENCE, VoxelStatus.AT_PRIOR_LIMIT, VoxelStatus.TWO_MODES)
@@ -170,12 +170,8 @@ def _width(run: RunResult) -> str:
     return f"median width of the 95 % interval {written}" if written else ""
 
 
-def _n_estimates(run: RunResult) -> int:
-    return sum(run.status_counts.get(status.name, 0) for status in VoxelStatus if status.has_estimate)
-
-
 def _share_with_estimate(run: RunResult, label: str) -> Number:
-    n_estimates = _n_estimates(run)
+    n_estimates = count_estimates(run.status_counts)
     n_signal = sum(run.status_counts.values()) - run.status_counts.get(VoxelStatus.NO_SIGNAL.name, 0)
     n_undecided = run.status_counts.get(VoxelStatus.POLARITY_UNDECIDED.name, 0)
     remarks = [f"{wording.grouped(n_estimates)} of {wording.grouped(n_signal)} voxels outside the background"]
