@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from bids_t1.data.errors import InvalidInputError
-from bids_t1.data.sidecar import LONGEST_TIME, finite
 from bids_t1.data.vocabulary import LOOK_LOCKER
 from bids_t1.sequences.inversion_readout import INSTANTANEOUS, Readout
+from bids_t1.sequences.repetition import may_repeat, told_rival
 from bids_t1.sequences.slice_timing import slice_doubts
 
 if TYPE_CHECKING:
@@ -305,25 +305,21 @@ def _rivals(
 
     Delays that are the same for all images leave T1 as it is, whatever they are.
     """
-    others = [_rival(*each) for each in zip(sidecars, inversion_times, used, strict=True)]
-    pairs = {(time, None if rival is None else rival[1]) for time, rival in zip(used, others, strict=True)}
-    first = next(((one, rival) for one, rival in zip(sidecars, others, strict=True) if rival is not None), None)
-    if first is None or len(pairs) == 1:
+    images = zip(sidecars, inversion_times, used, strict=True)
+    told = [(one.name, time, _rival(one, inversion_time, time)) for one, inversion_time, time in images]
+    rivals = [(name, time, rival) for name, time, rival in told if rival is not None]
+    if not rivals or len({(time, rival and rival[1]) for _, time, rival in told}) == 1:
         return ()
-    sidecar, (origin, other) = first
-    doubt = (
-        f"{sidecar.name}: {origin} is {other:g} s, and {used[sidecars.index(sidecar)]:g} s is used as the delay "
-        "between two inversions; expected one. T1 is wrong if it is the other: remove what is not so."
-    )
-    return (doubt,)
+    name, time, (field, other) = rivals[0]
+    return (told_rival(name, field, other, f"{time:g} s"),)
 
 
 def _rival(sidecar: Sidecar, inversion_time: float, used: float | None) -> tuple[str, float] | None:
     """Return another delay that could be the one between two inversions, and where it stands."""
     holders = (sidecar.alone, sidecar.behind)
     for holder, key in ((holder, key) for holder in holders if holder is not None for key in REPETITION_KEYS):
-        other = finite(holder.fields.get(key))
-        if used is not None and other is not None and inversion_time < other < LONGEST_TIME and other != used:
+        other = may_repeat(holder.fields.get(key), inversion_time)
+        if other is not None and used not in {None, other}:
             return f"{key} of the {holder.origin}", other
     return None
 

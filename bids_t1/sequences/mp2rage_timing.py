@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from bids_t1.data.errors import InvalidInputError
-from bids_t1.data.sidecar import LONGEST_TIME, Sidecar, finite
+from bids_t1.data.sidecar import Sidecar
 from bids_t1.sequences.adiabatic import PULSES, interpolate, relative_curve
 from bids_t1.sequences.mp2rage import DEFAULT_EFFICIENCY, DEFAULT_EFFICIENCY_SD, LONGEST_EXCITATION_TIME, Mp2rage
 from bids_t1.sequences.mp2rage_shots import COMPRESSED, PLAYED, Shots, Told, excitations_of, require_excitations
+from bids_t1.sequences.repetition import may_repeat, told_rival
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -396,13 +397,10 @@ class _Reader:
     def _note_other_cycle(self, used: float, last: float) -> None:
         """Say where a sidecar has another delay that could be the cycle."""
         for sidecar in self.sidecars:
-            other = finite(sidecar.fields.get("RepetitionTime"))
-            if other is not None and LONGEST_TIME > other > last and not math.isclose(other, used, rel_tol=1e-3):
-                self.notes.append(
-                    f"{sidecar.name}: RepetitionTime is {other:g} s, and RepetitionTimePreparation, {used:g} s, is "
-                    "used as the delay between two inversions; expected one. T1 is wrong if it is the other: remove "
-                    "what is not so."
-                )
+            other = may_repeat(sidecar.fields.get("RepetitionTime"), last)
+            if other is not None and not math.isclose(other, used, rel_tol=1e-3):
+                preparation = f"RepetitionTimePreparation, {used:g} s,"
+                self.notes.append(told_rival(sidecar.name, "RepetitionTime", other, preparation))
 
     def echo_spacing(self, index: int) -> float | None:
         """Return the old name of the excitation time [s]; between the echoes of one excitation it is another time."""
