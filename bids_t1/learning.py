@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, overload
 from bids_t1 import __version__
 from bids_t1.bids import results
 from bids_t1.bids.write import write_log
-from bids_t1.bids.write_calibration import read_scores, scores_in_json, write_scores
+from bids_t1.bids.write_calibration import write_scores
 from bids_t1.calibration.baselines import protocol_of
 from bids_t1.calibration.cross_validation import calibrate
 from bids_t1.calibration.model_file import load_model, save_model
@@ -25,11 +25,13 @@ from bids_t1.data.calibration import (
     VOXELS,
     Calibration,
     CalibrationOptions,
+    CalibrationScores,
     PairedScan,
     ReferenceScan,
     TrainingPlan,
     TrainingProgress,
 )
+from bids_t1.data.codec import decode
 from bids_t1.data.errors import BidsT1Error, InputOutputError, InvalidInputError
 from bids_t1.data.groups import grouped_by
 from bids_t1.estimation.chunks import choose_device
@@ -104,7 +106,7 @@ def learn(participants: Sequence[str], settings: Settings) -> Calibration | str:
     write_scores(settings.out_dir, calibration.scores)
     write_log(
         log,
-        {"digest": digest, "scores": scores_in_json(calibration.scores), "left_out": list(calibration.left_out)},
+        {"digest": digest, "scores": asdict(calibration.scores), "left_out": list(calibration.left_out)},
     )
     shutil.rmtree(checkpoints, ignore_errors=True)
     with suppress(OSError):  # not empty: somebody else works there
@@ -261,7 +263,7 @@ def _finished(folder: Path, log: Path, digest: str) -> Calibration | None:
             return None
         return Calibration(
             model=load_model(folder / "model.safetensors"),
-            scores=read_scores(content["scores"]),
+            scores=decode(CalibrationScores, content["scores"]),
             left_out=tuple(str(reason) for reason in content["left_out"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, BidsT1Error):

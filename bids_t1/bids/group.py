@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bids_t1.bids.results import DAMAGED_LOG, log_paths
 from bids_t1.bids.timing import read_time_taken
+from bids_t1.bids.write import write_group_table
 from bids_t1.data.entities import BidsName
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.result import GroupResult, MapSummary, ParticipantSummary
@@ -16,7 +17,7 @@ from bids_t1.data.sidecar import Sidecar, brief, finite
 from bids_t1.data.timing import Stage
 from bids_t1.data.tissue import Hemisphere, Tissue
 from bids_t1.quality import CRITERIA
-from bids_t1.storage import as_json, as_tsv, write_whole
+from bids_t1.storage import as_tsv
 from bids_t1.untrusted import read_json
 
 if TYPE_CHECKING:
@@ -217,9 +218,7 @@ def write_tables(out_dir: Path, group: GroupResult) -> None:
         ("timing", TIMES, _times(group.participants)),
     )
     for name, columns, rows in tables:
-        write_whole(out_dir / f"group_{name}.tsv", as_tsv(list(columns), rows))
-        described = {column: {"Description": description} for column, description in columns.items()}
-        write_whole(out_dir / f"group_{name}.json", as_json(described))
+        write_group_table(out_dir, name, columns, as_tsv(list(columns), rows))
 
 
 def _times(participants: Iterable[ParticipantSummary]) -> list[tuple[object, ...]]:

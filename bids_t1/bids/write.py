@@ -15,7 +15,7 @@ from bids_t1.data.estimate import VoxelStatus
 from bids_t1.data.outputs import CALIBRATED, OUTPUTS, WEIGHTED, outputs_of
 from bids_t1.data.tissue import TISSUES
 from bids_t1.packing import save
-from bids_t1.storage import BIDS_VERSION, as_json, write_whole, writing
+from bids_t1.storage import BIDS_VERSION, as_json, as_tsv, write_whole, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -154,9 +154,7 @@ def _is_about(key: str, row: Output) -> bool:
 
 
 def _status_table() -> str:
-    lines = ["index\tname\tabbreviation"]
-    lines += [f"{status.value}\t{status.meaning}\t{status.name}" for status in VoxelStatus]
-    return "\n".join(lines) + "\n"
+    return _table_of_labels((status.value, status.meaning, status.name) for status in VoxelStatus)
 
 
 def _summary(run: RunResult) -> dict[str, object]:
@@ -173,9 +171,22 @@ def _summary(run: RunResult) -> dict[str, object]:
 
 def tissue_table() -> str:
     """Return what the codes of ``desc-tissue_dseg`` mean."""
-    lines = ["index\tname\tabbreviation"]
-    lines += [f"{tissue.value}\t{tissue.meaning}\t{tissue.abbreviation}" for tissue in sorted(TISSUES)]
-    return "\n".join(lines) + "\n"
+    return _table_of_labels((tissue.value, tissue.meaning, tissue.abbreviation) for tissue in sorted(TISSUES))
+
+
+def _table_of_labels(rows: Iterable[tuple[int, str, str]]) -> str:
+    return as_tsv(("index", "name", "abbreviation"), rows)
+
+
+def described_columns(columns: Mapping[str, str]) -> str:
+    """Return the sidecar of a table, which says what its columns are."""
+    return as_json({column: {"Description": description} for column, description in columns.items()})
+
+
+def write_group_table(out_dir: Path, name: str, columns: Mapping[str, str], rows: str) -> None:
+    """Write a table of all participants, tab-separated, with a description of its columns."""
+    write_whole(out_dir / f"group_{name}.tsv", rows)
+    write_whole(out_dir / f"group_{name}.json", described_columns(columns))
 
 
 def write_log(path: Path, log: Mapping[str, object]) -> None:

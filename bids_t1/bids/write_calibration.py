@@ -1,20 +1,18 @@
-"""What cross-validation of a calibration says, as tables, and read back."""
+"""What cross-validation of a calibration says, as tables."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
+from bids_t1.bids.write import write_group_table
 from bids_t1.bids.write_spaces import table
-from bids_t1.data.calibration import METHODS, Behaviour, CalibrationScore, CalibrationScores, Coverage, MethodSummary
-from bids_t1.data.tissue import Tissue
-from bids_t1.storage import as_json, write_whole
+from bids_t1.data.calibration import METHODS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
-Row = TypeVar("Row", CalibrationScore, MethodSummary, Coverage)
+    from bids_t1.data.calibration import Behaviour, CalibrationScores
 
 SCORES = {
     "fold": "Fold in which the participant was held out.",
@@ -65,37 +63,15 @@ BEHAVIOUR = {
 
 
 def write_scores(out_dir: Path, scores: CalibrationScores) -> None:
-    """Write a table of participants and a table of methods, each with a description of its columns."""
+    """Write tables of participants, of methods and of their behaviour, each with a description of its columns."""
     for name, columns, rows in (
         ("calibrationbehaviour", BEHAVIOUR, [_with_bands(row) for row in scores.behaviour]),
         ("calibration", SCORES, [asdict(row) for row in scores.scores]),
         ("calibrationsummary", SUMMARIES, [asdict(row) for row in scores.summaries]),
     ):
-        write_whole(out_dir / f"group_{name}.tsv", table(list(columns), rows))
-        described = {column: {"Description": description} for column, description in columns.items()}
-        write_whole(out_dir / f"group_{name}.json", as_json(described))
+        write_group_table(out_dir, name, columns, table(list(columns), rows))
 
 
 def _with_bands(row: Behaviour) -> dict[str, object]:
     """Return a row with a column for each band of the spectrum."""
     return {**asdict(row), **dict(zip(list(BEHAVIOUR)[-3:], row.spectrum, strict=True))}
-
-
-def scores_in_json(scores: CalibrationScores) -> dict[str, object]:
-    """Return all scores in JSON types."""
-    return asdict(scores)
-
-
-def read_scores(content: Mapping[str, Any]) -> CalibrationScores:
-    """Return scores from JSON types."""
-    return CalibrationScores(
-        scores=tuple(_row(CalibrationScore, entry) for entry in content["scores"]),
-        summaries=tuple(_row(MethodSummary, entry) for entry in content["summaries"]),
-        coverage=tuple(_row(Coverage, entry) for entry in content["coverage"]),
-        verdict=tuple(content["verdict"]),
-        behaviour=tuple(Behaviour(**{**entry, "spectrum": tuple(entry["spectrum"])}) for entry in content["behaviour"]),
-    )
-
-
-def _row(kind: type[Row], entry: Mapping[str, Any]) -> Row:
-    return kind(**{**entry, "tissue": Tissue(entry["tissue"])})

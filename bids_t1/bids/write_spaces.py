@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import nibabel as nib
 import numpy as np
 
-from bids_t1.bids.write import TABLES, with_warnings, write_map
+from bids_t1.bids.write import TABLES, described_columns, with_warnings, write_map
 from bids_t1.data.entities import BidsName
 from bids_t1.data.outputs import ANATOMY, outputs_of
 from bids_t1.data.tissue import Agreement, Hemisphere, RegionStatistics, Tissue
@@ -146,8 +146,8 @@ def write_tables(
         path = folder / "anat" / str(of_session.having({"desc": desc}))
         columns = [field.name for field in fields(rows[0])]
         path.write_text(table(columns, [asdict(row) for row in rows]), encoding="utf-8")
-        described = {column: {"Description": COLUMNS[column]} for column in columns}
-        path.with_suffix(".json").write_text(as_json(described), encoding="utf-8")
+        described = described_columns({column: COLUMNS[column] for column in columns})
+        path.with_suffix(".json").write_text(described, encoding="utf-8")
 
 
 def table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
+from bids_t1.data.tissue import Tissue  # noqa: TC001 - read back by annotation
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -13,7 +15,6 @@ if TYPE_CHECKING:
 
     from bids_t1.data.grid import Grid
     from bids_t1.data.shapes import Affine, Labels, Map, VoxelFlags
-    from bids_t1.data.tissue import Tissue
 
 Method = Literal[
     "none", "scale", "linear", "cubic", "tissue", "efficiency", "prior", "prior_cubic", "voxel", "small", "network"

@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 import pytest
 
+from bids_t1.data.calibration import Behaviour, CalibrationScore, CalibrationScores, Coverage
 from bids_t1.data.codec import decode
 from bids_t1.data.result import Example, SeriesNote, SignalCurve
 from bids_t1.data.tissue import Agreement, Tissue
@@ -22,6 +23,27 @@ NOUNS = (
         digest="d",
         written=("anat/a", "anat/b"),
         series=(SeriesNote(number=None, description="PAR/REC", n_files=1, outcome="kept"),),
+    ),
+    CalibrationScores(
+        scores=(
+            CalibrationScore(
+                fold=1,
+                label="sub-01",
+                participant="01",
+                method="linear",
+                tissue=Tissue.WHITE_MATTER,
+                n_voxels=3,
+                rmse=0.1,
+                bias=None,
+                sd=0.2,
+                lower_limit=None,
+                upper_limit=0.4,
+            ),
+        ),
+        summaries=(),
+        coverage=(Coverage(tissue=Tissue.GREY_MATTER, one_sd=0.7, two_sd=0.9),),
+        verdict=("enough",),
+        behaviour=(Behaviour(method="linear", n_scans=1, lesion_response=1.0, least_response=0.9, spectrum=(1.0,)),),
     ),
 )
 
