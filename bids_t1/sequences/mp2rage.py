@@ -32,7 +32,7 @@ ADIABATIC_SHARE = 0.95
 """Share of its best efficiency below which a pulse is taken as adiabatic no longer."""
 
 LONGEST_EXCITATION_TIME = 0.1
-"""Excitations of a gradient-echo train follow one another faster than this [s]."""
+"""Excitations of a gradient-echo train follow one another faster than this, cycles do not [s]."""
 
 ROUNDING = 1e-6
 """Times that end this much too late are rounded in the metadata [s]."""

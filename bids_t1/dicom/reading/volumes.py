@@ -89,6 +89,10 @@ class Volume:
         """Tell whether another volume was excited with the same flip angle."""
         return abs((self.timing.flip_angle or 0) - (other.timing.flip_angle or 0)) < FLIP_TOLERANCE
 
+    def repeats_like(self, other: Volume, tolerance: float) -> bool:
+        """Tell whether another volume has the same repetition time, up to a tolerance [s]."""
+        return abs((self.timing.repetition_time or 0.0) - (other.timing.repetition_time or 0.0)) < tolerance
+
     def fits(self, other: Volume) -> bool:
         """Tell whether another volume shows the same slices with the same sequence at any inversion time."""
         return self.plays_like(other) and self.turns_like(other)

@@ -126,11 +126,6 @@ def _delayed(volume: Volume, rank: int, run: int | None) -> PlannedImage:
     return PlannedImage(volume=volume, run=run, suffix=AFI.suffix, label=f"tr{rank}", timing=timing)
 
 
-def _same_repetition(first: Volume, second: Volume) -> bool:
-    apart = abs((first.timing.repetition_time or 0.0) - (second.timing.repetition_time or 0.0))
-    return first.plays_like(second) and apart < SAME_DELAY
-
-
 def _two_angles(images: Sequence[Volume]) -> str | None:
     angles = [image.timing.flip_angle or 0.0 for image in images]
     if len(angles) != 2 or angles[0] <= 0 or not DOUBLE[0] <= angles[1] / angles[0] <= DOUBLE[1]:  # noqa: PLR2004
@@ -164,7 +159,7 @@ DAM = _Pair(
     name="the double angle method (DAM)",
     differs=lambda volume: volume.timing.flip_angle or 0.0,
     same=FLIP_TOLERANCE,
-    alike=_same_repetition,
+    alike=lambda first, second: first.plays_like(second) and first.repeats_like(second, SAME_DELAY),
     refusal=_two_angles,
     planned=_turned,
 )

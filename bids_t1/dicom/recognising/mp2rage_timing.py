@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bids_t1.dicom.recognising.one_inversion import LONGEST_EXCITATION_TIME
+from bids_t1.sequences.mp2rage import LONGEST_EXCITATION_TIME
 from bids_t1.sequences.mp2rage_timing import ALL_INVERSION_TIMES
 
 if TYPE_CHECKING:

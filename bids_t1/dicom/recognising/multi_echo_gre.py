@@ -85,8 +85,7 @@ def _is_field_map(planes: Sequence[Slice]) -> bool:
 def _is_of_scan(group: Sequence[Volume], volume: Volume) -> bool:
     """Tell whether a volume differs from a group in nothing but its echo time and part."""
     first = group[0]
-    apart = abs((first.timing.repetition_time or 0.0) - (volume.timing.repetition_time or 0.0))
-    return first.echoes_like(volume) and first.turns_like(volume) and apart < SAME_REPETITION
+    return first.echoes_like(volume) and first.turns_like(volume) and first.repeats_like(volume, SAME_REPETITION)
 
 
 def _accepted(group: Sequence[Volume], slices: SeriesSlices) -> tuple[list[list[Volume]], Verdict]:

@@ -9,6 +9,7 @@ from bids_t1.data.groups import grouped
 from bids_t1.dicom.reading.volumes import in_order, times_of
 from bids_t1.dicom.recognising.refusals import known_start
 from bids_t1.dicom.vendors import names
+from bids_t1.sequences.mp2rage import LONGEST_EXCITATION_TIME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
 
 MOST_READOUTS = 5
 """More readouts after one inversion are a Look-Locker sequence."""
-
-LONGEST_EXCITATION_TIME = 0.1
-"""Excitations of a gradient-echo train follow one another faster than this, cycles do not [s]."""
 
 SAME_TIME = 0.001
 """Times closer than this are the same: headers and protocols round them [s]."""

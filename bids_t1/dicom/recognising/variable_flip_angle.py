@@ -81,9 +81,7 @@ def _may_vary(plane: Slice) -> bool:
 
 def _is_of_set(group: Sequence[Volume], volume: Volume) -> bool:
     """Tell whether a volume shows what a group does, with the same sequence and repetition time, at any echo."""
-    first = group[0]
-    apart = abs((first.timing.repetition_time or 0.0) - (volume.timing.repetition_time or 0.0))
-    return first.echoes_like(volume) and apart < SAME_REPETITION
+    return group[0].echoes_like(volume) and group[0].repeats_like(volume, SAME_REPETITION)
 
 
 def _is_set(family: Sequence[Volume]) -> bool:
