@@ -70,6 +70,8 @@ CASES = (
     Case("megre", f"{_TINY} --sequences MEGRE"),
     Case("megre-complex", f"{_TINY} --sequences MEGRE --megre-part polar", options="--t2star-noise floor"),
     Case("megre-dicom", f"{_TINY} --sequences MEGRE --format dicom --vendor ge"),
+    Case("vfa", f"{_TINY} --sequences VFA"),
+    Case("sir", f"{_TINY} --bias mt --inversion-times .015 .278 1.007 2 --recovery-times .684 2.73 .01 1"),
     Case("whole", "--resolution 4 --sequences IRT1 MP2RAGE MEGRE --misalignment 4 3 --format dicom"),
     Case(
         "cohort",
