@@ -84,8 +84,11 @@ def _signs(run: RunResult) -> str:
 
 
 def _uncertainty(run: RunResult) -> str:
-    of_noise = "at the noise of the images, because as many images as unknowns leave no residual, and nothing to check by"
-    how = of_noise if run.record.get("DegreesOfFreedom") == 0 else at_residual(run)
+    how = at_residual(run)
+    if run.record.get("DegreesOfFreedom") == 0:
+        how = (
+            "at the noise of the images, because as many images as unknowns leave no residual, and nothing to check by"
+        )
     return (
         f"Standard deviations are Cramér-Rao bounds {how}, with all unknowns free; where two choices of sign explain "
         f"the data, they cover both. {without_value(run)}"
