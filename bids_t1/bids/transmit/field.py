@@ -59,12 +59,10 @@ def load_transmit_field(candidates: Sequence[TransmitImages], run: Acquisition, 
         If none of them can be read, has its images and metadata, and gives a transmit field: T1 without it would be
         another one, so that the user decides.
     """
-    ranked = [(rank, images) for images in candidates if (rank := _rank(images, run)) is not None]
-    ranked.sort(key=lambda entry: (entry[0], _ORDER.index(entry[1].suffix), _run_of(entry[1]), str(entry[1].name)))
+    rank, best = _best(candidates, run)
     refused: list[InvalidInputError] = []
-    best = [(rank, images) for rank, images in ranked if rank == ranked[0][0]]
-    for place, (rank, chosen) in enumerate(best):
-        equal = [str(images.name) for _, images in best[place + 1 :]]
+    for place, chosen in enumerate(best):
+        equal = [str(images.name) for images in best[place + 1 :]]
         warnings = (*(f"{error} It is not used." for error in refused), *_doubts(chosen, rank, equal, run))
         try:
             measured = _at_voltage(measure(chosen), [file.sidecar for file in chosen.files], run)
@@ -74,6 +72,14 @@ def load_transmit_field(candidates: Sequence[TransmitImages], run: Acquisition, 
     if refused:
         raise InvalidInputError(f"{' '.join(map(str, refused))} {GO_ON}") from refused[0]
     return None
+
+
+def _best(candidates: Sequence[TransmitImages], run: Acquisition) -> tuple[int, list[TransmitImages]]:
+    """Return how well measurements fit a run at best, and those that do, the one to take first."""
+    ranked = [(rank, images) for images in candidates if (rank := _rank(images, run)) is not None]
+    best = min((rank for rank, _ in ranked), default=_NAMED)
+    equal = [images for rank, images in ranked if rank == best]
+    return best, sorted(equal, key=lambda one: (_ORDER.index(one.suffix), _run_of(one), str(one.name)))
 
 
 def _doubts(chosen: TransmitImages, rank: int, equal: Sequence[str], run: Acquisition) -> tuple[str, ...]:
