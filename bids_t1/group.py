@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from bids_t1.bids import discover, write
-from bids_t1.bids.group import participants_with_logs, read_group, write_tables
+from bids_t1.bids.group import participants_with_logs, read_group, with_left_behind, write_tables
 from bids_t1.calibration.model_file import MODEL
 from bids_t1.data.entities import is_label
 from bids_t1.data.errors import BidsT1Error, NoInputError
@@ -50,13 +50,15 @@ def process_group(settings: Settings) -> Path:
     # A folder whose label is none was refused where participants were processed, and named there.
     known = sorted(processed | set(filter(is_label, discover.participants(settings.bids_dir))))
     chosen = discover.require(known, settings.selection.participant_label, "participant")
-    group = read_group(settings.out_dir, chosen)
+    group = with_left_behind(read_group(settings.out_dir, chosen), settings.bids_dir)
     write.describe_ignored(settings.out_dir)
     write_tables(settings.out_dir, group)
     missing = [one.participant for one in group.participants if one.status != "done"]
     LOG.info("group: %s, %s", numbered(len(group.participants), "participant"), numbered(len(group.maps), "map"))
     if missing:
         LOG.warning("group: not done, or with failures: %s", ", ".join(missing))
+    if group.left_behind:
+        LOG.warning("group: counted, although bids_dir holds their images no more: %s", ", ".join(group.left_behind))
     if settings.calibrating.calibration_preset == "none":
         return write_group_page(group, settings.out_dir, note=_not_asked(settings.out_dir))
     write_group_page(group, settings.out_dir, note=UNFINISHED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOG = logging.getLogger(__name__)
+
+RAW = "bids:raw:"
+"""Begins the URI of an image of the dataset."""
 
 MAPS = {
     "participant_id": "Participant.",
@@ -83,6 +87,16 @@ def read_group(out_dir: Path, participants: Iterable[str]) -> GroupResult:
     return GroupResult(participants=tuple(summaries), maps=tuple(maps))
 
 
+def with_left_behind(group: GroupResult, bids_dir: Path) -> GroupResult:
+    """Return a group with the names of maps whose images a dataset holds no more.
+
+    None where it holds those of no map at all: then it is another folder, or lies elsewhere now.
+    """
+    named = [one for one in group.maps if one.images]
+    gone = tuple(one.name for one in named if not any(os.path.lexists(bids_dir / image) for image in one.images))
+    return replace(group, left_behind=gone if len(gone) < len(named) else ())
+
+
 def _summary(participant: str, logs: Sequence[Mapping[str, Any]]) -> tuple[ParticipantSummary, list[MapSummary]]:
     """Return what a participant's logs say; raise one of `DAMAGED_LOG` where they lack something."""
     failures = tuple(str(failure) for log in logs for failure in log["failures"])
@@ -139,8 +153,16 @@ def _map(participant: str, run: Mapping[str, Any], log: Mapping[str, Any]) -> Ma
         cerebrospinal_fluid=_median_of(Tissue.FLUID, str(name), log),
         quality=_quality_of(str(name), log),
         field_strength=finite(run.get("record", {}).get("MagneticFieldStrength")),
+        images=_images_of(run),
         **_beside_reference(str(name), log),
     )
+
+
+def _images_of(run: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the raw images of a run, as paths in its dataset."""
+    sources = run.get("record", {}).get("Sources")
+    listed = sources if isinstance(sources, list) else []
+    return tuple(str(one).removeprefix(RAW) for one in listed if str(one).startswith(RAW) and ".." not in str(one))
 
 
 def _name(participant: str, written: str) -> BidsName:

@@ -284,6 +284,9 @@ class MapSummary:
     field_strength: float | None = None
     """[T]."""
 
+    images: tuple[str, ...] = ()
+    """Raw images of the dataset that it was made from, as paths in it; none where they were converted."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParticipantSummary:
@@ -307,3 +310,6 @@ class GroupResult:
 
     participants: tuple[ParticipantSummary, ...]
     maps: tuple[MapSummary, ...]
+    left_behind: tuple[str, ...] = ()
+    """Names of maps whose images the dataset holds no more, as of a session that was renamed or a participant who was
+    taken out."""

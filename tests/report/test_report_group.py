@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bids_t1.bids.group import MAPS, read_group, write_tables
+from bids_t1.bids.group import MAPS, read_group, with_left_behind, write_tables
 from bids_t1.data.result import GroupResult, MapSummary, ParticipantSummary
 from bids_t1.data.timing import Lap, Stage, time_taken
 from bids_t1.quality import CRITERIA
@@ -155,6 +155,21 @@ def test_quality_agreement_and_registration_are_read_from_the_log(tmp_path: Path
     (found,) = read_group(tmp_path, ["01"]).maps
     assert (found.rotation, found.translation, found.bias, found.bias_sd) == (1.5, 0.25, -0.01, 0.05)
     assert (found.quality, found.field_strength) == ({"motion_max": 0.1}, 7.0)
+
+
+def test_maps_whose_images_the_dataset_holds_no_more_are_named(tmp_path: Path) -> None:
+    images = {number: f"sub-{number}/anat/sub-{number}_UNIT1.nii.gz" for number in ("01", "02")}
+    for number, image in images.items():
+        made = log(number)
+        made["runs"][0]["record"]["Sources"] = [f"bids:raw:{image}"]
+        write_log(tmp_path, number, made)
+    found, dataset = read_group(tmp_path, images), tmp_path / "data"
+    assert with_left_behind(found, dataset).left_behind == ()  # another dataset, or one that lies elsewhere now
+    (dataset / images["01"]).parent.mkdir(parents=True)
+    (dataset / images["01"]).symlink_to("not/fetched")
+    one = with_left_behind(found, dataset)
+    assert one.left_behind == ("sub-02_desc-MP2RAGE_T1map.nii.gz",)
+    assert "no more the images of sub-02_desc-MP2RAGE_T1map.nii.gz" in render_group_page(one)
 
 
 @pytest.mark.parametrize(
