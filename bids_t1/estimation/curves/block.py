@@ -2,7 +2,7 @@
 
 A step of the refinement waits for one division after the other. Lanes, each the fit of one choice of signs of one
 voxel, take their steps together, so that they wait together; the numbers of a lane come from the functions of `voxel`.
-Lanes that have arrived change no more: no bit depends on what is beside. Read `fit_voxels` first.
+A lane knows nothing of the others: no bit depends on what is beside. Read `fit_voxels` first.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     Singles = NDArray[np.float32]
     Index = NDArray[np.int64]
 
-VOXELS = 64
+VOXELS = 128
 """Voxels of a block."""
 
 LANES = 16
@@ -66,6 +66,9 @@ PLACE = DOTS + 3 * POWERS
 T, BEFORE, LOW, HIGH, GRADIENT, STIFFNESS, ENERGY = (PLACE + row for row in range(1, 8))
 NEXT, NEXT_GRADIENT, IS_DONE, FIRST, LAST, SHARE, INFORMATION, IS_HELD = (PLACE + row for row in range(8, 16))
 ROWS = PLACE + 16
+
+IDLE = -1
+"""In place of a fit, of lanes for which none is left."""
 
 AS_GIVEN, ONE_TURNED, ALL_TURNED = 0, 1, 2
 """What is done to the signs of a voxel."""
@@ -103,6 +106,9 @@ class Block(NamedTuple):
 
     rows: Floats
     """Numbers of the lanes, one row after the other."""
+
+    lanes: Index
+    """Fit that is in each lane, and steps that it took, (lane, number)."""
 
     stretch: Index
     signal: Floats
@@ -174,7 +180,7 @@ def moments_of(choices: Choices, rows: Floats, lane: int, t: float) -> Moments:
 def step(tables: Tables, choices: Choices, rows: Floats, lane: int) -> None:
     """Look from where a lane is to where its next step leads, as `voxel.refine` does.
 
-    What is written is not read here: a lane that has arrived, and is left alone, finds the same again.
+    What is written is not read here, so that lanes need not wait for one another.
     """
     place, before = rows[PLACE * LANES + lane], rows[BEFORE * LANES + lane]
     stiffness, gradient = rows[STIFFNESS * LANES + lane], rows[GRADIENT * LANES + lane]
@@ -199,13 +205,18 @@ def step(tables: Tables, choices: Choices, rows: Floats, lane: int) -> None:
 
 @compiled
 def take_steps(tables: Tables, choices: Choices, rows: Floats) -> None:
-    """Take one step with every lane; what the model has is asked outside the loops, which then have no branches."""
-    if choices.has_beside or choices.has_prior or choices.has_first:
+    """Take one step with every lane."""
+    # The same loop, asked outside of it what the model has: only without branches it becomes vector instructions.
+    if choices.has_beside or choices.has_prior:
         for lane in range(LANES):
             step(tables, choices, rows, lane)
-    else:
+        return
+    if choices.has_first:
         for lane in range(LANES):
             step(tables, choices, rows, lane)
+        return
+    for lane in range(LANES):
+        step(tables, choices, rows, lane)
 
 
 @compiled
@@ -258,6 +269,7 @@ def enter_stretch(tables: Tables, choices: Choices, block: Block, lane: int) -> 
 @compiled
 def begin(tables: Tables, choices: Choices, block: Block, task: int, lane: int) -> None:
     """Put a fit into a lane."""
+    block.lanes[lane, 0], block.lanes[lane, 1] = task, 0
     rows, voxel, choice = block.rows, block.task[task, 0], block.task[task, 1]
     signs = block.signs[voxel] if choice == 0 else ONE_TURNED - block.signs[voxel]
     for i in range(choices.n_measurements):
@@ -273,9 +285,10 @@ def begin(tables: Tables, choices: Choices, block: Block, task: int, lane: int) 
 
 
 @compiled
-def end(tables: Tables, choices: Choices, block: Block, task: int, lane: int) -> None:
+def end(tables: Tables, choices: Choices, block: Block, lane: int) -> None:
     """Note what a lane has found."""
-    rows, fit = block.rows, block.fits[block.task[task, 0], block.task[task, 1]]
+    rows, task = block.rows, block.task[block.lanes[lane, 0]]
+    fit = block.fits[task[0], task[1]]
     stretch, stiffness = block.stretch[lane], rows[STIFFNESS * LANES + lane]
     place, before, t = rows[NEXT * LANES + lane], rows[PLACE * LANES + lane], rows[T * LANES + lane]
     first, last, share = rows[FIRST * LANES + lane], rows[LAST * LANES + lane], rows[SHARE * LANES + lane]
@@ -290,26 +303,28 @@ def end(tables: Tables, choices: Choices, block: Block, task: int, lane: int) ->
 
 @compiled
 def refine_together(tables: Tables, choices: Choices, block: Block, n_tasks: int) -> None:
-    """Refine all fits that are asked for, so many at a time."""
-    rows = block.rows
-    for first in range(0, n_tasks, LANES):
-        count = min(LANES, n_tasks - first)
-        for lane in range(count):
-            begin(tables, choices, block, first + lane, lane)
-        for lane in range(count, LANES):
-            begin(tables, choices, block, first, lane)  # one of the others again
-        for _ in range(MOST_STEPS):
-            take_steps(tables, choices, rows)
-            n_done = 0.0
-            for lane in range(LANES):
-                n_done += rows[IS_DONE * LANES + lane]
-            if n_done == LANES:
-                break
-            for lane in range(count):
-                if rows[IS_DONE * LANES + lane] == 0.0:
-                    go_on(tables, choices, block, lane)
-        for lane in range(count):
-            end(tables, choices, block, first + lane, lane)
+    """Refine all fits that are asked for, so many at a time: a lane that has arrived takes the next one."""
+    lanes = block.lanes
+    for lane in range(LANES):
+        lanes[lane, 0] = IDLE
+        if lane < n_tasks:
+            begin(tables, choices, block, lane, lane)
+    n_begun, n_left = min(LANES, n_tasks), n_tasks
+    while n_left > 0:
+        take_steps(tables, choices, block.rows)
+        for lane in range(LANES):
+            if lanes[lane, 0] == IDLE:
+                continue
+            lanes[lane, 1] += 1
+            if block.rows[IS_DONE * LANES + lane] == 0.0 and lanes[lane, 1] < MOST_STEPS:
+                go_on(tables, choices, block, lane)
+                continue
+            end(tables, choices, block, lane)
+            n_left -= 1
+            lanes[lane, 0] = IDLE
+            if n_begun < n_tasks:
+                begin(tables, choices, block, n_begun, lane)
+                n_begun += 1
 
 
 @compiled
@@ -407,6 +422,7 @@ def block_space(tables: Tables) -> Block:
         task=np.zeros((2 * VOXELS, 2), np.int64),
         start=np.zeros((2 * VOXELS, 3)),
         rows=np.zeros(ROWS * LANES),
+        lanes=np.zeros((LANES, 2), np.int64),
         stretch=np.zeros(LANES, np.int64),
         signal=np.zeros((LANES, n_samples)),
     )
