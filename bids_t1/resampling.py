@@ -18,7 +18,7 @@ from bids_t1.data.deformation import apply
 from bids_t1.data.grid import TOLERATED_SHIFT, Grid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from bids_t1.data.shapes import Affine, Labels, Map, VoxelFlags
 
@@ -32,7 +32,7 @@ TOLERATED_LENGTH = 0.01
 """By how much a target voxel may be longer than those of the source and still count as equal, relative."""
 
 POINTS_PER_CHUNK = 1 << 18
-"""Interpolated points held at a time: 8 weights each, some 50 MB."""
+"""Interpolated points held at a time, or those of one plane where it has more: 8 weights each, some 50 MB."""
 
 
 def resample(values: Map, source: Grid, target: Grid, matrix: Affine | None = None, bend: Bend | None = None) -> Map:
@@ -147,6 +147,54 @@ def resample_flags(flags: VoxelFlags, source: Grid, target: Grid, matrix: Affine
     return resample_labels(flags.view(np.uint8), source, target, matrix).view(np.bool_)
 
 
+def averaged(values: Map, grid: Grid, step: float) -> tuple[Map, Grid]:
+    """Average the known values of blocks of voxels up to about `step` mm long; what is left over is left out."""
+    block = np.maximum(1, np.round(step / np.array(grid.voxel_sizes)).astype(int))
+    block = np.minimum(block, values.shape)
+    shape = np.array(values.shape) // block
+    cut = values[tuple(slice(n * b) for n, b in zip(shape, block, strict=True))]
+    blocks = cut.reshape(np.stack([shape, block], axis=1).ravel())
+    known = np.isfinite(blocks)
+    count = known.sum(axis=(1, 3, 5))
+    total = np.where(known, blocks, 0).sum(axis=(1, 3, 5), dtype=np.float64)
+    mean = np.divide(total, count, out=np.full(total.shape, np.nan), where=2 * count >= block.prod())
+    placing = np.diag([*block, 1.0])
+    placing[:3, 3] = (block - 1) / 2
+    return mean.astype(np.float32), Grid(mean.shape, grid.affine @ placing)
+
+
+def drawn_out(values: Map, shape: Sequence[int], steps: Sequence[tuple[int, float]]) -> Map:
+    """Return values of a finer grid on straight lines between those of a coarser one along its axes.
+
+    Parameters
+    ----------
+    values : array (x, y, z)
+    shape
+        Of the finer grid.
+    steps
+        Of each axis: how many of its voxels a coarser one counts, and where the first coarser one lies among them.
+        Beyond the outer ones values are theirs.
+    """
+    for axis, (n, (step, first)) in enumerate(zip(shape, steps, strict=True)):
+        if step != 1:
+            values = _between(values, axis, (np.arange(n) - first) / step)
+    return values
+
+
+def _between(values: Map, axis: int, places: np.ndarray) -> Map:
+    """Return values at places along an axis, in voxels, on straight lines."""
+    last = values.shape[axis] - 1
+    places = np.clip(places, 0, last)
+    below = np.minimum(places.astype(int), max(0, last - 1))
+    share = (places - below).astype(np.float32).reshape([-1 if each == axis else 1 for each in range(values.ndim)])
+    found: Map = values.take(below, axis)
+    above = values.take(np.minimum(below + 1, last), axis)
+    above -= found
+    above *= share
+    found += above
+    return found
+
+
 def _in_source(target: Grid, matrix: Affine | None) -> Grid:
     """Place the target in the source's scanner coordinates."""
     return target if matrix is None else Grid(target.shape, matrix @ target.affine)
@@ -211,14 +259,25 @@ def _parts(source: Grid, target: Grid, bend: Bend | None) -> Iterator[_Parts]:
     lengths = np.linalg.norm(to_source[:3, :3], axis=0)
     counts = np.maximum(1, np.ceil(lengths - TOLERATED_LENGTH)).astype(int)
     offsets = np.array(list(product(*((np.arange(n) + 0.5) / n - 0.5 for n in counts)))).T
-    n_parts, n_voxels = offsets.shape[1], int(np.prod(target.shape))
-    per_chunk = max(1, POINTS_PER_CHUNK // n_parts)
-    for start in range(0, n_voxels, per_chunk):
-        index = np.arange(start, min(start + per_chunk, n_voxels))
-        voxels = np.stack(np.unravel_index(index, target.shape))
-        points = (voxels[:, :, None] + offsets[:, None, :]).reshape(3, -1)
-        where = apply(to_source, points) if bend is None else apply(to_index, bend(apply(target.affine, points)))
+    n_parts, n_planes = offsets.shape[1], target.shape[0]
+    per_chunk = max(1, POINTS_PER_CHUNK // (n_parts * target.shape[1] * target.shape[2]))
+    for start in range(0, n_planes, per_chunk):
+        planes = range(start, min(start + per_chunk, n_planes))
+        if bend is None:
+            where = _laid(to_source, planes, target.shape, offsets)
+        else:
+            where = apply(to_index, bend(_laid(target.affine, planes, target.shape, offsets)))
         yield _Parts(where, source.shape, n_parts)
+
+
+def _laid(matrix: Affine, planes: range, shape: tuple[int, int, int], offsets: np.ndarray) -> np.ndarray:
+    """Return where the parts of the voxels of some planes lie, (3, part), by a matrix of voxel indices."""
+    along = (planes, range(shape[1]), range(shape[2]))
+    x, y, z = (np.multiply.outer(matrix[:3, axis], each) for axis, each in enumerate(along))
+    parts = apply(matrix, offsets)
+    voxels = x[:, :, None, None] + y[:, None, :, None] + z[:, None, None, :]
+    placed: np.ndarray = (voxels[..., None] + parts[:, None, None, None, :]).reshape(3, -1)
+    return placed
 
 
 @kept

@@ -5,7 +5,7 @@ import pytest
 
 from bids_t1.compiling import COMPILES
 from bids_t1.data.grid import Grid
-from bids_t1.resampling import resample, resample_flags, resample_labels, resample_times
+from bids_t1.resampling import averaged, drawn_out, resample, resample_flags, resample_labels, resample_times
 
 SOURCE = Grid((24, 26, 22), np.diag([1.0, 1.0, 1.0, 1.0]))
 RNG = np.random.default_rng(3)
@@ -159,3 +159,19 @@ def test_compiled_sums_are_those_of_the_plain_weights(monkeypatch: pytest.Monkey
     assert np.isfinite(plain[0]).any()
     for one, other in zip(compiled, plain, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5)
+
+
+def test_values_drawn_out_lie_on_straight_lines_between_those_of_blocks() -> None:
+    fine = np.indices((9, 8, 5)).sum(axis=0).astype(np.float32)
+    of_blocks, grid = averaged(fine, Grid((9, 8, 5), np.eye(4)), 2.0)
+    steps = [(2, 0.5), (2, 0.5), (2, 0.5)]
+    assert grid.shape == (4, 4, 2)
+    drawn = drawn_out(of_blocks, fine.shape, steps)
+    assert np.allclose(drawn[1:7, 1:7, 1:3], fine[1:7, 1:7, 1:3])
+    assert np.allclose(drawn[8], drawn[7])  # beyond the last block
+
+
+def test_a_single_voxel_is_drawn_out_as_it_is() -> None:
+    assert np.array_equal(
+        drawn_out(np.full((1, 1, 1), 3.0, np.float32), (3, 1, 2), [(4, 0.0)] * 3), np.full((3, 1, 2), 3)
+    )

@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from bids_t1.data.alignment import HeadImage
 from bids_t1.data.grid import Grid
-from bids_t1.resampling import resample, resample_flags
+from bids_t1.resampling import averaged, resample, resample_flags
 
 if TYPE_CHECKING:
     from bids_t1.data.shapes import Affine, VoxelFlags
@@ -27,6 +27,23 @@ LEAST_TURNED = 1.5
 """Voxel size of `turned` below which nothing is gained [mm]."""
 
 FWHM_OF_SD = 2.355
+
+FINEST = 2.0
+"""Voxels that finer ones are averaged to, about [mm]: nothing smaller is compared."""
+
+MANY = 32
+"""Voxels that an image has along each axis to be averaged: a slab keeps its slices."""
+
+
+def coarser(image: HeadImage) -> HeadImage:
+    """Return the image at voxels that are about `FINEST` along each axis, or longer; one of few slices as it is."""
+    if min(image.grid.shape) < MANY:
+        return image
+    values, grid = averaged(image.values, image.grid, FINEST)
+    if grid.shape == image.grid.shape:
+        return image
+    brain = None if image.brain is None else averaged(image.brain.astype(np.float32), image.grid, FINEST)[0] >= 0.5  # noqa: PLR2004 - half
+    return HeadImage(values=values, grid=grid, brain=brain)
 
 
 def region(image: HeadImage) -> VoxelFlags:

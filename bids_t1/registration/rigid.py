@@ -9,7 +9,7 @@ import numpy as np
 
 from bids_t1.data.alignment import Alignment
 from bids_t1.registration.check import inspect, overlap, rotation, similarity, translation
-from bids_t1.registration.images import moved, points_of, region
+from bids_t1.registration.images import coarser, moved, points_of, region
 from bids_t1.registration.search import FEW_SLICES, PARAMETERS, register
 from bids_t1.resampling import resample_flags
 
@@ -42,6 +42,8 @@ def align(fixed: HeadImage, moving: HeadImage) -> Alignment:
         Its `reasons` say why it must not be used: too little overlap, a motion that no head makes in a coil, or parts
         of the brain that do not fit each other after any rigid motion, as those of two persons.
     """
+    edge = max(*fixed.grid.voxel_sizes, *moving.grid.voxel_sizes)
+    fixed, moving = coarser(fixed), coarser(moving)
     turned_around = _volume(moving.grid) < SMALLER * _volume(fixed.grid)
     sampled, other = (moving, fixed) if turned_around else (fixed, moving)
     estimated = _determined(sampled, other)
@@ -49,7 +51,7 @@ def align(fixed: HeadImage, moving: HeadImage) -> Alignment:
         sampled, other, there = _registered(sampled, other, estimated)
     except _NothingInCommonError as error:
         return _none(str(error))
-    headers_kept = _is_still(sampled, other, there)
+    headers_kept = _is_still(sampled, there, STILL * edge)
     there = np.eye(4) if headers_kept else there
     reasons, warnings = inspect(sampled, other, there)
     fixed, moving = (other, sampled) if turned_around else (sampled, other)
@@ -78,12 +80,13 @@ def _registered(
     """Return both images with a brain where one has it, and where the points of the first lie in the second."""
     if not (region(sampled).any() and region(other).any()):
         raise _NothingInCommonError("One of the images shows no head.")
-    there = register(sampled, other, estimated)
+    borrows = sampled.brain is None and other.brain is not None
+    there = register(sampled, other, estimated, roughly=borrows)
     if there is None:
         raise _NothingInCommonError(
             "By their headers, and near to that, the images have no part of the brain in common."
         )
-    if sampled.brain is None and other.brain is not None:  # the whole head has told where it lies
+    if borrows:  # the whole head has told where it lies
         sampled = _with_brain_of(other, sampled, there)
         there = register(sampled, other, estimated, near=there) if region(sampled).any() else None
         if there is None:
@@ -98,11 +101,11 @@ def _with_brain_of(image: HeadImage, other: HeadImage, matrix: Affine) -> HeadIm
     return replace(other, brain=resample_flags(region(image), image.grid, other.grid, matrix))
 
 
-def _is_still(sampled: HeadImage, other: HeadImage, matrix: Affine) -> bool:
+def _is_still(sampled: HeadImage, matrix: Affine, limit: float) -> bool:
     """Tell whether a head moved by so little that to interpolate would do more harm than to leave it."""
     points = points_of(sampled.grid, np.argwhere(region(sampled)))
     moves = np.linalg.norm(moved(matrix, points) - points, axis=0)
-    return bool(moves.max(initial=0) < STILL * max(*sampled.grid.voxel_sizes, *other.grid.voxel_sizes))
+    return bool(moves.max(initial=0) < limit)
 
 
 def _volume(grid: Grid) -> float:

@@ -49,7 +49,16 @@ LEAST_COVERED = 0.1
 N_OUTLINE = 5_000
 """Points of the brain that tell how much of it is inside."""
 
+MOST_SPARE = 1.5
+"""Voxels that an image has to each point, at most."""
+
+LEAST_ALONG = 8
+"""Voxels that are left along an axis: slices are few enough."""
+
 BINS, SEED, STEPS = 32, 1, 100
+
+PRECISION = (50, 50, 400)
+"""Of each level: its width over the step at which a climb ends; what goes on is improved by the next."""
 
 BRAIN_RADIUS = 60.0
 """How far a turn by one radian moves the points of a brain, about [mm]."""
@@ -103,27 +112,40 @@ class _Level:
     width: float
     """Resolution [mm]."""
 
+    least_step: float
+    """By which a climb ends [mm]."""
+
 
 def register(
-    sampled: HeadImage, other: HeadImage, parameters: Sequence[str], near: Affine | None = None
+    sampled: HeadImage,
+    other: HeadImage,
+    parameters: Sequence[str],
+    *,
+    near: Affine | None = None,
+    roughly: bool = False,
 ) -> Affine | None:
     """Return the rigid matrix from scanner coordinates of `sampled` to those of `other` [mm].
 
     None where nowhere near the headers the two overlap. Parameters that are not named stay as in the headers. A matrix
-    to begin near is only improved, at the finest level.
+    to begin near is only improved, at the finest level, which is left out where it is enough to know it roughly.
     """
     pair = _prepare(sampled, other)
     free = [name in parameters for name in PARAMETERS]
     starts = _starts(pair.centre, free) if near is None else [_from_matrix(near, pair.frame)]
     found = [start for start in starts if pair.covered(start) >= LEAST_COVERED]
-    levels = list(zip(LEVELS, KEPT, strict=True))
-    for (width, n_points), kept in levels if near is None else levels[-1:]:
-        level = _level(pair, width, n_points)
-        ends = [_improve(level, start, free) for start in found]
-        # Else a motion out of the image, onto few points, could win.
-        ends.sort(key=lambda end: -end[0] * pair.covered(end[1]))
-        found = _distinct([end for _, end in ends], width)[:kept]
+    first, end = 0 if near is None else -1, -1 if roughly else None
+    for (width, n_points), precision, kept in list(zip(LEVELS, PRECISION, KEPT, strict=True))[first:end]:
+        level = _level(pair, width, n_points, width / precision)
+        found = _distinct(_climbed(pair, level, found, free), width)[:kept]
     return _to_matrix(found[0], pair.frame) if found else None
+
+
+def _climbed(pair: _Pair, level: _Level, starts: Sequence[np.ndarray], free: Sequence[bool]) -> list[np.ndarray]:
+    """Return where climbs from all starts end, the best first."""
+    ends = [_improve(level, start, free) for start in starts]
+    # Else a motion out of the image, onto few points, could win.
+    ends.sort(key=lambda end: -end[0] * pair.covered(end[1]))
+    return [end for _, end in ends]
 
 
 def _prepare(sampled: HeadImage, other: HeadImage) -> _Pair:
@@ -189,12 +211,11 @@ def _distinct(ends: Sequence[np.ndarray], width: float) -> list[np.ndarray]:
     return kept
 
 
-def _level(pair: _Pair, width: float, n_points: int) -> _Level:
+def _level(pair: _Pair, width: float, n_points: int, least_step: float) -> _Level:
     import SimpleITK  # noqa: PLC0415 - slow to import
 
     sampled, other = pair.sampled, pair.other
-    strides = np.floor(max(width / 2, LEVELS[-1][0]) / np.array(sampled.grid.voxel_sizes)).astype(int)
-    bounds = zip(_bounds(pair.near), np.maximum(1, strides), strict=True)
+    bounds = zip(_bounds(pair.near), _strides(pair.near, sampled.grid.voxel_sizes, n_points), strict=True)
     some = tuple(slice(low, high, step) for (low, high), step in bounds)
     grid = sampled.grid.part(some)
     return _Level(
@@ -204,7 +225,22 @@ def _level(pair: _Pair, width: float, n_points: int) -> _Level:
         other=_to_itk(SimpleITK, smoothed(other, width), other.grid, pair.frame),
         filled=_to_itk(SimpleITK, pair.filled.astype(np.uint8), other.grid, pair.frame),
         width=width,
+        least_step=least_step,
     )
+
+
+def _strides(flags: VoxelFlags, sizes: Sequence[float], n_points: int) -> list[int]:
+    """Return every how many voxels along each axis leave about so many of the marked ones, or some more.
+
+    ITK asks of every voxel of an image whether it is a point: one that is as sparse as its points takes least time.
+    """
+    strides = [1, 1, 1]
+    while np.count_nonzero(flags) > MOST_SPARE * n_points * np.prod(strides):
+        wide = [axis for axis in range(3) if flags.shape[axis] >= LEAST_ALONG * (strides[axis] + 1)]
+        if not wide:
+            break
+        strides[min(wide, key=lambda axis: strides[axis] * sizes[axis])] += 1
+    return strides
 
 
 def _bounds(flags: VoxelFlags) -> list[tuple[int, int]]:
@@ -249,7 +285,7 @@ def _improve(level: _Level, start: np.ndarray, free: Sequence[bool]) -> tuple[fl
     method.SetMetricMovingMask(level.filled)
     method.SetMetricSamplingStrategy(method.NONE)
     method.SetInterpolator(itk.sitkLinear)
-    method.SetOptimizerAsRegularStepGradientDescent(level.width / 2, level.width / 400, STEPS)
+    method.SetOptimizerAsRegularStepGradientDescent(level.width / 2, level.least_step, STEPS)
     method.SetOptimizerScales((MOVES**2).tolist())
     method.SetOptimizerWeights([float(each) for each in free])
     method.SetInitialTransform(transform, inPlace=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage, optimize
 
-from bids_t1.tissue.blocks import averaged
+from bids_t1.resampling import averaged
 from bids_t1.tissue.joint import PICTURE_BINS, Points, Sought, joint
 
 if TYPE_CHECKING:

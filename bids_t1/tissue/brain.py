@@ -27,11 +27,21 @@ STARTING_SHARES = {"white": 0.4, "grey": 0.4, "fluid": 0.2}
 
 def cleaned(brain: VoxelFlags, grid: Grid, radius: float = BRIDGE) -> VoxelFlags:
     """Return the largest piece, without bridges to others thinner than twice a radius [mm], and without holes."""
-    labels, n_pieces = ndimage.label(_depth(brain, grid) > radius)
+    box = _around(brain)
+    within = brain[box]
+    labels, n_pieces = ndimage.label(_depth(within, grid) > radius)
     if not n_pieces:
         return brain
     largest = labels == 1 + np.argmax(np.bincount(labels.ravel())[1:])
-    return np.asarray(ndimage.binary_fill_holes(brain & (_depth(~largest, grid) <= 1.5 * radius)))
+    found = np.zeros_like(brain)
+    found[box] = ndimage.binary_fill_holes(within & (_depth(~largest, grid) <= 1.5 * radius))
+    return found
+
+
+def _around(brain: VoxelFlags) -> tuple[slice, ...]:
+    """Return the box of a mask with one voxel around it, outside of which nothing can be nearer; of none, nothing."""
+    boxes = ndimage.find_objects(brain.astype(np.uint8))
+    return tuple(slice(max(0, each.start - 1), each.stop + 1) for each in boxes[0]) if boxes else (slice(0, 0),) * 3
 
 
 def by_intensity(picture: HeadImage) -> VoxelFlags:

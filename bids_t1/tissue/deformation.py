@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from bids_t1.data.deformation import Deformation, Displacement, apply
 from bids_t1.data.grid import Grid
-from bids_t1.tissue.blocks import averaged
+from bids_t1.resampling import averaged
 from bids_t1.tissue.mixture import classify, fit
 
 if TYPE_CHECKING:

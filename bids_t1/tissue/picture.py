@@ -10,6 +10,7 @@ from scipy import ndimage
 from bids_t1.data.alignment import HeadImage
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.estimate import VoxelStatus
+from bids_t1.resampling import averaged, drawn_out
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +23,9 @@ CONTRAST_TIME = 1.2
 
 RECEIVE_LENGTH = 20.0
 """SD of the Gaussian over which M0 is compared with its surroundings [mm]: receive profiles vary over more."""
+
+VOXELS_OF_LENGTH = 8
+"""Voxels that such a length has at most while it is averaged over: straight lines between are right to 0.2 %."""
 
 SOME = 1e-3
 """Weight of head around a voxel below which there is none."""
@@ -113,16 +117,22 @@ def _known(values: np.ndarray, otherwise: float) -> np.ndarray:
 
 def _presence(amplitude: Map, grid: Grid) -> Map:
     """Return M0 over that around it, at most 1."""
-    amplitude = np.clip(_known(amplitude, 0.0), 0, None)
-    if not amplitude.any():
+    amplitude = np.maximum(_known(amplitude, 0.0), 0)
+    some = amplitude[amplitude > 0]
+    if not some.size:
         return amplitude
     # Single voxels with a wild M0, where T1 is badly determined, must not outshine their surroundings.
-    amplitude = np.minimum(amplitude, np.quantile(amplitude[amplitude > 0], 0.98, method="nearest"))
-    bright = amplitude > amplitude[amplitude > 0].mean()
-    head = amplitude > SIGNAL_SHARE * np.median(amplitude[bright])
-    sigma = [RECEIVE_LENGTH / size for size in grid.voxel_sizes]
-    weight, total = (
-        ndimage.gaussian_filter(each.astype(np.float32), sigma, truncate=2.0) for each in (head, amplitude * head)
-    )
+    highest = np.quantile(some, 0.98, method="nearest")
+    amplitude, some = np.minimum(amplitude, highest), np.minimum(some, highest)
+    head = amplitude > SIGNAL_SHARE * np.median(some[some > some.mean()])
+    weight, total = (_surroundings(each.astype(np.float32), grid) for each in (head, amplitude * head))
     around = np.divide(total, weight, out=np.ones_like(total), where=weight > SOME)
     return np.asarray(np.clip(amplitude / np.maximum(around, 1e-6), 0, 1) * (weight > SOME))
+
+
+def _surroundings(values: Map, grid: Grid) -> Map:
+    """Return the mean of values around each voxel, by a Gaussian, as it is between blocks of voxels."""
+    few, coarse = averaged(values, grid, RECEIVE_LENGTH / VOXELS_OF_LENGTH)
+    around = ndimage.gaussian_filter(few, [RECEIVE_LENGTH / size for size in coarse.voxel_sizes], truncate=2.0)
+    blocks = np.round(np.array(coarse.voxel_sizes) / grid.voxel_sizes).astype(int)
+    return drawn_out(around, grid.shape, [(int(block), (block - 1) / 2) for block in blocks])

@@ -9,6 +9,7 @@ import numpy as np
 
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.tissue import TISSUES, Hemisphere, Segmentation, Tissue
+from bids_t1.resampling import drawn_out
 from bids_t1.tissue.affine import place
 from bids_t1.tissue.brain import by_intensity, by_rank, cleaned
 from bids_t1.tissue.deformation import deform, expectations, looked_at
@@ -31,6 +32,9 @@ OF_CLASS = {
 }
 
 LIKELIER_THAN_NOT = 0.5
+
+SMOOTH = 2.0
+"""Between voxels that are asked what the template expects there, which is no sharper [mm]; the others lie between."""
 
 UNEXPECTED = 0.01
 """What is expected of every tissue everywhere in a brain that is given."""
@@ -104,8 +108,13 @@ def _found(
     deformation = deform(values, grid, template, matrix, n_threads)
     box = looked_at(template, deformation, grid) if given.brain is None else (slice(None),) * 3
     part = grid.part(box)
-    points = deformation.template_points(part)
-    expected = expectations(template, points)
+    sparse = [max(1, int(SMOOTH / size)) for size in grid.voxel_sizes]
+    points = deformation.template_points(part.part(tuple(slice(None, None, step) for step in sparse)))
+
+    def everywhere(values: Map) -> Map:
+        return drawn_out(values, part.shape, [(step, 0.0) for step in sparse])
+
+    expected = {name: everywhere(each) for name, each in expectations(template, points).items()}
     if given.brain is not None:
         expected = _within(given.brain, expected)
     told = _classified(values[box], expected, part)
@@ -113,7 +122,7 @@ def _found(
     brain = given.brain
     if brain is None:
         brain = cleaned(np.sum(list(probabilities.values()), axis=0) > LIKELIER_THAN_NOT, grid)
-    left = _put(points[0] < 0, box, grid)
+    left = _put(everywhere(points[0].astype(np.float32)) < 0, box, grid)
     hemisphere = np.where(left, Hemisphere.LEFT, Hemisphere.RIGHT).astype(np.uint8)
     record = _record(given, "aligned with a template", "mixture of T1 with priors of a template", template.record)
     found = from_probabilities(probabilities, brain, hemisphere, grid, record)

@@ -11,6 +11,7 @@ import SimpleITK
 from bids_t1.data.alignment import HeadImage
 from bids_t1.data.grid import Grid
 from bids_t1.registration.check import displacements, inspect, similarity
+from bids_t1.registration.images import coarser, points_of, region
 from bids_t1.registration.rigid import align
 from tests.registration.heads import Scan, error, picture, random_motion
 
@@ -204,3 +205,18 @@ def test_ten_heads_are_found_and_ten_others_flagged(scan: Scan, least: float, se
     assert error(found.matrix, random_motion(seed), fixed) < least
     assert found.trusted, found.reasons
     assert not align(fixed, mp2rage(whole, seed, participant=2)).trusted
+
+
+def test_fine_voxels_are_averaged_before_they_are_compared_but_not_those_of_a_slab() -> None:
+    values = np.zeros((64, 48, 40), np.float32)
+    values[20:40, 10:30, 6:34] = 1
+    fine = HeadImage(values=values, grid=Grid(values.shape, np.diag([1.0, 1.0, 1.25, 1.0])), brain=values > 0)
+    found = coarser(fine)
+    assert np.allclose(found.grid.voxel_sizes, (2, 2, 2.5))
+    assert found.brain is not None
+    assert np.array_equal(np.argwhere(found.brain).min(axis=0), (10, 5, 3))
+    assert np.count_nonzero(found.brain) == 10 * 10 * 14
+    middles = [points_of(each.grid, np.argwhere(region(each))).mean(axis=1) for each in (fine, found)]
+    assert np.allclose(*middles)
+    slab = HeadImage(values=values[:, :, :20], grid=Grid((64, 48, 20), np.eye(4)))
+    assert coarser(slab) is slab

@@ -10,6 +10,7 @@ import pytest
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.grid import Grid
 from bids_t1.data.tissue import TISSUES, Hemisphere, Segmentation, Tissue
+from bids_t1.tissue.brain import cleaned
 from bids_t1.tissue.segment import Given, NoBrainError, _require_brain, from_probabilities, segment
 from bids_t1.tissue.templates import Template, load_template
 from tests.real_data import real_data
@@ -173,3 +174,13 @@ def test_tissues_that_are_none_are_refused(
     found = from_probabilities(probabilities, codes > 0, None, Grid((10, 10, 10), np.eye(4)), {})
     with nullcontext() if is_brain else pytest.raises(NoBrainError, match="No brain was found"):
         _require_brain(time, found)
+
+
+def test_what_is_cleaned_does_not_depend_on_the_air_around() -> None:
+    piece = np.random.default_rng(3).random((30, 26, 22)) < 0.8
+    piece[8:20, 6:20, 6:16] = True
+    piece[14, 12, 10] = False
+    tight, wide = np.pad(piece, 1), np.pad(piece, 9)
+    found = cleaned(tight, Grid(tight.shape, np.eye(4)), 1.0)
+    assert found[15, 13, 11]  # a hole
+    assert np.array_equal(cleaned(wide, Grid(wide.shape, np.eye(4)), 1.0), np.pad(found, 8))
