@@ -29,6 +29,11 @@ COMPILES = _has_compiler()
 """Whether there is a compiler; without one, PyTorch computes the same."""
 
 
+WORTH_COMPILING = 250_000
+"""Voxels from which on compiled code is used, which takes seconds to compile where nothing could be kept of it; fewer
+ones are done without in less than that."""
+
+
 def compiles_for_cards() -> bool:
     """Tell whether Numba compiles for CUDA: with the package numba-cuda, or in its simulator."""
     if not COMPILES:

@@ -194,3 +194,12 @@ def test_noise_between_neighbours_of_a_large_image_is_that_of_some_of_its_lines(
     assert some != whole
     assert some == pytest.approx(whole, rel=0.03)
     assert some == pytest.approx(0.05, rel=0.06)
+
+
+def test_noise_between_neighbours_is_the_same_with_a_compiler_and_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = np.random.default_rng(22).normal(5, 1, (2, 30, 20, 10)).astype(np.float32)
+    images[:, 3:5, :, ::4], images[:, 20] = np.nan, 0
+    expected = noise_of_neighbours(images)
+    monkeypatch.setattr("bids_t1.estimation.noise.WORTH_COMPILING", 0)
+    assert expected is not None
+    assert noise_of_neighbours(images) == pytest.approx(expected, rel=1e-12)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from scipy import stats
 
-from bids_t1.compiling import COMPILES, compiles_for_cards
+from bids_t1.compiling import COMPILES, WORTH_COMPILING, compiles_for_cards
 from bids_t1.data.errors import InvalidInputError, NoSignalError
 from bids_t1.data.estimate import Estimate, LearnedRatio, NoiseLevels, VoxelStatus
 from bids_t1.data.signal_model import SurfaceModel
@@ -115,9 +115,8 @@ class EstimationOptions:
     n_threads: int = 1
     """Chunks computed side by side on a CPU; with more than one, set PyTorch's own threads to one."""
 
-    compiles_from: int = 250_000
-    """Voxels from which on the compiled fit is used, which takes seconds to compile where nothing could be kept of it;
-    PyTorch, its reference, does fewer ones in less than that."""
+    compiles_from: int = WORTH_COMPILING
+    """Voxels from which on the compiled fit is used; PyTorch, its reference, does fewer ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

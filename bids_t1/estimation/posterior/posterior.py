@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from bids_t1.compiling import WORTH_COMPILING
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.estimate import NoiseSD, PosteriorEstimate, VoxelStatus
 from bids_t1.data.forms import FORMS
@@ -145,9 +146,8 @@ class PosteriorOptions:
     n_threads: int = 1
     """Chunks computed side by side on a CPU; with more than one, set PyTorch's own threads to one."""
 
-    compiles_from: int = 250_000
-    """Voxels from which on the compiled estimation is used, which takes seconds to compile where nothing could be kept
-    of it; PyTorch, its reference, does fewer ones in less than that."""
+    compiles_from: int = WORTH_COMPILING
+    """Voxels from which on the compiled estimation is used; PyTorch, its reference, does fewer ones."""
 
     looks_uni_up_from: int = 100_000
     """Voxels from which on posteriors of UNI alone are tabulated: the table costs as much as some 50,000 of them."""
