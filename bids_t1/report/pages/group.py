@@ -10,6 +10,7 @@ from bids_t1.data.sequences import title_of
 from bids_t1.report.pages.participant import template
 from bids_t1.report.sections.calibration import describe_calibration
 from bids_t1.report.sections.everybody import BESIDE, FAR, FEWEST, QUALITY, TISSUES, strips, times_of, unlike
+from bids_t1.report.sections.quality import CLASSES
 from bids_t1.report.words import wording
 from bids_t1.report.words.quantity import quantity_of
 from bids_t1.storage import write_whole
@@ -148,7 +149,7 @@ def _line(one: MapSummary, far: tuple[str, ...], cells: tuple[Cell, ...]) -> Lin
         participant=one.participant,
         session=one.session or "",
         name=one.name,
-        css={"good": "good", "doubtful": "warn", "bad": "bad"}.get(one.verdict or "", ""),
+        css=CLASSES.get(one.verdict or "", ""),
         verdict=one.verdict or "not judged",
         unlike=far,
         cells=cells,

@@ -197,8 +197,8 @@ def _coverage(row: Coverage) -> CoverageRow:
     return CoverageRow(
         tissue=row.tissue.meaning,
         colour=colours.hexadecimal(colours.TISSUE_COLOURS[row.tissue]),
-        one_sd=_percent(row.one_sd),
-        two_sd=_percent(row.two_sd),
+        one_sd=wording.whole_percent(row.one_sd),
+        two_sd=wording.whole_percent(row.two_sd),
         meaning=_meaning(row),
     )
 
@@ -211,10 +211,6 @@ def _meaning(row: Coverage) -> str:
     if two < -TOLERANCES[1]:
         return "large errors are more frequent than the SD says"
     return "SD too large" if one > TOLERANCES[0] else "SD about right"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f}\N{NO-BREAK SPACE}%"
 
 
 def _folds(scores: CalibrationScores, methods: tuple[Method, ...]) -> tuple[FoldRow, ...]:
@@ -248,7 +244,7 @@ def _published(tissue: Tissue) -> PublishedRow:
     before, after = PUBLISHED[tissue]
     return PublishedRow(
         tissue=tissue.meaning,
-        before=f"{before[0]:.2f}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{before[1]:.2f}",
-        after=f"{after[0]:.2f}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{after[1]:.2f}",
-        reduction=_percent(1 - after[0] / before[0]),
+        before=wording.plus_minus(*before, ".2f"),
+        after=wording.plus_minus(*after, ".2f"),
+        reduction=wording.whole_percent(1 - after[0] / before[0]),
     )

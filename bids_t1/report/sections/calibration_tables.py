@@ -227,7 +227,7 @@ def _is_least(rows: Sequence[MethodSummary], value: Callable[[MethodSummary], fl
 def _mean_and_sd(row: MethodSummary) -> str:
     if row.n_participants < 2:  # noqa: PLR2004 -- one value has no scatter
         return seconds(row.rmse)
-    return f"{row.rmse:.3f}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{row.rmse_sd:.3f}"
+    return wording.plus_minus(row.rmse, row.rmse_sd, ".3f")
 
 
 def _reduction(row: MethodSummary) -> str:
@@ -254,12 +254,8 @@ def _sureness(row: MethodSummary) -> tuple[str, str]:
     if row.within is None or row.least_within is None:
         held = NO_NUMBER
     else:
-        held = f"{_percent(row.within)}, least {_percent(row.least_within)}"
+        held = f"{wording.whole_percent(row.within)}, least {wording.whole_percent(row.least_within)}"
     limit = (
         NO_NUMBER if row.region_limit is None else f"±\N{NO-BREAK SPACE}{100 * row.region_limit:.1f}\N{NO-BREAK SPACE}%"
     )
     return held, limit
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f}\N{NO-BREAK SPACE}%"

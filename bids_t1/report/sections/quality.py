@@ -30,7 +30,8 @@ BELIEVED = "good where it is believed"
 SIGNS = {Verdict.GOOD: "\N{CHECK MARK}", Verdict.DOUBTFUL: "!", Verdict.BAD: "\N{MULTIPLICATION SIGN}"}
 """Shape, beside word and colour: not every eye tells green from red."""
 
-CLASSES = {Verdict.GOOD: "good", Verdict.DOUBTFUL: "warn", Verdict.BAD: "bad"}
+CLASSES = {Verdict.GOOD.word: "good", Verdict.DOUBTFUL.word: "warn", Verdict.BAD.word: "bad"}
+"""Of the style sheet, by the word of a verdict."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +85,7 @@ def _overview(section: RunSection, quality: RunQuality) -> Overview:
         anchor=section.anchor,
         title=section.title,
         sign=SIGNS[verdict],
-        css=CLASSES[verdict],
+        css=CLASSES[verdict.word],
         word=verdict.word,
         figure=None if section.main is None else section.main.few(N_TILES),
         layout=section.layout,
@@ -100,7 +101,7 @@ def _line(measure: Measure) -> Line:
     verdict = measure.verdict
     return Line(
         sign=SIGNS[verdict],
-        css=CLASSES[verdict],
+        css=CLASSES[verdict.word],
         word=verdict.word,
         title=measure.title,
         value=_value_of(measure),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bids_t1 import __version__
 from bids_t1.quality import Verdict
+from bids_t1.report.words import wording
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,6 +69,5 @@ def describe_rating(result: ParticipantResult, sections: Sequence[RunSection]) -
             for number, section in enumerate(sections, 1)
         ),
         file=f"sub-{result.participant}_rating.json",
-        # Within a script element nothing may look like the end of one.
-        head=json.dumps(head).replace("<", "\\u003c"),
+        head=wording.within_script(json.dumps(head)),
     )

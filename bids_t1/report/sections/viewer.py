@@ -25,6 +25,7 @@ from bids_t1.data.grid import Grid
 from bids_t1.data.outputs import View, outputs_of
 from bids_t1.report.figures import colours
 from bids_t1.report.sections.run import MAIN, STATUS, title_of
+from bids_t1.report.words import wording
 from bids_t1.report.words.quantity import quantity_of
 
 if TYPE_CHECKING:
@@ -85,8 +86,7 @@ def describe_viewer(result: ParticipantResult) -> Viewer | None:
     stacks = [stack for run in runs for stack in (_maps_of(run, thinned), *_raw_of(run, raw.get(str(run.name))))]
     facts = [{"title": stack.title, "volumes": stack.facts} for stack in stacks]
     volumes = chain.from_iterable(stack.volumes for stack in stacks)
-    # Within a script element nothing may look like the end of one.
-    text = json.dumps(facts, separators=(",", ":")).replace("<", "\\u003c")
+    text = wording.within_script(json.dumps(facts, separators=(",", ":")))
     raw_thinned = max(map(attrgetter("thinned"), result.raw_images), default=1)
     return Viewer(
         library=library, facts=text, volumes=tuple(volumes), thinned=thinned, has_raw=bool(raw), raw_thinned=raw_thinned

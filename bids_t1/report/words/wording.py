@@ -63,9 +63,14 @@ def counted(count: int, noun: str, plural: str | None = None) -> str:
     return f"{word} {noun if count == 1 else plural or noun + 's'}"
 
 
-def plus_minus(value: float, sd: float) -> str:
+def whole_percent(share: float) -> str:
+    """Write a share that is known to a percent."""
+    return f"{100 * share:.0f}\N{NO-BREAK SPACE}%"
+
+
+def plus_minus(value: float, sd: float, form: str = "g") -> str:
     """Write '1 ± 0.2' so that it stays on one line."""
-    return f"{value:g}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{sd:g}"
+    return f"{value:{form}}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{sd:{form}}"
 
 
 def listed(items: Sequence[str]) -> str:
@@ -96,6 +101,11 @@ def typeset(text: str) -> str:
     text = text.replace(" x ", " \N{MULTIPLICATION SIGN} ")
     text = re.sub(r"(?<=\d)-(?=\d)", "\N{EN DASH}", text)
     return _NUMBER_AND_UNIT.sub("\N{NO-BREAK SPACE}", text)
+
+
+def within_script(text: str) -> str:
+    """Write JSON so that nothing within a script element of a page looks like the end of one."""
+    return text.replace("<", "\\u003c")
 
 
 def without_folders(text: str) -> str:
