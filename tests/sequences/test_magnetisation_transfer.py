@@ -13,7 +13,16 @@ from scipy.linalg import expm
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.prior_correction import PriorCorrection
 from bids_t1.estimation.posterior.correction import correct, learn_correction, read_times
-from bids_t1.sequences.magnetisation_transfer import Pools, TissuePrior, play, prior_of, two_pool_signals
+from bids_t1.report.words import numbers
+from bids_t1.sequences.magnetisation_transfer import (
+    FIELD_TOLERANCE,
+    PRIORS,
+    Pools,
+    TissuePrior,
+    play,
+    prior_of,
+    two_pool_signals,
+)
 from bids_t1.sequences.mp2rage import Mp2rage
 
 FIELDS = (0.4, 1.6)
@@ -176,3 +185,8 @@ def test_intervals_are_of_both_noise_and_correction() -> None:
     assert found.time_sd[0] / found.time[0] == pytest.approx(0.05, rel=1e-3)
     assert found.lower[0] < 1.105 * 0.905
     assert found.upper[0] > 1.105 * 1.095
+
+
+def test_the_page_proposes_the_tissue_prior_at_the_fields_that_it_is_of() -> None:
+    assert tuple(prior.field for prior in PRIORS) == numbers.PRIOR_FIELDS
+    assert numbers.NEAR == FIELD_TOLERANCE
