@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks.figures import FIGURES, nist_rows
+from bids_t1.bids.soundness import FULL_SCALES
 from bids_t1.cli import build_parser
 from bids_t1.data.errors import BidsT1Error, Interrupted, Stopped
 from bids_t1.data.outputs import CONDITIONS, OUTPUTS, Output
+from bids_t1.data.sidecar import PLAUSIBLE
 from bids_t1.quality import CRITERIA
 from bids_t1.report.sections.rating import ARTEFACTS
 
@@ -40,6 +42,23 @@ def error_codes() -> list[int]:
     for error in family:
         family.extend(error.__subclasses__())
     return sorted({Stopped.exit_code, Interrupted.exit_code, *(error.exit_code for error in family)})
+
+
+def test_usage_lists_what_numbers_of_metadata_can_be() -> None:
+    units = {"seconds": "s", "degrees": "degrees", "tesla": "T"}
+    listed = {
+        key: tuple((float(number), unit) for number, unit in map(str.split, limits))
+        for fields, *limits in rows("What images must be")
+        for key in re.findall(r"`(\w+)`", fields)
+    }
+    assert listed == {
+        key: ((one.least, units[one.unit]), (one.below, units[one.unit])) for key, one in PLAUSIBLE.items()
+    }
+
+
+def test_usage_lists_the_largest_numbers_that_a_clipped_image_holds() -> None:
+    (told,) = re.findall(r"largest number of its type \((.*?), less one", USAGE)
+    assert tuple(2 ** int(bits) - 1 for bits in re.findall(r"2\^(\d+)", told)) == FULL_SCALES
 
 
 @pytest.mark.parametrize("row", OUTPUTS, ids=lambda row: row.ending)
