@@ -24,7 +24,7 @@ class HeadImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Alignment:
-    """Where the points of a fixed image (inversion recovery) lie in a moving one (MP2RAGE), and whether to trust it."""
+    """Where the points of a fixed image (inversion recovery) lie in a moving one, and whether to trust it."""
 
     matrix: Affine
     """Scanner coordinates of the fixed image to those of the moving one [mm], right-anterior-superior, rigid."""

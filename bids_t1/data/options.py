@@ -207,8 +207,8 @@ class Readouts:
     ))  # fmt: skip
     b1_map: Path | None = option(None, Option(
         title="Map of B1+", metavar="FILE", effect="content",
-        help="map of the transmit field B1+ for all runs of MP2RAGE and of variable flip angles (default: the TB1map "
-        "of the dataset)",
+        help="map of the transmit field B1+ for all runs of MP2RAGE and of variable flip angles (default: what the "
+        "dataset has)",
     ))  # fmt: skip
     mt_prior: MtPrior = option("none", Option(
         title="Magnetisation transfer in MP2RAGE",

@@ -24,7 +24,7 @@ class Example:
 
     voxel: tuple[int, int, int]
     times: tuple[float, ...]
-    """Inversion times [s]."""
+    """Inversion or echo times [s]."""
 
     measured: tuple[float, ...]
     """Signed measurements, in units of the images."""
@@ -111,13 +111,13 @@ class Anatomy:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Comparison:
-    """An MP2RAGE or MP3RAGE run beside the inversion-recovery run that it is registered to."""
+    """A run of a sequence that is compared, beside the inversion-recovery run that it is registered to."""
 
     name: BidsName
     """Of its T1 map in the space of inversion recovery."""
 
     sequence: str
-    """MP2RAGE or MP3RAGE."""
+    """What came of the compared run, such as MP2RAGE."""
 
     moving: str
     """File name of its own T1 map."""

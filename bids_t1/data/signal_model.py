@@ -102,7 +102,7 @@ class SurfaceModel(Protocol):
 
 
 class ReadoutModel(Protocol):
-    """Several readouts after one inversion, which share one complex amplitude.
+    """Several images that share one complex amplitude, such as the readouts after one inversion.
 
     The noise-free signal of readout k is ``A s_k(T, b1)``, with s real and A complex.
     """

@@ -125,8 +125,8 @@ def convert(
     Raises
     ------
     NoInputError
-        If there is no DICOM file, or none of the images is of an inversion recovery, an MP2RAGE or a multi-echo
-        gradient echo; maps of the transmit field alone measure nothing.
+        If there is no DICOM file, or none of the images is of a sequence that is recognised; maps of the transmit
+        field alone measure nothing.
     InvalidInputError
         If no DICOM file can be read, they are of several patients or days, dcm2niix cannot convert an image, or the
         protocol file does not fit.

@@ -127,10 +127,10 @@ def nothing_usable(series: Iterable[SeriesNote]) -> NoInputError:
     """Return the error for a folder in which nothing can be measured, saying what each series is."""
     found = "\n".join(f"  series {entry.number} {entry.description}: {entry.outcome}" for entry in series)
     return NoInputError(
-        "no inversion recovery with at least 3 inversion times was found in the DICOM files, no MP2RAGE and no "
-        "multi-echo gradient echo; expected images of the same geometry and sequence, each inversion time with its "
-        "own inversion, "
-        "or the readouts or the UNI image of an MP2RAGE, or at least 3 echoes without inversion. "
+        "no inversion recovery with at least 3 inversion times was found in the DICOM files, no MP2RAGE, no "
+        "multi-echo gradient echo and no variable flip angles; expected images of the same geometry and sequence, each "
+        "inversion time with its own inversion, or the readouts or the UNI image of an MP2RAGE, or at least 3 echoes, "
+        "or flip angles that differ by a factor of 2 or more, without inversion. "
         f"Series there:\n{found}"
     )
 

@@ -1,4 +1,4 @@
-"""The section on an MP2RAGE run in the space of inversion recovery: whether they line up, and agree."""
+"""The section on a run in the space of inversion recovery: whether they line up, and agree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What entered the estimation of an MP2RAGE run, where each value comes from, and what was assumed or lost."""
+"""What entered a posterior of T1, where each value comes from, and what was assumed or lost."""
 
 from __future__ import annotations
 
