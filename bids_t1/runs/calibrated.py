@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from bids_t1.settings import Settings
 
 
+MUCH_OUTSIDE = 0.05
+"""Share of voxels outside of the training range from which to warn."""
+
+
 def calibrate_run(run: RunResult, anatomy: Segmentation | None, path: Path, settings: Settings) -> RunResult:
     """Add calibrated T1, its SD, and where it is none, to the maps of a run.
 
@@ -54,7 +58,8 @@ def calibrate_run(run: RunResult, anatomy: Segmentation | None, path: Path, sett
     brain = None if anatomy is None else anatomy.brain
     scan = measured_scan(run, brain, None if anatomy is None else anatomy.tissue)
     found = apply(model, scan, device=choose_device(settings.computing.device).type)
-    outside = int((found.outside_training & (True if brain is None else brain)).sum())
+    within = np.isfinite(found.time) & (True if brain is None else brain)
+    outside = int((found.outside_training & within).sum())
     trained = f"{len(model.members)} networks, mean: " if model.card.rung in NETWORKS else ""
     record = {
         "CalibrationAlgorithm": f"{trained}{METHODS[model.card.rung]}",
@@ -78,6 +83,11 @@ def calibrate_run(run: RunResult, anatomy: Segmentation | None, path: Path, sett
     warnings = [
         f"Calibrated although the model was trained with another protocol, as asked: {'; '.join(differences)}."
     ] * bool(differences)
+    if outside > MUCH_OUTSIDE * int(within.sum()):
+        warnings.append(
+            f"In {outside / int(within.sum()):.0%} of the voxels{'' if brain is None else ' of the brain'} T1, its SD "
+            "or B1+ lie outside of what the calibration was trained on: calibrated T1 is T1 as measured there."
+        )
     return replace(run, maps={**run.maps, **maps}, record={**run.record, **record}, warnings=(*run.warnings, *warnings))
 
 

@@ -173,6 +173,22 @@ def test_what_is_said_of_the_calibration_stays_with_its_maps(
     assert not [key for key in measured if key.startswith("Calibration")]
 
 
+def test_only_voxels_of_the_brain_count_as_outside_of_the_training(
+    trained: command.Finished, alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert apply(alone, tmp_path, trained.out_dir / MODEL).code == 0
+    brain = load(tmp_path, "sub-01_desc-brain_mask.nii.gz") > 0
+    outside = load(tmp_path, "sub-01_desc-MP2RAGEoutsidetraining_mask.nii.gz") > 0
+    share = outside[brain].mean()
+    assert outside.mean() > 0.05 > share  # scalp is not calibrated
+    assert "lie outside of what the calibration" not in (tmp_path / "sub-01.html").read_text(encoding="utf-8")
+    monkeypatch.setattr("bids_t1.runs.calibrated.MUCH_OUTSIDE", -1.0)
+    answer = apply(alone, tmp_path, trained.out_dir / MODEL, "--force")
+    warning = f"In {share:.0%} of the voxels of the brain T1, its SD or B1+ lie outside of what the calibration was"
+    assert warning in answer.said
+    assert warning in (tmp_path / "sub-01.html").read_text(encoding="utf-8")
+
+
 def test_a_participant_with_inversion_recovery_is_compared_before_and_after(
     trained: command.Finished, tmp_path: Path
 ) -> None:

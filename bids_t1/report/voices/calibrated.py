@@ -37,21 +37,17 @@ def caution_of_forced(record: Mapping[str, object]) -> str:
 
 
 def caution_of_outside(outside: NDArray[np.integer], where: NDArray[np.bool_]) -> str:
-    """Say in how many voxels the calibration is a guess; nothing where they are few."""
+    """Say in how many voxels T1 is not calibrated; nothing where they are few."""
     count, total = int(np.count_nonzero((outside > 0) & where)), int(where.sum())
     if not count or count < MUCH_OUTSIDE * total:
         return ""
     return (
         f"In {wording.percent(count, total)} of the voxels of tissue the measurements lie outside the range that the "
-        "calibration was trained on: calibrated T1 is a guess there."
+        "calibration was trained on: calibrated T1 is T1 as measured there."
     )
 
 
 def cautions_of_run(run: RunResult) -> tuple[str, ...]:
     """Return the cautions on the calibrated maps of a run."""
-    if CALIBRATED not in run.maps:
-        return ()
-    calibrated = np.isfinite(run.maps[CALIBRATED])
-    outside = run.maps.get(OUTSIDE, np.zeros(run.grid.shape, np.uint8))
-    of_outside = caution_of_outside(outside, calibrated).replace("voxels of tissue", "calibrated voxels")
-    return tuple(filter(None, (caution_of_forced(run.record), of_outside)))
+    forced = caution_of_forced(run.record) if CALIBRATED in run.maps else ""
+    return (forced,) if forced else ()
