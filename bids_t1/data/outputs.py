@@ -492,3 +492,8 @@ IN_REFERENCE_SPACE = ("time", "time_sd", "rate", *CALIBRATED, *SLOW)
 def outputs_of(sequence: str) -> tuple[Output, ...]:
     """Return the rows of one sequence."""
     return tuple(row for row in OUTPUTS if row.sequence == sequence)
+
+
+def by_quantity(sequence: str) -> dict[str, Output]:
+    """Return the rows of one sequence by their quantity."""
+    return {row.quantity: row for row in outputs_of(sequence)}

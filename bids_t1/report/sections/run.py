@@ -9,7 +9,7 @@ import numpy as np
 
 from bids_t1.data import sequences
 from bids_t1.data.estimate import VoxelStatus
-from bids_t1.data.outputs import CALIBRATED, SLOW, Output, outputs_of
+from bids_t1.data.outputs import CALIBRATED, SLOW, Output, by_quantity
 from bids_t1.data.sequences import sequence_of
 from bids_t1.report.figures import colours, plots
 from bids_t1.report.figures.drawing import NO_DRAWING
@@ -121,7 +121,7 @@ def describe_run(run: RunResult, number: int) -> RunSection:
     layout = lay_out(run.grid, shown, n_slices=N_SLICES)
     few = layout.fewer(N_SLICES_OF_OTHERS)
     drawn = _draw_maps(run, layout, few)
-    rows = {row.quantity: row for row in outputs_of(run.sequence)}
+    rows = by_quantity(run.sequence)
     status = rows.get(STATUS) if STATUS in run.maps else None
     return RunSection(
         anchor=f"run-{number}",
@@ -152,7 +152,7 @@ def describe_run(run: RunResult, number: int) -> RunSection:
 
 def _draw_maps(run: RunResult, layout: Layout, few: Layout) -> dict[str, MapFigure]:
     """Draw all maps but those with a place of their own, in the order in which they are shown."""
-    rows = {row.quantity: row for row in outputs_of(run.sequence)}
+    rows = by_quantity(run.sequence)
     order = (MAIN, *voice_of(run).order, *rows)
     elsewhere = {STATUS, transmit.MAP, transmit.EXTRAPOLATED}
     return {
@@ -179,7 +179,7 @@ def _draw_marked(run: RunResult, row: Output, few: Layout) -> MapFigure:
 
 def _draw_transmit(run: RunResult, layout: Layout) -> tuple[MapFigure, ...]:
     """Draw the transmit field, and in the same slices where it was extrapolated."""
-    rows = {row.quantity: row for row in outputs_of(run.sequence)}
+    rows = by_quantity(run.sequence)
     if transmit.MAP not in run.maps:
         return ()
     where, marked = layout.fewer(N_SLICES_OF_OTHERS), run.maps.get(transmit.EXTRAPOLATED)
@@ -191,7 +191,7 @@ def _draw_transmit(run: RunResult, layout: Layout) -> tuple[MapFigure, ...]:
 
 def _draw_marks_over(run: RunResult, row: Output, under: str, where: Layout) -> MapFigure:
     """Mark the voxels of a mask over another map in shades of grey."""
-    view = next(other.view for other in outputs_of(run.sequence) if other.quantity == under)
+    view = by_quantity(run.sequence)[under].view
     background = colours.indices(run.maps[under], colours.limits_of(view, run.maps[under]))
     return draw_marks(row, run.maps[row.quantity] > 0, background, where, file_of(run, row))
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from bids_t1.data.estimate import VoxelStatus
 from bids_t1.data.grid import Grid
-from bids_t1.data.outputs import View, outputs_of
+from bids_t1.data.outputs import View, by_quantity
 from bids_t1.report.figures import colours
 from bids_t1.report.sections.run import MAIN, STATUS, title_of
 from bids_t1.report.words import wording
@@ -142,7 +142,7 @@ def _library() -> str | None:
 
 
 def _rows(run: RunResult) -> list[Output]:
-    rows = {row.quantity: row for row in outputs_of(run.sequence)}
+    rows = by_quantity(run.sequence)
     return [rows[quantity] for quantity in SHOWN if quantity in rows and quantity in run.maps]
 
 
