@@ -61,10 +61,16 @@ def prior_of(run: RunResult) -> tuple[float, float, tuple[float, ...]] | None:
     return (*numbers, numbers_of(prior.get("Range"))) if len(numbers) == 2 else None  # noqa: PLR2004 -- both
 
 
+def field_of(run: RunResult) -> Mapping[str, object] | None:
+    """Return what is recorded of the map of the transmit field; None where none was used."""
+    field = run.record.get("TransmitField")
+    return field if isinstance(field, Mapping) else None
+
+
 def voxels_without_map(run: RunResult) -> int | None:
     """Return in how many voxels B1+ is not known; None where there is no map at all."""
-    field = run.record.get("TransmitField")
-    if not isinstance(field, Mapping):
+    field = field_of(run)
+    if field is None:
         return None
     count = field.get("VoxelsWithout", 0)
     return count if isinstance(count, int) else 0
@@ -117,8 +123,8 @@ def _origin(label: str, value: str, origin: object) -> Origin:
 
 def _transmit(run: RunResult) -> list[Origin]:
     rows = []
-    field, prior = run.record.get("TransmitField"), prior_of(run)
-    if isinstance(field, Mapping):
+    field, prior = field_of(run), prior_of(run)
+    if field is not None:
         count = voxels_without_map(run)
         gaps = f"; not known in {wording.grouped(count)} voxels" if count else ""
         scaling = plain(field.get("Scaling", "not recorded"))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bids_t1.data.sequences import TRANSMIT_METHODS
-from bids_t1.report.voices.origins import prior_of, sources_of, voxels_without_map
+from bids_t1.report.voices.origins import field_of, prior_of, sources_of, voxels_without_map
 from bids_t1.report.words import literature, wording
 from bids_t1.report.words.numbers import Number
 from bids_t1.report.words.record import plain
@@ -45,12 +44,6 @@ class TransmitSection:
     scaling: str
     numbers: tuple[Number, ...]
     figures: tuple[MapFigure, ...]
-
-
-def field_of(run: RunResult) -> Mapping[str, object] | None:
-    """Return what is recorded of the transmit field; None where none was used."""
-    field = run.record.get("TransmitField")
-    return field if isinstance(field, Mapping) else None
 
 
 def method_of(run: RunResult) -> TransmitMethod | None:

@@ -64,12 +64,12 @@ def _spoiling(run: RunResult) -> Mapping[str, object] | None:
 
 def _sd(run: RunResult) -> float:
     """Return the SD of the map of B1+ that was told; 0 where none was, or there is no map."""
-    sd = (transmit.field_of(run) or {}).get("SD")
+    sd = (origins.field_of(run) or {}).get("SD")
     return float(sd) if isinstance(sd, int | float) else 0.0
 
 
 def _about_map(run: RunResult) -> str:
-    if transmit.field_of(run) is None or _sd(run):
+    if origins.field_of(run) is None or _sd(run):
         return ""
     return f"The map of B1+ was taken as true: --b1-map-sd tells how far it may be off. {TWICE}"
 
