@@ -182,8 +182,9 @@ def _prepare(series: Series, settings: Settings) -> _Fit:
         model = model.select(agreement.kept)
     else:
         decide = treat_slices
-    find = shift_as_given if delays is not None or agreement.is_suspect else choose_shift
-    shift = find(model, agreement.series, settings.recovery.ir_time_shift, options)
+    given = settings.recovery.ir_time_shift
+    tells_nothing = delays is not None or agreement.is_suspect
+    shift = shift_as_given(model, given) if tells_nothing else choose_shift(model, agreement.series, given, options)
     treatment = decide(model, agreement.series, settings.recovery.ir_fast_component, field, options)
     return _Fit(
         model=shift.of(treatment.model),

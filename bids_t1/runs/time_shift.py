@@ -105,7 +105,7 @@ def choose_shift(
     """
     cannot_tell = model.ideal or model.n_measurements <= model.n_coefficients + 1
     if given is not None:
-        shift = shift_as_given(model, series, given, options)
+        shift = shift_as_given(model, given)
         return shift if cannot_tell else replace(shift, warnings=_doubts(shift.of(model), series, options))
     if cannot_tell:
         return TimeShift(record={"Added": 0.0, "Reason": "not looked for: no efficiency can be told from these images"})
@@ -139,9 +139,7 @@ def _learn_shift(model: InversionRecovery, typical: _Efficiencies) -> TimeShift:
     return TimeShift(added=added, record=record, warnings=(warning,))
 
 
-def shift_as_given(
-    model: InversionRecovery, _series: Series, given: float | None, _options: EstimationOptions
-) -> TimeShift:
+def shift_as_given(model: InversionRecovery, given: float | None) -> TimeShift:
     """Return the shift that is given, else none: for images of which nothing can be learned.
 
     Raises
