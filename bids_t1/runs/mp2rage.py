@@ -12,7 +12,7 @@ from bids_t1.bids.load_readouts import load_readouts
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.result import RunResult, SignalCurve
 from bids_t1.runs.common import field_strength_of, naming, require_memory
-from bids_t1.runs.posteriors import Question, process_readouts, ready_readouts
+from bids_t1.runs.posteriors import TIMES_IMAGES, Question, process_readouts, ready_readouts
 from bids_t1.runs.slow_time import efficiency_of, with_slow_time
 from bids_t1.sequences.mp2rage_timing import GivenEfficiency, ImageFacts, read_timing
 
@@ -60,7 +60,7 @@ def ready(run: Run, settings: Settings) -> Ready:
 def _read(run: Run, settings: Settings) -> tuple[ReadoutSeries, Timing]:
     """Open the images, and read what was played."""
     acquisition = run.acquisition
-    admit = partial(require_memory, acquisition, settings.memory_mb, 6)
+    admit = partial(require_memory, acquisition, settings.memory_mb, TIMES_IMAGES)
     series = load_readouts(acquisition, settings.protocol, admit)
     with naming(acquisition):
         return series, _timing(series, settings)

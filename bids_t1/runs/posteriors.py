@@ -40,6 +40,10 @@ MANY_DOUBTFUL = 0.01
 """Share of voxels of doubtful inversion from which the page warns."""
 
 
+TIMES_IMAGES = 6
+"""What readouts and the maps of their posterior take in memory, over the images."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Question:
     """What a sequence brings to the posterior of its readouts."""

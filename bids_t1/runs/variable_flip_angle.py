@@ -13,7 +13,7 @@ from bids_t1.data.acquisition import ReadoutSeries
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.data.sequences import VARIABLE_FLIP_ANGLE
 from bids_t1.runs.common import if_valid, naming, require_memory
-from bids_t1.runs.posteriors import Question, process_readouts, ready_readouts
+from bids_t1.runs.posteriors import TIMES_IMAGES, Question, process_readouts, ready_readouts
 from bids_t1.sequences.spoiling import USUAL_T2
 from bids_t1.sequences.variable_flip_angle import VariableFlipAngle
 
@@ -61,7 +61,7 @@ def ready(run: Run, settings: Settings) -> Ready:
 def _read(run: Run, settings: Settings) -> tuple[Series, VariableFlipAngle, float | None]:
     """Open the images; return them, their model, and by how much the phase of the pulses rises [degree]."""
     acquisition = run.acquisition
-    admit = partial(require_memory, acquisition, settings.memory_mb, 6)
+    admit = partial(require_memory, acquisition, settings.memory_mb, TIMES_IMAGES)
     series = load_series(acquisition, settings.protocol, admit)
     with naming(acquisition):
         _require_spoiled(series.sidecars)
