@@ -15,6 +15,7 @@ from bids_t1.data.errors import InvalidInputError
 from bids_t1.estimation.chunks import choose_device
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from bids_t1.data.calibration import CalibrationCard, CalibrationModel
@@ -80,15 +81,26 @@ def calibrate_run(run: RunResult, anatomy: Segmentation | None, path: Path, sett
         "calibrated_sd": found.time_sd,
         "outside_training": found.outside_training.astype(np.uint8),
     }
-    warnings = [
-        f"Calibrated although the model was trained with another protocol, as asked: {'; '.join(differences)}."
-    ] * bool(differences)
-    if outside > MUCH_OUTSIDE * int(within.sum()):
-        warnings.append(
-            f"In {outside / int(within.sum()):.0%} of the voxels{'' if brain is None else ' of the brain'} T1, its SD "
-            "or B1+ lie outside of what the calibration was trained on: calibrated T1 is T1 as measured there."
-        )
+    of = "" if brain is None else " of the brain"
+    warnings = (*_of_another_protocol(differences), *_of_outside(outside, int(within.sum()), of))
     return replace(run, maps={**run.maps, **maps}, record={**run.record, **record}, warnings=(*run.warnings, *warnings))
+
+
+def _of_another_protocol(differences: Sequence[str]) -> tuple[str, ...]:
+    """Say that a model of another protocol was applied."""
+    forced = f"Calibrated although the model was trained with another protocol, as asked: {'; '.join(differences)}."
+    return (forced,) if differences else ()
+
+
+def _of_outside(outside: int, total: int, of: str) -> tuple[str, ...]:
+    """Say in how many voxels nothing was calibrated, where they are many."""
+    if outside <= MUCH_OUTSIDE * total:
+        return ()
+    warning = (
+        f"In {outside / total:.0%} of the voxels{of} T1, its SD or B1+ lie outside of what the calibration was trained "
+        "on: calibrated T1 is T1 as measured there."
+    )
+    return (warning,)
 
 
 def _region_limits(card: CalibrationCard) -> dict[str, object]:

@@ -6,7 +6,10 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from bids_t1.data.estimate import VoxelStatus, count_estimates
+from bids_t1.data.sidecar import finite
 from bids_t1.estimation.curves.engine import EstimationOptions, estimate
 from bids_t1.estimation.curves.fitted import residuals_by_time
 from bids_t1.estimation.curves.held_companion import HeldCompanion
@@ -23,7 +26,6 @@ from bids_t1.sequences.slice_timing import slice_delays
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from bids_t1.data.acquisition import Kind, Series
@@ -57,6 +59,12 @@ USUAL_SHARES = (0.05, 0.1, 0.15)
 
 MANY_UNDECIDED = 0.3
 """Share of voxels with undecided signs from which the page warns."""
+
+LEAST_LEFT = 0.01
+"""Residuals of an ideal inversion over the signal that need no word."""
+
+CLEARLY = 2.0
+"""Factor by which they are clearly more than those of a free efficiency, or noise."""
 
 REFERENCE = "Barral et al., Magn Reson Med 64:1057 (2010), doi:10.1002/mrm.22497"
 
@@ -147,16 +155,37 @@ class _Fit(CurveFit):
         """Return medians of the residuals at each inversion time, by T1."""
         return {"Residuals": _residuals(shown)}
 
-    def doubts(self, counts: Mapping[str, int], fitted: Estimate) -> tuple[str, ...]:  # noqa: ARG002 - signs are counted
-        """Warn where the signs that magnitudes have lost stay open in much of the image."""
-        share = counts[VoxelStatus.POLARITY_UNDECIDED.name] / max(1, count_estimates(counts))
-        if share < MANY_UNDECIDED or self.agreement.is_suspect:
+    def doubts(self, counts: Mapping[str, int], fitted: Estimate) -> tuple[str, ...]:
+        """Warn of signs that stay open in much of the image, and of an ideal inversion that it does not show."""
+        if self.agreement.is_suspect:
+            return ()
+        return (*_open_signs(counts), *(self._not_ideal(fitted) if self.model.ideal else ()))
+
+    def _not_ideal(self, fitted: Estimate) -> tuple[str, ...]:
+        """Warn where an ideal inversion leaves clearly more than a free efficiency and noise do."""
+        errors = fitted.relative_error[np.isfinite(fitted.relative_error)]
+        left = float(np.median(errors)) if errors.size else 0.0
+        free, noise = (finite(self.agreement.record.get(key)) or 0.0 for key in ("Left", "Noise"))
+        if left <= max(LEAST_LEFT, CLEARLY * free, CLEARLY * noise):
             return ()
         message = (
-            f"In {share:.0%} of the fitted voxels two choices of sign explain the magnitudes, with different T1; "
-            "their SD says how different. Real or complex images, or more inversion times, would decide."
+            f"An ideal inversion and complete recovery between repetitions, as asked for, leave {left:.1%} of the "
+            f"signal unexplained, and a free efficiency {free:.1%}: T1 is wrong by more than its SD. "
+            "--ir-efficiency free fits these images."
         )
         return (message,)
+
+
+def _open_signs(counts: Mapping[str, int]) -> tuple[str, ...]:
+    """Warn where the signs that magnitudes have lost stay open in much of the image."""
+    share = counts[VoxelStatus.POLARITY_UNDECIDED.name] / max(1, count_estimates(counts))
+    if share < MANY_UNDECIDED:
+        return ()
+    message = (
+        f"In {share:.0%} of the fitted voxels two choices of sign explain the magnitudes, with different T1; "
+        "their SD says how different. Real or complex images, or more inversion times, would decide."
+    )
+    return (message,)
 
 
 def _prepare(series: Series, settings: Settings) -> _Fit:

@@ -9,14 +9,16 @@ import sys
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import pytest
 import torch
 
 from bids_t1.cli import main
 from bids_t1.data.errors import Stopped
 from bids_t1.stopping import ignored
+from bids_t1_phantom.physics.simulate import inversion_recovery
 from tests import command
-from tests.small_bids import write_root, write_run
+from tests.small_bids import REPETITION_TIME, T1, TIMES, write_root, write_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -256,6 +258,19 @@ def test_reports_of_what_was_not_processed(dataset: Path, tmp_path: Path) -> Non
     answer = command.participant(dataset, tmp_path / "out", "--reports-only")
     assert answer.code == 66
     assert "sub-01: out holds no results of it; expected a log. Process it first." in answer.said
+
+
+@pytest.mark.parametrize(("efficiency", "told"), [(1.9, True), (2.0, False)])
+def test_an_ideal_inversion_that_images_do_not_show_is_told(tmp_path: Path, efficiency: float, told: bool) -> None:
+    rng = np.random.default_rng(0)
+    clean = inversion_recovery(
+        T1 / 2, 1000.0, inversion_times=TIMES, repetition_times=REPETITION_TIME, inversion_efficiency=efficiency
+    )
+    data = write_root(tmp_path / "data")
+    write_run(data, images=np.abs(clean + 5 * (rng.normal(size=clean.shape) + 1j * rng.normal(size=clean.shape))))
+    answer = command.participant(data, tmp_path / "out", "--ir-efficiency", "ideal")
+    assert answer.code == 0, answer.said
+    assert ("An ideal inversion and complete recovery between repetitions, as asked for, leave" in answer.said) is told
 
 
 def test_the_record_holds_the_options_and_no_paths(dataset: Path, tmp_path: Path) -> None:
