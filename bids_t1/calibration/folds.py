@@ -158,7 +158,7 @@ def _answer(school: School, fold: Fold, tell: Callable[[Epoch], object]) -> Fold
 
 def _result(answer: FoldResult | Exception | Lost) -> FoldResult:
     if isinstance(answer, Lost):
-        raise InputOutputError(f"Calibration: of a fold {told(answer, 'a smaller --omp-nthreads')}")
+        raise InputOutputError(f"Calibration: a fold is not done: {told(answer, 'a smaller --omp-nthreads')}")
     if isinstance(answer, Exception):
         raise answer
     return answer
