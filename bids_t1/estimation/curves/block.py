@@ -25,21 +25,21 @@ from bids_t1.estimation.curves.voxel import (
     Choices,
     Moments,
     Point,
+    Room,
     Tables,
-    Work,
     around,
     blank,
     cost_of,
-    give_signs,
+    found_in,
     is_close_call,
     load,
     loosened,
     multiply,
-    search,
+    prepare,
+    room_for,
+    search_both,
     solve,
-    squared_length,
     stretch_of,
-    work_space,
     worth_of,
     write,
 )
@@ -55,6 +55,9 @@ if TYPE_CHECKING:
 
 VOXELS = 128
 """Voxels of a block."""
+
+SEARCHED = 64
+"""Voxels that are searched for side by side; constant, as the number of lanes."""
 
 LANES = 16
 """Fits side by side. Constant, so that all of them go through the same instructions, and none through a remainder."""
@@ -80,7 +83,13 @@ N_FIT = 6
 class Block(NamedTuple):
     """Room for the numbers of a block."""
 
-    work: Work
+    samples: Singles
+    """Those that are searched for, (sample, voxel)."""
+
+    room: Room
+    found: Floats
+    """What the search found, (choice of signs, voxel, number)."""
+
     y: Singles
     """Samples, magnitudes with the signs before the smallest one negative, (voxel, sample)."""
 
@@ -106,6 +115,9 @@ class Block(NamedTuple):
 
     rows: Floats
     """Numbers of the lanes, one row after the other."""
+
+    dots: Floats
+    """As in `voxel.Work`."""
 
     lanes: Index
     """Fit that is in each lane, and steps that it took, (lane, number)."""
@@ -244,7 +256,7 @@ def copy_products(tables: Tables, stretch: int, rows: Floats, lane: int, count: 
 @compiled
 def enter_stretch(tables: Tables, choices: Choices, block: Block, lane: int) -> None:
     """Note where in its stretch a lane is, and the polynomials of a new one."""
-    rows, work = block.rows, block.work
+    rows, dots = block.rows, block.dots
     stretch, t = stretch_of(tables, choices, rows[PLACE * LANES + lane])
     rows[T * LANES + lane] = t
     if stretch == block.stretch[lane]:
@@ -259,11 +271,11 @@ def enter_stretch(tables: Tables, choices: Choices, block: Block, lane: int) -> 
             row, products = power * PER_POWER, tables.products[stretch, power]
             rows[(row + 2) * LANES + lane], rows[(row + 6) * LANES + lane] = products[2], products[6]
             rows[(row + 9) * LANES + lane] = products[9]
-    multiply(tables, stretch, block.signal[lane], work.dots)
+    multiply(tables, stretch, block.signal[lane], dots)
     offset = 0 if choices.has_first else 1
     for column in range(tables.columns.shape[1]):
         for power in range(POWERS):
-            rows[(DOTS + (column + offset) * POWERS + power) * LANES + lane] = work.dots[column, power]
+            rows[(DOTS + (column + offset) * POWERS + power) * LANES + lane] = dots[column, power]
 
 
 @compiled
@@ -336,16 +348,19 @@ def ask(choices: Choices, block: Block, n_tasks: int, voxel: int, choice: int, f
 
 
 @compiled
-def look(tables: Tables, choices: Choices, block: Block, voxel: int, n_tasks: int) -> int:
-    """Search for both choices of signs of the voxel that was loaded, and ask for a fit of each that has a chance."""
-    work = block.work
-    block.energy[voxel] = squared_length(work.y, choices.n_measurements)
-    smallest = give_signs(work.y, choices.n_measurements) if choices.is_unsigned else 0
-    first, second = search(tables, choices, smallest, work)
+def keep(choices: Choices, block: Block, voxel: int, signal: int) -> None:
+    """Note of a voxel what was prepared for the search."""
+    block.is_close[voxel] = False
+    block.status[voxel] = worth_of(choices, float(block.room.measured[signal]))
+    block.energy[voxel], block.smallest[voxel] = block.room.squared[signal], block.room.smallest[signal]
+    for i in range(choices.n_measurements):
+        block.y[voxel, i] = block.samples[i, signal]
+
+
+@compiled
+def ask_for_both(choices: Choices, block: Block, voxel: int, first: Found, second: Found, n_tasks: int) -> int:
+    """Ask for a fit of each choice of signs that has a chance, the better one first."""
     swapped = second.gain > first.gain
-    for i in range(len(work.y)):
-        block.y[voxel, i] = work.y[i]
-    block.smallest[voxel] = smallest
     turned = ONE_TURNED if choices.is_unsigned else ALL_TURNED
     block.signs[voxel] = turned if swapped else AS_GIVEN
     block.is_close[voxel] = is_close_call(choices, first.gain, second.gain)
@@ -356,14 +371,29 @@ def look(tables: Tables, choices: Choices, block: Block, voxel: int, n_tasks: in
 
 
 @compiled
+def look(
+    tables: Tables, choices: Choices, images: Singles, column: int, voxel: int, count: int, block: Block, n_tasks: int
+) -> int:
+    """Search for both choices of signs of some voxels, from `voxel` in a block on, and ask for fits."""
+    load(images, column, count, choices, block.samples)
+    prepare(choices, block.samples, block.room)
+    for i in range(count):
+        keep(choices, block, voxel + i, i)
+    search_both(tables, choices, block.samples, block.room, block.found)
+    for i in range(count):
+        if block.status[voxel + i] == FITTED:
+            first, second = found_in(block.found[0], i), found_in(block.found[1], i)
+            n_tasks = ask_for_both(choices, block, voxel + i, first, second, n_tasks)
+    return n_tasks
+
+
+@compiled
 def optima_of(tables: Tables, choices: Choices, images: Singles, column: int, count: int, block: Block) -> None:
     """Find both optima of some voxels of images, the first of which is at `column`."""
     n_tasks = 0
-    for voxel in range(count):
-        block.is_close[voxel] = False
-        block.status[voxel] = worth_of(choices, load(images, column + voxel, choices, block.work.y))
-        if block.status[voxel] == FITTED:
-            n_tasks = look(tables, choices, block, voxel, n_tasks)
+    for voxel in range(0, count, SEARCHED):
+        some = min(SEARCHED, count - voxel)
+        n_tasks = look(tables, choices, images, column + voxel, voxel, some, block, n_tasks)
     refine_together(tables, choices, block, n_tasks)
 
 
@@ -409,9 +439,11 @@ def fit_voxels(
 
 def block_space(tables: Tables) -> Block:
     """Return the last argument of `fit_voxels`."""
-    n_samples = tables.axis.shape[1]
+    n_samples = tables.axis.shape[2]
     return Block(
-        work=work_space(tables),
+        samples=np.zeros((n_samples, SEARCHED), np.float32),
+        room=room_for(tables, SEARCHED),
+        found=np.zeros((2, SEARCHED, 3)),
         y=np.zeros((VOXELS, n_samples), np.float32),
         smallest=np.zeros(VOXELS, np.int64),
         energy=np.zeros(VOXELS),
@@ -422,6 +454,7 @@ def block_space(tables: Tables) -> Block:
         task=np.zeros((2 * VOXELS, 2), np.int64),
         start=np.zeros((2 * VOXELS, 3)),
         rows=np.zeros(ROWS * LANES),
+        dots=np.zeros((3, POWERS)),
         lanes=np.zeros((LANES, 2), np.int64),
         stretch=np.zeros(LANES, np.int64),
         signal=np.zeros((LANES, n_samples)),

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from bids_t1.estimation.curves.block import block_space, fit_voxels
-from bids_t1.estimation.curves.voxel import MAPS, POWERS, Choices, Tables, Work, fit_voxel, work_space
+from bids_t1.estimation.curves.voxel import MAPS, POWERS, Choices, Room, Tables, Work, fit_voxel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,8 +51,8 @@ class CardFit:
     @classmethod
     def of(cls, tables: Tables, choices: Choices) -> CardFit:
         """Bring the tables of an image to the card."""
-        work = work_space(tables)
-        kernel = _kernel(len(work.y), work.atoms.shape[1], len(work.products))
+        _, n_atoms, n_samples = tables.axis.shape
+        kernel = _kernel(n_samples, n_atoms, tables.products.shape[2])
         return cls(kernel, Tables(*(cuda.to_device(table) for table in tables)), choices)
 
     def fit(self, images: torch.Tensor, values: torch.Tensor, status: torch.Tensor) -> None:
@@ -84,14 +84,24 @@ def _kernel(n_samples: int, n_atoms: int, n_products: int) -> Any:
         voxel = cuda.grid(1)
         if voxel < len(status):
             work = Work(
-                cuda.local.array(n_samples, np.float32),
+                cuda.local.array((n_samples, 1), np.float32),
                 cuda.local.array(n_samples, np.float64),
-                cuda.local.array((3, n_atoms), np.float32),
+                Room(
+                    cuda.local.array((n_atoms, 1), np.float32),
+                    cuda.local.array(1, np.float32),
+                    cuda.local.array(1, np.float32),
+                    cuda.local.array(1, np.float32),
+                    cuda.local.array(1, np.int32),
+                    cuda.local.array(1, np.float32),
+                    cuda.local.array(1, np.float64),
+                    cuda.local.array(1, np.int32),
+                ),
+                cuda.local.array((2, 1, 3), np.float64),
                 cuda.local.array((3, POWERS), np.float64),
                 cuda.local.array(n_products, np.float64),
             )
             for i in range(n_samples):
-                work.y[i], work.signal[i] = 0.0, 0.0
+                work.samples[i, 0], work.signal[i] = 0.0, 0.0
             fit_voxel(tables, choices, images, voxel, voxel, maps, status, work)
 
     return cuda.jit(fit)

@@ -36,9 +36,6 @@ N_WITHOUT_COMPANION = 10
 
 LANES_OF_PRODUCTS = 16
 
-LANES_OF_ATOMS = 32
-"""Atoms are padded with zeros, which explain nothing, to a multiple of this."""
-
 
 def tabulate(
     model: SignalModel,
@@ -67,8 +64,8 @@ def tabulate(
     return Tables(
         axis=_of_atoms([one.axis for one in dictionaries]),
         side=_of_atoms([one.side for one in dictionaries] if has_side else []),
-        cosine=_padded(torch.cos(cones).numpy(), LANES_OF_ATOMS).astype(np.float32),
-        sine=_padded(torch.sin(cones).numpy(), LANES_OF_ATOMS).astype(np.float32),
+        cosine=torch.cos(cones).numpy().astype(np.float32),
+        sine=torch.sin(cones).numpy().astype(np.float32),
         columns=columns,
         products=products,
         limit=_fine(None if model.companion is None else model.companion.limit, low, high, count),
@@ -77,12 +74,10 @@ def tabulate(
 
 
 def _of_atoms(rows: Sequence[torch.Tensor]) -> NDArray[np.float32]:
-    """Arrange rows of atoms, (atom, measurement) each, as (dictionary, sample, atom)."""
+    """Arrange rows of atoms, (atom, measurement) each, as (dictionary, atom, sample)."""
     if not rows:
         return np.zeros((0, 0, 0), np.float32)
-    arranged = torch.stack([one.T for one in rows]).cpu().numpy()
-    whole = np.pad(arranged, ((0, 0), (0, -arranged.shape[1] % LANES), (0, 0)))
-    return _padded(whole, LANES_OF_ATOMS).astype(np.float32)
+    return _padded(torch.stack(list(rows)).cpu().numpy(), LANES).astype(np.float32)
 
 
 def _padded(values: NDArray[np.float64], lanes: int) -> NDArray[np.float64]:

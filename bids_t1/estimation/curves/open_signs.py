@@ -318,7 +318,7 @@ class Fitted:
 
     def _both_choices(self, voxels: Index) -> Open:
         """Return the voxels that have a second choice, with both."""
-        count, samples = len(voxels), self.tables.axis.shape[1]
+        count, samples = len(voxels), self.tables.axis.shape[2]
         found = Open(
             voxel=voxels,
             is_open=np.zeros(count, np.bool_),
@@ -367,7 +367,7 @@ class Fitted:
 
         def compare_around(chunk: slice) -> None:
             low, row, near = listed.pop(chunk.start)
-            curves = np.zeros((len(near), self.tables.axis.shape[1]), np.float32)
+            curves = np.zeros((len(near), self.tables.axis.shape[2]), np.float32)
             predict_near(self.tables, self.choices, self.maps, near, curves)
             look_around(self.shape, offsets, chunk.start, chunk.stop, found, state, low, row, curves, around)
 

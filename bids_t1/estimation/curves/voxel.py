@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Singles = NDArray[np.float32]
+    Places = NDArray[np.int32]
 
 NO_SIGNAL, FITTED, UNDECIDED = int(VoxelStatus.NO_SIGNAL), int(VoxelStatus.FITTED), int(VoxelStatus.POLARITY_UNDECIDED)
 AT_BOUND, NOT_FINITE = int(VoxelStatus.RATIO_AT_BOUND), int(VoxelStatus.NOT_FINITE)
@@ -60,7 +61,7 @@ class Tables(NamedTuple):
     """The model over log T, as `lattice.tabulate` makes it."""
 
     axis: Singles
-    """Of each dictionary, (dictionary, sample, atom)."""
+    """Of each dictionary, (dictionary, atom, sample)."""
 
     side: Singles
     cosine: Singles
@@ -137,17 +138,44 @@ class Choices(NamedTuple):
     """Distance to a bound of the ratio that counts as being at it."""
 
 
+class Room(NamedTuple):
+    """Room for the search of signals side by side."""
+
+    energy: Singles
+    """That each atom explains, (atom, signal)."""
+
+    along: Singles
+    """Products with the axis of an atom, (signal), and below across it."""
+
+    across: Singles
+    best: Singles
+    """Largest energy so far, (signal)."""
+
+    atom: Places
+    """Which atom explains it."""
+
+    measured: Singles
+    """Energy of each signal as it was measured, (signal)."""
+
+    squared: Floats
+    """The same of the samples that are fitted."""
+
+    smallest: Places
+    """The sample that may have either sign."""
+
+
 class Work(NamedTuple):
     """Room for the numbers of one voxel."""
 
-    y: Singles
-    """Samples, padded with zeros to `LANES`."""
+    samples: Singles
+    """Its samples, padded with zeros to `LANES`, (sample, 1)."""
 
     signal: Floats
-    """The same with signs."""
+    """The same with signs, (sample)."""
 
-    atoms: Singles
-    """Three numbers of each atom."""
+    room: Room
+    found: Floats
+    """What the search found, (choice of signs, 1, number)."""
 
     dots: Floats
     """Polynomials of the products of samples and columns, (column, power)."""
@@ -565,139 +593,139 @@ def refine(tables: Tables, choices: Choices, energy: float, found: Found, work: 
 
 
 @compiled
-def project(rows: Singles, y: Singles, products: Singles) -> None:
-    """Multiply a signal with rows of all atoms, (sample, atom); many samples at a time, for fewer ways to memory."""
+def project(samples: Singles, atom: Singles, products: Singles) -> None:
+    """Multiply signals, (sample, signal), with an atom; many samples at a time, for fewer ways to memory."""
     i = 0
-    while i + 3 * LANES <= len(y):
-        a, b, c, d, e, f = y[i], y[i + 1], y[i + 2], y[i + 3], y[i + 4], y[i + 5]
-        g, h, k, m, n, o = y[i + 6], y[i + 7], y[i + 8], y[i + 9], y[i + 10], y[i + 11]
+    while i + 3 * LANES <= len(atom):
+        a, b, c, d, e, f = atom[i], atom[i + 1], atom[i + 2], atom[i + 3], atom[i + 4], atom[i + 5]
+        g, h, k, m, n, o = atom[i + 6], atom[i + 7], atom[i + 8], atom[i + 9], atom[i + 10], atom[i + 11]
         for j in range(len(products)):
-            one = rows[i, j] * a + rows[i + 1, j] * b + rows[i + 2, j] * c + rows[i + 3, j] * d
-            two = rows[i + 4, j] * e + rows[i + 5, j] * f + rows[i + 6, j] * g + rows[i + 7, j] * h
-            three = rows[i + 8, j] * k + rows[i + 9, j] * m + rows[i + 10, j] * n + rows[i + 11, j] * o
+            one = samples[i, j] * a + samples[i + 1, j] * b + samples[i + 2, j] * c + samples[i + 3, j] * d
+            two = samples[i + 4, j] * e + samples[i + 5, j] * f + samples[i + 6, j] * g + samples[i + 7, j] * h
+            three = samples[i + 8, j] * k + samples[i + 9, j] * m + samples[i + 10, j] * n + samples[i + 11, j] * o
             products[j] = (one + two + three) if i == 0 else products[j] + (one + two + three)
         i += 3 * LANES
-    while i < len(y):
-        a, b, c, d = y[i], y[i + 1], y[i + 2], y[i + 3]
+    while i < len(atom):
+        a, b, c, d = atom[i], atom[i + 1], atom[i + 2], atom[i + 3]
         for j in range(len(products)):
-            one = rows[i, j] * a + rows[i + 1, j] * b + rows[i + 2, j] * c + rows[i + 3, j] * d
+            one = samples[i, j] * a + samples[i + 1, j] * b + samples[i + 2, j] * c + samples[i + 3, j] * d
             products[j] = one if i == 0 else products[j] + one
         i += LANES
 
 
 @compiled
-def gains(tables: Tables, dictionary: int, along: Singles, across: Singles, gain: Singles) -> None:
-    """Return the squared length of the projection of a signal on the cone of each atom, as `search._cone_gain`."""
-    zero = gain.dtype.type(0.0)
+def explain(tables: Tables, dictionary: int, atom: int, room: Room) -> None:
+    """Note the squared length of the projection of each signal on the cone of an atom, as `search._cone_gain`."""
+    along, across, energy, zero = room.along, room.across, room.energy[atom], room.along.dtype.type(0.0)
     if len(tables.side) == 0:
         for j in range(len(along)):
-            one = along[j] if along[j] > zero else zero
-            gain[j] = one * one
+            one = max(along[j], zero)
+            energy[j] = one * one
         return
+    cosine, sine = tables.cosine[dictionary, atom], tables.sine[dictionary, atom]
     for j in range(len(along)):
-        a, b = along[j], across[j]
-        b = b if b > zero else -b
-        cosine, sine = tables.cosine[dictionary, j], tables.sine[dictionary, j]
-        edge, beyond = a * cosine + b * sine, b * cosine - a * sine
-        edge = edge if edge > zero else zero
-        beyond = beyond if beyond < zero else zero
-        gain[j] = edge * edge + beyond * beyond
+        a, b = along[j], abs(across[j])
+        edge, beyond = max(a * cosine + b * sine, zero), min(b * cosine - a * sine, zero)
+        energy[j] = edge * edge + beyond * beyond
 
 
 @compiled
-def best_atom(gain: Singles, n_atoms: int) -> Found:
-    """Return the best atom and the vertex of the parabola through it and its neighbours."""
-    a, b, c, d = gain[0], gain[1], gain[2], gain[3]
-    at_a, at_b, at_c, at_d = 0, 1, 2, 3
-    for j in range(4, len(gain), 4):  # four of them side by side, as each waits for the one before
-        at_a, a = (j, gain[j]) if gain[j] >= a else (at_a, a)
-        at_b, b = (j + 1, gain[j + 1]) if gain[j + 1] >= b else (at_b, b)
-        at_c, c = (j + 2, gain[j + 2]) if gain[j + 2] >= c else (at_c, c)
-        at_d, d = (j + 3, gain[j + 3]) if gain[j + 3] >= d else (at_d, d)
-    at_a, a = (at_b, b) if b >= a else (at_a, a)
-    at_c, c = (at_d, d) if d >= c else (at_c, c)
-    at_a, a = (at_c, c) if c >= a else (at_a, a)
-    highest, atom = a, min(at_a, n_atoms - 1)
-    below, above = float(gain[max(atom - 1, 0)]), float(gain[min(atom + 1, n_atoms - 1)])
+def keep_better(atom: int, room: Room) -> None:
+    """Keep an atom where none before explained more."""
+    energy, best, place = room.energy[atom], room.best, room.atom
+    for j in range(len(best)):
+        is_better = energy[j] >= best[j]
+        best[j] = energy[j] if is_better else best[j]
+        place[j] = atom if is_better else place[j]
+
+
+@compiled
+def vertex(room: Room, signal: int, n_atoms: int) -> Found:
+    """Return the best atom of a signal and the vertex of the parabola through it and its neighbours."""
+    energy, highest, atom = room.energy, float(room.best[signal]), int(room.atom[signal])
+    below, above = float(energy[max(atom - 1, 0), signal]), float(energy[min(atom + 1, n_atoms - 1), signal])
     curvature = max(2.0 * highest - below - above, TINY)
     offset = min(max((above - below) / (2.0 * curvature), -0.5), 0.5)
     return Found(highest + (above - below) * offset / 4.0, atom, offset)
 
 
 @compiled
-def turn(
-    tables: Tables, choices: Choices, dictionary: int, sample: int, value: float, along: Singles, across: Singles
-) -> None:
-    """Give one sample the other sign in the products with all atoms, or all samples where signs are known."""
-    if not choices.is_unsigned:
-        for j in range(len(along)):
-            along[j], across[j] = -along[j], -across[j]
-        return
-    twice = along.dtype.type(2.0 * value)
-    for j in range(len(along)):
-        along[j] -= twice * tables.axis[dictionary, sample, j]
-    if len(tables.side) > 0:
-        for j in range(len(along)):
-            across[j] -= twice * tables.side[dictionary, sample, j]
-
-
-@compiled
-def search(tables: Tables, choices: Choices, smallest: int, work: Work) -> tuple[Found, Found]:
-    """Find the best atoms for both choices of signs: as given, and with one sample, or all of them, turned."""
-    y, along, across, gain = work.y, work.atoms[0], work.atoms[1], work.atoms[2]
-    first, second = Found(-1.0, 0, 0.0), Found(-1.0, 0, 0.0)
+def search(tables: Tables, choices: Choices, samples: Singles, room: Room, found: Floats) -> None:
+    """Find the best atoms of signals side by side, (sample, signal), and note them, (signal, number)."""
     for dictionary in range(len(tables.axis)):
-        project(tables.axis[dictionary], y, along)
-        if len(tables.side) > 0:
-            project(tables.side[dictionary], y, across)
-        for choice in range(2):
-            gains(tables, dictionary, along, across, gain)
-            found = best_atom(gain, choices.n_atoms)
-            if choice == 0:
-                first = found if found.gain > first.gain else first
-                turn(tables, choices, dictionary, smallest, float(y[smallest]), along, across)
-            else:
-                second = found if found.gain > second.gain else second
-    return first, second
+        for j in range(len(room.best)):
+            room.best[j], room.atom[j] = -1.0, 0
+        for atom in range(choices.n_atoms):
+            project(samples, tables.axis[dictionary, atom], room.along)
+            if len(tables.side) > 0:
+                project(samples, tables.side[dictionary, atom], room.across)
+            explain(tables, dictionary, atom, room)
+            keep_better(atom, room)
+        for j in range(len(found)):
+            one = vertex(room, j, choices.n_atoms)
+            if dictionary == 0 or one.gain > found[j, 0]:
+                found[j, 0], found[j, 1], found[j, 2] = one.gain, one.atom, one.offset
 
 
 @compiled
-def load(images: Singles, voxel: int, choices: Choices, y: Singles) -> float:
-    """Take the samples of one voxel, magnitudes less their noise floor; return their energy before that."""
-    energy = images.dtype.type(0.0)
-    floor = images.dtype.type(max(choices.noise_floor, 0.0))
-    zero = images.dtype.type(0.0)
+def found_in(found: Floats, signal: int) -> Found:
+    """Return where the search for a signal ended."""
+    return Found(found[signal, 0], int(found[signal, 1]), found[signal, 2])
+
+
+@compiled
+def load(images: Singles, column: int, count: int, choices: Choices, samples: Singles) -> None:
+    """Put some voxels of images, the first of which is at `column`, side by side."""
     for i in range(choices.n_measurements):
-        value = images[i, voxel]
-        square = value * value
-        energy += square
-        if choices.noise_floor >= 0.0:
-            value = math.sqrt(max(square - floor, zero))
-        elif choices.makes_absolute:
-            value = abs(value)
-        y[i] = value
-    return float(energy)
+        for j in range(count):
+            samples[i, j] = images[i, column + j]
 
 
 @compiled
-def give_signs(y: Singles, n_measurements: int) -> int:
-    """Give magnitudes the signs before the smallest one is negative; return its place."""
-    smallest = 0
-    for i in range(n_measurements):
-        if y[i] < y[smallest]:
-            smallest = i
-    for i in range(smallest):
-        y[i] = -y[i]
-    return smallest
+def prepare(choices: Choices, samples: Singles, room: Room) -> None:
+    """Take the noise floor off magnitudes, note energies before and after, and give the signs that are tried first.
+
+    Those before the smallest one are negative.
+    """
+    zero = samples.dtype.type(0.0)
+    floor = samples.dtype.type(max(choices.noise_floor, 0.0))
+    measured, squared, lowest, smallest = room.measured, room.squared, room.best, room.smallest
+    for j in range(len(measured)):
+        measured[j], squared[j], lowest[j], smallest[j] = zero, 0.0, math.inf, 0
+    for i in range(choices.n_measurements):
+        for j in range(len(measured)):
+            value = samples[i, j]
+            square = value * value
+            measured[j] += square
+            if choices.noise_floor >= 0.0:
+                value = math.sqrt(max(square - floor, zero))
+            elif choices.makes_absolute:
+                value = abs(value)
+            samples[i, j] = value
+            squared[j] += float(value) * float(value)
+            is_lower = choices.is_unsigned and value < lowest[j]
+            lowest[j] = value if is_lower else lowest[j]
+            smallest[j] = i if is_lower else smallest[j]
+    for i in range(choices.n_measurements):
+        for j in range(len(measured)):
+            samples[i, j] = -samples[i, j] if i < smallest[j] else samples[i, j]
 
 
 @compiled
-def squared_length(y: Singles, n_measurements: int) -> float:
-    """Return the energy of the samples as they are fitted."""
-    energy = 0.0
-    for i in range(n_measurements):
-        energy += float(y[i]) * float(y[i])
-    return energy
+def turn(choices: Choices, samples: Singles, room: Room) -> None:
+    """Give the smallest sample of each signal the other sign, or all samples where signs are known."""
+    for i in range(choices.n_measurements):
+        for j in range(len(room.smallest)):
+            is_turned = i == room.smallest[j] or not choices.is_unsigned
+            samples[i, j] = -samples[i, j] if is_turned else samples[i, j]
+
+
+@compiled
+def search_both(tables: Tables, choices: Choices, samples: Singles, room: Room, found: Floats) -> None:
+    """Search for both choices of signs, and leave the second; note what is found, (choice, signal, number)."""
+    search(tables, choices, samples, room, found[0])
+    turn(choices, samples, room)
+    search(tables, choices, samples, room, found[1])
 
 
 @compiled
@@ -760,13 +788,14 @@ def optima(
     tables: Tables, choices: Choices, energy: float, work: Work
 ) -> tuple[tuple[float, Point], tuple[float, Point], bool]:
     """Return the optimum of lower cost, the other one, and whether the other one has a chance."""
-    y, signal = work.y, work.signal
-    smallest = give_signs(y, choices.n_measurements) if choices.is_unsigned else 0
-    first, second = search(tables, choices, smallest, work)
+    samples, signal, smallest = work.samples, work.signal, work.room.smallest[0]
+    search_both(tables, choices, samples, work.room, work.found)
+    first, second = found_in(work.found[0], 0), found_in(work.found[1], 0)
     swapped = second.gain > first.gain
+    if not swapped:
+        turn(choices, samples, work.room)
     for i in range(choices.n_measurements):
-        turned = swapped and (i == smallest or not choices.is_unsigned)
-        signal[i] = -y[i] if turned else y[i]
+        signal[i] = samples[i, 0]
     is_close = is_close_call(choices, first.gain, second.gain)
     best = other = (0.0, NOWHERE)
     for choice in range(2 if is_close else 1):
@@ -847,23 +876,26 @@ def fit_voxel(
     work
         Room.
     """
-    y = work.y
-    status[voxel] = worth_of(choices, load(images, column, choices, y))
+    load(images, column, 1, choices, work.samples)
+    prepare(choices, work.samples, work.room)
+    status[voxel] = worth_of(choices, float(work.room.measured[0]))
     if status[voxel] != FITTED:
         blank(maps, voxel)
         return
-    energy = squared_length(y, choices.n_measurements)
+    energy = work.room.squared[0]
     best, other, is_close = optima(tables, choices, energy, work)
     write(choices, best, other, is_close, energy, 0.0, voxel, maps, status)
 
 
-def work_space(tables: Tables) -> Work:
-    """Return the last argument of `fit_voxel`."""
-    n_samples = tables.axis.shape[1]
-    return Work(
-        y=np.zeros(n_samples, np.float32),
-        signal=np.zeros(n_samples),
-        atoms=np.zeros((3, tables.axis.shape[2]), np.float32),
-        dots=np.zeros((3, POWERS)),
-        products=np.zeros(tables.products.shape[2]),
+def room_for(tables: Tables, n_signals: int) -> Room:
+    """Return room for the search of so many signals side by side."""
+    return Room(
+        energy=np.zeros((tables.axis.shape[1], n_signals), np.float32),
+        along=np.zeros(n_signals, np.float32),
+        across=np.zeros(n_signals, np.float32),
+        best=np.zeros(n_signals, np.float32),
+        atom=np.zeros(n_signals, np.int32),
+        measured=np.zeros(n_signals, np.float32),
+        squared=np.zeros(n_signals),
+        smallest=np.zeros(n_signals, np.int32),
     )
