@@ -176,7 +176,7 @@ class _Fit(CurveFit):
         if self.agreement.is_suspect or not odd:
             return ()
         message = (
-            f"The typical voxel has {' and '.join(odd)}: T1 may be wrong by more than its SD. Images may be scaled "
+            f"The typical voxel has {', and '.join(odd)}: T1 may be wrong by more than its SD. Images may be scaled "
             f"differently from one another, or InversionTime or {RECOVERY_KEY} may be other than the scanner used."
         )
         return (message,)

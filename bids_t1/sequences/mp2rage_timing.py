@@ -290,8 +290,14 @@ class _Reader:
             values = [self._value(index, key, old) for index in range(len(self.sidecars))]
         for index, value in enumerate(values):
             if value is None:
-                self.missing.append((self.sidecars[0 if self.is_whole else index].name, key))
+                self.missing.append((self._lacking(index, key), key))
         return None if None in values else tuple(value for value in values if value is not None)
+
+    def _lacking(self, index: int, key: str) -> str:
+        """Return the name of the sidecar that lacks a field, and what it has of it."""
+        holder = self._holder(index)
+        tells_one = self.is_whole and _of_all(holder, key) is not None
+        return holder.name + (" (which has that of one readout)" if tells_one else "")
 
     def _of_whole(self, key: str) -> tuple[float, ...] | None:
         """Return the values of all readouts from the one sidecar there is: one number cannot speak for all."""

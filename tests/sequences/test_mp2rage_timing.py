@@ -367,3 +367,11 @@ def test_one_number_of_a_sequence_of_compressed_sensing_is_refused_with_halves()
         read_timing(found, facts=ImageFacts(grid=Grid((240, 256, 176), SAGITTAL)))
     found = sidecars(NumberShots=[66, 66], PulseSequenceDetails="%CustomerSeq%_CS_MP2RAGE")
     assert list(read_timing(found).model.excitations) == [(66, 66)] * 2
+
+
+def test_one_readout_that_stands_for_all_is_not_said_to_lack_its_own_numbers() -> None:
+    alone = Sidecar("sub-01_inv-2_MP2RAGE.json", {**COMMON, "InversionTime": 2.5})
+    with pytest.raises(InvalidInputError) as refused:
+        read_timing([alone])
+    assert "InversionTime: missing in sub-01_inv-2_MP2RAGE.json (which has that of one readout)" in str(refused.value)
+    assert "FlipAngle: missing in sub-01_inv-2_MP2RAGE.json\n" in str(refused.value)
