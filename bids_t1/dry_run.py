@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from bids_t1 import resume
 from bids_t1.data.errors import BidsT1Error, InvalidInputError
-from bids_t1.data.outputs import BRAIN_AND_TISSUES, CALIBRATED, OF_POOLS, SLOW, outputs_of
-from bids_t1.data.sequences import INVERSION_RECOVERY, MP2RAGE, SELECTIVE_INVERSION_RECOVERY
+from bids_t1.data.outputs import BRAIN_AND_TISSUES, CALIBRATED, SLOW, outputs_of
+from bids_t1.data.sequences import MP2RAGE
 from bids_t1.data.sidecar import plain
 from bids_t1.dicom.convert import plan
 from bids_t1.participant import find_runs, no_images
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bids_t1.bids.discover import Found
-    from bids_t1.data.outputs import Output
     from bids_t1.dicom.convert import Plan
     from bids_t1.runs.common import Ready
     from bids_t1.settings import Settings
@@ -139,18 +138,10 @@ def _told(there: Ready, settings: Settings) -> Iterator[tuple[str, str]]:
 def _expected(there: Ready, settings: Settings) -> Iterator[str]:
     """Name the maps that a run would have."""
     absent = {*there.lacking, *_not_asked(settings)}
-    if not there.transmit:
-        absent |= {"transmit", "transmit_extrapolated"}
-    if there.sequence == SELECTIVE_INVERSION_RECOVERY.name and settings.pools.sir_pools == 1:
-        absent |= set(OF_POOLS)
     for row in outputs_of(there.sequence):
         if row.quantity not in absent:
-            yield f"{row.ending}, if a fast component is fitted" if _is_of_chance(row) else row.ending
-
-
-def _is_of_chance(row: Output) -> bool:
-    """Tell whether the images decide on a map."""
-    return (row.sequence, row.quantity) == (INVERSION_RECOVERY.name, "share")
+            condition = there.perhaps.get(row.quantity)
+            yield f"{row.ending}, {condition}" if condition else row.ending
 
 
 def _not_asked(settings: Settings) -> Iterator[str]:

@@ -472,12 +472,15 @@ SLOW = ("slow", "slow_sd")
 OF_POOLS = ("share", "share_sd")
 """Quantities of the pool of macromolecules, or of its fast component."""
 
+OF_TRANSMIT = ("transmit", "transmit_extrapolated")
+"""Quantities of the transmit field, of runs that a map of it enters."""
+
 CONDITIONS = {
     "share": "IRT1: where a fast component is fitted; SIR: where there are two pools",
     "share_sd": "with `--sir-pools 2`, the default",
     "robust_uni": "not from UNIT1 alone, or UNIT1 and the last magnitude",
     "amplitude": "not of MP2RAGE from UNIT1 alone",
-    **dict.fromkeys(("transmit", "transmit_extrapolated"), "where a map of B1+ enters"),
+    **dict.fromkeys(OF_TRANSMIT, "where a map of B1+ enters"),
     **dict.fromkeys(CALIBRATED, "with `--calibration`"),
     **dict.fromkeys(SLOW, "with `--mt-prior tissue`, at 3 T and 7 T"),
     **{row.quantity: "where a brain is found, and not with `--maps-only`" for row in BRAIN_AND_TISSUES},

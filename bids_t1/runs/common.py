@@ -6,7 +6,7 @@ import logging
 import math
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ from bids_t1.estimation.coverage import cover
 from bids_t1.estimation.scale import unit_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from bids_t1.data.acquisition import Acquisition, Kind, ReadoutSeries, Series, TransmitImages
@@ -63,7 +63,10 @@ class Ready:
     """The file that tells the transmit field."""
 
     lacking: frozenset[str] = frozenset()
-    """Quantities of which these images give no map."""
+    """Quantities of which these images give no map, with these options."""
+
+    perhaps: Mapping[str, str] = field(default_factory=dict)
+    """Where the images decide whether there is a map: when there is one, by its quantity."""
 
     warnings: tuple[str, ...] = ()
 

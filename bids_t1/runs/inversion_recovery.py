@@ -85,7 +85,8 @@ def ready(run: Run, settings: Settings) -> Ready:
         slice_delays(series.sidecars, series.grid.shape)
         _model(series.sidecars, settings)
 
-    return ready_curves(run, settings, require, times_images=TIMES_IMAGES)
+    there = ready_curves(run, settings, require, times_images=TIMES_IMAGES)
+    return replace(there, perhaps={"share": "if a fast component is fitted"})
 
 
 def _model(told: Sequence[Sidecar], settings: Settings) -> tuple[InversionRecovery, tuple[str, ...]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bids_t1.data.estimate import VoxelStatus, count_estimates, count_statuses
 from bids_t1.data.forms import FORMS
-from bids_t1.data.outputs import outputs_of
+from bids_t1.data.outputs import OF_TRANSMIT, outputs_of
 from bids_t1.data.result import RunResult
 from bids_t1.data.vocabulary import known_manufacturer
 from bids_t1.estimation.posterior.posterior import PosteriorOptions, ReadoutImages, estimate_posterior
@@ -141,7 +141,7 @@ def ready_readouts(run: Run, series: ReadoutSeries, sequence: str, notes: Sequen
         kind=f"images ({series.form})",
         shape=series.grid.shape,
         transmit="" if field is None else field.sources[0].name,
-        lacking=frozenset(FORMS[series.form].missing),
+        lacking=frozenset({*FORMS[series.form].missing, *(OF_TRANSMIT if field is None else ())}),
         warnings=(*series.warnings, *notes, *(() if field is None else field.warnings)),
     )
 

@@ -12,6 +12,7 @@ from scipy import stats
 
 from bids_t1.bids.volumes import SAME_TIME, unfold
 from bids_t1.data.groups import grouped_by
+from bids_t1.data.outputs import OF_POOLS
 from bids_t1.data.sequences import SELECTIVE_INVERSION_RECOVERY
 from bids_t1.estimation.curves.engine import EstimationOptions, estimate
 from bids_t1.runs.common import if_valid
@@ -109,7 +110,8 @@ def process(run: Run, settings: Settings) -> RunResult:
 
 def ready(run: Run, settings: Settings) -> Ready:
     """Read what one run of selective inversion recovery would be fitted from."""
-    return ready_curves(run, settings, partial(_model, settings=settings), times_images=TIMES_IMAGES)
+    there = ready_curves(run, settings, partial(_model, settings=settings), times_images=TIMES_IMAGES)
+    return replace(there, lacking=frozenset(OF_POOLS)) if settings.pools.sir_pools == 1 else there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bids_t1.data.forms import recorded_form
+from bids_t1.data.outputs import OF_TRANSMIT
 from bids_t1.data.sequences import name_of_readouts
 from bids_t1.report.figures import readout_plots, signal_curve
 from bids_t1.report.figures.cycle import Cycle
@@ -43,7 +44,7 @@ def extras(run: RunResult) -> Extras:
 
 def why_missing(run: RunResult, quantity: str) -> str:
     """Return why a run lacks a map, or nothing where that is not known."""
-    if quantity in transmit.MAPS:
+    if quantity in OF_TRANSMIT:
         return transmit.why_missing(run)
     form = recorded_form(run.record.get("DataKind"))
     return "" if form is None else form.missing.get(quantity, "")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bids_t1.data.outputs import OF_TRANSMIT
 from bids_t1.data.sequences import TRANSMIT_METHODS
 from bids_t1.report.voices.origins import field_of, prior_of, sources_of, voxels_without_map
 from bids_t1.report.words import literature, wording
@@ -22,11 +23,8 @@ if TYPE_CHECKING:
     from bids_t1.report.figures.mosaic import MapFigure
     from bids_t1.report.words.literature import References, Work
 
-MAP, EXTRAPOLATED = "transmit", "transmit_extrapolated"
+MAP, EXTRAPOLATED = OF_TRANSMIT
 """Quantities of the outputs table that this section shows."""
-
-
-MAPS = (MAP, EXTRAPOLATED)
 
 MUCH_EXTRAPOLATED = 0.05
 """Share of fitted voxels with extrapolated B1+ from which the page cautions."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bids_t1.data.outputs import OF_TRANSMIT
 from bids_t1.report.voices import origins, posteriors, scan, transmit
 from bids_t1.report.voices.extras import Extras
 from bids_t1.report.voices.voice import Voice
@@ -38,7 +39,7 @@ def cautions(run: RunResult) -> tuple[str, ...]:
 
 def why_missing(run: RunResult, quantity: str) -> str:
     """Return why a run lacks a map, or nothing where that is not known."""
-    return transmit.why_missing(run) if quantity in transmit.MAPS else ""
+    return transmit.why_missing(run) if quantity in OF_TRANSMIT else ""
 
 
 def extras(run: RunResult) -> Extras:
