@@ -51,27 +51,14 @@ def calibrate_run(run: RunResult, anatomy: Segmentation | None, path: Path, sett
     model = _model(path)
     differences = check_protocol(model.card, run.record)
     if differences and not settings.calibrating.calibration_force:
-        raise InvalidInputError(
-            f"{run.name}: is not calibrated, as the model {path.name} was trained with another protocol: "
-            f"{'; '.join(differences)}. Use a model of this protocol, or --calibration-force; without pairs of this "
-            "one, --mt-prior tissue gives T1 of the slow component with its SD, at 3 and 7 T."
-        )
+        raise _refused(run, path, differences)
     brain = None if anatomy is None else anatomy.brain
     scan = measured_scan(run, brain, None if anatomy is None else anatomy.tissue)
     found = apply(model, scan, device=choose_device(settings.computing.device).type)
     within = np.isfinite(found.time) & (True if brain is None else brain)
     outside = int((found.outside_training & within).sum())
-    trained = f"{len(model.members)} networks, mean: " if model.card.rung in NETWORKS else ""
     record = {
-        "CalibrationAlgorithm": f"{trained}{METHODS[model.card.rung]}",
-        "CalibrationTarget": model.card.target,
-        "CalibrationModel": {
-            "File": path.name,
-            "Checksum": model.card.checksum,
-            "Participants": model.card.n_participants,
-            "VoxelEdge": model.card.voxel_edge,
-            "Software": dict(model.card.software),
-        },
+        **_told(model, path),
         "CalibrationVoxelsOutsideTraining": outside,
         **({"CalibrationRegionLimits": limits} if (limits := _region_limits(model.card)) else {}),
         **({"CalibrationForced": differences} if differences else {}),
@@ -84,6 +71,31 @@ def calibrate_run(run: RunResult, anatomy: Segmentation | None, path: Path, sett
     of = "" if brain is None else " of the brain"
     warnings = (*_of_another_protocol(differences), *_of_outside(outside, int(within.sum()), of))
     return replace(run, maps={**run.maps, **maps}, record={**run.record, **record}, warnings=(*run.warnings, *warnings))
+
+
+def _refused(run: RunResult, path: Path, differences: Sequence[str]) -> InvalidInputError:
+    """Say that a model of another protocol is not applied, and what can be done."""
+    return InvalidInputError(
+        f"{run.name}: is not calibrated, as the model {path.name} was trained with another protocol: "
+        f"{'; '.join(differences)}. Use a model of this protocol, or --calibration-force; without pairs of this "
+        "one, --mt-prior tissue gives T1 of the slow component with its SD, at 3 and 7 T."
+    )
+
+
+def _told(model: CalibrationModel, path: Path) -> dict[str, object]:
+    """Say what was applied, for the record."""
+    trained = f"{len(model.members)} networks, mean: " if model.card.rung in NETWORKS else ""
+    return {
+        "CalibrationAlgorithm": f"{trained}{METHODS[model.card.rung]}",
+        "CalibrationTarget": model.card.target,
+        "CalibrationModel": {
+            "File": path.name,
+            "Checksum": model.card.checksum,
+            "Participants": model.card.n_participants,
+            "VoxelEdge": model.card.voxel_edge,
+            "Software": dict(model.card.software),
+        },
+    }
 
 
 def _of_another_protocol(differences: Sequence[str]) -> tuple[str, ...]:
