@@ -131,7 +131,7 @@ class _Sample:
         energy = squares.sum(0)
         kept = np.flatnonzero(np.isfinite(energy) & (flat > 0).all(0))
         kept = kept[np.argsort(energy[kept], kind="stable")]
-        return cls(squares[:, kept], energy[kept], step * kept)
+        return cls(squares.take(kept, axis=1), energy[kept], step * kept)
 
     def lowest(self, n_voxels: int) -> tuple[NDArray[np.intp], float]:
         """Return the voxels of lowest energy, and what their energies stay below."""
@@ -158,10 +158,10 @@ def _collect(sample: _Sample, coils: float) -> _Collected | None:
     limit, half, middle = (2 * special.gammaincinv(freedom / 2, share) for share in (0.99, 0.5, 0.495))
     variance = float(energy[len(energy) // 50] / half) if len(energy) >= MIN_BACKGROUND else 0.0
     for _ in range(100):
-        inside = energy[energy < limit * variance]
+        inside = energy[: np.searchsorted(energy, limit * variance)]
         if len(inside) < MIN_BACKGROUND:
             return None
-        update = float(np.median(inside) / middle)
+        update = float((inside[(len(inside) - 1) // 2] + inside[len(inside) // 2]) / 2 / middle)  # energies rise
         if abs(update - variance) <= 1e-4 * variance:
             break
         variance = update
