@@ -57,8 +57,8 @@ MOST_SHARE = 0.3
 """The same for the pool size ratio, of which white matter has up to 0.2."""
 
 ONE_POOL = (
-    "Fitted with one pool: T1 is that of one exponential, which tissue with macromolecules makes read short, by up to "
-    "a fifth with inversion times of a few ms."
+    "Fitted with one pool: T1 is that of one exponential, which tissue with macromolecules makes read short: by up to "
+    "a fifth where inversion times of a few ms are among many, by up to half where they are among three."
 )
 
 
