@@ -27,7 +27,6 @@ LEFT = frozenset({
     "bids_t1/estimation/curves/engine.py: _choices",
     "bids_t1/estimation/curves/misfit.py: Hypotheses.find",
     "bids_t1/estimation/curves/misfit.py: _Trial.best",
-    "bids_t1/estimation/curves/voxel.py: optima",
     "bids_t1/estimation/posterior/scan.py: valley_of",
 })  # fmt: skip
 """Functions that have more; one that is mended leaves the list, and none joins it.

@@ -683,10 +683,7 @@ def load(images: Singles, column: int, count: int, choices: Choices, samples: Si
 
 @compiled
 def prepare(choices: Choices, samples: Singles, room: Room) -> None:
-    """Take the noise floor off magnitudes, note energies before and after, and give the signs that are tried first.
-
-    Those before the smallest one are negative.
-    """
+    """Take the noise floor off magnitudes, note energies before and after, and give the signs that are tried first."""
     zero = samples.dtype.type(0.0)
     floor = samples.dtype.type(max(choices.noise_floor, 0.0))
     measured, squared, lowest, smallest = room.measured, room.squared, room.best, room.smallest
@@ -706,9 +703,15 @@ def prepare(choices: Choices, samples: Singles, room: Room) -> None:
             is_lower = choices.is_unsigned and value < lowest[j]
             lowest[j] = value if is_lower else lowest[j]
             smallest[j] = i if is_lower else smallest[j]
+    give_signs(choices, samples, room)
+
+
+@compiled
+def give_signs(choices: Choices, samples: Singles, room: Room) -> None:
+    """Make samples before the smallest one of each signal negative."""
     for i in range(choices.n_measurements):
-        for j in range(len(measured)):
-            samples[i, j] = -samples[i, j] if i < smallest[j] else samples[i, j]
+        for j in range(len(room.smallest)):
+            samples[i, j] = -samples[i, j] if i < room.smallest[j] else samples[i, j]
 
 
 @compiled
