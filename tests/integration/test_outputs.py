@@ -140,7 +140,7 @@ def test_a_disk_that_is_full_names_the_participant_and_leaves_what_there_was(
         raise OSError(28, "No space left on device")
 
     before = command.listing(done[1])
-    monkeypatch.setattr("bids_t1.bids.write.nib.save", full)
+    monkeypatch.setattr("bids_t1.bids.write.save", full)
     answer = command.participant(*done, "--ir-efficiency", "ideal")
     assert answer.code == 74
     assert "sub-01/ses-a: reading or writing failed (No space left on device)" in answer.said
