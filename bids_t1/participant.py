@@ -353,15 +353,17 @@ def _stage_session(
     notes = tuple(map(settings.without_paths, notes))
     timed = session.watch.stage(Stage.WRITING, stem_of(participant, session.label))
     with writing(settings.out_dir / folder), timed:
+        qualities = qualities_of(related)
         if related.runs:
             (stage / folder).mkdir(parents=True)
             for run in related.runs:
                 write.write_run(stage / folder, run, notes)
             _write_related(stage / folder, related, related.runs[0].name)
-            write.write_quality(stage / folder, related.runs[0].name, qualities_of(related))
+            write.write_quality(stage / folder, related.runs[0].name, qualities)
         outputs = resume.checksums(stage, stage / folder) if related.runs else before
         told = [settings.without_paths(str(failure)) for failure in failures]
-        log = {**_log(session, related, told, notes), **command, "outputs": outputs}
+        judged = {"quality": {one.name: one.to_json() for one in qualities}}
+        log = {**_log(session, related, told, notes), **judged, **command, "outputs": outputs}
         path = results.log_path(stage, participant, session.label)
         path.parent.mkdir(exist_ok=True)
         path.write_text(as_json(log), encoding="utf-8")
@@ -412,7 +414,6 @@ def _log(session: _Session, related: Related, failures: Sequence[str], notes: Se
         "failures": list(failures),
         "warnings": list(notes),
         "series": [] if conversion is None else [asdict(series) for series in conversion.series],
-        "quality": {one.name: one.to_json() for one in qualities_of(related)},
         "versions": versions(),
     }
 

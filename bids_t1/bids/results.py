@@ -200,6 +200,8 @@ def _read_comparison(roots: Roots, log: dict[str, Any], runs: Sequence[RunResult
     by_name = {str(run.name): run for run in runs}
     moving, fixed = by_name[log["moving"]], by_name[log["fixed"]]
     alignment = {key: tuple(value) if isinstance(value, list) else value for key, value in log["alignment"].items()}
+    # Where headers are kept both pictures are the same.
+    by_headers = None if log["alignment"]["headers_kept"] and "time" in maps else _by_headers(moving, fixed.grid)
     return Comparison(
         name=name,
         sequence=log["sequence"],
@@ -210,8 +212,13 @@ def _read_comparison(roots: Roots, log: dict[str, Any], runs: Sequence[RunResult
         alignment=Alignment(**alignment | {"matrix": np.array(log["alignment"]["matrix"])}),
         record=log["record"],
         warnings=tuple(log["warnings"]),
-        by_headers=resample_times(moving.maps["time"], moving.maps["time_sd"], moving.grid, fixed.grid)[0],
+        by_headers=by_headers,
     )
+
+
+def _by_headers(run: RunResult, grid: Grid) -> np.ndarray:
+    """Return T1 of a run on another grid, as the headers place both."""
+    return resample_times(run.maps["time"], run.maps["time_sd"], run.grid, grid)[0]
 
 
 def _read_in_template(roots: Roots, log: dict[str, Any]) -> InTemplate:

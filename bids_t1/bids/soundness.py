@@ -37,6 +37,9 @@ LOST = 0.1
 BRIGHT = 0.1
 """Energy over that of the brightest voxels from which on a voxel holds more than noise."""
 
+MANY = 1_000_000
+"""Voxels that tell what share of an image is lost: of more, every second, third, ... is looked at."""
+
 FEWEST = 8
 """Voxels below which an image may be constant, or equal to another."""
 
@@ -67,7 +70,7 @@ def require_sound(file: RawFile, volume: Volume) -> tuple[str, ...]:
         If it holds nothing or numbers of another type, or is a magnitude that is constant, or negative or clipped in
         much of the image.
     """
-    finite = volume.values[np.isfinite(volume.values)]
+    finite = _finite(volume.values)
     if not finite.size:
         raise InvalidInputError(f"{file.name}: holds no number; expected an image. Convert it again.")
     _require_type(file, volume, finite)
@@ -85,13 +88,21 @@ def require_signal(name: str, image: np.ndarray) -> None:
     InvalidInputError
         If it does.
     """
-    finite = image[np.isfinite(image)]
+    finite = _finite(image)
     if not finite.size:
         raise InvalidInputError(f"{name}: holds no number; expected an image. Convert it again.")
     if not finite.any():
         raise InvalidInputError(f"{name}: holds only zeros; expected an image. Convert it again.")
-    if finite.size >= FEWEST and (finite == finite[0]).all():
-        raise InvalidInputError(f"{name}: holds {finite[0]:g} in every voxel; expected an image. Convert it again.")
+    if finite.size >= FEWEST and (finite == finite.flat[0]).all():
+        raise InvalidInputError(
+            f"{name}: holds {finite.flat[0]:g} in every voxel; expected an image. Convert it again."
+        )
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    """Return the values that are numbers: all of them, in any shape, where there are no others."""
+    known = np.isfinite(values)
+    return values if known.all() else values[known]
 
 
 def _require_type(file: RawFile, volume: Volume, finite: np.ndarray) -> None:
@@ -114,11 +125,10 @@ def _require_type(file: RawFile, volume: Volume, finite: np.ndarray) -> None:
 
 def _doubts_of_magnitude(file: RawFile, volume: Volume, finite: np.ndarray) -> tuple[str, ...]:
     doubts = []
-    sizes = finite.astype(np.float64)
-    sizes /= max(sizes.max(), -sizes.min())
-    negative = sizes < 0
-    if negative.any():
-        energy = np.square(sizes)
+    lowest, highest = float(finite.min()), float(finite.max())
+    if lowest < 0:
+        negative = finite < 0
+        energy = np.square(finite / max(highest, -lowest), dtype=np.float64)
         share = float(energy[negative].sum() / energy.sum())
         if share > MOST_NEGATIVE:
             raise InvalidInputError(
@@ -130,12 +140,10 @@ def _doubts_of_magnitude(file: RawFile, volume: Volume, finite: np.ndarray) -> t
                 f"{file.name}: is negative in {np.mean(negative):.1%} of its voxels, a little, as interpolation makes "
                 "magnitudes; taken as positive."
             )
-    clipped = np.count_nonzero(sizes == 1) / np.count_nonzero(sizes)
-    stored = (float(finite.max()) - volume.offset) / volume.scale
+    clipped = np.count_nonzero(finite == highest) / np.count_nonzero(finite)
+    stored = (highest - volume.offset) / volume.scale
     if clipped > CLIPPED and any(math.isclose(stored, full, rel_tol=1e-6) for full in FULL_SCALES):
-        told = (
-            f"{file.name}: holds {finite.max():g}, stored as {stored:.0f}, in {clipped:.1%} of its voxels with signal"
-        )
+        told = f"{file.name}: holds {highest:g}, stored as {stored:.0f}, in {clipped:.1%} of its voxels with signal"
         if clipped > MOST_CLIPPED:
             raise InvalidInputError(
                 f"{told}; expected less than {MOST_CLIPPED:.0%}. The image is saturated: export it with another scale."
@@ -202,6 +210,7 @@ def require_different(files: Sequence[Sequence[RawFile]], stack: np.ndarray) -> 
 
 def _lost(names: Sequence[str], voxels: np.ndarray) -> tuple[str, ...]:
     """Warn of images that hold nothing where all the others hold a signal, as cut and filled-up files do."""
+    voxels = voxels[:, :: 1 + voxels.shape[1] // MANY]
     there = np.isfinite(voxels) & (voxels != 0)
     n_there = there.sum(0)
     known = n_there >= len(voxels) - 1

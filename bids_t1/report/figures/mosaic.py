@@ -97,9 +97,9 @@ class MapFigure:
 
 def draw_map(output: Output, values: NDArray[np.floating], layout: Layout, file: str) -> MapFigure:
     """Draw a map in the colours of its row in the outputs table."""
-    limits = colours.limits_of(output.view, values)
-    table = colours.colour_table(output.view, limits)
     finite = values[np.isfinite(values)]
+    limits = colours.limits_of(output.view, finite)
+    table = colours.colour_table(output.view, limits)
     median = wording.number(float(np.median(finite)), 3) if finite.size else "none, no voxel has a value"
     name, _, unit = output.view.label.partition(" [")
     return MapFigure(
