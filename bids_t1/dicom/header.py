@@ -6,9 +6,10 @@ import math
 import struct
 import zlib
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
+from pydicom.dataelem import RawDataElement, convert_raw_data_element
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
@@ -26,6 +27,12 @@ DAMAGE = (
     RecursionError, struct.error, zlib.error, BytesLengthException, InvalidDicomError,
 )  # fmt: skip
 """What Python and pydicom raise on files that are damaged, cut short, or nested without end."""
+
+_PLAIN = frozenset({"CS", "DA", "DS", "DT", "FD", "FL", "IS", "SL", "SS", "TM", "UI", "UL", "US"})
+"""Kinds of values whose bytes alone tell what they are, whatever the character set."""
+
+_MOST_REMEMBERED = 10_000
+"""Values that are not read again."""
 
 _UNTYPED = {2: "<h", 4: "<f", 8: "<d"}
 """How a private number of unknown VR is read, by its length in bytes."""
@@ -90,9 +97,11 @@ class Header:
     def _values(self, key: Key) -> Iterator[Any]:
         for place in self._places:
             try:
-                element = key.find(place) if isinstance(key, Private) else place.get(_tag(key))
-                if element is not None:
-                    yield element.value
+                if isinstance(key, Private):
+                    element = key.find(place)
+                    yield None if element is None else element.value
+                else:
+                    yield _value(place, _tag(key))
             except DAMAGE:  # a value that breaks its own VR says nothing
                 self.odd.add(str(key))
 
@@ -132,6 +141,21 @@ class Header:
 @cache
 def _tag(keyword: str) -> BaseTag:
     return Tag(keyword)
+
+
+def _value(place: Dataset, tag: BaseTag) -> Any:
+    """Return the value of an attribute of the standard, or None where it is absent."""
+    raw: Any = place.get_item(tag)
+    if isinstance(raw, RawDataElement) and raw.VR in _PLAIN and isinstance(raw.value, bytes):
+        return _read(tag, raw.VR, raw.value, raw.is_little_endian)
+    return None if raw is None else place[tag].value
+
+
+@lru_cache(maxsize=_MOST_REMEMBERED)
+def _read(tag: BaseTag, vr: str, value: bytes, is_little_endian: bool) -> Any:
+    """Read a value: the slices of an image share most of them."""
+    raw = RawDataElement(tag, vr, len(value), value, 0, is_implicit_VR=False, is_little_endian=is_little_endian)
+    return convert_raw_data_element(raw).value
 
 
 def frame_count(dataset: Dataset) -> int | None:

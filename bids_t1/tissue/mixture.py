@@ -66,7 +66,9 @@ class Mixture:
         if self.around is not None:
             densities[-1] = self.around[_bins(clipped, self.limits)]
         of_class = self.known.astype(np.float32).reshape(-1, *[1] * values.ndim)
-        return np.where(known, densities * of_class, 1 - of_class)
+        densities *= of_class
+        np.copyto(densities, 1 - of_class, where=~known)
+        return densities
 
 
 def fit(
@@ -111,10 +113,15 @@ def classify(
     values: Map, priors: np.ndarray, mixture: Mixture, voxel_sizes: Sequence[float], n_iterations: int = 4
 ) -> np.ndarray:
     """Return the probability of each class in each voxel, float32 (class, x, y, z); zero where all priors are."""
-    evidence = mixture.likelihood(values) * priors * mixture.shares.astype(np.float32)[:, None, None, None]
-    posteriors = _normalised(evidence)
+    evidence = mixture.likelihood(values)
+    evidence *= priors
+    evidence *= mixture.shares.astype(np.float32)[:, None, None, None]
+    posteriors = _normalised(evidence.copy())
     for _ in range(n_iterations):
-        posteriors = _normalised(evidence * np.exp(_support(posteriors, voxel_sizes)))
+        weights = _support(posteriors, voxel_sizes)
+        np.exp(weights, out=weights)
+        weights *= evidence
+        posteriors = _normalised(weights)
     return posteriors
 
 
@@ -150,17 +157,20 @@ def _bins(values: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
 
 
 def _normalised(weights: np.ndarray) -> np.ndarray:
+    """Scale weights, which are not kept, so that those of a voxel sum to one; none where they are all zero."""
     total = weights.sum(axis=0)
-    return np.asarray(np.divide(weights, total, out=np.zeros_like(weights), where=total > 0), dtype=np.float32)
+    weights /= np.where(total > 0, total, np.inf).astype(weights.dtype)
+    return np.asarray(weights, dtype=np.float32)
 
 
 def _support(posteriors: np.ndarray, voxel_sizes: Sequence[float]) -> np.ndarray:
     """Add up over the six neighbours how likely each is of each class."""
     support = np.zeros_like(posteriors)
-    for axis, size in enumerate(voxel_sizes, start=1):
+    for axis, size in enumerate(voxel_sizes):
         weight = np.float32(COUPLING * min(1.0, COUPLING_LENGTH / size))
-        ahead, behind = ([slice(None)] * 4 for _ in range(2))
+        ahead, behind = ([slice(None)] * 3 for _ in range(2))
         ahead[axis], behind[axis] = slice(1, None), slice(None, -1)
-        support[tuple(behind)] += weight * posteriors[tuple(ahead)]
-        support[tuple(ahead)] += weight * posteriors[tuple(behind)]
+        for of_class, neighbours in zip(support, posteriors, strict=True):  # one by one takes less memory
+            of_class[tuple(behind)] += weight * neighbours[tuple(ahead)]
+            of_class[tuple(ahead)] += weight * neighbours[tuple(behind)]
     return support

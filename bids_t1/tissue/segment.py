@@ -17,9 +17,10 @@ from bids_t1.tissue.mixture import classify, fit
 from bids_t1.tissue.picture import head_image
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from bids_t1.data.alignment import HeadImage
+    from bids_t1.data.deformation import Deformation
     from bids_t1.data.grid import Grid
     from bids_t1.data.shapes import Labels, Map, VoxelFlags
     from bids_t1.tissue.templates import Template
@@ -108,25 +109,32 @@ def _found(
     deformation = deform(values, grid, template, matrix, n_threads)
     box = looked_at(template, deformation, grid) if given.brain is None else (slice(None),) * 3
     part = grid.part(box)
-    sparse = [max(1, int(SMOOTH / size)) for size in grid.voxel_sizes]
-    points = deformation.template_points(part.part(tuple(slice(None, None, step) for step in sparse)))
-
-    def everywhere(values: Map) -> Map:
-        return drawn_out(values, part.shape, [(step, 0.0) for step in sparse])
-
-    expected = {name: everywhere(each) for name, each in expectations(template, points).items()}
+    expected, left = _expected(template, deformation, part)
     if given.brain is not None:
         expected = _within(given.brain, expected)
-    told = _classified(values[box], expected, part)
+    names = tuple(expected)
+    # What was stacked is not held twice: it is much.
+    told = _classified(values[box], names, np.stack([expected.pop(name) for name in names]), part)
     probabilities = {tissue: _put(each, box, grid) for tissue, each in told.items()}
     brain = given.brain
     if brain is None:
         brain = cleaned(np.sum(list(probabilities.values()), axis=0) > LIKELIER_THAN_NOT, grid)
-    left = _put(everywhere(points[0].astype(np.float32)) < 0, box, grid)
-    hemisphere = np.where(left, Hemisphere.LEFT, Hemisphere.RIGHT).astype(np.uint8)
+    hemisphere = np.where(_put(left, box, grid), Hemisphere.LEFT, Hemisphere.RIGHT).astype(np.uint8)
     record = _record(given, "aligned with a template", "mixture of T1 with priors of a template", template.record)
     found = from_probabilities(probabilities, brain, hemisphere, grid, record)
     return _with_given_tissue(replace(found, warnings=template.warnings, deformation=deformation), given)
+
+
+def _expected(template: Template, deformation: Deformation, grid: Grid) -> tuple[dict[str, Map], VoxelFlags]:
+    """Return what the template expects in each voxel, by class, and which voxels lie in its left half."""
+    steps = [max(1, int(SMOOTH / size)) for size in grid.voxel_sizes]
+    points = deformation.template_points(grid.part(tuple(slice(None, None, step) for step in steps)))
+
+    def everywhere(values: Map) -> Map:
+        return drawn_out(values, grid.shape, [(step, 0.0) for step in steps])
+
+    expected = {name: everywhere(each) for name, each in expectations(template, points).items()}
+    return expected, everywhere(points[0].astype(np.float32)) < 0
 
 
 def _put(values: np.ndarray, box: tuple[slice, ...], grid: Grid) -> np.ndarray:
@@ -157,7 +165,9 @@ def _without_template(values: Map, picture: HeadImage, given: Given, template: T
     brain = by_intensity(picture) if given.brain is None else given.brain
     start = by_rank(values, brain)
     flat = {name: np.asarray(brain / np.float32(len(start)), np.float32) for name in start}
-    probabilities = _classified(values, flat, picture.grid, np.stack(list(start.values())))
+    probabilities = _classified(
+        values, tuple(flat), np.stack(list(flat.values())), picture.grid, np.stack(list(start.values()))
+    )
     record = _record(given, "by intensity: the alignment with the template failed", "mixture of T1, no priors", {})
     found = from_probabilities(probabilities, brain, None, picture.grid, record)
     warning = (
@@ -168,14 +178,13 @@ def _without_template(values: Map, picture: HeadImage, given: Given, template: T
 
 
 def _classified(
-    values: Map, expected: Mapping[str, Map], grid: Grid, start: np.ndarray | None = None
+    values: Map, names: Sequence[str], priors: np.ndarray, grid: Grid, start: np.ndarray | None = None
 ) -> dict[Tissue, Map]:
-    priors = np.stack(list(expected.values()))
-    if not priors.any():
-        return {OF_CLASS[name]: each for name, each in expected.items() if name in OF_CLASS}
-    mixture = fit(values, priors, n_tissues=sum(name in OF_CLASS for name in expected), start=start)
-    posteriors = classify(values, priors, mixture, grid.voxel_sizes)
-    return {OF_CLASS[name]: each for name, each in zip(expected, posteriors, strict=True) if name in OF_CLASS}
+    found = priors
+    if priors.any():
+        mixture = fit(values, priors, n_tissues=sum(name in OF_CLASS for name in names), start=start)
+        found = classify(values, priors, mixture, grid.voxel_sizes)
+    return {OF_CLASS[name]: each for name, each in zip(names, found, strict=True) if name in OF_CLASS}
 
 
 def _with_given_tissue(found: Segmentation, given: Given) -> Segmentation:
@@ -217,10 +226,11 @@ def from_probabilities(
         How they came about, in JSON types.
     """
     tissues = list(probabilities)
-    known = np.stack([np.nan_to_num(probabilities[tissue], nan=0.0) for tissue in tissues]) * brain
+    known = np.stack([np.nan_to_num(probabilities[tissue], nan=0.0).astype(np.float32) for tissue in tissues])
+    known *= brain
     total = known.sum(axis=0)
     brain = brain & (total > 0)
-    known = np.divide(known, total, out=np.zeros_like(known), where=brain).astype(np.float32)
+    known /= np.where(brain, total, np.inf).astype(np.float32)
     codes = np.array(tissues, dtype=np.uint8)
     return Segmentation(
         grid=grid,
