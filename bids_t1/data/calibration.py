@@ -40,6 +40,9 @@ METHODS: Mapping[Method, str] = MappingProxyType(
 NETWORKS: tuple[Method, ...] = ("voxel", "small", "network")
 """Methods that are trained rather than fitted."""
 
+MUCH_OUTSIDE = 0.05
+"""Share of voxels outside of the training range from which terminal and page warn."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class MeasuredScan:

@@ -10,7 +10,7 @@ import numpy as np
 
 from bids_t1.calibration.application import apply
 from bids_t1.calibration.model_file import check_protocol, load_model
-from bids_t1.data.calibration import METHODS, NETWORKS, MeasuredScan
+from bids_t1.data.calibration import METHODS, MUCH_OUTSIDE, NETWORKS, MeasuredScan
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.estimation.chunks import choose_device
 
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
     from bids_t1.data.shapes import Labels, VoxelFlags
     from bids_t1.data.tissue import Segmentation
     from bids_t1.settings import Settings
-
-
-MUCH_OUTSIDE = 0.05
-"""Share of voxels outside of the training range from which to warn."""
 
 
 def calibrate_run(run: RunResult, anatomy: Segmentation | None, path: Path, settings: Settings) -> RunResult:

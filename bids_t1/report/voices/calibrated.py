@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bids_t1.data.calibration import MUCH_OUTSIDE
 from bids_t1.report.words import wording
 from bids_t1.report.words.record import plain
 
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
 CALIBRATED, OUTSIDE = "calibrated", "outside_training"
 FORCED = "CalibrationForced"
 """Key of the record: how the protocol differs from that of the training, where it was applied all the same."""
-
-MUCH_OUTSIDE = 0.05
-"""Share of voxels outside of the training range from which the page cautions."""
 
 
 def caution_of_forced(record: Mapping[str, object]) -> str:
