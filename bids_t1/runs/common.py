@@ -6,7 +6,7 @@ import logging
 import math
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bids_t1.data.estimate import Estimate, NoiseLevels
     from bids_t1.data.shapes import Labels, Measurements
     from bids_t1.estimation.coverage import Coverage
-    from bids_t1.estimation.curves.engine import EstimationOptions, NoiseHandling
+    from bids_t1.estimation.curves.engine import NoiseHandling
     from bids_t1.settings import Settings
 
 LOG = logging.getLogger(__name__)
@@ -192,14 +192,6 @@ def computing(acquisition: Acquisition, shape: Sequence[int], settings: Settings
         tqdm(total=math.prod(shape), unit="voxel", unit_scale=True, desc=str(acquisition.name), disable=quiet) as bar,
     ):
         yield bar.update
-
-
-def for_residuals(options: EstimationOptions) -> EstimationOptions:
-    """Return the options of a fit whose residuals are looked at, each voxel for itself.
-
-    The Rician likelihood has no residuals; with the noise floor off they are nearly those of a signed signal.
-    """
-    return replace(options, learn_ratio=False, noise="floor" if options.noise == "rician" else options.noise)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from bids_t1.data.errors import InvalidInputError
 from bids_t1.estimation.curves.evidence import weigh
-from bids_t1.runs.common import for_residuals, near_one
+from bids_t1.runs.common import near_one
 
 if TYPE_CHECKING:
     from bids_t1.data.acquisition import Series
@@ -163,7 +163,7 @@ def _obstacle(model: InversionRecovery, limit: float) -> str | None:
 def _weigh(model: InversionRecovery, series: Series, fast: float, options: EstimationOptions) -> Evidence:
     companion = model.fast_component(fast)
     with near_one(series.measurements):
-        return weigh(model, companion, series.measurements, series.kind, for_residuals(options))
+        return weigh(model, companion, series.measurements, series.kind, options.for_residuals())
 
 
 def _told(evidence: Evidence) -> dict[str, object]:

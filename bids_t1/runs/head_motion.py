@@ -20,7 +20,8 @@ from bids_t1.registration.motion import (
     refine_motion,
     register_contrasts,
 )
-from bids_t1.runs.common import for_residuals, near_one
+from bids_t1.runs.common import near_one
+from bids_t1.runs.image_agreement import compare, settle_phases, without_offset
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from bids_t1.data.shapes import Affine, Measurements, VoxelFlags
     from bids_t1.data.signal_model import SignalModel, SurfaceModel
     from bids_t1.estimation.curves.engine import EstimationOptions
-    from bids_t1.runs.image_agreement import Question
+    from bids_t1.runs.image_agreement import Agreement, Question
 
 N_ROUNDS = 3
 """Registrations to what the fit predicts, after the one to the longest time."""
@@ -79,7 +80,7 @@ def without_motion(question: Question, series: Series, options: EstimationOption
     model = question.model
     if model.n_measurements <= count_unknowns(model):
         return Motion(series=series, record={"Done": "not looked for: so few images leave no residuals"})
-    options = for_residuals(options)
+    options = options.for_residuals()
     with near_one(series.measurements):
         apparent = _apparent(model, series, options)
     if is_small(max(apparent), series.grid):
@@ -88,6 +89,16 @@ def without_motion(question: Question, series: Series, options: EstimationOption
         return _realign(model, question, series, options)
     except NoSignalError:
         return Motion(series=series, record=_not_believed(LOST, question, apparent), warnings=(f"Motion: {LOST}.",))
+
+
+def settle_images(
+    question: Question, series: Series, options: EstimationOptions, choice: MotionChoice
+) -> tuple[Agreement, Motion]:
+    """Take off what images do not share (offset, phase, motion), and say whether they then go with one another."""
+    agreement = without_offset(series)
+    agreement = agreement.and_then(settle_phases(question, agreement.series, options))
+    motion = without_motion(question, agreement.series, options, choice)
+    return agreement.and_then(compare(question, motion.series, options)), motion
 
 
 def _realign(

@@ -16,8 +16,8 @@ from bids_t1.estimation.curves.held_companion import HeldCompanion
 from bids_t1.runs.common import field_strength_of, if_valid
 from bids_t1.runs.curves import CurveFit, Shown, Told, process_curves, ready_curves
 from bids_t1.runs.fast_component import fast_component_at, treat, treat_slices, treat_suspect
-from bids_t1.runs.head_motion import Motion, without_motion
-from bids_t1.runs.image_agreement import Question, compare, settle_phases, without_offset
+from bids_t1.runs.head_motion import Motion, settle_images
+from bids_t1.runs.image_agreement import Question, without_offset
 from bids_t1.runs.slice_by_slice import estimate_slices, group_slices, only
 from bids_t1.runs.time_shift import choose_shift, shift_as_given
 from bids_t1.sequences.inversion_recovery import InversionRecovery
@@ -202,15 +202,12 @@ def _prepare(series: Series, settings: Settings) -> _Fit:
     )
     delays = slice_delays(told, series.grid.shape)
     field = field_strength_of(series)
-    agreement, motion = without_offset(series), Motion(series=series)
     if delays is None:
-        question = question_of(model, field)
-        agreement = agreement.and_then(settle_phases(question, agreement.series, options))
-        motion = without_motion(question, agreement.series, options, settings.recovery.ir_motion)
-        agreement = agreement.and_then(compare(question, motion.series, options))
+        agreement, motion = settle_images(question_of(model, field), series, options, settings.recovery.ir_motion)
         decide = treat_suspect if agreement.is_suspect else treat
         model = model.select(agreement.kept)
     else:
+        agreement, motion = without_offset(series), Motion(series=series)
         decide = treat_slices
     given = settings.recovery.ir_time_shift
     tells_nothing = delays is not None or agreement.is_suspect

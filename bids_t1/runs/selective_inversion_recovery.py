@@ -17,8 +17,8 @@ from bids_t1.data.sequences import SELECTIVE_INVERSION_RECOVERY
 from bids_t1.estimation.curves.engine import EstimationOptions, estimate
 from bids_t1.runs.common import if_valid
 from bids_t1.runs.curves import CurveFit, Shown, Told, process_curves, ready_curves
-from bids_t1.runs.head_motion import Motion, without_motion
-from bids_t1.runs.image_agreement import Agreement, Question, compare, settle_phases, without_offset
+from bids_t1.runs.head_motion import settle_images
+from bids_t1.runs.image_agreement import Question
 from bids_t1.sequences.selective_inversion_recovery import RECOVERY_KEY, SelectiveInversionRecovery
 from bids_t1.sequences.slice_timing import INVERSION_KEY, SELECTIVE, are_unlike
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from bids_t1.data.result import RunResult
     from bids_t1.data.sidecar import Sidecar
     from bids_t1.runs.common import Ready, Run
+    from bids_t1.runs.head_motion import Motion
+    from bids_t1.runs.image_agreement import Agreement
     from bids_t1.settings import Settings
 
 ALGORITHMS = {
@@ -202,11 +204,7 @@ def _prepare(series: Series, settings: Settings) -> _Fit:
         device=settings.computing.device,
         n_threads=settings.n_threads,
     )
-    question = question_of(model)
-    agreement = without_offset(series)
-    agreement = agreement.and_then(settle_phases(question, agreement.series, options))
-    motion = without_motion(question, agreement.series, options, settings.recovery.ir_motion)
-    agreement = agreement.and_then(compare(question, motion.series, options))
+    agreement, motion = settle_images(question_of(model), series, options, settings.recovery.ir_motion)
     return _Fit(
         model=model.select(agreement.kept),
         series=agreement.series,

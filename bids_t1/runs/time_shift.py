@@ -11,8 +11,8 @@ import torch
 from scipy import optimize
 
 from bids_t1.data.errors import InvalidInputError
-from bids_t1.estimation.curves.engine import fit_sample
-from bids_t1.runs.common import for_residuals, near_one
+from bids_t1.estimation.curves.engine import count_unknowns, fit_sample
+from bids_t1.runs.common import near_one
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -103,7 +103,7 @@ def choose_shift(
     InvalidInputError
         If no inversion time is left with a given shift, or no voxel has signal.
     """
-    cannot_tell = model.ideal or model.n_measurements <= model.n_coefficients + 1
+    cannot_tell = model.ideal or model.n_measurements <= count_unknowns(model)
     if given is not None:
         shift = shift_as_given(model, given)
         return shift if cannot_tell else replace(shift, warnings=_doubts(shift.of(model), series, options))
@@ -234,7 +234,7 @@ class _Efficiencies:
 def _typical_efficiencies(model: InversionRecovery, series: Series, options: EstimationOptions) -> _Efficiencies:
     """Return medians of kappa in groups of like T1, within the inversion times: beyond them little tells it."""
     with near_one(series.measurements):
-        solution, noise = fit_sample(model, series.measurements, series.kind, for_residuals(options))
+        solution, noise = fit_sample(model, series.measurements, series.kind, options.for_residuals())
     shortest, longest = min(model.inversion_times), max(model.inversion_times)
     decided = (solution.fit.time > shortest) & (solution.fit.time < longest)
     decided[solution.second_of] = False

@@ -118,6 +118,13 @@ class EstimationOptions:
     compiles_from: int = WORTH_COMPILING
     """Voxels from which on the compiled fit is used; PyTorch, its reference, does fewer ones."""
 
+    def for_residuals(self) -> EstimationOptions:
+        """Return the options of a fit whose residuals are looked at, each voxel for itself.
+
+        The Rician likelihood has no residuals; with the noise floor off they are nearly those of a signed signal.
+        """
+        return replace(self, learn_ratio=False, noise="floor" if self.noise == "rician" else self.noise)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Plan:
@@ -470,8 +477,7 @@ def set_up_bench(
     InvalidInputError
         If no voxel has signal.
     """
-    options = replace(options, learn_ratio=False, noise="floor" if options.noise == "rician" else options.noise)
-    plan, _ = _begin(model, measurements, kind, options)
+    plan, _ = _begin(model, measurements, kind, options.for_residuals())
     places, sample = _placed_sample(plan, measurements.reshape(len(measurements), -1))
     energy = sample.abs().square().sum(0)
     bright = torch.nonzero(energy > BRIGHT * energy.quantile(0.95)).squeeze(1)
