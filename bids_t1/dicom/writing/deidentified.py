@@ -8,25 +8,30 @@ listed here.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from pydicom.charset import default_encoding
 from pydicom.datadict import dictionary_VR, keyword_for_tag
-from pydicom.dataelem import DataElement
-from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_data_element, write_file_meta_info
 from pydicom.multival import MultiValue
 from pydicom.tag import Tag
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from bids_t1.dicom.header import DAMAGE
+from bids_t1.dicom.reading.files import PREAMBLE
 from bids_t1.dicom.reading.privacy import CODED, known_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Hashable, Iterable
 
-    from pydicom.dataset import Dataset
+    from pydicom.dataset import FileDataset
     from pydicom.tag import BaseTag
+
+    _Encoding = tuple[bool, bool]
 
 _ACQUISITION = frozenset({0x0018, 0x0020, 0x0028, 0x5200})
 """Groups of acquisition, geometry, pixels and frames: of those, numbers, codes and sequences are kept."""
@@ -43,6 +48,9 @@ _FREE_TEXT = frozenset({
 """Texts of which the known words are kept."""
 
 _PIXELS = 0x7FE0
+_LONGEST_REMEMBERED = 1024
+"""Bytes of a value that other slices may share."""
+
 _NUMERIC = frozenset({"US", "SS", "UL", "SL", "UV", "SV", "FL", "FD", "AT", "US or SS"})
 _TEXTS = frozenset({"CS", "SH", "LO", "LT", "ST", "UT"})
 
@@ -80,33 +88,109 @@ _SINGLE_PRECISION = 4
 """Bytes of a number of unknown VR, that cannot be told from letters."""
 
 
-def strip(dataset: FileDataset, never: frozenset[str], *, number: int, renumber: bool) -> None:
-    """Leave in a data set what conversion needs, and no name; pixels stay as they are.
+@dataclass(frozen=True, slots=True)
+class Stripped:
+    """A copy: no name, and the pixels as they were."""
 
-    Parameters
-    ----------
-    dataset
-        What pydicom read of a file.
-    never
-        Words of the patient's name and number.
-    number
-        Place of the file in its volume, from 1, of which its identifiers are made.
-    renumber
-        Let that place be the instance number too.
+    dataset: Dataset
+    content: bytes
+    """The same as a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """One attribute of a copy."""
+
+    element: DataElement | RawDataElement
+    written: bytes
+
+
+class Stripping:
+    """Leaves in the files of one volume what conversion needs, and no name; pixels stay as they are.
+
+    What a value becomes is decided once: slices share most of theirs.
     """
+
+    def __init__(self, never: frozenset[str]) -> None:
+        """Take the words of the patient's name and number."""
+        self._never = never
+        self._decided: dict[Hashable, _Kept | None] = {}
+
+    def strip(self, dataset: FileDataset, *, number: int, renumber: bool) -> Stripped:
+        """Return the copy of a data set.
+
+        Parameters
+        ----------
+        dataset
+            What pydicom read of a file; it is used up.
+        number
+            Place of the file in its volume, from 1, of which its identifiers are made.
+        renumber
+            Let that place be the instance number too.
+        """
+        syntax, sop_class, sop_instance = _syntax(dataset), dataset.SOPClassUID, UID(f"2.25.{number}")
+        _mark_length(dataset, syntax)
+        encoding = dataset.original_encoding
+        condition = (encoding, str(dataset.get("SpecificCharacterSet")))
+        found = {tag: self._kept(dataset, tag, condition) for tag in list(dataset.keys())}
+        kept = {tag: one for tag, one in found.items() if one is not None}
+        for element in _identifiers(sop_instance, number if renumber else None):
+            kept[element.tag] = _Kept(element, _written(element, encoding))
+        copy = Dataset({tag: one.element for tag, one in kept.items()})
+        copy.set_original_encoding(*encoding)
+        copy.file_meta = FileMetaDataset()
+        copy.file_meta.TransferSyntaxUID = syntax
+        header = _file_header(sop_class, sop_instance, syntax)
+        return Stripped(copy, header + b"".join(kept[tag].written for tag in sorted(kept)))
+
+    def _kept(self, dataset: Dataset, tag: BaseTag, condition: tuple[_Encoding, str]) -> _Kept | None:
+        """Return what is kept of an attribute; None where it is left out."""
+        raw = dataset.get_item(tag)
+        if not isinstance(raw, RawDataElement) or raw.value is None or len(raw.value) > _LONGEST_REMEMBERED:
+            return self._decide(dataset, tag, condition[0])
+        block = dataset.get_item(_block(tag)) if tag.is_private else None
+        key = (condition, tag, raw.VR, raw.value, raw.length, None if block is None else str(block.value))
+        if key not in self._decided:
+            self._decided[key] = self._decide(dataset, tag, condition[0])
+        return self._decided[key]
+
+    def _decide(self, dataset: Dataset, tag: BaseTag, encoding: _Encoding) -> _Kept | None:
+        if tag.element == 0 or not _stays(dataset, tag, self._never):  # lengths of groups are retired (PS3.5, 7.2)
+            return None
+        element = dataset.get_item(tag)
+        return _Kept(element, _written(element, encoding))
+
+
+def _mark_length(dataset: Dataset, syntax: UID) -> None:
+    """Let packed pixels have no length of their own, and others have theirs (DICOM PS3.5, A.4)."""
+    if "PixelData" in dataset and not syntax.is_private:
+        dataset["PixelData"].is_undefined_length = syntax.is_compressed
+
+
+def _identifiers(sop_instance: UID, instance_number: int | None) -> list[DataElement]:
+    """Return what names a copy, in the place of what named the file."""
+    uids = {"SOPInstanceUID": sop_instance, "StudyInstanceUID": "2.25.1000001", "SeriesInstanceUID": "2.25.1000002"}
+    named = [DataElement(keyword, "UI", uid) for keyword, uid in uids.items()]
+    return named if instance_number is None else [*named, DataElement("InstanceNumber", "IS", instance_number)]
+
+
+def _written(element: DataElement | RawDataElement, encoding: _Encoding) -> bytes:
+    """Return an attribute as it stands in a file."""
+    buffer = DicomBytesIO()
+    buffer.is_implicit_VR, buffer.is_little_endian = encoding
+    write_data_element(buffer, element)
+    return buffer.getvalue()
+
+
+def _file_header(sop_class: UID, sop_instance: UID, syntax: UID) -> bytes:
+    """Return what stands in front of a data set."""
     meta = FileMetaDataset()
-    meta.TransferSyntaxUID = _syntax(dataset)
-    meta.MediaStorageSOPClassUID = dataset.SOPClassUID
-    meta.MediaStorageSOPInstanceUID = UID(f"2.25.{number}")
-    _strip(dataset, never)
-    dataset.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
-    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = "2.25.1000001", "2.25.1000002"
-    if renumber:
-        dataset.InstanceNumber = number
-    dataset.file_meta, dataset.preamble = meta, bytes(128)
-    # No text is left but ASCII: whatever it was encoded in, pydicom need not read each value to write it again.
-    implicit, little_endian = dataset.original_encoding
-    dataset.set_original_encoding(implicit, little_endian, default_encoding)
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = sop_class, sop_instance
+    meta.TransferSyntaxUID = syntax
+    buffer = DicomBytesIO()
+    buffer.write(bytes(PREAMBLE) + b"DICM")
+    write_file_meta_info(buffer, meta)
+    return buffer.getvalue()
 
 
 def _syntax(dataset: FileDataset) -> UID:
@@ -121,14 +205,10 @@ def _syntax(dataset: FileDataset) -> UID:
 
 
 def _strip(dataset: Dataset, never: frozenset[str]) -> None:
-    """Strip a data set and the sequences in it."""
+    """Strip an item of a sequence and the sequences in it."""
     # Elements of private blocks before what names the blocks.
     for tag in sorted(dataset.keys(), key=int, reverse=True):
-        try:
-            stays = tag.group == _PIXELS or _stays(dataset, tag, never)
-        except DAMAGE:  # what breaks its own VR says nothing
-            stays = False
-        if not stays:
+        if not _stays(dataset, tag, never):
             del dataset[tag]
 
 
@@ -139,6 +219,13 @@ def _strip_each(items: Iterable[Dataset], never: frozenset[str]) -> None:
 
 def _stays(dataset: Dataset, tag: BaseTag, never: frozenset[str]) -> bool:
     """Tell whether an attribute is kept, and strip what is in it."""
+    try:
+        return tag.group == _PIXELS or _is_needed(dataset, tag, never)
+    except DAMAGE:  # what breaks its own VR says nothing
+        return False
+
+
+def _is_needed(dataset: Dataset, tag: BaseTag, never: frozenset[str]) -> bool:
     if tag.is_private_creator:
         return _is_known_creator(dataset, tag)
     keyword, vr = _keyword(int(tag)), _vr(dataset, tag)
@@ -170,11 +257,16 @@ def _public_kind(group: int, keyword: str, vr: str) -> tuple[bool, bool]:
 
 def _private_kind(dataset: Dataset, tag: BaseTag) -> tuple[bool, bool]:
     """Tell the same of a private attribute; one whose block is named must be of a known block."""
-    creator = Tag(tag.group, tag.element >> 8)
+    creator = _block(tag)
     if creator in dataset and not _is_known_creator(dataset, creator):
         return False, False
     place = tag.element & 0xFF
     return place in _PRIVATE.get(tag.group, ()), place in _PRIVATE_CODES.get(tag.group, ())
+
+
+def _block(tag: BaseTag) -> BaseTag:
+    """Return the attribute that names the block of a private one."""
+    return Tag(tag.group, tag.element >> 8)
 
 
 def _vr(dataset: Dataset, tag: BaseTag) -> str:

@@ -12,7 +12,7 @@ from pydicom.sequence import Sequence
 from bids_t1.dicom.header import frame_count
 from bids_t1.dicom.reading.files import open_plain
 from bids_t1.dicom.reading.slices import quiet
-from bids_t1.dicom.writing.deidentified import strip
+from bids_t1.dicom.writing.deidentified import Stripping
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class Copied:
     """One slice in the copy of its file."""
 
-    dataset: FileDataset
+    dataset: Dataset
     """What the copy holds: no name, and the pixels as they were."""
 
     frame: int
@@ -57,6 +57,7 @@ def lay_out(volume: Volume, folder: Path, never: frozenset[str]) -> tuple[Copied
         frames.setdefault(plane.path, []).extend([] if plane.frame is None else [plane.frame])
     renumber = len({plane.timing.acquired[2] for plane in volume.slices} - {0}) < len(frames)
     copies: dict[tuple[Path, int | None], Copied] = {}
+    stripping = Stripping(never)
     with quiet():
         for number, (path, wanted) in enumerate(frames.items(), start=1):
             with open_plain(path) as file:
@@ -64,9 +65,9 @@ def lay_out(volume: Volume, folder: Path, never: frozenset[str]) -> tuple[Copied
             order = in_order(wanted)
             if wanted:
                 cut_frames(dataset, order)
-            strip(dataset, never, number=number, renumber=renumber)
-            dataset.save_as(folder / f"{number:06d}.dcm", enforce_file_format=True, overwrite=False)
-            copies |= {(path, frame): Copied(dataset, index) for index, frame in enumerate(order or [None])}
+            copy = stripping.strip(dataset, number=number, renumber=renumber)
+            (folder / f"{number:06d}.dcm").write_bytes(copy.content)
+            copies |= {(path, frame): Copied(copy.dataset, index) for index, frame in enumerate(order or [None])}
     return tuple(copies[plane.path, plane.frame] for plane in volume.slices)
 
 
