@@ -311,6 +311,7 @@ def _converted(participant: str, source: DicomSource, settings: Settings) -> _Se
                 Destination(raw, participant, source.session, _previous(record)),
                 settings.work_dir,
                 settings.protocol,
+                n_threads=settings.n_threads,
             )
             write.write_log(record, asdict(conversion))
             sessions = () if source.session is None else (source.session,)

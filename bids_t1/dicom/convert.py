@@ -9,6 +9,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import nibabel as nib
@@ -19,6 +20,7 @@ from bids_t1.data.protocol import Protocol
 from bids_t1.data.sequences import SELECTIVE_INVERSION_RECOVERY
 from bids_t1.dicom.par_rec import all_images, find_inversion_recovery, par_files
 from bids_t1.dicom.reading.files import first_dicom
+from bids_t1.dicom.reading.slices import quiet
 from bids_t1.dicom.recognising.classify import classify
 from bids_t1.dicom.recognising.inversion_recovery import SUFFIX
 from bids_t1.dicom.recognising.one_patient import check_examinations, require_one_patient
@@ -36,6 +38,7 @@ from bids_t1.dicom.writing.survey import collect_warnings, nothing_usable, serie
 from bids_t1.packing import save
 from bids_t1.scratch import scratch
 from bids_t1.storage import as_json, publishing
+from bids_t1.threads import side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -103,7 +106,12 @@ class Destination:
 
 
 def convert(
-    source_folder: Path, destination: Destination, work_dir: Path, protocol: Protocol = NO_PROTOCOL
+    source_folder: Path,
+    destination: Destination,
+    work_dir: Path,
+    protocol: Protocol = NO_PROTOCOL,
+    *,
+    n_threads: int = 1,
 ) -> Conversion:
     """Convert what measures T1, T2* and the transmit field among one participant's scanner files to raw BIDS.
 
@@ -121,6 +129,8 @@ def convert(
     protocol
         What the user says where the headers are silent; its table MP2RAGE completes the sidecars, and SIR
         tells which images of equal inversion times are no repetitions.
+    n_threads
+        Images converted at a time.
 
     Raises
     ------
@@ -146,7 +156,7 @@ def convert(
         return Conversion(digest=digest, written=written, series=of_philips.series, warnings=of_philips.warnings)
     found = survey(source_folder)
     verdict = _decide(found, protocol)
-    conditions = _Conditions(work_dir, found.identifying, table)
+    conditions = _Conditions(work_dir, found.identifying, table, n_threads)
     written, notes = destination.publish(partial(_write_images, verdict.kept, destination.labels, conditions))
     warnings = collect_warnings(found, verdict + warned(*notes))
     return Conversion(digest=digest, written=written, series=series_records(found, verdict), warnings=warnings)
@@ -230,6 +240,9 @@ class _Conditions:
     table: Sidecar | None
     """What the protocol file says of MP2RAGE."""
 
+    n_threads: int
+    """Images converted at a time."""
+
 
 def _write_images(
     images: Sequence[PlannedImage], labels: dict[str, str | None], conditions: _Conditions, folder: Path
@@ -244,20 +257,25 @@ def _write_images(
     for datatype in sorted({image.datatype for image in images}):
         (folder / datatype).mkdir()
     conditions.work_dir.mkdir(parents=True, exist_ok=True)
+    with scratch(conditions.work_dir) as home, quiet():  # around all threads, so that none of them ends it for another
+
+        def write(image: PlannedImage) -> tuple[dict[str, object], list[str]]:
+            target = folder / image.datatype / str(BidsName.build(labels | image.entities, image.suffix))
+            with TemporaryDirectory(dir=home) as place:
+                return _convert_volume(image, target, Path(place), conditions.identifying)
+
+        made = side_by_side(write, images, conditions.n_threads)
     names: list[str] = []
     lacking: set[str] = set()
     noted: dict[str, list[str]] = defaultdict(list)
-    for image in images:
+    for image, (converted, notes) in zip(images, made, strict=True):
         name = BidsName.build(labels | image.entities, image.suffix)
         sidecar = name.having({}, extension=".json")
-        with scratch(conditions.work_dir) as place:
-            target = folder / image.datatype / str(name)
-            metadata, notes = _convert_volume(image, target, place, conditions.identifying)
         for note in notes:
             noted[note].append(f"series {image.volume.first.series.number}")
-        metadata = completed(metadata, image, conditions.table)
+        metadata = completed(converted, image, conditions.table)
         lacking |= set(missing(metadata, image))
-        target.with_name(str(sidecar)).write_text(as_json(metadata), encoding="utf-8")
+        (folder / image.datatype / str(sidecar)).write_text(as_json(metadata), encoding="utf-8")
         names += [f"{image.datatype}/{name}", f"{image.datatype}/{sidecar}"]
     warnings = [f"{', '.join(dict.fromkeys(series))}: {note}" for note, series in noted.items()]
     return sorted(names), [*warnings, *([told_missing(lacking)] if lacking else [])]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
-from bids_t1.data.errors import InvalidInputError
+from bids_t1.data.errors import InvalidInputError, Stopped
 from bids_t1.dicom.writing.dcm2niix import Made, run_dcm2niix
 
 if TYPE_CHECKING:
@@ -36,6 +38,14 @@ def test_memory_far_beyond_an_image_is_not_given(tmp_path: Path, monkeypatch: py
     script = f"sleep 0.2; exec {sys.executable} -c 'bytearray(2**31)' 2>/dev/null"
     with pytest.raises(InvalidInputError, match="ended with status 1 and 0 images"):
         run(tmp_path, monkeypatch, script)
+
+
+def test_a_request_to_stop_ends_the_wait_in_any_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bids_t1.stopping._REQUEST.kind", Stopped)
+    began = time.monotonic()
+    with ThreadPoolExecutor(1) as pool, pytest.raises(Stopped):
+        pool.submit(run, tmp_path, monkeypatch, "exec sleep 60").result()
+    assert time.monotonic() - began < 30
 
 
 def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str) -> Made:

@@ -9,6 +9,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,11 +17,15 @@ from pathlib import Path
 
 from bids_t1.data.errors import InputOutputError, InvalidInputError
 from bids_t1.dicom.reading.privacy import said_by_dcm2niix
+from bids_t1.stopping import stop_if_asked
 
 LOG = logging.getLogger(__name__)
 
 _TIMEOUT = 1800
 """Longest time dcm2niix may take for one volume [s]."""
+
+_LOOKS_EVERY = 0.5
+"""Time after which a thread that waits for it looks whether the process is asked to stop [s]."""
 
 _OPTIONS = ("-b", "y", "-ba", "y", "-c", "", "-g", "i", "-p", "y", "-z", "n")
 """A sidecar without names; no image comments; no defaults of the user's home; Philips signal and not display
@@ -148,7 +153,7 @@ def _run(command: list[str], limits: _Limits, where: str) -> tuple[int, str]:
         ) as process:  # fmt: skip
             limits.set_for(process.pid)
             try:
-                said, _ = process.communicate(timeout=_TIMEOUT)
+                said = _said(process)
             except BaseException:
                 process.kill()
                 raise
@@ -161,6 +166,26 @@ def _run(command: list[str], limits: _Limits, where: str) -> tuple[int, str]:
         raise InputOutputError(
             f"{where}: dcm2niix cannot be started ({error.strerror}); expected a program. Install it again."
         ) from error
+
+
+def _said(process: subprocess.Popen[str]) -> str:
+    """Return what a program said when it has ended; where this thread is not the one that is asked to stop, it looks.
+
+    Raises
+    ------
+    TimeoutExpired
+        If the program goes on for too long.
+    Stopped
+        If the process is asked to stop.
+    """
+    latest = time.monotonic() + _TIMEOUT
+    while True:
+        try:
+            return process.communicate(timeout=min(_TIMEOUT, _LOOKS_EVERY))[0]
+        except subprocess.TimeoutExpired:
+            stop_if_asked()
+            if time.monotonic() >= latest:
+                raise
 
 
 def _warnings(said: str) -> tuple[list[str], list[str]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydicom.datadict import dictionary_VR, keyword_for_tag
 from pydicom.dataelem import DataElement, RawDataElement
@@ -130,7 +130,8 @@ class Stripping:
         """
         syntax, sop_class, sop_instance = _syntax(dataset), dataset.SOPClassUID, UID(f"2.25.{number}")
         _mark_length(dataset, syntax)
-        encoding = dataset.original_encoding
+        implicit, little_endian = dataset.original_encoding
+        encoding = (bool(implicit), bool(little_endian))
         condition = (encoding, str(dataset.get("SpecificCharacterSet")))
         found = {tag: self._kept(dataset, tag, condition) for tag in list(dataset.keys())}
         kept = {tag: one for tag, one in found.items() if one is not None}
@@ -145,7 +146,7 @@ class Stripping:
 
     def _kept(self, dataset: Dataset, tag: BaseTag, condition: tuple[_Encoding, str]) -> _Kept | None:
         """Return what is kept of an attribute; None where it is left out."""
-        raw = dataset.get_item(tag)
+        raw: Any = dataset.get_item(tag)
         if not isinstance(raw, RawDataElement) or raw.value is None or len(raw.value) > _LONGEST_REMEMBERED:
             return self._decide(dataset, tag, condition[0])
         block = dataset.get_item(_block(tag)) if tag.is_private else None

@@ -1,0 +1,40 @@
+"""The same done for several things side by side: files packed and unpacked, programs waited for, voxels counted.
+
+Python runs one thread at a time, but for the time that such work takes it lets the others go on.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+from bids_t1.stopping import stop_if_asked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def side_by_side(work: Callable[[T], R], items: Iterable[T], n_threads: int) -> list[R]:
+    """Return what comes of each item, in their order.
+
+    Parameters
+    ----------
+    work
+        What is done for one item; what it raises is raised here, of the first item that it is raised of.
+    items
+        Those not begun when one has failed, or when the process is asked to stop, are left.
+    n_threads
+        How many are worked on at a time.
+    """
+    pool = ThreadPoolExecutor(n_threads)
+    done: list[R] = []
+    try:
+        for result in pool.map(work, items):
+            stop_if_asked()
+            done.append(result)
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return done
