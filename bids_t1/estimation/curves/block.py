@@ -28,11 +28,9 @@ from bids_t1.estimation.curves.voxel import (
     Room,
     Tables,
     around,
-    blank,
     cost_of,
     found_in,
     is_close_call,
-    load,
     loosened,
     multiply,
     prepare,
@@ -83,6 +81,9 @@ N_FIT = 6
 class Block(NamedTuple):
     """Room for the numbers of a block."""
 
+    columns: Index
+    """Where the voxels of the block are in the images."""
+
     samples: Singles
     """Those that are searched for, (sample, voxel)."""
 
@@ -95,8 +96,6 @@ class Block(NamedTuple):
 
     smallest: Index
     energy: Floats
-    status: NDArray[np.uint8]
-    """`FITTED` of voxels that are worth a fit, of others why not."""
 
     signs: Index
     """Of the choice that is tried first."""
@@ -351,7 +350,6 @@ def ask(choices: Choices, block: Block, n_tasks: int, voxel: int, choice: int, f
 def keep(choices: Choices, block: Block, voxel: int, signal: int) -> None:
     """Note of a voxel what was prepared for the search."""
     block.is_close[voxel] = False
-    block.status[voxel] = worth_of(choices, float(block.room.measured[signal]))
     block.energy[voxel], block.smallest[voxel] = block.room.squared[signal], block.room.smallest[signal]
     for i in range(choices.n_measurements):
         block.y[voxel, i] = block.samples[i, signal]
@@ -371,30 +369,52 @@ def ask_for_both(choices: Choices, block: Block, voxel: int, first: Found, secon
 
 
 @compiled
-def look(
-    tables: Tables, choices: Choices, images: Singles, column: int, voxel: int, count: int, block: Block, n_tasks: int
-) -> int:
+def gather(choices: Choices, images: Singles, voxel: int, count: int, block: Block) -> None:
+    """Put some voxels of a block side by side."""
+    for i in range(choices.n_measurements):
+        for j in range(count):
+            block.samples[i, j] = images[i, block.columns[voxel + j]]
+
+
+@compiled
+def look(tables: Tables, choices: Choices, images: Singles, voxel: int, count: int, block: Block, n_tasks: int) -> int:
     """Search for both choices of signs of some voxels, from `voxel` in a block on, and ask for fits."""
-    load(images, column, count, choices, block.samples)
+    gather(choices, images, voxel, count, block)
     prepare(choices, block.samples, block.room)
     for i in range(count):
         keep(choices, block, voxel + i, i)
     search_both(tables, choices, block.samples, block.room, block.found)
     for i in range(count):
-        if block.status[voxel + i] == FITTED:
-            first, second = found_in(block.found[0], i), found_in(block.found[1], i)
-            n_tasks = ask_for_both(choices, block, voxel + i, first, second, n_tasks)
+        first, second = found_in(block.found[0], i), found_in(block.found[1], i)
+        n_tasks = ask_for_both(choices, block, voxel + i, first, second, n_tasks)
     return n_tasks
 
 
 @compiled
-def optima_of(tables: Tables, choices: Choices, images: Singles, column: int, count: int, block: Block) -> None:
-    """Find both optima of some voxels of images, the first of which is at `column`."""
+def optima_of(tables: Tables, choices: Choices, images: Singles, count: int, block: Block) -> None:
+    """Find both optima of the voxels of a block, which are worth a fit."""
     n_tasks = 0
     for voxel in range(0, count, SEARCHED):
-        some = min(SEARCHED, count - voxel)
-        n_tasks = look(tables, choices, images, column + voxel, voxel, some, block, n_tasks)
+        n_tasks = look(tables, choices, images, voxel, min(SEARCHED, count - voxel), block, n_tasks)
     refine_together(tables, choices, block, n_tasks)
+
+
+@compiled
+def choose(
+    choices: Choices, images: Singles, column: int, count: int, status: NDArray[np.uint8], block: Block, n_chosen: int
+) -> int:
+    """Put those of some voxels that are worth a fit into a block, after the chosen ones; note the status of all."""
+    energy = block.room.measured
+    for j in range(count):
+        energy[j] = energy.dtype.type(0.0)
+    for i in range(choices.n_measurements):
+        for j in range(count):
+            energy[j] += images[i, column + j] * images[i, column + j]
+    for j in range(count):
+        status[j] = worth_of(choices, float(energy[j]))
+        block.columns[n_chosen] = column + j
+        n_chosen += status[j] == FITTED
+    return n_chosen
 
 
 @compiled
@@ -422,32 +442,36 @@ def fit_voxels(
     status: NDArray[np.uint8],
     block: Block,
 ) -> None:
-    """Fill the maps of the voxels from `start` up to `stop`, on one processor; images begin at voxel `first`."""
-    for begin_at in range(start, stop, VOXELS):
-        count = min(VOXELS, stop - begin_at)
-        optima_of(tables, choices, images, begin_at - first, count, block)
-        for voxel in range(count):
-            if block.status[voxel] != FITTED:
-                status[begin_at + voxel] = block.status[voxel]
-                blank(maps, begin_at + voxel)
-                continue
-            better = better_choice(block, voxel)
-            best, other = kept_fit(block.fits[voxel, better]), kept_fit(block.fits[voxel, 1 - better])
-            is_close, energy = block.is_close[voxel], block.energy[voxel]
-            write(choices, best, other, is_close, energy, 0.0, begin_at + voxel, maps, status)
+    """Fill the maps of the voxels from `start` up to `stop`, on one processor; images begin at voxel `first`.
+
+    Only voxels worth a fit are searched for, in blocks that are full of them; maps keep the NaN that others begin with.
+    """
+    voxel = start
+    while voxel < stop:
+        n_chosen = 0
+        while voxel < stop and n_chosen < VOXELS:
+            count = min(SEARCHED, VOXELS - n_chosen, stop - voxel)
+            n_chosen = choose(choices, images, voxel - first, count, status[voxel:], block, n_chosen)
+            voxel += count
+        optima_of(tables, choices, images, n_chosen, block)
+        for i in range(n_chosen):
+            better = better_choice(block, i)
+            best, other = kept_fit(block.fits[i, better]), kept_fit(block.fits[i, 1 - better])
+            is_close, energy = block.is_close[i], block.energy[i]
+            write(choices, best, other, is_close, energy, 0.0, first + block.columns[i], maps, status)
 
 
 def block_space(tables: Tables) -> Block:
     """Return the last argument of `fit_voxels`."""
     n_samples = tables.axis.shape[2]
     return Block(
+        columns=np.zeros(VOXELS + 1, np.int64),
         samples=np.zeros((n_samples, SEARCHED), np.float32),
         room=room_for(tables, SEARCHED),
         found=np.zeros((2, SEARCHED, 3)),
         y=np.zeros((VOXELS, n_samples), np.float32),
         smallest=np.zeros(VOXELS, np.int64),
         energy=np.zeros(VOXELS),
-        status=np.zeros(VOXELS, np.uint8),
         signs=np.zeros(VOXELS, np.int64),
         is_close=np.zeros(VOXELS, np.bool_),
         fits=np.zeros((VOXELS, 2, N_FIT)),

@@ -116,7 +116,9 @@ def solve_open(tables: Tables, choices: Choices, images: Singles, start: int, bl
     """Fit both choices of signs of open voxels, the first of which is at `start`; images are of these voxels only."""
     for column in range(0, images.shape[1], VOXELS):
         count = min(VOXELS, images.shape[1] - column)
-        optima_of(tables, choices, images, column, count, block)
+        for voxel in range(count):
+            block.columns[voxel] = column + voxel
+        optima_of(tables, choices, images, count, block)
         for voxel in range(count):
             note(tables, choices, block, voxel, start + column + voxel, found)
 
