@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +43,7 @@ from bids_t1.spaces import Related, relate
 from bids_t1.stopping import stop_if_asked, without_stopping
 from bids_t1.stopwatch import Stopwatch
 from bids_t1.storage import as_json, publish, publish_file, staging, writing
+from bids_t1.threads import side_by_side
 from bids_t1.untrusted import read_json
 from bids_t1.work import Outcome, Work
 
@@ -137,7 +139,7 @@ def process_participant(work: Work, settings: Settings) -> Outcome:
 
 def _reported(participant: str, settings: Settings) -> Outcome:
     """Make the page of what is there."""
-    result = results.read_result(settings.out_dir, participant)
+    result = results.read_result(settings.out_dir, participant, n_threads=settings.n_threads)
     if result is None:
         raise NoInputError(
             f"sub-{participant}: {settings.out_dir.name} holds no results of it; expected a log. Process it first."
@@ -148,7 +150,7 @@ def _reported(participant: str, settings: Settings) -> Outcome:
         result = replace(result, warnings=(*result.warnings, changed))
     resume.tell(participant, result.all_warnings)
     write_citation(result, settings.out_dir)
-    page = write_page(_with_raw_images(result, settings), settings.out_dir)
+    page = write_page(_with_raw_images(result, settings), settings.out_dir, n_threads=settings.n_threads)
     return Outcome(participant, len(result.runs), (), page, len(result.all_warnings))
 
 
@@ -169,7 +171,9 @@ def _published(participant: str, staged: Sequence[_Staged], stage: Path, setting
     obsolete = resume.obsolete_log(participant, [session.label for session in staged], settings)
     watch = Stopwatch()
     with watch.stage(Stage.PAGE, stem_of(participant, None)):
-        result = results.read_result(settings.out_dir, participant, staged=stage, obsolete=obsolete)
+        result = results.read_result(
+            settings.out_dir, participant, staged=stage, obsolete=obsolete, n_threads=settings.n_threads
+        )
         beside = () if result is None else _stage_page(result, stage, settings)
     warnings = () if result is None else result.all_warnings
     resume.tell(participant, warnings)
@@ -198,7 +202,7 @@ def _show(participant: str, staged: Sequence[_Staged], beside: _Beside, stage: P
 
 def _stage_page(result: ParticipantResult, stage: Path, settings: Settings) -> tuple[Path, ...]:
     """Make the page and what belongs to it where nobody sees them yet; return the files beside the page."""
-    write_page(_with_raw_images(result, settings), stage)
+    write_page(_with_raw_images(result, settings), stage, n_threads=settings.n_threads)
     return write_citation(result, stage)
 
 
@@ -357,9 +361,8 @@ def _stage_session(
         qualities = qualities_of(related)
         if related.runs:
             (stage / folder).mkdir(parents=True)
-            for run in related.runs:
-                write.write_run(stage / folder, run, notes)
-            _write_related(stage / folder, related, related.runs[0].name)
+            _write_maps(stage / folder, related, notes, settings.n_threads)
+            write_spaces.write_tables(stage / folder, related.runs[0].name, related.regions, related.agreements)
             write.write_quality(stage / folder, related.runs[0].name, qualities)
         outputs = resume.checksums(stage, stage / folder) if related.runs else before
         told = [settings.without_paths(str(failure)) for failure in failures]
@@ -430,11 +433,13 @@ def _related(runs: Sequence[RunResult], failures: list[BidsT1Error], settings: S
     return related
 
 
-def _write_related(folder: Path, related: Related, name: BidsName) -> None:
-    for anatomy in related.anatomies:
-        write_spaces.write_anatomy(folder, anatomy)
-    for comparison, transforms in zip(related.comparisons, related.transforms, strict=True):
-        write_spaces.write_comparison(folder, comparison, transforms)
-    for one in related.in_templates:
-        write_spaces.write_in_template(folder, one)
-    write_spaces.write_tables(folder, name, related.regions, related.agreements)
+def _write_maps(folder: Path, related: Related, notes: Sequence[str], n_threads: int) -> None:
+    """Write the maps of runs, and what they say together, some side by side."""
+    comparisons = zip(related.comparisons, related.transforms, strict=True)
+    writers = [
+        *(partial(write.write_run, folder, run, notes) for run in related.runs),
+        *(partial(write_spaces.write_anatomy, folder, anatomy) for anatomy in related.anatomies),
+        *(partial(write_spaces.write_comparison, folder, one, transforms) for one, transforms in comparisons),
+        *(partial(write_spaces.write_in_template, folder, one) for one in related.in_templates),
+    ]
+    side_by_side(lambda write_one: write_one(), writers, n_threads)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -32,13 +33,22 @@ from bids_t1.data.result import (
 from bids_t1.data.sidecar import brief
 from bids_t1.data.tissue import Agreement, RegionStatistics
 from bids_t1.resampling import resample_times
+from bids_t1.threads import side_by_side
 from bids_t1.untrusted import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-Roots = tuple[Path, ...]
-"""Where the files of one dataset may lie; earlier ones count first."""
+
+@dataclass(frozen=True, slots=True)
+class _Roots:
+    """Where the files of one dataset are read from."""
+
+    folders: tuple[Path, ...]
+    """Where they may lie; earlier ones count first."""
+
+    n_threads: int
+    """Maps read at a time."""
 
 
 DAMAGED_LOG = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, InvalidInputError)
@@ -61,7 +71,12 @@ def log_paths(out_dir: Path, participant: str) -> list[Path]:
 
 
 def read_result(
-    out_dir: Path, participant: str, *, staged: Path | None = None, obsolete: Path | None = None
+    out_dir: Path,
+    participant: str,
+    *,
+    staged: Path | None = None,
+    obsolete: Path | None = None,
+    n_threads: int = 1,
 ) -> ParticipantResult | None:
     """Read back all sessions of a participant, or None where none was written.
 
@@ -75,20 +90,22 @@ def read_result(
         Root of what is to take its place there, and counts in its stead.
     obsolete
         A log that is to go.
+    n_threads
+        Maps read at a time.
 
     Raises
     ------
     InputOutputError
         If a log or map cannot be read.
     """
-    roots = (out_dir,) if staged is None else (staged, out_dir)
-    named = {path.name: path for root in reversed(roots) for path in log_paths(root, participant) if path != obsolete}
+    folders = (out_dir,) if staged is None else (staged, out_dir)
+    named = {path.name: path for root in reversed(folders) for path in log_paths(root, participant) if path != obsolete}
     paths = [named[name] for name in sorted(named)]  # that outside of sessions first
     logs = [_read_log(path) for path in paths]
     if not logs:
         return None
     try:
-        return _from_logs(roots, participant, logs)
+        return _from_logs(_Roots(folders, n_threads), participant, logs)
     except DAMAGED_LOG as error:
         raise InputOutputError(
             f"sub-{participant}: its log in {paths[0].parent.name} is damaged or of another version "
@@ -113,7 +130,7 @@ def read_warnings(out_dir: Path, participant: str) -> tuple[str, ...]:
     )
 
 
-def _from_logs(roots: Roots, participant: str, logs: Sequence[dict[str, Any]]) -> ParticipantResult:
+def _from_logs(roots: _Roots, participant: str, logs: Sequence[dict[str, Any]]) -> ParticipantResult:
     def entries(key: str) -> Iterator[Any]:
         return chain.from_iterable(log[key] for log in logs)
 
@@ -141,7 +158,7 @@ def _read_log(path: Path) -> dict[str, Any]:
         raise InputOutputError(f"{error} This is a log. Process the participant again.") from error
 
 
-def _read_run(roots: Roots, log: dict[str, Any]) -> RunResult:
+def _read_run(roots: _Roots, log: dict[str, Any]) -> RunResult:
     name = BidsName.parse(log["name"])
     maps, grid = _read_maps(roots, name, log["sequence"], log["maps"])
     if grid is None:
@@ -160,30 +177,30 @@ def _read_run(roots: Roots, log: dict[str, Any]) -> RunResult:
 
 
 def _read_maps(
-    roots: Roots, name: BidsName, sequence: str, quantities: Sequence[str]
+    roots: _Roots, name: BidsName, sequence: str, quantities: Sequence[str]
 ) -> tuple[dict[str, np.ndarray], Grid | None]:
     """Read the maps of a run by quantity, and the grid they share; None where there is none."""
-    maps: dict[str, np.ndarray] = {}
-    grid: Grid | None = None
-    for row in outputs_of(sequence):
-        if row.quantity not in quantities:
-            continue
-        path = _find(roots, Path(name.folder(row.datatype), str(output_name(name, row))))
-        try:
-            image = open_image(path)
-            maps[row.quantity] = voxels_of(path, image)
-        except UNREADABLE as error:
-            raise InputOutputError(f"{path.name}: cannot be read ({error}). Process the participant again.") from error
-        grid = Grid((image.shape[0], image.shape[1], image.shape[2]), image.affine)
-    return maps, grid
+    rows = [row for row in outputs_of(sequence) if row.quantity in quantities]
+    paths = [_find(roots, Path(name.folder(row.datatype), str(output_name(name, row)))) for row in rows]
+    read = side_by_side(_read_map, paths, roots.n_threads)
+    maps = {row.quantity: values for row, (values, _) in zip(rows, read, strict=True)}
+    return maps, read[-1][1] if read else None
 
 
-def _find(roots: Roots, path: Path) -> Path:
+def _read_map(path: Path) -> tuple[np.ndarray, Grid]:
+    try:
+        image = open_image(path)
+        return voxels_of(path, image), Grid((image.shape[0], image.shape[1], image.shape[2]), image.affine)
+    except UNREADABLE as error:
+        raise InputOutputError(f"{path.name}: cannot be read ({error}). Process the participant again.") from error
+
+
+def _find(roots: _Roots, path: Path) -> Path:
     """Return where a file lies: in the first root that has it."""
-    return next((root / path for root in roots if (root / path).is_file()), roots[-1] / path)
+    return next((root / path for root in roots.folders if (root / path).is_file()), roots.folders[-1] / path)
 
 
-def _read_anatomy(roots: Roots, log: dict[str, Any]) -> Anatomy:
+def _read_anatomy(roots: _Roots, log: dict[str, Any]) -> Anatomy:
     name = BidsName.parse(log["name"])
     maps, grid = _read_maps(roots, name, ANATOMY, log["maps"])
     if grid is None:
@@ -193,7 +210,7 @@ def _read_anatomy(roots: Roots, log: dict[str, Any]) -> Anatomy:
     )
 
 
-def _read_comparison(roots: Roots, log: dict[str, Any], runs: Sequence[RunResult]) -> Comparison:
+def _read_comparison(roots: _Roots, log: dict[str, Any], runs: Sequence[RunResult]) -> Comparison:
     """Read a comparison; the picture before registration follows from the maps of both runs."""
     name = BidsName.parse(log["name"])
     maps, _ = _read_maps(roots, name, log["sequence"], log["maps"])
@@ -221,7 +238,7 @@ def _by_headers(run: RunResult, grid: Grid) -> np.ndarray:
     return resample_times(run.maps["time"], run.maps["time_sd"], run.grid, grid)[0]
 
 
-def _read_in_template(roots: Roots, log: dict[str, Any]) -> InTemplate:
+def _read_in_template(roots: _Roots, log: dict[str, Any]) -> InTemplate:
     name = BidsName.parse(log["name"])
     maps, grid = _read_maps(roots, name, log["sequence"], log["maps"])
     tissue, _ = _read_maps(roots, name, ANATOMY, log["maps"])

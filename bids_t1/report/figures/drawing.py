@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from functools import wraps
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 import matplotlib as mpl
@@ -48,6 +49,9 @@ SETTINGS: dict[Any, Any] = {
     "axes.unicode_minus": True,
 }
 
+_ONE_AT_A_TIME = Lock()
+"""Settings of matplotlib are those of all threads."""
+
 _THEME = (
     "<style>"
     "text{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif!important}"
@@ -75,7 +79,7 @@ def at_both_widths(draw: Callable[Concatenate[float, P], Figure]) -> Callable[P,
 
     @wraps(draw)
     def drawn(*arguments: P.args, **named: P.kwargs) -> Drawing:
-        with mpl.rc_context(SETTINGS):
+        with _ONE_AT_A_TIME, mpl.rc_context(SETTINGS):
             return Drawing(*(svg(draw(width, *arguments, **named)) for width in (WIDTH, NARROW)))
 
     return drawn

@@ -29,6 +29,7 @@ from bids_t1.report.voices.methods import write_methods
 from bids_t1.report.words import wording
 from bids_t1.report.words.quantity import QUANTITIES, T1
 from bids_t1.storage import write_whole
+from bids_t1.threads import side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,8 +45,8 @@ if TYPE_CHECKING:
     from bids_t1.report.words.quantity import Quantity
 
 
-def write_page(result: ParticipantResult, out_dir: Path) -> Path:
-    """Write the page of one participant, whole or not at all, and return its path.
+def write_page(result: ParticipantResult, out_dir: Path, *, n_threads: int = 1) -> Path:
+    """Write the page of one participant, whole or not at all, and return its path; as many runs are drawn at a time.
 
     Raises
     ------
@@ -61,13 +62,13 @@ def write_page(result: ParticipantResult, out_dir: Path) -> Path:
         raise CannotCreateOutputError(
             f"{out_dir}: cannot be written ({error.strerror}). Check the output folder."
         ) from error
-    write_whole(page, render_page(result))
+    write_whole(page, render_page(result, n_threads=n_threads))
     return page
 
 
-def render_page(result: ParticipantResult) -> str:
+def render_page(result: ParticipantResult, *, n_threads: int = 1) -> str:
     """Return the page of one participant as HTML."""
-    sections = [describe_run(run, number) for number, run in enumerate(result.runs, 1)]
+    sections = side_by_side(lambda one: describe_run(one[1], one[0]), enumerate(result.runs, 1), n_threads)
     quantities = _quantities_of(sections)
     tissues = describe_tissues(result)
     comparisons = [describe_comparison(one, result, number) for number, one in enumerate(result.comparisons, 1)]
