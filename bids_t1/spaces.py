@@ -24,6 +24,7 @@ from bids_t1.registration.itk import to_itk
 from bids_t1.registration.rigid import align
 from bids_t1.resampling import resample, resample_flags, resample_labels, resample_times
 from bids_t1.runs.calibrated import calibrate_run
+from bids_t1.threads import side_by_side
 from bids_t1.tissue.agreement import compare
 from bids_t1.tissue.picture import head_image
 from bids_t1.tissue.segment import Given, NoBrainError, from_probabilities, segment
@@ -147,7 +148,7 @@ class _Found:
         if partner is None:
             return
         with self._watch.stage(Stage.REGISTRATION, run.name, f"registration to {partner.name}"):
-            comparison, carried = _compare(own, partner)
+            comparison, carried = _compare(own, partner, self._settings.n_threads)
         self._comparisons.append(comparison)
         if carried is not None:
             self._segmented.setdefault(partner.name, carried)
@@ -230,7 +231,7 @@ def _partner(run: RunResult, recoveries: Sequence[RunResult]) -> RunResult | Non
     return max(recoveries, key=lambda other: len(set(run.name.entities) & set(other.name.entities)), default=None)
 
 
-def _compare(moving: _Segmented, fixed: RunResult) -> tuple[Comparison, _Segmented | None]:
+def _compare(moving: _Segmented, fixed: RunResult, n_threads: int) -> tuple[Comparison, _Segmented | None]:
     """Register a run to inversion recovery and bring its maps there; without trust, only say so."""
     run = moving.run
     picture = replace(head_image(run.maps, run.grid), brain=moving.segmentation.brain)
@@ -257,9 +258,8 @@ def _compare(moving: _Segmented, fixed: RunResult) -> tuple[Comparison, _Segment
     )
     if not alignment.trusted:
         return comparison, None
-    return comparison, _Segmented(
-        run=fixed, segmentation=_carried(moving, fixed, alignment), name=_tissue_name(fixed, fixed.sequence)
-    )
+    segmentation = _carried(moving, fixed, alignment, n_threads)
+    return comparison, _Segmented(run=fixed, segmentation=segmentation, name=_tissue_name(fixed, fixed.sequence))
 
 
 def _carried_maps(run: RunResult, target: Grid, matrix: Affine, bend: Bend | None = None) -> dict[str, np.ndarray]:
@@ -279,11 +279,12 @@ def _carried_maps(run: RunResult, target: Grid, matrix: Affine, bend: Bend | Non
     return {quantity: carried[quantity] for quantity in IN_REFERENCE_SPACE if quantity in carried}
 
 
-def _carried(moving: _Segmented, fixed: RunResult, alignment: Alignment) -> Segmentation:
+def _carried(moving: _Segmented, fixed: RunResult, alignment: Alignment, n_threads: int) -> Segmentation:
     """Bring brain and tissues to the grid of inversion recovery."""
     found, where = moving.segmentation, (moving.run.grid, fixed.grid, alignment.matrix)
+    resampled = side_by_side(lambda values: resample(values, *where), found.probabilities.values(), n_threads)
     made = from_probabilities(
-        {tissue: resample(values, *where) for tissue, values in found.probabilities.items()},
+        dict(zip(found.probabilities, resampled, strict=True)),
         resample_flags(found.brain, *where),
         None if found.hemisphere is None else resample_labels(found.hemisphere, *where),
         fixed.grid,
