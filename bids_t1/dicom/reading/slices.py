@@ -15,6 +15,7 @@ from pydicom.uid import UID
 from bids_t1.dicom.header import DAMAGE, Header, frame_count
 from bids_t1.dicom.reading.files import Bounded, TooLargeError, open_plain, unpacked_limit
 from bids_t1.dicom.reading.identity import Identity, identity_of
+from bids_t1.dicom.reading.plain import read_plain
 from bids_t1.dicom.reading.privacy import personal_words
 from bids_t1.dicom.vendors import STANDARD, Component, Product, Readouts, TransmitImage, first, vendor_of
 from bids_t1.dicom.vendors.philips import SCALE_SLOPE
@@ -226,6 +227,9 @@ def read_file(path: Path) -> FileContent:
     """
     try:
         with quiet(), open_plain(path) as file:
+            plain = read_plain(file, pixels=False)
+            if plain is not None:
+                return _content(path, plain.dataset, plain.n_rest)
             dataset = dcmread(cast("IO[bytes]", Bounded(file)), force=True, stop_before_pixels=True)
             return _content(path, dataset, _rest(file, unpacked_limit(path)))
     except TooLargeError as error:
@@ -283,7 +287,7 @@ def _content(path: Path, dataset: Dataset, n_pixel_bytes: int) -> FileContent:
     if problem is not None:
         return FileContent(series, (), identifying, identity, frozenset(header.odd), problem)
     n_frames = frame_count(dataset)
-    headers = [Header(dataset, frame) for frame in ([None] if n_frames is None else range(n_frames))]
+    headers = [header] if n_frames is None else [Header(dataset, frame) for frame in range(n_frames)]
     problem = next(filter(None, map(_problem_of_scaling, headers)), None)
     if problem is not None:
         return FileContent(series, (), identifying, identity, frozenset(header.odd), problem)

@@ -6,6 +6,7 @@ import importlib
 import re
 import warnings
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from bids_t1.dicom.header import Private
@@ -113,8 +114,9 @@ def _texts(header: Header) -> Iterator[str]:
             yield content.decode("latin-1") if isinstance(content, bytes) else str(content)
 
 
+@lru_cache(maxsize=2)
 def _fields(text: str) -> Mapping[str, Any]:
-    """Parse the wanted lines of the first protocol in a text."""
+    """Parse the wanted lines of the first protocol in a text; the files of a series hold the same."""
     begin = text.find(_BEGIN)
     end = text.find(_END, begin)
     if begin < 0 or end < 0:

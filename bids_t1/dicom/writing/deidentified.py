@@ -28,7 +28,6 @@ from bids_t1.dicom.reading.privacy import CODED, known_text
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
 
-    from pydicom.dataset import FileDataset
     from pydicom.tag import BaseTag
 
     _Encoding = tuple[bool, bool]
@@ -116,7 +115,7 @@ class Stripping:
         self._never = never
         self._decided: dict[Hashable, _Kept | None] = {}
 
-    def strip(self, dataset: FileDataset, *, number: int, renumber: bool) -> Stripped:
+    def strip(self, dataset: Dataset, *, number: int, renumber: bool) -> Stripped:
         """Return the copy of a data set.
 
         Parameters
@@ -194,7 +193,7 @@ def _file_header(sop_class: UID, sop_instance: UID, syntax: UID) -> bytes:
     return buffer.getvalue()
 
 
-def _syntax(dataset: FileDataset) -> UID:
+def _syntax(dataset: Dataset) -> UID:
     """Return how to write a data set: as it was, inflated, and as it is where no file header said so."""
     declared: UID | None = getattr(dataset, "file_meta", FileMetaDataset()).get("TransferSyntaxUID")
     if declared is not None:

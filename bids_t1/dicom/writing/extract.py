@@ -11,13 +11,14 @@ from pydicom.sequence import Sequence
 
 from bids_t1.dicom.header import frame_count
 from bids_t1.dicom.reading.files import open_plain
+from bids_t1.dicom.reading.plain import read_plain
 from bids_t1.dicom.reading.slices import quiet
 from bids_t1.dicom.writing.deidentified import Stripping
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pydicom.dataset import Dataset, FileDataset
+    from pydicom.dataset import Dataset
 
     from bids_t1.dicom.reading.volumes import Volume
 
@@ -61,7 +62,8 @@ def lay_out(volume: Volume, folder: Path, never: frozenset[str]) -> tuple[Copied
     with quiet():
         for number, (path, wanted) in enumerate(frames.items(), start=1):
             with open_plain(path) as file:
-                dataset = dcmread(file, force=True)
+                plain = read_plain(file, pixels=True)
+                dataset = dcmread(file, force=True) if plain is None else plain.dataset
             order = in_order(wanted)
             if wanted:
                 cut_frames(dataset, order)
@@ -80,7 +82,7 @@ def in_order(frames: list[int]) -> list[int]:
     return rising if frames in (rising, rising[::-1]) else frames
 
 
-def cut_frames(dataset: FileDataset, wanted: list[int]) -> None:
+def cut_frames(dataset: Dataset, wanted: list[int]) -> None:
     """Leave in an enhanced file some of its frames.
 
     dcm2niix stacks frames of different parts and inversion times (rordenlab/dcm2niix#1033), so each volume
