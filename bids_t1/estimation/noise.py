@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,6 +49,12 @@ EVEN = 0.1
 MOST_COILS = 256.0
 """Effective numbers above are those of no scanner: something else makes the background even."""
 
+
+UNEVEN = 0.06
+"""Deviation of an image's noise from that of most from which on it is no chance, and worth a word."""
+
+CLEARLY_UNEVEN = 4.0
+"""The same over its standard error, for few voxels of air."""
 
 FALSE_BACKGROUND = 3.0
 """Background over residuals, or differences of neighbours, from which it is no noise: filters hide less in tissue."""
@@ -109,6 +115,46 @@ def _explain(sample: _Sample, one: _Collected) -> tuple[_Collected, Background |
     return one, Background(one.sd, is_rician=False) if one.distance < MAX_DISTANCE else None
 
 
+def noise_by_image(images: Measurements, *, is_real: bool) -> NDArray[np.float64] | None:
+    """Return the noise of each image over that of most; None where they are alike, or no air shows them.
+
+    Voxels are collected as in `find_background`, after division by what is found, until nothing changes.
+
+    Parameters
+    ----------
+    images
+        (measurement, *voxels), magnitudes, complex or real.
+    is_real
+        Whether air holds the noise of one real channel, in place of magnitudes.
+    """
+    found = _level(_Sample.draw(images), is_real=is_real)
+    if found is None:
+        return None
+    levels, sample, n_voxels = found
+    if np.abs(levels - 1).max() < max(UNEVEN, CLEARLY_UNEVEN / math.sqrt(n_voxels)):
+        return None
+    even = images / levels.astype(np.float32).reshape(-1, *(1 for _ in images.shape[1:]))
+    return levels if is_air(even, *sample.lowest(n_voxels)) else None
+
+
+def _level(drawn: _Sample, *, is_real: bool) -> tuple[NDArray[np.float64], _Sample, int] | None:
+    """Return the noise of images over that of most, the voxels divided by it, and how many hold it; None: no law."""
+    levels = np.ones(len(drawn.squares))
+    for _ in range(N_ESTIMATES):
+        sample = drawn.divided_by(levels)
+        one = _collect(sample, 0.5 if is_real else 1.0)
+        if one is None:
+            return None
+        found, background = (one, None) if is_real else _explain(sample, one)
+        change = np.sqrt(sample.squares[:, : found.n_voxels].mean(1))
+        change /= np.median(change)
+        levels = levels * change
+        if np.abs(change - 1).max() < UNEVEN / 20:
+            is_known = one.distance < RICIAN_DISTANCE if background is None else background.is_known
+            return (levels, sample, found.n_voxels) if is_known else None
+    return None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Sample:
     """Some voxels, from low to high energy."""
@@ -132,6 +178,13 @@ class _Sample:
         kept = np.flatnonzero(np.isfinite(energy) & (flat > 0).all(0))
         kept = kept[np.argsort(energy[kept], kind="stable")]
         return cls(squares.take(kept, axis=1), energy[kept], step * kept)
+
+    def divided_by(self, levels: NDArray[np.float64]) -> _Sample:
+        """Return the same voxels, in the order of their energies if images have these levels."""
+        squares = self.squares / np.square(levels)[:, None]
+        energy = squares.sum(0)
+        order = np.argsort(energy, kind="stable")
+        return replace(self, squares=squares.take(order, axis=1), energy=energy[order], voxels=self.voxels[order])
 
     def lowest(self, n_voxels: int) -> tuple[NDArray[np.intp], float]:
         """Return the voxels of lowest energy, and what their energies stay below."""

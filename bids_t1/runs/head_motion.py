@@ -22,6 +22,7 @@ from bids_t1.registration.motion import (
 )
 from bids_t1.runs.common import near_one
 from bids_t1.runs.image_agreement import compare, settle_phases, without_offset
+from bids_t1.runs.noise_agreement import compare_noise
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -94,11 +95,15 @@ def without_motion(question: Question, series: Series, options: EstimationOption
 def settle_images(
     question: Question, series: Series, options: EstimationOptions, choice: MotionChoice
 ) -> tuple[Agreement, Motion]:
-    """Take off what images do not share (offset, phase, motion), and say whether they then go with one another."""
+    """Take off what images do not share (offset, phase, motion), and say whether they then go with one another.
+
+    By what a fit of all leaves, and by their noise.
+    """
     agreement = without_offset(series)
     agreement = agreement.and_then(settle_phases(question, agreement.series, options))
     motion = without_motion(question, agreement.series, options, choice)
-    return agreement.and_then(compare(question, motion.series, options)), motion
+    compared = agreement.and_then(compare(question, motion.series, options))
+    return compare_noise(question, compared, agreement.series, options), motion
 
 
 def _realign(

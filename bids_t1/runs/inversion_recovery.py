@@ -57,6 +57,9 @@ FEW_IMAGES = 4
 USUAL_SHARES = (0.05, 0.1, 0.15)
 """Of the fast component, where each voxel cannot have its own."""
 
+NEARLY_IDEAL = 1.9
+"""An inversion efficiency in place of 2, from which it is told what an ideal one costs where nothing checks it."""
+
 MANY_UNDECIDED = 0.3
 """Share of voxels with undecided signs from which the page warns."""
 
@@ -177,6 +180,28 @@ class _Fit(CurveFit):
         return (message,)
 
 
+def _unchecked(model: InversionRecovery) -> tuple[str, ...]:
+    """Say what T1 hangs on where an ideal inversion is fitted to no more images than it needs."""
+    if not model.ideal or len(set(model.inversion_times)) > SINGLE_FIT:
+        return ()
+    message = (
+        "Nothing checks with two inversion times that the inversion is ideal and recovery complete: with an "
+        f"efficiency of {NEARLY_IDEAL:g} in place of 2, T1 of 1 s reads as {_read_as_ideal(model):.2f} s. Three "
+        "inversion times and --ir-efficiency free need no such belief."
+    )
+    return (message,)
+
+
+def _read_as_ideal(model: InversionRecovery) -> float:
+    """Return what an ideal inversion reads of T1 1 s that was inverted by `NEARLY_IDEAL` [s]."""
+    inversion_times = np.array(model.inversion_times)
+    read = np.geomspace(0.2, 5.0, 2001)
+    ideal = 1 - 2 * np.exp(-inversion_times[:, None] / read)
+    signal = 1 - NEARLY_IDEAL * np.exp(-inversion_times)
+    along = signal @ ideal / np.linalg.norm(ideal, axis=0)
+    return float(read[np.argmax(along)])
+
+
 def _open_signs(counts: Mapping[str, int]) -> tuple[str, ...]:
     """Warn where the signs that magnitudes have lost stay open in much of the image."""
     share = counts[VoxelStatus.POLARITY_UNDECIDED.name] / max(1, count_estimates(counts))
@@ -218,7 +243,14 @@ def _prepare(series: Series, settings: Settings) -> _Fit:
         series=treatment.series,
         kind=treatment.series.kind,
         options=options,
-        warnings=(*notes, *agreement.warnings, *motion.warnings, *shift.warnings, *treatment.warnings),
+        warnings=(
+            *notes,
+            *_unchecked(model),
+            *agreement.warnings,
+            *motion.warnings,
+            *shift.warnings,
+            *treatment.warnings,
+        ),
         agreement=agreement,
         motion=motion,
         treatment=treatment,

@@ -273,6 +273,33 @@ def test_an_ideal_inversion_that_images_do_not_show_is_told(tmp_path: Path, effi
     assert ("An ideal inversion and complete recovery between repetitions, as asked for, leave" in answer.said) is told
 
 
+@pytest.mark.parametrize(
+    ("times", "options", "told"),
+    [
+        ((0.05, 0.5, 2.0), (), ("At InversionTime 0.05 s tissue still has its fast component",)),
+        ((0.15, 0.5, 2.0), (), ()),
+        (
+            (0.05, 1.0),
+            ("--ir-efficiency", "ideal"),
+            ("At InversionTime 0.05 s tissue still has its fast component", "in place of 2, T1 of 1 s reads as 0.91 s"),
+        ),
+        ((0.3, 1.0), ("--ir-efficiency", "ideal"), ("in place of 2, T1 of 1 s reads as 0.9",)),
+    ],
+)
+def test_what_too_few_inversion_times_cannot_check_is_told(
+    times: tuple[float, ...], options: tuple[str, ...], told: tuple[str, ...], tmp_path: Path
+) -> None:
+    data = write_root(tmp_path / "data")
+    write_run(data, times=times, parts=("real",))
+    answer = command.participant(data, tmp_path / "out", *options)
+    assert answer.code == 0, answer.said
+    page = (tmp_path / "out" / "sub-01.html").read_text(encoding="utf-8")
+    for words in told:
+        assert words in answer.said
+        assert words in page
+    assert ("fast component" in answer.said) is (min(times) == 0.05)
+
+
 def test_the_record_holds_the_options_and_no_paths(dataset: Path, tmp_path: Path) -> None:
     words = ("--participant-label", "01", "--t1-range", "0.1", "4", "--ir-efficiency", "ideal", "-w", tmp_path / "work")
     assert command.participant(dataset, tmp_path / "out", *words).code == 0

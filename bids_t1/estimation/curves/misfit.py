@@ -178,6 +178,14 @@ class Hypotheses:
                 misfit = replace(misfit, suspicion=several)
         return misfit
 
+    def left_with(self, gains: Sequence[float]) -> float:
+        """Return the typical residual over the signal if each image has the gain that it is given."""
+        signals = self.bench.signals
+        n_unknowns = count_unknowns(self.at_times(range(len(self.times)), self.times))
+        scale = float(signals.abs().max(0).values.median())
+        trial = _Trial(hypotheses=self, signals=signals, n_unknowns=n_unknowns, floor=self.bench.noise_sd, scale=scale)
+        return trial.left(gains=gains)
+
     def _left_by(self, rival: SignalModel | SurfaceModel, trial: _Trial) -> float:
         cost = self.bench.fit(rival, trial.signals, unsigned=self.unsigned).cost
         return trial.of(cost, len(self.times) - count_unknowns(rival))

@@ -87,7 +87,8 @@ def _uncertainty(run: RunResult) -> str:
     how = at_residual(run)
     if run.record.get("DegreesOfFreedom") == 0:
         how = (
-            "at the noise of the images, because as many images as unknowns leave no residual, and nothing to check by"
+            "at the noise of the images, because as many images as unknowns leave no residual, and nothing to check by "
+            "but whether all have the same noise in air"
         )
     return (
         f"Standard deviations are Cramér-Rao bounds {how}, with all unknowns free; where two choices of sign explain "
