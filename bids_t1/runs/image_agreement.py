@@ -9,7 +9,7 @@ import numpy as np
 
 from bids_t1.estimation.curves.engine import count_unknowns, set_up_bench
 from bids_t1.estimation.curves.misfit import N_VOXELS, Hypotheses, weigh_signs
-from bids_t1.estimation.offset import find_offset
+from bids_t1.estimation.offset import find_floor, find_offset
 from bids_t1.estimation.posterior.readout_phase import LARGE, remove_phase
 from bids_t1.runs.common import near_one
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from bids_t1.data.acquisition import Series
+    from bids_t1.data.shapes import Measurements
     from bids_t1.data.signal_model import SignalModel, SurfaceModel
     from bids_t1.estimation.curves.engine import Bench, EstimationOptions
     from bids_t1.estimation.curves.misfit import Misfit, Suspicion
@@ -90,10 +91,13 @@ class Agreement:
 
 
 def without_offset(series: Series) -> Agreement:
-    """Take off what signed images hold outside the head in place of zero."""
-    offset = None if series.kind == "magnitude" else find_offset(series.measurements)
+    """Take off what images hold outside the head in place of zero, or of noise about it."""
+    whole = Agreement.as_it_is(series)
+    if series.kind == "magnitude":
+        return _without_floor(whole)
+    offset = find_offset(series.measurements)
     if offset is None:
-        return Agreement.as_it_is(series)
+        return whole
     value = offset if series.kind == "complex" else offset.real
     warning = (
         f"The {series.kind} images hold {value:g} where there is no signal, at the border of the view: they were "
@@ -101,11 +105,27 @@ def without_offset(series: Series) -> Agreement:
     )
     measurements = series.measurements - series.measurements.dtype.type(value)
     told = [offset.real, offset.imag] if series.kind == "complex" else offset.real
+    return _taken_off(whole, measurements, told, warning)
+
+
+def _without_floor(whole: Agreement) -> Agreement:
+    floor = find_floor(whole.series.measurements)
+    if floor is None:
+        return whole
+    warning = (
+        f"The noise of air at the border of the view begins at {floor:.3g} in all magnitudes, in place of 0: they were "
+        "stored with an offset that their headers do not tell. It is taken off."
+    )
+    measurements = np.maximum(whole.series.measurements - np.float32(floor), np.float32(0))
+    return _taken_off(whole, measurements, floor, warning)
+
+
+def _taken_off(whole: Agreement, measurements: Measurements, offset: float | list[float], warning: str) -> Agreement:
     return replace(
-        Agreement.as_it_is(series),
-        series=replace(series, measurements=measurements),
+        whole,
+        series=replace(whole.series, measurements=measurements),
         warnings=(warning,),
-        record={"OffsetTakenOff": told},
+        record={"OffsetTakenOff": offset},
     )
 
 

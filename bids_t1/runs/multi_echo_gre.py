@@ -11,7 +11,7 @@ from bids_t1.estimation.curves.demodulation import demodulate
 from bids_t1.estimation.curves.engine import EstimationOptions, estimate
 from bids_t1.runs.common import done_to_noise, if_valid
 from bids_t1.runs.curves import CurveFit, Shown, Told, process_curves, ready_curves
-from bids_t1.runs.image_agreement import Question, compare
+from bids_t1.runs.image_agreement import Question, compare, without_offset
 from bids_t1.sequences.multi_echo_gre import MultiEchoGradientEcho
 
 if TYPE_CHECKING:
@@ -85,7 +85,8 @@ def _prepare(loaded: Series, settings: Settings) -> _Fit:
         device=settings.computing.device,
         n_threads=settings.n_threads,
     )
-    agreement = compare(question_of_echoes(model), series, options)
+    agreement = without_offset(series)
+    agreement = agreement.and_then(compare(question_of_echoes(model), agreement.series, options))
     return _Fit(
         model=model.select(agreement.kept),
         series=agreement.series,

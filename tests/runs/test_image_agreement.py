@@ -194,8 +194,41 @@ def test_an_offset_of_signed_images_is_taken_off(kind: Kind, offset: complex) ->
     assert error < 0.01
 
 
+ECHOES = np.exp(-np.array((0.004, 0.008, 0.012, 0.02))[:, None, None, None] / np.full((32, 40, 4), 0.04))
+
+
+def of_coils(n_coils: int) -> np.ndarray:
+    """Magnitudes of echoes in air as a sum of squares over coils with noise of 5, without any offset."""
+    rng = np.random.default_rng(4)
+    clean = np.zeros(ECHOES.shape)
+    clean[:, 8:24, 8:32] = 500 * ECHOES[:, 8:24, 8:32]
+    both = rng.normal(0, 5, (n_coils, 2, *clean.shape))
+    return np.asarray(np.sqrt(((clean / np.sqrt(n_coils) + both[:, 0]) ** 2 + both[:, 1] ** 2).sum(0)))
+
+
+@pytest.mark.parametrize("offset", [10.0, 50.0, 500.0])
+def test_an_offset_of_magnitudes_is_taken_off(offset: float) -> None:
+    agreement = without_offset(series_of(of_coils(1) + offset, "magnitude"))
+    (warning,) = agreement.warnings
+    assert "The noise of air at the border of the view begins at" in warning
+    assert agreement.record["OffsetTakenOff"] == pytest.approx(offset, abs=1)
+    assert agreement.series.measurements.min() >= 0
+    np.testing.assert_allclose(agreement.series.measurements, of_coils(1), atol=1.5)
+
+
+@pytest.mark.parametrize("n_coils", [1, 2, 4, 8, 16, 32])
+def test_the_noise_of_coils_that_lies_far_from_zero_by_itself_is_no_offset(n_coils: int) -> None:
+    assert without_offset(series_of(of_coils(n_coils), "magnitude")).warnings == ()
+
+
+def test_noise_stored_in_few_steps_and_masks_of_zero_are_no_offset() -> None:
+    for measured in (np.round(of_coils(1) / 5), np.where(of_coils(1) > 50, of_coils(1), 0)):
+        assert without_offset(series_of(measured, "magnitude")).warnings == ()
+
+
 def test_tissue_at_the_border_is_no_offset() -> None:
     for inside in (images()[:, 3:13, 3:17], images()[:, 3:13, 3:5]):
+        assert without_offset(series_of(np.abs(inside), "magnitude")).warnings == ()
         assert without_offset(series_of(inside.real, "real")).warnings == ()
 
 
