@@ -346,7 +346,7 @@ class Fitted:
         count = len(found.voxel)
         offsets = np.array(offsets_of(self.shape), np.int64)
         reach = int(np.abs(offsets @ [self.shape[1] * self.shape[2], self.shape[2], 1]).max())
-        state = np.where(np.isfinite(self.maps[0]), CLOSED, NOTHING).astype(np.int32)
+        state = np.where(np.isfinite(self.maps[0]), np.int32(CLOSED), np.int32(NOTHING))
         state[found.voxel] = np.arange(count)
         n_open = np.zeros(count, np.int64)
         listed: dict[int, tuple[int, Places, Index]] = {}
