@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,12 @@ REFERENCE = "Marques et al., NeuroImage 49:1271 (2010), doi:10.1016/j.neuroimage
 
 CURVE_TRANSMIT = (0.7, 0.85, 1.0, 1.15, 1.3)
 CURVE_POINTS = 300
+
+LOWER = 0.1
+"""Inversion efficiency less than told, of which it is said what it makes of T1."""
+
+TYPICAL_T1 = 1.5
+"""Grey matter, roughly: for that example [s]."""
 
 
 def process(run: Run, settings: Settings) -> RunResult:
@@ -106,9 +113,19 @@ def _protocol(timing: Timing) -> dict[str, object]:
         "InversionEfficiency": model.efficiency,
         "InversionEfficiencySD": model.efficiency_sd,
         "InversionEfficiencySlope": model.efficiency_slope or None,
+        "IfEfficiencyIsLower": _if_lower(model),
         "InversionEfficiencyByB1": _efficiency_by_transmit(model) or None,
         "TimingOrigins": timing.origins,
     }
+
+
+def _if_lower(model: Mp2rage) -> dict[str, float]:
+    """Say which T1 the S of a typical T1 stands for, where the inversion efficiency is lower than told."""
+    times = torch.linspace(TYPICAL_T1 / 2, 2 * TYPICAL_T1, CURVE_POINTS, dtype=torch.float64)
+    typical, nominal = torch.tensor([TYPICAL_T1], dtype=torch.float64), torch.ones(1, dtype=torch.float64)
+    seen = replace(model, efficiency_shift=model.efficiency_shift - LOWER).uni(typical, nominal)
+    read = times[(model.uni(times, nominal) - seen).abs().argmin()]
+    return {"By": LOWER, "T1": TYPICAL_T1, "ReadAs": round(float(read), 2)}
 
 
 def _efficiency_by_transmit(model: Mp2rage) -> list[list[float]]:

@@ -215,6 +215,22 @@ def test_an_efficiency_that_falls_with_r1_is_used_and_recorded(tmp_path: Path) -
     assert "--inversion-efficiency 1.0214 -0.39871" in log["command"]
 
 
+def test_the_page_says_what_a_lower_efficiency_than_the_default_makes_of_t1(tmp_path: Path) -> None:
+    data = write_root(tmp_path / "data")
+    write_readouts(data, images=complex_readouts(0.86))
+    answer = process(data, tmp_path / "out", "--inversion-efficiency-prior", "0.96", "0")
+    assert answer.code == 0, answer.said
+    told = t1_sidecar(tmp_path / "out")["IfEfficiencyIsLower"]
+    measured = Measured.read(tmp_path / "out")
+    near = measured.known & (np.abs(READOUT_T1 - told["T1"]) < 0.05)
+    ratio = float(np.median(measured.t1[near] / READOUT_T1[near]))
+    assert told["ReadAs"] / told["T1"] == pytest.approx(ratio, abs=0.01)
+    assert ratio < 0.93
+    assert process(data, tmp_path / "default").code == 0
+    page = (tmp_path / "default" / "sub-01.html").read_text(encoding="utf-8")
+    assert f"where it is 0.86 in truth, T1 of 1.5 s reads as {told['ReadAs']:g} s" in page.replace("\u00a0", " ")
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -78,9 +78,15 @@ def _about_efficiency(run: RunResult) -> str:
     value, sd = run.record.get("InversionEfficiency"), run.record.get("InversionEfficiencySD") or 0.0
     if origin != "default" or not isinstance(value, int | float):
         return ""
+    lower = run.record.get("IfEfficiencyIsLower")
+    example = ""
+    if isinstance(lower, dict):
+        example = (
+            f": where it is {value - lower['By']:.2g} in truth, T1 of {lower['T1']:g} s reads as {lower['ReadAs']:g} s"
+        )
     return (
         f"The inversion efficiency is not in the data: the default of {value:g} was taken. If it is another on this "
-        f"scanner, T1 is shifted everywhere; the 95 % interval allows for an SD of {sd:g}."
+        f"scanner, T1 is shifted everywhere{example}. The 95 % interval allows for an SD of {sd:g}."
     )
 
 

@@ -28,6 +28,7 @@ SHOWN = frozenset({
     "InversionTimes", "FlipAngles", "RepetitionTimePreparation", "RepetitionTimesExcitation", "NumberShotsPerReadout",
     "InversionEfficiency", "InversionEfficiencySlope", "InversionEfficiencySD", "TimingOrigins", "DataKind",
     "Scaling", "TransmitField", "TransmitFieldPrior", "T1Prior", "SearchRange", "NoiseSD", "RobustBeta",
+    "IfEfficiencyIsLower",
 })  # fmt: skip
 """Keys of a record that this table shows."""
 
