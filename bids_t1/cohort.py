@@ -17,7 +17,7 @@ import bids_t1
 from bids_t1 import resume
 from bids_t1.bids import discover
 from bids_t1.bids.group import participants_with_logs
-from bids_t1.bids.results import DAMAGED_LOG
+from bids_t1.bids.logs import DAMAGED_LOG
 from bids_t1.data.entities import strip_label
 from bids_t1.data.errors import BidsT1Error, InputOutputError, InvalidInputError, NoInputError, UsageError
 from bids_t1.data.sequences import BY_SUFFIX

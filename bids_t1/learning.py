@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from bids_t1 import __version__
 from bids_t1.bids import results
+from bids_t1.bids.logs import log_paths
 from bids_t1.bids.write import write_log
 from bids_t1.bids.write_calibration import write_scores
 from bids_t1.calibration.baselines import protocol_of
@@ -249,7 +250,7 @@ def _digest(scans: _Pairs, options: CalibrationOptions, settings: Settings) -> s
     """Return a digest of all that a training depends on: options, version, and the maps by their checksums."""
     digest = hashlib.sha256(f"{__version__}|{json.dumps(asdict(options))}".encode())
     for participant in scans.participants:
-        for path in results.log_paths(settings.out_dir, participant):
+        for path in log_paths(settings.out_dir, participant):
             log = read_json(path)
             digest.update(json.dumps([log["outputs"], log["comparisons"]], sort_keys=True).encode())
     return digest.hexdigest()

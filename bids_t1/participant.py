@@ -13,6 +13,7 @@ import numpy as np
 
 from bids_t1 import resume
 from bids_t1.bids import discover, results, write, write_spaces
+from bids_t1.bids.logs import log_path, log_paths
 from bids_t1.bids.raw_images import read_raw_images
 from bids_t1.bids.timing import timing_path, write_timing
 from bids_t1.data.codec import decode
@@ -223,7 +224,7 @@ def _write_timings(
 def _publish_session(participant: str, session: _Staged, stage: Path, out_dir: Path) -> None:
     if session.n_runs:
         _say_kept(publish(stage, out_dir, session.folder, session.own), session)
-    publish_file(stage, out_dir, results.log_path(Path(), participant, session.label))
+    publish_file(stage, out_dir, log_path(Path(), participant, session.label))
 
 
 def _say_kept(kept: Iterable[str], session: _Staged) -> None:
@@ -245,7 +246,7 @@ def _require_given(participant: str, settings: Settings) -> None:
 def _is_of_command(error: BidsT1Error, participant: str, settings: Settings) -> bool:
     """Tell whether the choices of the command are to blame, and not the data: results that are there then stay."""
     if isinstance(error, NotEnoughMemoryError):
-        return bool(results.log_paths(settings.out_dir, participant))
+        return bool(log_paths(settings.out_dir, participant))
     return isinstance(error, UsageError | NothingSelectedError | CannotCreateOutputError)
 
 
@@ -304,7 +305,7 @@ def find_runs(dataset: Path, participant: str, settings: Settings, sessions: tup
 def _converted(participant: str, source: DicomSource, settings: Settings) -> _Session:
     """Convert the scanner files of one session, or take over an earlier conversion of the same files."""
     raw = raw_dataset(settings, converted=True)
-    record = results.log_path(settings.out_dir, participant, source.session).with_suffix(".conversion.json")
+    record = log_path(settings.out_dir, participant, source.session).with_suffix(".conversion.json")
     watch = Stopwatch()
     try:
         with watch.stage(Stage.CONVERSION, stem_of(participant, source.session)):
@@ -351,7 +352,7 @@ def _stage_session(
     runs, failures = _runs(participant, session, settings)
     related = _related(runs, failures, settings, session.watch)
     folder = Path(BidsName.build({"sub": participant, "ses": session.label}, "T1map").folder("."))
-    before = resume.outputs(results.log_path(settings.out_dir, participant, session.label))
+    before = resume.outputs(log_path(settings.out_dir, participant, session.label))
     notes = (*session.warnings, *(() if session.conversion is None else session.conversion.warnings))
     if before and not related.runs:
         notes = (*notes, f"{folder}: the maps of an earlier run are left there, as none could be made now.")
@@ -368,7 +369,7 @@ def _stage_session(
         told = [settings.without_paths(str(failure)) for failure in failures]
         judged = {"quality": {one.name: one.to_json() for one in qualities}}
         log = {**_log(session, related, told, notes), **judged, **command, "outputs": outputs}
-        path = results.log_path(stage, participant, session.label)
+        path = log_path(stage, participant, session.label)
         path.parent.mkdir(exist_ok=True)
         path.write_text(as_json(log), encoding="utf-8")
     own = resume.unchanged(settings.out_dir, {name: before[name] for name in before.keys() - outputs.keys()})

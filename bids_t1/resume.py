@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bids_t1 import __version__
-from bids_t1.bids import results
+from bids_t1.bids.logs import log_path, log_paths, read_warnings
 from bids_t1.cgroup import may_have_gpu
 from bids_t1.data.errors import InvalidInputError
-from bids_t1.tissue.templates import installed
+from bids_t1.tissue.template_files import installed
 from bids_t1.untrusted import read_json
 from bids_t1.work import Outcome
 
@@ -75,14 +75,14 @@ def left_as_it_is(participant: str, sources: Sequence[Path], settings: Settings)
     if n_runs is None:
         return None
     say_finished(participant)
-    warnings = results.read_warnings(settings.out_dir, participant)
+    warnings = read_warnings(settings.out_dir, participant)
     tell(participant, warnings)
     return Outcome(participant, n_runs, (), page, len(warnings))
 
 
 def _is_of_logs(page: Path, participant: str, out_dir: Path) -> bool:
     """Tell whether a page is there that was made after the logs: a command may have been killed between them."""
-    logs = results.log_paths(out_dir, participant)
+    logs = log_paths(out_dir, participant)
     return page.is_file() and all(log.stat().st_mtime_ns <= page.stat().st_mtime_ns for log in logs)
 
 
@@ -160,8 +160,8 @@ def _logs(participant: str, settings: Settings) -> list[dict[str, Any]]:
     """Read the logs of all sessions that are asked for; none where those that are there do not speak of all."""
     sessions = settings.selection.session_label
     if sessions:
-        return [_read(results.log_path(settings.out_dir, participant, session)) for session in sessions]
-    logs = [_read(path) for path in results.log_paths(settings.out_dir, participant)]
+        return [_read(log_path(settings.out_dir, participant, session)) for session in sessions]
+    logs = [_read(path) for path in log_paths(settings.out_dir, participant)]
     complete = all(log.get("all_sessions") and _has_logs(log, participant, settings) for log in logs)
     return logs if complete else []
 
@@ -177,7 +177,7 @@ def _has_logs(log: Mapping[str, Any], participant: str, settings: Settings) -> b
     """Tell whether every session that a command knew has a log."""
     sessions = log.get("sessions")
     return isinstance(sessions, list) and all(
-        results.log_path(settings.out_dir, participant, session).is_file() for session in sessions
+        log_path(settings.out_dir, participant, session).is_file() for session in sessions
     )
 
 
@@ -196,14 +196,14 @@ def unchanged(out_dir: Path, known: Mapping[str, str]) -> frozenset[str]:
 
 def n_changed(participant: str, settings: Settings) -> int:
     """Return how many outputs of a participant are not as the run left them that its logs tell of."""
-    logs = results.log_paths(settings.out_dir, participant)
+    logs = log_paths(settings.out_dir, participant)
     known = {name: value for log in logs for name, value in outputs(log).items()}
     return len(known) - len(unchanged(settings.out_dir, known))
 
 
 def obsolete_log(participant: str, labels: Sequence[str | None], settings: Settings) -> Path | None:
     """Return the log of what an earlier run could not tell sessions of, where they are known now."""
-    log = results.log_path(settings.out_dir, participant, None)
+    log = log_path(settings.out_dir, participant, None)
     if None in labels or not log.is_file() or (settings.selection.session_label and outputs(log)):
         return None
     return log

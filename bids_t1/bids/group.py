@@ -7,7 +7,7 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from bids_t1.bids.results import DAMAGED_LOG, log_paths
+from bids_t1.bids.logs import DAMAGED_LOG, log_paths
 from bids_t1.bids.timing import read_time_taken
 from bids_t1.bids.write import write_group_table
 from bids_t1.data.entities import BidsName

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bids_t1.bids.images import UNREADABLE, open_image, voxels_of
+from bids_t1.bids.logs import DAMAGED_LOG, log_paths, read_log
 from bids_t1.bids.write import output_name
 from bids_t1.data.alignment import Alignment
 from bids_t1.data.codec import decode
-from bids_t1.data.entities import BidsName, stem_of
-from bids_t1.data.errors import InputOutputError, InvalidInputError
+from bids_t1.data.entities import BidsName
+from bids_t1.data.errors import InputOutputError
 from bids_t1.data.grid import Grid
 from bids_t1.data.outputs import ANATOMY, outputs_of
 from bids_t1.data.result import (
@@ -27,14 +28,11 @@ from bids_t1.data.result import (
     RunResult,
     SeriesNote,
     SignalCurve,
-    warnings_of,
-    with_names,
 )
 from bids_t1.data.sidecar import brief
 from bids_t1.data.tissue import Agreement, RegionStatistics
 from bids_t1.resampling import resample_times
 from bids_t1.threads import side_by_side
-from bids_t1.untrusted import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -49,25 +47,6 @@ class _Roots:
 
     n_threads: int
     """Maps read at a time."""
-
-
-DAMAGED_LOG = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, InvalidInputError)
-"""What reading a log raises that lacks something or holds something else in its place."""
-
-
-def log_path(out_dir: Path, participant: str, session: str | None) -> Path:
-    """Return where the log of a participant or session lies."""
-    return out_dir / "logs" / f"{stem_of(participant, session)}.json"
-
-
-def log_paths(out_dir: Path, participant: str) -> list[Path]:
-    """Return the logs there are of a participant, that outside of sessions first."""
-    of_sessions = (out_dir / "logs").glob(f"sub-{participant}_ses-*.json")
-    paths = [
-        log_path(out_dir, participant, None),
-        *sorted(path for path in of_sessions if path.suffixes == [".json"]),  # beside records of conversions
-    ]
-    return [path for path in paths if path.is_file()]
 
 
 def read_result(
@@ -101,7 +80,7 @@ def read_result(
     folders = (out_dir,) if staged is None else (staged, out_dir)
     named = {path.name: path for root in reversed(folders) for path in log_paths(root, participant) if path != obsolete}
     paths = [named[name] for name in sorted(named)]  # that outside of sessions first
-    logs = [_read_log(path) for path in paths]
+    logs = [read_log(path) for path in paths]
     if not logs:
         return None
     try:
@@ -112,22 +91,6 @@ def read_result(
             f"({type(error).__name__}: {brief(str(error))}); expected one of this version. Process the participant "
             "again."
         ) from error
-
-
-def read_warnings(out_dir: Path, participant: str) -> tuple[str, ...]:
-    """Read what is to be known with the numbers of a participant, from its logs alone."""
-    logs = [_read_log(path) for path in log_paths(out_dir, participant)]
-    every = {key: list(chain.from_iterable(log[key] for log in logs)) for key in ("runs", "anatomies", "comparisons")}
-    return with_names(
-        list(chain.from_iterable(log["warnings"] for log in logs)),
-        [
-            *((one["name"], one["warnings"]) for key in ("runs", "anatomies") for one in every[key]),
-            *(
-                (one["moving"], warnings_of(one["fixed"], one["alignment"]["reasons"], one["warnings"]))
-                for one in every["comparisons"]
-            ),
-        ],
-    )
 
 
 def _from_logs(roots: _Roots, participant: str, logs: Sequence[dict[str, Any]]) -> ParticipantResult:
@@ -149,13 +112,6 @@ def _from_logs(roots: _Roots, participant: str, logs: Sequence[dict[str, Any]]) 
         versions=logs[-1]["versions"],
         command=logs[-1]["command"],
     )
-
-
-def _read_log(path: Path) -> dict[str, Any]:
-    try:
-        return read_json(path)
-    except InvalidInputError as error:
-        raise InputOutputError(f"{error} This is a log. Process the participant again.") from error
 
 
 def _read_run(roots: _Roots, log: dict[str, Any]) -> RunResult:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import os
 import re
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,15 +16,16 @@ from bids_t1.data.errors import InvalidInputError, NoInputError
 from bids_t1.data.grid import Grid, in_millimetres
 from bids_t1.data.tissue import Tissue, tissue_named
 from bids_t1.resampling import resample, resample_labels
+from bids_t1.tissue.template_files import NAME, TABLE, template_home
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from templateflow.client import TemplateFlowClient
 
     from bids_t1.data.shapes import Map
 
-NAME = "MNI152NLin2009cAsym"
 OF_NILEARN = "MNI152NLin2009aSym"
 """What BIDS calls the template that nilearn brings along."""
 
@@ -44,9 +43,6 @@ FILES: Mapping[str, Mapping[str, object]] = {
 
 NEEDED = ("picture", "brain", "grey", "white")
 """Files without which another template is used."""
-
-TABLE = "tpl-MNI152NLin6Asym/tpl-MNI152NLin6Asym_atlas-HOSPA_dseg.tsv"
-"""Where TemplateFlow keeps the names of the atlas' labels, for all spaces."""
 
 OF_SEVERAL_TISSUES = frozenset({"background", "brainstem"})
 """Labels of the atlas that are no single tissue, without spaces and dashes."""
@@ -129,7 +125,7 @@ def load_template(*, download: bool = False) -> Template:
     InvalidInputError
         Where a file of the template cannot be read, or files do not fit together.
     """
-    home = _home()
+    home = template_home()
     paths = _found(home, download=download)
     missing = [name for name in NEEDED if name not in paths]
     if missing:
@@ -145,7 +141,7 @@ def require_space(space: str) -> None:
     NoInputError
         With what to do.
     """
-    here = NAME if set(NEEDED) <= _found(_home(), download=False).keys() else OF_NILEARN
+    here = NAME if set(NEEDED) <= _found(template_home(), download=False).keys() else OF_NILEARN
     if space == here:
         return
     if space == NAME:
@@ -162,19 +158,6 @@ def require_space(space: str) -> None:
 def _found(home: Path, *, download: bool) -> dict[str, Path]:
     # TemplateFlow fills an empty folder with thousands of placeholders when it is imported: only where it is at home.
     return _paths(home, download=download) if download or (home / f"tpl-{NAME}").is_dir() else {}
-
-
-def installed() -> list[Path]:
-    """Return what the folder of TemplateFlow holds of the template: what tissues depend on besides the images."""
-    home = _home()
-    files = [*(home / f"tpl-{NAME}").rglob("*"), home / TABLE]
-    return sorted(path for path in files if path.is_file() and path.stat().st_size)
-
-
-def _home() -> Path:
-    from platformdirs import user_cache_dir  # noqa: PLC0415 - needed without the variable only
-
-    return Path(os.environ.get("TEMPLATEFLOW_HOME") or user_cache_dir("templateflow"))
 
 
 def _paths(home: Path, *, download: bool) -> dict[str, Path]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from bids_t1.bids import results, write
+from bids_t1.bids import logs, results, write
 from bids_t1.data.entities import BidsName
 from bids_t1.data.errors import CannotCreateOutputError, InputOutputError
 from bids_t1.data.estimate import VoxelStatus
@@ -56,7 +56,7 @@ def save(out_dir: Path, run: RunResult, *, failures: tuple[str, ...] = ()) -> No
         "versions": {"bids_t1": "0"},
         "command": "bids_t1",
     }
-    write.write_log(results.log_path(out_dir, "01", run.name.get("ses")), log)
+    write.write_log(logs.log_path(out_dir, "01", run.name.get("ses")), log)
 
 
 def test_a_result_is_read_as_it_was_written(tmp_path: Path) -> None:

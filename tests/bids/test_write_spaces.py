@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bids_t1.bids import results, write, write_spaces
+from bids_t1.bids import logs, results, write, write_spaces
 from bids_t1.data.alignment import Alignment
 from bids_t1.data.entities import BidsName
 from bids_t1.data.grid import Grid
@@ -97,7 +97,7 @@ def save(out_dir: Path, *reasons: str) -> None:
         "agreements": [write_spaces.plain(AGREEMENT)],
         "failures": [], "warnings": [], "series": [], "versions": {}, "command": "bids_t1",
     }  # fmt: skip
-    write.write_log(results.log_path(out_dir, "01", None), log)
+    write.write_log(logs.log_path(out_dir, "01", None), log)
 
 
 def test_brain_tissues_and_comparisons_are_read_as_they_were_written(tmp_path: Path) -> None:

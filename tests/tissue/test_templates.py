@@ -8,8 +8,8 @@ import pytest
 from nilearn.datasets import load_mni152_brain_mask
 
 from bids_t1.data.errors import InvalidInputError
-from bids_t1.tissue import templates
-from bids_t1.tissue.templates import NAME, grid_at, load_template
+from bids_t1.tissue.template_files import NAME, TABLE
+from bids_t1.tissue.templates import grid_at, load_template
 from tests.real_data import real_data
 
 if TYPE_CHECKING:
@@ -60,12 +60,12 @@ def test_expectations_are_probabilities_within_the_brain() -> None:
 
 def test_the_table_of_all_spaces_serves_where_there_is_none_beside_the_atlas(home: Path) -> None:
     beside = one(home, "*.tsv")
-    elsewhere = home / templates.TABLE
+    elsewhere = home / TABLE
     elsewhere.parent.mkdir()
     beside.rename(elsewhere)
     template = load_template()
     assert template.subcortical is not None
-    assert templates.TABLE in template.record["Files"]  # type: ignore[operator]
+    assert TABLE in template.record["Files"]  # type: ignore[operator]
 
 
 def test_labels_that_are_not_known_are_ignored_with_a_warning(home: Path) -> None:
