@@ -1,7 +1,7 @@
 """What is left of motion between inversion times, and what it costs: python -m benchmarks.motion.
 
 A head of the phantom at twice the resolution takes a random walk of poses; of each image the middle of k-space is kept,
-which is how a scanner samples. T1 is compared in voxels that lie within one tissue.
+how a scanner samples. T1 is compared in voxels that lie within one tissue and stay in the field of view in every pose.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from tests.runs.series import series_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from bids_t1.data.acquisition import Series
     from bids_t1.data.shapes import Affine, Measurements
@@ -120,6 +122,9 @@ class Outcome:
     """Root mean square error of T1 [ms] by tissue: of the head that lay still and that moved, and put back by its true
     poses and by those found."""
 
+    lost: float
+    """Share of the brain that some pose takes out of the field of view."""
+
 
 def measure(resolution: float, sd: float, seed: int, snr: float) -> Outcome:
     """Scan a head that moves and one that does not."""
@@ -139,12 +144,23 @@ def measure(resolution: float, sd: float, seed: int, snr: float) -> Outcome:
     still_at = np.stack(
         [moved(np.linalg.inv(pose) @ matrix, points) for pose, matrix in zip(truth, found, strict=True)]
     )
+    stays = in_view(grid, truth)
     return Outcome(
         before=typical_length(np.stack([moved(pose, points) for pose in truth[:-1]]) - points),
         among=typical_length(still_at - still_at.mean(0)),
         left=typical_length(still_at[:-1] - points),
-        errors={name: errors_of(head, series) for name, series in maps.items()},
+        errors={name: errors_of(head, series, stays) for name, series in maps.items()},
+        lost=1 - float(stays[blocks(head.brain, head).all(-1)].mean()),
     )
+
+
+def in_view(grid: Grid, matrices: Sequence[Affine]) -> NDArray[np.bool_]:
+    """Return the voxels that lie between those of the grid in every pose."""
+    points, there = moved(grid.affine, np.indices(grid.shape).reshape(3, -1)), np.linalg.inv(grid.affine)
+    places = np.stack([moved(there @ matrix, points) for matrix in matrices])
+    last = np.array(grid.shape)[:, None] - 1
+    stays: NDArray[np.bool_] = ((places >= 0) & (places <= last)).all((0, 1)).reshape(grid.shape)
+    return stays
 
 
 def typical(values: Sequence[float]) -> float:
@@ -168,10 +184,10 @@ def blocks(values: np.ndarray, head: Head) -> np.ndarray:
     return split.transpose(0, 2, 4, 1, 3, 5).reshape(first, second, third, FINE**3)
 
 
-def errors_of(head: Head, series: Series) -> dict[str, float]:
+def errors_of(head: Head, series: Series, stays: NDArray[np.bool_]) -> dict[str, float]:
     """Return the root mean square error of T1 within voxels of one tissue [ms]; no estimate is as wrong as can be."""
     tissue, truth = blocks(head.tissue, head), blocks(head.t1, head).mean(-1)
-    pure = (np.ptp(tissue, axis=-1) == 0) & blocks(head.brain, head).all(-1)
+    pure = (np.ptp(tissue, axis=-1) == 0) & blocks(head.brain, head).all(-1) & stays
     found = estimate(MODEL, series.measurements, series.kind, EstimationOptions()).time
     error = np.where(np.isfinite(found), found - truth, truth)
     chosen = {name: pure & (low < truth) & (truth < high) for name, (low, high) in TISSUES.items()}
@@ -188,9 +204,9 @@ def main() -> None:
     ways = ("still", "moved", "true poses", "put back")
     print(
         "| SD of poses, mm and degrees | moved, mm | left from each other, mm: mean | largest "
-        "| left from the reference | "
+        "| left from the reference | out of view | "
         + " | ".join(f"{name}, ms: {', '.join(ways)}" for name in TISSUES)
-        + " |\n|" + "---|" * (5 + len(TISSUES))
+        + " |\n|" + "---|" * (6 + len(TISSUES))
     )  # fmt: skip
     for sd in arguments.sd:
         found = [measure(arguments.resolution, sd, seed, arguments.snr) for seed in range(arguments.seeds)]
@@ -199,8 +215,9 @@ def main() -> None:
         ]
         left, among = typical([each.left for each in found]), [each.among for each in found]
         before = typical([each.before for each in found])
+        lost = float(np.mean([each.lost for each in found]))
         print(
-            f"| {sd:g} | {before:.2f} | {typical(among):.3f} | {max(among):.3f} | {left:.3f} | "
+            f"| {sd:g} | {before:.2f} | {typical(among):.3f} | {max(among):.3f} | {left:.3f} | {100 * lost:.2f} % | "
             + " | ".join(cells)
             + " |",
             flush=True,
