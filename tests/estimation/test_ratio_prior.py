@@ -34,10 +34,13 @@ def fits() -> Solution:
     return solve_unsigned(problem, magnitudes)
 
 
-@pytest.mark.parametrize("knots", [(1.0,), (0.5, 1.0, 2.0)])
+KNOTS = pytest.mark.parametrize("knots", [(1.0,), (0.5, 1.0, 2.0)])
+
+
+@KNOTS
 def test_derivatives_of_the_marginal_likelihood_are_its_differences(knots: tuple[float, ...]) -> None:
     sample = _Sample.draw(MODEL, fits(), NOISE, RANGE)
-    search, priors = _Search(sample, sample), _Priors.of(knots, sample)
+    search, priors = _Search(sample, sample, compiles=False), _Priors.of(knots, sample)
     search.log_density = np.log(np.random.default_rng(1).uniform(0.5, 1.5, len(search.log_density)))
     at = np.array([*np.linspace(1.7, 1.9, len(knots)), math.log(0.06)])
     _, slopes = search.cost(priors, at)
@@ -49,3 +52,14 @@ def test_derivatives_of_the_marginal_likelihood_are_its_differences(knots: tuple
 def test_the_ratio_of_an_image_is_found() -> None:
     prior = learn_ratio_prior(MODEL, fits(), NOISE, RANGE)
     assert prior.means == pytest.approx([1.8], abs=0.01)
+
+
+@KNOTS
+def test_the_marginal_likelihood_is_the_same_with_a_compiler_and_without(knots: tuple[float, ...]) -> None:
+    sample = _Sample.draw(MODEL, fits(), NOISE, RANGE)
+    at = np.array([*np.linspace(1.7, 1.9, len(knots)), math.log(0.06)])
+    plain, compiled = (
+        _Search(sample, sample, compiles=way).cost(_Priors.of(knots, sample), at) for way in (False, True)
+    )
+    assert compiled[0] == pytest.approx(plain[0], rel=1e-10)
+    np.testing.assert_allclose(compiled[1], plain[1], rtol=1e-8)

@@ -252,11 +252,11 @@ def _prepare(
     model: SignalModel | SurfaceModel, measurements: Measurements, kind: Kind, options: EstimationOptions
 ) -> _Plan:
     """Learn the noise, and the ratio prior where asked, from a regular sample of the voxels."""
+    is_large = math.prod(measurements.shape[1:]) >= options.compiles_from
     plan, solution = _begin(model, measurements, kind, options)
     if options.learn_ratio and model.n_coefficients > 1 and not isinstance(model, SurfaceModel):
-        plan = _learn_ratio(plan, model, solution)
-    n_voxels = math.prod(measurements.shape[1:])
-    return replace(plan, compiled=_compile(plan)) if n_voxels >= options.compiles_from else plan
+        plan = _learn_ratio(plan, model, solution, is_large=is_large)
+    return replace(plan, compiled=_compile(plan)) if is_large else plan
 
 
 def _compile(plan: _Plan) -> tuple[Tables, Choices] | None:
@@ -516,7 +516,7 @@ def _with_residual(plan: _Plan, sample: torch.Tensor) -> tuple[_Plan, Solution]:
     return replace(plan, noise=replace(plan.noise, residual=residual)), solution
 
 
-def _learn_ratio(plan: _Plan, model: SignalModel, solution: Solution) -> _Plan:
+def _learn_ratio(plan: _Plan, model: SignalModel, solution: Solution, *, is_large: bool) -> _Plan:
     """Learn the ratio prior from voxels whose residual is ordinary."""
     limit = plan.noise.residual**2 * stats.chi2(max(1, plan.degrees_of_freedom)).ppf(0.99)
     sample = solution.select(solution.fit.cost < limit)
@@ -527,7 +527,7 @@ def _learn_ratio(plan: _Plan, model: SignalModel, solution: Solution) -> _Plan:
             f"{MIN_SAMPLE}. It can be free in every voxel instead.",
             remedy="ir_efficiency free",
         )
-    prior = learn_ratio_prior(model, sample, plan.noise.residual, plan.options.time_range)
+    prior = learn_ratio_prior(model, sample, plan.noise.residual, plan.options.time_range, is_large=is_large)
     return replace(
         plan,
         prior=prior,

@@ -11,6 +11,8 @@ import torch
 from scipy.optimize import minimize
 from scipy.sparse import csr_array
 
+from bids_t1.compiling import COMPILES
+from bids_t1.estimation.curves.marginal import Products, Room, fill_marginal
 from bids_t1.estimation.curves.prior import RatioPrior
 from bids_t1.estimation.curves.refinement import TINY
 
@@ -62,7 +64,12 @@ LEAST_SD = 0.02
 
 
 def learn_ratio_prior(
-    model: SignalModel, solution: Solution, noise_sd: float, time_range: tuple[float, float]
+    model: SignalModel,
+    solution: Solution,
+    noise_sd: float,
+    time_range: tuple[float, float],
+    *,
+    is_large: bool = False,
 ) -> RatioPrior:
     """Estimate the prior by maximum marginal likelihood over a sample of voxels.
 
@@ -80,10 +87,14 @@ def learn_ratio_prior(
         Noise SD of one measurement, in units of the signal.
     time_range
         Search range of the relaxation time [s].
+    is_large
+        Whether the image is large enough for a compiler.
     """
     few = torch.arange(len(solution.fit.time), device=solution.fit.time.device) % FEW == 0
     parts = (solution.select(few), solution)
-    search = _Search(*(_Sample.draw(model, part, noise_sd, time_range) for part in parts))
+    search = _Search(
+        *(_Sample.draw(model, part, noise_sd, time_range) for part in parts), compiles=COMPILES and is_large
+    )
     knots = tuple(float(knot) for knot in np.quantile(solution.fit.time.cpu().numpy(), KNOT_QUANTILES))
     # The constant mean comes last: what the histogram has gained by then must not count for the bends.
     varying, cost_of_varying = search.improve(knots)
@@ -134,6 +145,32 @@ class _Block:
         by_mean = by_mean * twice + side_norm * (overlap + 0.5 * stiffer) / width
         by_log_sd = np.square(deviation) * stiffness * (2 * twice) - side_norm / width
         return _Likelihood(log_likelihood, by_mean, by_log_sd)
+
+    def marginal(self, parameters: Values, hats: Values, log_density: Values) -> tuple[Values, Values]:
+        """Return the log likelihood of each fit, relaxation times summed out, and its derivatives (parameter, fit)."""
+        likelihood = self.log_likelihood(_mean_of(parameters, hats), math.exp(parameters[-1]))
+        joint = likelihood.value + log_density[self.bin]
+        highest = joint.max(0)
+        joint = np.exp(joint - highest)
+        total = joint.sum(0)
+        joint /= total
+        by_means = np.einsum("knv,nv->kv", hats, joint * likelihood.by_mean)
+        slopes = np.vstack([by_means, (joint * likelihood.by_log_sd).sum(0)])
+        return np.log(total) + highest, slopes
+
+    def compiled_marginal(self, parameters: Values, hats: Values, log_density: Values) -> tuple[Values, Values]:
+        """Return the same by compiled code."""
+        logs, slopes = np.empty(self.bin.shape[1]), np.zeros((len(parameters), self.bin.shape[1]))
+        room = Room(*np.empty((5, *self.bin.shape)))
+        products, density = Products(*self.dots, *self.norms), np.exp(log_density)
+        fill_marginal(products, self.bin, hats, self.noise_sd, parameters, density, room, logs, slopes)
+        return logs + self.spacing, slopes
+
+
+def _mean_of(parameters: Values, hats: Values) -> Values:
+    """Return the mean ratio at each node, (node, fit)."""
+    mean: Values = np.einsum("k,knv->nv", parameters[:-1], hats)
+    return mean
 
 
 class _Likelihood(NamedTuple):
@@ -226,18 +263,19 @@ class _Priors:
         times = [torch.from_numpy(block.log_time).exp() for block in sample.blocks]
         return cls(sample, tuple(np.stack([prior.mean(some)[0].numpy() for prior in unit]) for some in times))
 
-    def likelihoods(self, parameters: Values) -> Iterator[tuple[_Block, Values, _Likelihood]]:
-        """Yield the blocks, their hats and likelihoods under one prior: its means, and the log of its SD."""
+    def log_likelihoods(self, parameters: Values) -> Iterator[Values]:
+        """Yield the log likelihood of each node under one prior, block by block: its means, and the log of its SD."""
         sd = math.exp(parameters[-1])
         for block, hats in zip(self.sample.blocks, self.hats, strict=True):
-            yield block, hats, block.log_likelihood(np.einsum("k,knv->nv", parameters[:-1], hats), sd)
+            yield block.log_likelihood(_mean_of(parameters, hats), sd).value
 
 
 class _Search:
     """Alternates between the prior and the histogram of log T, which all priors tried share."""
 
-    def __init__(self, few: _Sample, sample: _Sample) -> None:
+    def __init__(self, few: _Sample, sample: _Sample, *, compiles: bool) -> None:
         self.few, self.sample = few, sample
+        self.marginal = _Block.compiled_marginal if compiles else _Block.marginal
         self.log_density = np.zeros(max(int(block.bin.max()) for block in sample.blocks) + 1)
 
     def improve(self, knots: tuple[float, ...]) -> tuple[RatioPrior, float]:
@@ -267,22 +305,19 @@ class _Search:
 
     def cost(self, priors: _Priors, parameters: Values) -> tuple[float, Values]:
         """Return the negative log likelihood of all voxels, and its derivatives by the parameters."""
-        logs, slopes = [], []
-        for block, hats, likelihood in priors.likelihoods(parameters):
-            joint = likelihood.value + self.log_density[block.bin]
-            highest = joint.max(0)
-            joint = np.exp(joint - highest)
-            total = joint.sum(0)
-            joint /= total
-            by_means = np.einsum("knv,nv->kv", hats, joint * likelihood.by_mean)
-            slopes.append(np.vstack([by_means, (joint * likelihood.by_log_sd).sum(0)]))
-            logs.append(np.log(total) + highest)
+        logs, slopes = zip(
+            *(
+                self.marginal(block, parameters, hats, self.log_density)
+                for block, hats in zip(priors.sample.blocks, priors.hats, strict=True)
+            ),
+            strict=True,
+        )
         of_voxels, shares = priors.sample.share(np.concatenate(logs))
         return -float(of_voxels.sum()), -np.concatenate(slopes, axis=1) @ shares
 
     def _update_histogram(self, priors: _Priors, parameters: Values) -> None:
         """Maximise the likelihood over the histogram, some steps on, by expectation and maximisation."""
-        logs = np.concatenate([likelihood.value.T for _, _, likelihood in priors.likelihoods(parameters)])
+        logs = np.concatenate([value.T for value in priors.log_likelihoods(parameters)])
         highest = logs.max(1)
         bins = np.concatenate([block.bin.T for block in priors.sample.blocks])
         starts = np.arange(0, bins.size + 1, bins.shape[1])
