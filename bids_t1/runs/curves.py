@@ -6,10 +6,13 @@ The file of a sequence says only what differs: its model, its images, and what i
 from __future__ import annotations
 
 import logging
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from bids_t1.bids.load import load_series
 from bids_t1.data.estimate import count_statuses
@@ -35,8 +38,6 @@ from bids_t1.runs.common import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-
-    import numpy as np
 
     from bids_t1.data.acquisition import Acquisition, Kind, Series
     from bids_t1.data.estimate import Estimate
@@ -74,6 +75,35 @@ class Told:
 
     found: Mapping[str, object] = field(default_factory=dict)
     """What was found beside the maps: what comes last."""
+
+
+HEADS = {"T1": (0.2, 3.5), "T2*": (0.006, 0.25)}
+"""What the typical voxel of a head has at any field in use [s], with room: phantoms may have other numbers."""
+
+
+def unlike_heads(fitted: Estimate, quantity: str, times: str) -> tuple[str, ...]:
+    """Warn where the typical voxel has what no head has: times that are all off by one factor fit as well.
+
+    Parameters
+    ----------
+    fitted
+        The maps.
+    quantity
+        T1 or T2*.
+    times
+        The field that the relaxation time is proportional to.
+    """
+    found = fitted.time[np.isfinite(fitted.time)]
+    typical = float(np.median(found)) if found.size else math.nan
+    low, high = HEADS[quantity]
+    if not found.size or low <= typical <= high:
+        return ()
+    message = (
+        f"The typical voxel has a {quantity} of {typical:.3g} s; that of a head is between {low:g} and {high:g} s. "
+        f"Values of {times} that are all wrong by one factor do that, and fit as well as true ones: compare them with "
+        "the protocol, unless this is a phantom."
+    )
+    return (message,)
 
 
 class CurveFit(ABC):

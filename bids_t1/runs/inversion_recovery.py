@@ -14,7 +14,7 @@ from bids_t1.estimation.curves.engine import EstimationOptions, estimate
 from bids_t1.estimation.curves.fitted import residuals_by_time
 from bids_t1.estimation.curves.held_companion import HeldCompanion
 from bids_t1.runs.common import field_strength_of, if_valid
-from bids_t1.runs.curves import CurveFit, Shown, Told, process_curves, ready_curves
+from bids_t1.runs.curves import CurveFit, Shown, Told, process_curves, ready_curves, unlike_heads
 from bids_t1.runs.fast_component import fast_component_at, treat, treat_slices, treat_suspect
 from bids_t1.runs.head_motion import Motion, settle_images
 from bids_t1.runs.image_agreement import Question, without_offset
@@ -160,10 +160,11 @@ class _Fit(CurveFit):
         return {"Residuals": _residuals(shown)}
 
     def doubts(self, counts: Mapping[str, int], fitted: Estimate) -> tuple[str, ...]:
-        """Warn of signs that stay open in much of the image, and of an ideal inversion that it does not show."""
+        """Warn of signs open in much of the image, an ideal inversion that it does not show, and T1 of no head."""
         if self.agreement.is_suspect:
             return ()
-        return (*_open_signs(counts), *(self._not_ideal(fitted) if self.model.ideal else ()))
+        not_ideal = self._not_ideal(fitted) if self.model.ideal else ()
+        return (*_open_signs(counts), *not_ideal, *unlike_heads(fitted, "T1", "InversionTime"))
 
     def _not_ideal(self, fitted: Estimate) -> tuple[str, ...]:
         """Warn where an ideal inversion leaves clearly more than a free efficiency and noise do."""

@@ -10,12 +10,12 @@ import numpy as np
 from bids_t1.estimation.curves.demodulation import demodulate
 from bids_t1.estimation.curves.engine import EstimationOptions, estimate
 from bids_t1.runs.common import done_to_noise, if_valid
-from bids_t1.runs.curves import CurveFit, Shown, Told, process_curves, ready_curves
+from bids_t1.runs.curves import CurveFit, Shown, Told, process_curves, ready_curves, unlike_heads
 from bids_t1.runs.image_agreement import Question, compare, without_offset
 from bids_t1.sequences.multi_echo_gre import MultiEchoGradientEcho
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from bids_t1.data.acquisition import Kind, Series
     from bids_t1.data.estimate import Estimate
@@ -74,6 +74,10 @@ class _Fit(CurveFit):
             },
             found={"Sources": list(sources), "ImageAgreement": self.agreement.record or None},
         )
+
+    def doubts(self, counts: Mapping[str, int], fitted: Estimate) -> tuple[str, ...]:  # noqa: ARG002 - values are asked
+        """Warn of T2* that no head has."""
+        return unlike_heads(fitted, "T2*", "EchoTime")
 
 
 def _prepare(loaded: Series, settings: Settings) -> _Fit:

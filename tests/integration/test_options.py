@@ -18,7 +18,7 @@ from bids_t1.data.errors import Stopped
 from bids_t1.stopping import ignored
 from bids_t1_phantom.physics.simulate import inversion_recovery
 from tests import command
-from tests.small_bids import REPETITION_TIME, T1, TIMES, write_root, write_run
+from tests.small_bids import REPETITION_TIME, T1, TIMES, change_json, sidecar, write_root, write_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -298,6 +298,19 @@ def test_what_too_few_inversion_times_cannot_check_is_told(
         assert words in answer.said
         assert words in page
     assert ("fast component" in answer.said) is (min(times) == 0.05)
+
+
+@pytest.mark.parametrize(("factor", "told"), [(0.1, True), (1.0, False)])
+def test_times_that_are_all_too_short_are_told_by_a_t1_that_no_head_has(
+    factor: float, told: bool, tmp_path: Path
+) -> None:
+    data = write_root(tmp_path / "data")
+    for image, time in zip(write_run(data), TIMES, strict=True):
+        change_json(sidecar(image), InversionTime=factor * time)
+    answer = command.participant(data, tmp_path / "out")
+    assert answer.code == 0, answer.said
+    assert ("The typical voxel has a T1 of 0.1" in answer.said) is told
+    assert ("Values of InversionTime that are all wrong by one factor" in answer.said) is told
 
 
 def test_the_record_holds_the_options_and_no_paths(dataset: Path, tmp_path: Path) -> None:
