@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -252,15 +252,17 @@ def _prepare(
     model: SignalModel | SurfaceModel, measurements: Measurements, kind: Kind, options: EstimationOptions
 ) -> _Plan:
     """Learn the noise, and the ratio prior where asked, from a regular sample of the voxels."""
-    is_large = math.prod(measurements.shape[1:]) >= options.compiles_from
-    plan, solution = _begin(model, measurements, kind, options)
+    n_voxels = measurements[0].size
+    plan, fitted = _begin(model, measurements, kind, options)
     if options.learn_ratio and model.n_coefficients > 1 and not isinstance(model, SurfaceModel):
-        plan = _learn_ratio(plan, model, solution, is_large=is_large)
-    return replace(plan, compiled=_compile(plan)) if is_large else plan
+        plan = _learn_ratio(plan, model, fitted.solution, is_large=n_voxels >= options.compiles_from)
+    return replace(plan, compiled=_compile(plan, n_voxels))
 
 
-def _compile(plan: _Plan) -> tuple[Tables, Choices] | None:
-    """Prepare the compiled fit; None where it cannot be used, and PyTorch does the same more slowly."""
+def _compile(plan: _Plan, n_voxels: int) -> tuple[Tables, Choices] | None:
+    """Prepare the compiled fit for an image; None where it cannot be used, and PyTorch does the same more slowly."""
+    if n_voxels < plan.options.compiles_from:
+        return None
     is_rician = plan.kind == "magnitude" and _handling(plan) == "rician"
     compiles = COMPILES if plan.device.type == "cpu" else compiles_for_cards()
     if not compiles or is_rician:
@@ -314,7 +316,7 @@ def _choices(plan: _Plan, model: SignalModel, tables: Tables) -> Choices:
 
 def _begin(
     model: SignalModel | SurfaceModel, measurements: Measurements, kind: Kind, options: EstimationOptions
-) -> tuple[_Plan, Solution]:
+) -> tuple[_Plan, _FittedSample]:
     """Fit a regular sample of the voxels and learn the noise: of the background, where residuals bear it out."""
     background = options.background
     plan = _plan_with(model, kind, options, background)
@@ -325,7 +327,7 @@ def _begin(
         plan = _plan_with(model, kind, options, background)
     flat = measurements.reshape(len(measurements), -1)
     sample = _sample(plan, flat)
-    plan, solution = _with_residual(plan, sample)
+    plan, fitted = _with_residual(plan, sample, flat.shape[1])
     if (
         background is not None
         and plan.degrees_of_freedom > 0
@@ -333,16 +335,17 @@ def _begin(
     ):
         background, plan = None, _plan_with(model, kind, options, None)
         sample = _sample(plan, flat)
-        plan, solution = _with_residual(plan, sample)
+        plan, fitted = _with_residual(plan, sample, flat.shape[1])
     if background is None:
-        return _without_air(plan, measurements, sample) if needs_noise else (plan, solution)
+        return _without_air(plan, measurements, sample) if needs_noise else (plan, fitted)
     # Residuals hold the noise and more: a background above them is not the noise of the signal.
     if background.is_known and background.sd < MAX_BACKGROUND * plan.noise.residual:
-        plan, solution = _with_residual(replace(plan, noise=replace(plan.noise, is_known=True)), sample)
-    return plan, solution
+        plan = replace(plan, noise=replace(plan.noise, is_known=True))
+        plan, fitted = _with_residual(plan, sample, flat.shape[1])
+    return plan, fitted
 
 
-def _without_air(plan: _Plan, measurements: Measurements, sample: torch.Tensor) -> tuple[_Plan, Solution]:
+def _without_air(plan: _Plan, measurements: Measurements, sample: torch.Tensor) -> tuple[_Plan, _FittedSample]:
     """Take the noise of one channel from the residuals, or from neighbours where there are none, or they show less.
 
     Residuals hold what the model does not describe, neighbours hold structure: the smaller one is nearer the noise.
@@ -350,10 +353,10 @@ def _without_air(plan: _Plan, measurements: Measurements, sample: torch.Tensor) 
     residual = plan.noise.residual if plan.degrees_of_freedom > 0 else math.inf
     neighbours = noise_of_neighbours(measurements if plan.kind == "magnitude" else np.abs(measurements))
     assumed = min(residual, math.inf if neighbours is None else neighbours)
-    if not math.isfinite(assumed):
-        return _with_residual(plan, sample)
-    origin = plan.noise.origin if assumed == residual else "differences between neighbouring voxels"
-    return _with_residual(replace(plan, noise=replace(plan.noise, assumed=assumed, origin=origin)), sample)
+    if math.isfinite(assumed):
+        origin = plan.noise.origin if assumed == residual else "differences between neighbouring voxels"
+        plan = replace(plan, noise=replace(plan.noise, assumed=assumed, origin=origin))
+    return _with_residual(plan, sample, measurements[0].size)
 
 
 def _plan_with(
@@ -408,8 +411,8 @@ def fit_sample(
     InvalidInputError
         If no voxel has signal.
     """
-    plan, solution = _begin(model, measurements, kind, options)
-    return solution, plan.noise
+    plan, fitted = _begin(model, measurements, kind, options)
+    return fitted.solution, plan.noise
 
 
 def fit_examples(
@@ -504,16 +507,49 @@ def _placed_sample(plan: _Plan, flat: Measurements) -> tuple[torch.Tensor, torch
     raise NoSignalError("no voxel has a finite signal above the noise; expected images of a head or phantom.")
 
 
-def _with_residual(plan: _Plan, sample: torch.Tensor) -> tuple[_Plan, Solution]:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _FittedSample:
+    """Voxels at regular distances that the model describes; what is not asked for is not fitted."""
+
+    plan: _Plan
+    images: torch.Tensor
+    """Of the sample, (measurement, voxel)."""
+
+    n_voxels: int
+    """Of the whole image."""
+
+    @cached_property
+    def solution(self) -> Solution:
+        """Their fits."""
+        plan = self.plan
+        solution = _solve(plan, _signals(plan, self.images))
+        energy = solution.signals.square().sum(0)
+        typical = _explains_signal(plan, solution.fit, energy) & ~_outside_range(plan, solution.fit.time)
+        return solution.select(typical) if bool(typical.any()) else solution
+
+    @cached_property
+    def cost(self) -> Voxels:
+        """Their squared residuals, by the compiled fit where the image is fitted by it."""
+        compiled = _compile(self.plan, self.n_voxels) if self.plan.device.type == "cpu" else None
+        if compiled is None:
+            return self.solution.fit.cost
+        tables, choices = compiled
+        images = _real_samples(self.plan, self.images.numpy()).numpy()
+        maps = _Maps.empty(images.shape[1])
+        values, status = maps.values.numpy(), maps.status.numpy()
+        # All were bright enough when they were chosen.
+        choices = choices._replace(threshold=0.0)
+        fit_voxels(tables, choices, images, 0, 0, len(status), values, status, block_space(tables))
+        residual = maps.residual[maps.residual.isfinite()]
+        return residual.square() * max(1, self.plan.degrees_of_freedom) if len(residual) else self.solution.fit.cost
+
+
+def _with_residual(plan: _Plan, sample: torch.Tensor, n_voxels: int) -> tuple[_Plan, _FittedSample]:
     """Fit a sample of voxels and enter their typical residual, robust against those the model does not describe."""
-    solution = _solve(plan, _signals(plan, sample))
-    energy = solution.signals.square().sum(0)
-    typical = _explains_signal(plan, solution.fit, energy) & ~_outside_range(plan, solution.fit.time)
-    if bool(typical.any()):
-        solution = solution.select(typical)
+    fitted = _FittedSample(plan=plan, images=sample, n_voxels=n_voxels)
     expected = stats.chi2(max(1, plan.degrees_of_freedom)).ppf(0.5)
-    residual = float(torch.sqrt(solution.fit.cost.median() / expected))
-    return replace(plan, noise=replace(plan.noise, residual=residual)), solution
+    residual = float(torch.sqrt(fitted.cost.median() / expected))
+    return replace(plan, noise=replace(plan.noise, residual=residual)), fitted
 
 
 def _learn_ratio(plan: _Plan, model: SignalModel, solution: Solution, *, is_large: bool) -> _Plan:
