@@ -45,7 +45,7 @@ def is_air(images: Measurements, voxels: NDArray[np.intp], highest: float) -> bo
     """
     values = _magnitudes(images, voxels)
     even = len(values) > 1 and _is_even(values)
-    coherent = _coherence(values) > COHERENT
+    coherent = coherence_of(values) > COHERENT
     if even and not coherent:
         return True
     roughness = _roughness(images, voxels, highest)
@@ -59,7 +59,7 @@ def _magnitudes(images: Measurements, voxels: NDArray[np.intp]) -> NDArray[np.fl
     return found
 
 
-def _coherence(values: NDArray[np.float64]) -> float:
+def coherence_of(values: NDArray[np.float64]) -> float:
     """Return the share of variance along the first principal component: 0 for independent images, 1 for one profile."""
     varying = values[values.std(1) > 0]
     if len(varying) < 2:  # noqa: PLR2004 - one image has nothing to agree with

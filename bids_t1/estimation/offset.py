@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bids_t1.estimation.air import COHERENT, coherence_of
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -65,7 +67,7 @@ def find_floor(images: Measurements) -> float | None:
         return None
     hundredth, quarter, half = np.quantile(border, (0.01, 0.25, 0.5), axis=1)
     typical = float(np.median(half))
-    if np.ptp(half) > SAME * typical:
+    if np.ptp(half) > SAME * typical or coherence_of(border) > COHERENT:  # fluid that outlasts all echoes
         return None
     if (hundredth == half).all():
         return typical or None

@@ -268,3 +268,12 @@ def test_echoes_are_compared_alike(gain: float, told: tuple[float, ...], expecte
     agreement = compare(question_of_echoes(model), series_of(measured, "magnitude"), options)
     assert bool(agreement.warnings) == bool(expected)
     assert expected in "".join(agreement.warnings)
+
+
+def test_fluid_that_outlasts_all_echoes_is_no_air_with_an_offset() -> None:
+    """A view full of fluid under a coil: magnitudes of the border are as even as noise, and the same in all echoes."""
+    shading = np.broadcast_to(np.linspace(600, 1300, 20), (40, 40, 20))
+    noise = np.random.default_rng(1).normal(0, 5, (4, 2, *shading.shape))
+    decay = np.array([1.0, 0.99, 0.98, 0.97])[:, None, None, None]
+    echoes = np.hypot(decay * shading + noise[:, 0], noise[:, 1]).astype(np.float32)
+    assert without_offset(series_of(echoes, "magnitude")).warnings == ()
