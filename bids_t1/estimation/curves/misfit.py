@@ -154,13 +154,7 @@ class Hypotheses:
         if signals.shape[1] < FEWEST_VOXELS:
             return Misfit(left=0.0, noise=0.0)
         noise, residual = self.bench.noise_sd, float((fit.cost / max(1, n_left)).sqrt().median())
-        trial = _Trial(
-            hypotheses=self,
-            signals=signals,
-            n_unknowns=count_unknowns(model),
-            floor=noise if self.bench.sees_noise else min(noise or math.inf, residual / 3),
-            scale=float(signals.abs().max(0).values.median()),
-        )
+        trial = self._trial(signals, model, noise if self.bench.sees_noise else min(noise or math.inf, residual / 3))
         told = trial.left()
         misfit = Misfit(left=told, noise=noise / trial.scale)
         if self.bench.sees_noise and told <= QUIET * misfit.noise:
@@ -180,11 +174,13 @@ class Hypotheses:
 
     def left_with(self, gains: Sequence[float]) -> float:
         """Return the typical residual over the signal if each image has the gain that it is given."""
-        signals = self.bench.signals
-        n_unknowns = count_unknowns(self.at_times(range(len(self.times)), self.times))
-        scale = float(signals.abs().max(0).values.median())
-        trial = _Trial(hypotheses=self, signals=signals, n_unknowns=n_unknowns, floor=self.bench.noise_sd, scale=scale)
+        model = self.at_times(range(len(self.times)), self.times)
+        trial = self._trial(self.bench.signals, model, self.bench.noise_sd)
         return trial.left(gains=gains)
+
+    def _trial(self, signals: Signals, model: SignalModel | SurfaceModel, floor: float) -> _Trial:
+        scale = float(signals.abs().max(0).values.median())
+        return _Trial(hypotheses=self, signals=signals, n_unknowns=count_unknowns(model), floor=floor, scale=scale)
 
     def _left_by(self, rival: SignalModel | SurfaceModel, trial: _Trial) -> float:
         cost = self.bench.fit(rival, trial.signals, unsigned=self.unsigned).cost
