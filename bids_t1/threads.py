@@ -17,7 +17,9 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def side_by_side(work: Callable[[T], R], items: Iterable[T], n_threads: int) -> list[R]:
+def side_by_side(
+    work: Callable[[T], R], items: Iterable[T], n_threads: int, progress: Callable[[R], object] | None = None
+) -> list[R]:
     """Return what comes of each item, in their order.
 
     Parameters
@@ -28,6 +30,8 @@ def side_by_side(work: Callable[[T], R], items: Iterable[T], n_threads: int) -> 
         Those not begun when one has failed, or when the process is asked to stop, are left.
     n_threads
         How many are worked on at a time.
+    progress
+        Called with what came of each item as soon as it and those before it are done.
     """
     pool = ThreadPoolExecutor(n_threads)
     done: list[R] = []
@@ -35,6 +39,8 @@ def side_by_side(work: Callable[[T], R], items: Iterable[T], n_threads: int) -> 
         for result in pool.map(work, items):
             stop_if_asked()
             done.append(result)
+            if progress is not None:
+                progress(result)
     finally:
         pool.shutdown(cancel_futures=True)
     return done

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import torch
 
 from bids_t1.data.errors import UsageError
-from bids_t1.stopping import stop_if_asked
+from bids_t1.threads import side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,14 +61,7 @@ def for_each_chunk(
         fill(chunk)
         return chunk.stop - chunk.start
 
-    pool = ThreadPoolExecutor(n_threads)
-    try:
-        for n_done in pool.map(work, range(0, n_voxels, size * CHUNK)):
-            stop_if_asked()
-            if progress is not None:
-                progress(n_done)
-    finally:
-        pool.shutdown(cancel_futures=True)  # of a run that is stopped, chunks not yet begun are left
+    side_by_side(work, range(0, n_voxels, size * CHUNK), n_threads, progress)
 
 
 def _keep_freed_memory() -> None:

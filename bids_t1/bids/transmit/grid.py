@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
 
 from bids_t1.data.grid import TOLERATED_SHIFT
+from bids_t1.threads import side_by_side
 
 if TYPE_CHECKING:
     from bids_t1.data.grid import Grid
@@ -34,8 +34,8 @@ def on_grid(values: np.ndarray, mask: np.ndarray, source: Grid, target: Grid) ->
         return values, mask
     known = np.isfinite(values)
     jobs = ((known.astype(np.float32), 1), (np.where(known, values, np.float32(0)), 1), (mask, 0))
-    with ThreadPoolExecutor(len(jobs)) as threads:  # most of the time of a run's transmit field goes into this
-        support, field, marked = threads.map(lambda job: _sample(job[0], source, target, order=job[1]), jobs)
+    # Most of the time of a run's transmit field goes into this.
+    support, field, marked = side_by_side(lambda job: _sample(job[0], source, target, order=job[1]), jobs, len(jobs))
     unknown = support < LEAST_SUPPORT
     support[unknown] = np.nan
     marked[unknown] = 0
