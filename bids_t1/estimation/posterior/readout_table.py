@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 N_NODES = 384
 """Relaxation times: fine enough for posteriors at signal-to-noise ratios up to about 120."""
 
-N_FINE = 20_001
-"""Points of the grid along which nodes are placed."""
+N_FINE = 5_001
+"""Points of the grid along which nodes are placed, some thirteen of them between two nodes."""
+
+N_FIELDS = 5
+"""Transmit fields, at most, at which the direction is looked at for that."""
 
 EVEN_SHARE = 0.15
 """Share of the nodes that are spread evenly over log T, where the signals hardly change."""
@@ -210,7 +213,7 @@ def place_nodes(model: ReadoutModel, time_range: tuple[float, float], transmit: 
     the curve of directions are equal parts of the posterior's width.
     """
     fine = torch.from_numpy(np.geomspace(*time_range, N_FINE))
-    some = torch.linspace(float(transmit[0]), float(transmit[-1]), 5, dtype=torch.float64)
+    some = torch.linspace(float(transmit[0]), float(transmit[-1]), min(N_FIELDS, len(transmit)), dtype=torch.float64)
     directions = _unit(model.signals(fine[None, :], some[:, None]))
     steps = _norm(directions[..., 1:] - directions[..., :-1]).mean(0).numpy()
     density = (1 - EVEN_SHARE) * steps / steps.sum() + EVEN_SHARE / len(steps)

@@ -198,25 +198,28 @@ def tabulate(exact: Exact, times: Nodes, lattice: Lattice, is_used: Tensor, *, i
     first, last = int(with_cells[0]), int(with_cells[-1]) + is_between
     used = is_used[first : last + 1].reshape(-1, lattice.n_widths, lattice.n_angles)
     needed = _corners(used, is_between=is_between)
+    found = _computed(exact, lattice, needed, Between(first, first, torch.zeros(())))
     values = torch.full((*needed.shape, 5), torch.nan, device=times.device)
-    plain, nobody = torch.zeros_like(needed), torch.zeros(0, device=times.device)
-    shape = torch.zeros(*needed.shape, 3, device=times.device)
-    for plane in range(len(needed)):
-        rows, columns = torch.nonzero(needed[plane], as_tuple=True)
-        found = compute_exactly(exact, lattice.statistics(rows, columns), Between(first + plane, first + plane, nobody))
-        values[plane, rows, columns] = values_of(times, found)
-        plain[plane, rows, columns] = ~(found.two_modes | found.at_limit)
-        shape[plane, rows, columns] = tails_of(found)
-    alike = [_range_of_corners(one, is_between=is_between) < ALIKE for one in shape.unbind(3)]
-    good = used & _all_corners(plain, is_between=is_between) & torch.stack(alike).all(0)
-    table = SummaryTable(lattice, times, values.reshape(-1, 5), good.reshape(-1), first)
-    for plane in range(len(used) - is_between):
-        rows, columns = torch.nonzero(good[plane], as_tuple=True)
-        middle = Between(first + plane, first + plane + is_between, torch.full((len(rows),), 0.5, device=times.device))
-        statistics = lattice.statistics(rows + 0.5, columns + 0.5)
-        found = compute_exactly(exact, statistics, middle)
-        good[plane, rows, columns] = agree(table.look_up(statistics, middle)[0], found)
-    return SummaryTable(lattice, times, table.values, good.reshape(-1), first)
+    values[needed] = values_of(times, found)
+    plain = torch.zeros_like(needed)
+    plain[needed] = ~(found.two_modes | found.at_limit)
+    tails = torch.zeros(*needed.shape, 3, device=times.device)
+    tails[needed] = tails_of(found)
+    every, lowest, highest, middle = (
+        _over_corners(of_nodes, combine, is_between=is_between)
+        for of_nodes, combine in (
+            (plain, torch.logical_and),
+            (tails, torch.minimum),
+            (tails, torch.maximum),
+            (values, _mean),
+        )
+    )
+    good = torch.zeros_like(used)
+    cells = good[: len(every), :-1]
+    cells |= used[: len(every), :-1] & every & (highest - lowest < ALIKE).all(-1)
+    found = _computed(exact, lattice, cells, Between(first, first + is_between, torch.tensor(0.5)))
+    cells[cells.clone()] = agree(summary_of_values(times, middle[cells]), found)
+    return SummaryTable(lattice, times, values.reshape(-1, 5), good.reshape(-1), first)
 
 
 def _corners(used: Tensor, *, is_between: bool) -> Tensor:
@@ -228,26 +231,29 @@ def _corners(used: Tensor, *, is_between: bool) -> Tensor:
     return needed
 
 
-def _all_corners(plain: Tensor, *, is_between: bool) -> Tensor:
-    """Return the cells all of whose corners are."""
-    every = plain & plain.roll(-1, 2)
-    every[:, :-1] &= every[:, 1:].clone()
-    every[:, -1] = False
-    if is_between:
-        every[:-1] &= every[1:].clone()
-        every[-1] = False
-    return every
+def _over_corners(values: Tensor, combine: Callable[[Tensor, Tensor], Tensor], *, is_between: bool) -> Tensor:
+    """Combine the values (plane, width, angle, ...) at the corners of each cell; after the last width lies none."""
+    values = combine(values, values.roll(-1, 2))
+    values = combine(values[:, :-1], values[:, 1:])
+    return combine(values[:-1], values[1:]) if is_between else values
 
 
-def _range_of_corners(values: Tensor, *, is_between: bool) -> Tensor:
-    """Return how far the values at the corners of each cell are apart."""
-    lowest, highest = (extreme(values, values.roll(-1, 2)) for extreme in (torch.minimum, torch.maximum))
-    lowest[:, :-1] = torch.minimum(lowest[:, :-1], lowest[:, 1:])
-    highest[:, :-1] = torch.maximum(highest[:, :-1], highest[:, 1:])
-    if is_between:
-        lowest[:-1] = torch.minimum(lowest[:-1], lowest[1:])
-        highest[:-1] = torch.maximum(highest[:-1], highest[1:])
-    return highest - lowest
+def _mean(one: Tensor, other: Tensor) -> Tensor:
+    return (one + other) / 2
+
+
+def _computed(exact: Exact, lattice: Lattice, wanted: Tensor, planes: Between) -> Summary:
+    """Compute the summaries at the wanted nodes or, between planes, in the middle of the wanted cells.
+
+    `wanted` is (plane, width, angle), and `planes` says where those of its first plane lie.
+    """
+    _, rows, columns = torch.nonzero(wanted, as_tuple=True)
+    shift = float(planes.share)
+    statistics, parts = lattice.statistics(rows + shift, columns + shift), []
+    for plane, some in enumerate(statistics.split(wanted.sum((1, 2)).tolist())):
+        here = Between(planes.lower + plane, planes.upper + plane, torch.full_like(some[:, 0], shift))
+        parts.append(compute_exactly(exact, some, here))
+    return Summary.join(parts)
 
 
 def compute_exactly(exact: Exact, statistics: Statistics, planes: Between) -> Summary:
@@ -255,8 +261,7 @@ def compute_exactly(exact: Exact, statistics: Statistics, planes: Between) -> Su
     parts = []
     for start in range(0, max(1, len(statistics)), BLOCK):
         block = slice(start, start + BLOCK)
-        share = planes.share[block] if len(planes.share) else statistics.new_zeros(len(statistics[block]))
-        parts.append(exact(statistics[block], Between(planes.lower, planes.upper, share)))
+        parts.append(exact(statistics[block], Between(planes.lower, planes.upper, planes.share[block])))
     return Summary.join(parts)
 
 

@@ -83,7 +83,7 @@ def tabulate_uni(exact: Exact, times: Nodes, planes: range, noise_sd: float, *, 
     at_nodes, in_middle = (_statistics(part, noise_sd) for part in (angles, angles[:-1] + 0.5))
     values, plain, tails = [], [], []
     for plane in planes:
-        found = compute_exactly(exact, at_nodes, Between(plane, plane, at_nodes.new_zeros(0)))
+        found = compute_exactly(exact, at_nodes, Between(plane, plane, at_nodes.new_zeros(len(at_nodes))))
         values.append(values_of(times, found))
         plain.append(~(found.two_modes | found.at_limit))
         tails.append(tails_of(found))
