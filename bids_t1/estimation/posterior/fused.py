@@ -19,6 +19,7 @@ from bids_t1.estimation.posterior.tabulated import WIDTHS
 from bids_t1.estimation.posterior.uni import choose_beta
 from bids_t1.estimation.posterior.voxel import (
     COMPLEX,
+    N_DESCRIBED,
     N_VALUES,
     POSITIVE,
     WITH_UNI,
@@ -44,8 +45,8 @@ if TYPE_CHECKING:
 N_PAIR = 2
 """Readouts whose posteriors depend on two numbers of a voxel."""
 
-N_DESCRIBED = 5
-"""Quantities that the density of UNI needs of the model."""
+LANES_OF_VALUES = 8
+"""Numbers that are interpolated together are padded with zeros to a multiple of so many."""
 
 KINDS = {"complex": COMPLEX, "UNIT1 and magnitudes": WITH_UNI, "positive readouts": POSITIVE}
 """Forms of input that the compiled estimation knows."""
@@ -103,14 +104,14 @@ def fill(fused: Fused, plan: Plan, chunk: slice, values: Tensor, flags: Tensor) 
     """Fill the maps (map, voxel) and flags (flag, voxel) of one chunk."""
     images = _chunk_of(plan, chunk)
     for field in fused.fields:
-        estimate_voxels(field, fused.rules, *images, chunk.start, values.numpy(), flags.numpy(), _room(field.grid))
+        estimate_voxels(field, fused.rules, *images, chunk.start, values.numpy(), flags.numpy(), _room(field))
 
 
 def count(fused: Fused, plan: Plan, chunk: slice, counts: Sequence[NDArray[np.int64]]) -> None:
     """Count the voxels of a chunk in the cells (plane, cell) of each field."""
     images = _chunk_of(plan, chunk)
     for field, of_field in zip(fused.fields, counts, strict=True):
-        count_cells(field, fused.rules, *images, of_field, _room(field.grid))
+        count_cells(field, fused.rules, *images, of_field, _room(field))
 
 
 def scan(field: Field, statistics: Tensor, planes: Between) -> Summary:
@@ -119,7 +120,7 @@ def scan(field: Field, statistics: Tensor, planes: Between) -> Summary:
     found, flags = np.empty((6, n_voxels), np.float32), np.empty((2, n_voxels), np.bool_)
     shares = np.ascontiguousarray(planes.share.numpy(), np.float32)
     rows = np.ascontiguousarray(statistics.numpy())
-    scan_voxels(field.grid, rows, planes.lower, planes.upper, shares, found, flags, _room(field.grid))
+    scan_voxels(field.grid, rows, planes.lower, planes.upper, shares, found, flags, _room(field))
     return Summary(*torch.from_numpy(found).unbind(0), *torch.from_numpy(flags).unbind(0))
 
 
@@ -139,7 +140,8 @@ def _chunk_of(plan: Plan, chunk: slice) -> tuple[NDArray[np.float32], NDArray[np
     return parts, uni, transmit
 
 
-def _room(grid: Grid) -> Room:
+def _room(field: Field) -> Room:
+    grid = field.grid
     nodes = np.zeros((4, len(grid.times)), np.float32)
     return Room(
         products=np.zeros(grid.factors.shape[1], np.float32),
@@ -148,6 +150,8 @@ def _room(grid: Grid) -> Room:
         aligned=nodes[2],
         explained=nodes[3],
         lanes=np.zeros(LANES, np.float32),
+        found=np.zeros(N_VALUES, np.float32),
+        model=np.zeros(field.described.shape[2], np.float32),
     )
 
 
@@ -160,7 +164,7 @@ def _field(field: posterior_group.Field, lattice: Lattice, n_readouts: int) -> F
         grid=_grid(field, n_readouts),
         corners=_corners(lattice, None),
         log_times=np.log(times),
-        described=field.described.contiguous().numpy(),
+        described=_filled_up(field.described.numpy(), LANES_OF_VALUES),
         by_plane=(by_plane[:0] if field.log_prior is None else by_plane).contiguous().numpy(),
         shares=np.zeros(0) if field.log_prior is None else np.exp(field.log_prior.double().numpy()),
         uni=table.uni.contiguous().numpy(),
@@ -202,6 +206,12 @@ def _in_rows(factors: NDArray[np.float64], n_rows: int = 0) -> NDArray[np.float6
     return np.ascontiguousarray(np.pad(factors, ((0, 0), (0, missing), (0, 0))))
 
 
+def _filled_up(values: NDArray[np.float32], multiple: int) -> NDArray[np.float32]:
+    """Add zeros to the last axis until its length is a multiple."""
+    missing = -values.shape[-1] % multiple
+    return np.ascontiguousarray(np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, missing)]))
+
+
 def _turns(uni: Tensor) -> NDArray[np.int64]:
     """Return the nodes between which S of each plane rises or falls; the last node fills the rows."""
     rows = [turns_of(one) for one in uni]
@@ -210,7 +220,7 @@ def _turns(uni: Tensor) -> NDArray[np.int64]:
 
 
 def _corners(lattice: Lattice, table: SummaryTable | None) -> Corners:
-    values = np.zeros((0, N_VALUES), np.float32) if table is None else table.values.contiguous().numpy()
+    values = np.zeros((0, N_VALUES), np.float32) if table is None else _filled_up(table.values.numpy(), N_VALUES)
     return Corners(
         values=values,
         is_good=np.zeros(0, np.bool_) if table is None else table.is_good.contiguous().numpy(),
@@ -218,6 +228,7 @@ def _corners(lattice: Lattice, table: SummaryTable | None) -> Corners:
         n_planes=len(values) // lattice.size,
         n_widths=lattice.n_widths,
         n_angles=lattice.n_angles,
-        narrowest=WIDTHS[0],
+        log_narrowest=math.log(WIDTHS[0]),
         step=lattice.step,
+        growth=math.expm1(lattice.step),
     )

@@ -72,7 +72,7 @@ class ReadoutTable:
     def of_pair(self) -> ReadoutTable:
         """Return the table of the first two readouts."""
         pair = self.directions[:, :2]
-        share = pair.norm(dim=1)
+        share = _norm(pair.transpose(0, 1))
         directions = pair / share[:, None]
         across = torch.stack([-directions[:, 1], directions[:, 0]], dim=1)
         turns = (self.wander[:, :, :2] * across[:, None]).sum(2, keepdim=True) / share[:, None, None]

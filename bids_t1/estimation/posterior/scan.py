@@ -105,6 +105,11 @@ class Room(NamedTuple):
     aligned: Singles
     explained: Singles
     lanes: Singles
+    found: Singles
+    """Interpolated values of the corners of its cell."""
+
+    model: Singles
+    """What is described of the model at its relaxation time."""
 
 
 class Posterior(NamedTuple):
@@ -314,10 +319,23 @@ def at_node(values: Doubles, node: float) -> float:
 def peak_of(density: Singles, lanes: Singles) -> tuple[float, int]:
     """Return the highest density and its node, the first of equals."""
     highest = highest_of(density, lanes)
-    peak = 0
-    while peak < len(density) - 1 and density[peak] < highest:
-        peak += 1
+    peak = len(density) - 1
+    for lane in range(LANES):
+        if lanes[lane] == highest:
+            node = lane
+            while density[node] < highest:
+                node += LANES
+            peak = min(peak, node)
     return float(highest), peak
+
+
+@compiled
+def reaches(some: Singles, least: np.float32) -> bool:
+    """Tell whether one of the nodes that are looked at together has some density."""
+    n_low = 0
+    for lane in range(LANES):
+        n_low += 1 if some[lane] < least else 0
+    return n_low < LANES
 
 
 @compiled
@@ -325,18 +343,20 @@ def become_weights(density: Singles, highest: float, is_log: bool) -> tuple[int,
     """Make densities relative to the highest one; return the first node that matters and the one after the last."""
     top, first, last = np.float32(highest), 0, len(density)
     least = np.float32(highest + math.log(NOWHERE) if is_log else highest * NOWHERE)
-    while density[first] < least:
-        first += 1
-    while density[last - 1] < least:
-        last -= 1
-    first, last = max(first - 1, 0), min(last + 1, len(density))
+    while not reaches(density[first : first + LANES], least):
+        first += LANES
+    while not reaches(density[last - LANES : last], least):
+        last -= LANES
+    first -= LANES if first > 0 and density[first] >= least else 0
+    last += LANES if last < len(density) and density[last - 1] >= least else 0
+    matter = density[first:last]
     if is_log:
-        for k in range(first, last):
-            below = density[k] - top
-            density[k] = exp_of(below if below > FLOOR else FLOOR)
+        for k in range(len(matter)):
+            below = matter[k] - top
+            matter[k] = exp_of(below if below > FLOOR else FLOOR)
     else:
-        for k in range(first, last):
-            density[k] /= top
+        for k in range(len(matter)):
+            matter[k] /= top
     return first, last
 
 
@@ -345,14 +365,17 @@ def sum_up(
     grid: Grid, density: Singles, first: int, last: int, time: float, cumulative: Singles
 ) -> tuple[float, float]:
     """Make weights of densities, and their cumulative sum; return mean and SD of the relaxation time."""
-    total = mean = square = 0.0
-    for k in range(first, last):
-        density[k] *= grid.widths[k]
-        weight, away = float(density[k]), grid.times[k] - time
-        total += weight
-        mean += weight * away
-        square += weight * away * away
-        cumulative[k] = np.float32(total)
+    weights, widths, times = density[first:last], grid.widths[first:last], grid.times[first:last]
+    reached = cumulative[first:last]
+    mean = square = total = 0.0
+    for k in range(len(weights)):
+        weights[k] *= widths[k]
+        away = times[k] - time
+        mean += weights[k] * away
+        square += weights[k] * away * away
+    for k in range(len(weights)):
+        total += weights[k]
+        reached[k] = np.float32(total)
     mean /= total
     return time + mean, math.sqrt(max(square / total - mean * mean, 0.0))
 

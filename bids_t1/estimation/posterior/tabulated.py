@@ -250,7 +250,7 @@ def _computed(exact: Exact, lattice: Lattice, wanted: Tensor, planes: Between) -
     _, rows, columns = torch.nonzero(wanted, as_tuple=True)
     shift = float(planes.share)
     statistics, parts = lattice.statistics(rows + shift, columns + shift), []
-    for plane, some in enumerate(statistics.split(wanted.sum((1, 2)).tolist())):
+    for plane, some in enumerate(torch.split(statistics, wanted.sum((1, 2)).tolist())):
         here = Between(planes.lower + plane, planes.upper + plane, torch.full_like(some[:, 0], shift))
         parts.append(compute_exactly(exact, some, here))
     return Summary.join(parts)

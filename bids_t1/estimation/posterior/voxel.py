@@ -30,8 +30,11 @@ TOO_LOW = int(VoxelStatus.SIGNAL_TOO_LOW)
 COMPLEX, WITH_UNI, POSITIVE = 0, 1, 2
 """Kinds of input: complex readouts; magnitudes with UNI; magnitudes of readouts that are never negative."""
 
-N_VALUES = 5
-"""Numbers at each corner of a cell."""
+N_VALUES = 8
+"""Numbers at each corner of a cell: five, and zeros that fill a vector."""
+
+N_DESCRIBED = 5
+"""Quantities that the density of UNI needs of the model; the directions of all readouts follow."""
 
 LEAST_SQUARE = 1e-300
 
@@ -56,16 +59,19 @@ class Corners(NamedTuple):
     """`tabulated.SummaryTable`; without planes, where nothing is tabulated."""
 
     values: Singles
-    """(plane * width * angle, 5)."""
+    """(plane * width * angle, value)."""
 
     is_good: NDArray[np.bool_]
     first_plane: int
     n_planes: int
     n_widths: int
     n_angles: int
-    narrowest: float
+    log_narrowest: float
     step: float
     """Distance of the widths, in their logarithm."""
+
+    growth: float
+    """By what share a width is larger than the one before."""
 
 
 class Field(NamedTuple):
@@ -75,7 +81,7 @@ class Field(NamedTuple):
     corners: Corners
     log_times: Doubles
     described: Singles
-    """`posterior_group.Field.described`, (plane, node, quantity)."""
+    """`posterior_group.Field.described`, (plane, node, quantity), and zeros that fill vectors."""
 
     by_plane: Singles
     """The first five of its quantities where the transmit field is integrated over, (node, quantity, plane)."""
@@ -150,56 +156,56 @@ def angle_of(y: float, x: float) -> float:
 
 
 @compiled
+def exp_near(x: float) -> float:
+    """Return the exponential of a number near 0: within 4e-8 up to 0.3."""
+    return 1.0 + x * (1.0 + x / 2.0 * (1.0 + x / 3.0 * (1.0 + x / 4.0 * (1.0 + x / 5.0 * (1.0 + x / 6.0)))))
+
+
+@compiled
 def place_of(first: float, second: float, cross: float, corners: Corners) -> Place:
     """Place a voxel by its products of two readouts over twice the noise variance, as `tabulated.Places`."""
     difference, twice = first - second, 2.0 * cross
     concentration = difference * difference + twice * twice
     turned = angle_of(twice, difference) * corners.n_angles
     column = min(int(turned), corners.n_angles - 1)
-    width = 1.0 / math.sqrt(math.sqrt(max(concentration, LEAST_SQUARE)))
-    row = math.log(width / corners.narrowest) / corners.step
+    log_width = math.log(max(concentration, LEAST_SQUARE)) / -4.0
+    row = (log_width - corners.log_narrowest) / corners.step
     inside = 0.0 <= row < corners.n_widths - 1
     whole = int(row) if inside else 0
-    narrow = corners.narrowest * math.exp(whole * corners.step)
     return Place(
         whole * corners.n_angles + column,
         1 - corners.n_angles if column == corners.n_angles - 1 else 1,
         turned - column,
-        (width / narrow - 1.0) / (math.exp(corners.step) - 1.0),
+        (exp_near((row - whole) * corners.step) - 1.0) / corners.growth,
         inside,
     )
 
 
 @compiled
-def corner(values: Singles, at: int, step: int, share: float, quantity: int) -> float:
-    """Interpolate between two corners."""
-    one = float(values[at, quantity])
-    return one + share * (float(values[at + step, quantity]) - one)
-
-
-@compiled
-def looked_up(corners: Corners, at: int, place: Place, quantity: int) -> float:
-    """Interpolate between four corners of one plane."""
-    low = corner(corners.values, at, place.next_angle, place.across, quantity)
-    high = corner(corners.values, at + corners.n_angles, place.next_angle, place.across, quantity)
-    return low + place.along * (high - low)
-
-
-@compiled
-def between_planes(field: Field, at: int, place: Place, share: float, quantity: int) -> float:
-    """Interpolate between the corners of a cell."""
-    low = looked_up(field.corners, at, place, quantity)
+def look_up(field: Field, at: int, place: Place, share: float, found: Singles) -> None:
+    """Interpolate the values at the corners of a cell, between four of one plane or eight of two."""
+    values, angle, width = field.corners.values, place.next_angle, field.corners.n_angles
+    across, along, between = np.float32(place.across), np.float32(place.along), np.float32(share)
+    for k in range(N_VALUES):
+        low = values[at, k] + across * (values[at + angle, k] - values[at, k])
+        high = values[at + width, k] + across * (values[at + width + angle, k] - values[at + width, k])
+        found[k] = low + along * (high - low)
     if len(field.shares) > 0:
-        return low
-    high = looked_up(field.corners, at + field.corners.n_widths * field.corners.n_angles, place, quantity)
-    return low + share * (high - low)
+        return
+    at += field.corners.n_widths * field.corners.n_angles
+    for k in range(N_VALUES):
+        low = values[at, k] + across * (values[at + angle, k] - values[at, k])
+        high = values[at + width, k] + across * (values[at + width + angle, k] - values[at + width, k])
+        found[k] += between * (low + along * (high - low) - found[k])
 
 
 @compiled
-def time_at(log_times: Doubles, place: float) -> float:
+def time_at(field: Field, place: float) -> float:
     """Return the relaxation time at a place, straight in its logarithm between two nodes."""
-    left = min(max(int(place), 0), len(log_times) - 2)
-    return math.exp(log_times[left] + (place - left) * (log_times[left + 1] - log_times[left]))
+    times, logs = field.grid.times, field.log_times
+    left = min(max(int(place), 0), len(times) - 2)
+    time: float = times[left] * exp_near((place - left) * (logs[left + 1] - logs[left]))
+    return time
 
 
 @compiled
@@ -213,11 +219,11 @@ def summarised(field: Field, lower: int, share: float, room: Room) -> Posterior:
             place = place_of(float(products[0]), float(products[1]), float(products[2]), corners)
             at = place.cell + plane * corners.n_widths * corners.n_angles
             if place.is_inside and corners.is_good[at]:
-                node = between_planes(field, at, place, share, 0)
-                mean = time_at(field.log_times, between_planes(field, at, place, share, 1))
-                low = time_at(field.log_times, between_planes(field, at, place, share, 2))
-                high = time_at(field.log_times, between_planes(field, at, place, share, 3))
-                time_sd = math.exp(between_planes(field, at, place, share, 4))
+                found = room.found
+                look_up(field, at, place, share, found)
+                node, mean = np.float64(found[0]), time_at(field, np.float64(found[1]))
+                low, high = time_at(field, np.float64(found[2])), time_at(field, np.float64(found[3]))
+                time_sd = math.exp(np.float64(found[4]))
                 return Posterior(at_node(field.grid.times, node), node, mean, time_sd, low, high, False, False)
     return scan_voxel(field.grid, lower, lower + 1 if is_known else lower, share, room)
 
@@ -253,23 +259,20 @@ def density_of_uni(u: float, v: float, uni: float) -> float:
 
 
 @compiled
-def model_at(field: Field, plane: int, node: float, quantity: int) -> float:
-    """Interpolate what is described of the model at a place among the nodes, through the three nearest."""
-    middle = min(max(int(node + 0.5), 1), field.described.shape[1] - 2)
-    shift, values = node - middle, field.described
-    before, after = float(values[plane, middle - 1, quantity]), float(values[plane, middle + 1, quantity])
-    here = float(values[plane, middle, quantity])
-    value: float = here + shift * (after - before) / 2.0 + shift * shift * (after + before - 2.0 * here) / 2.0
-    return value
+def describe_at(field: Field, lower: int, share: float, node: float, model: Singles) -> None:
+    """Interpolate what is described of the model at a place among the nodes, through the three nearest.
 
-
-@compiled
-def model_between(field: Field, lower: int, share: float, node: float, quantity: int) -> float:
-    """Do so between two planes, where the transmit field is known."""
-    low = model_at(field, lower, node, quantity)
-    if len(field.shares) > 0:
-        return low
-    return low + share * (model_at(field, lower + 1, node, quantity) - low)
+    Where the transmit field is known, it lies between two planes.
+    """
+    values = field.described
+    middle = min(max(int(node + 0.5), 1), values.shape[1] - 2)
+    shift = np.float32(node - middle)
+    a, b, c = HALF * shift * (shift - ONE), ONE - shift * shift, HALF * shift * (shift + ONE)
+    upper = lower if len(field.shares) > 0 else lower + 1
+    for k in range(len(model)):
+        low = a * values[lower, middle - 1, k] + b * values[lower, middle, k] + c * values[lower, middle + 1, k]
+        high = a * values[upper, middle - 1, k] + b * values[upper, middle, k] + c * values[upper, middle + 1, k]
+        model[k] = low + np.float32(share) * (high - low)
 
 
 @compiled
@@ -314,26 +317,23 @@ def density_over_planes(field: Field, node: float, uni: float, amplitude: float,
 
 
 @compiled
-def density_between(field: Field, lower: int, share: float, node: float, uni: float, amplitude: float) -> float:
-    """Return the density of S at a transmit field that is known."""
-    norm, variance = model_between(field, lower, share, node, 0), model_between(field, lower, share, node, 1)
-    first, second = model_between(field, lower, share, node, 2), model_between(field, lower, share, node, 3)
-    strength = amplitude * norm / model_between(field, lower, share, node, 4)
-    widened = strength / math.sqrt(2.0 * (1.0 + strength * strength * max(variance, 0.0)))
+def density_of_known(model: Singles, uni: float, amplitude: float) -> float:
+    """Return the density of S at a transmit field that is known, of what is described of the model there."""
+    variance, first, second = max(float(model[1]), 0.0), float(model[2]), float(model[3])
+    strength = amplitude * float(model[0]) / float(model[4])
+    widened = strength / math.sqrt(2.0 * (1.0 + strength * strength * variance))
     return density_of_uni(abs(first + second) * widened, abs(first - second) * widened, uni)
 
 
 @compiled
-def confidence_of(
-    field: Field, lower: int, share: float, node: float, uni: float, amplitude: float, room: Room
-) -> float:
+def confidence_of(field: Field, node: float, uni: float, amplitude: float, room: Room) -> float:
     """Return how much likelier S is than under noise alone, as a probability."""
     if not abs(uni) <= MOST_UNI:
         return 0.0
     if len(field.shares) > 0:
         density = density_over_planes(field, node, uni, amplitude, room)
     else:
-        density = density_between(field, lower, share, node, uni, amplitude)
+        density = density_of_known(room.model, uni, amplitude)
     return density / (1.0 + density)
 
 
@@ -371,11 +371,14 @@ def crossing(values: Singles, first: int, last: int, wanted: float, guess: int) 
 def nearest(field: Field, plane: int, uni: float, time: float, node: float) -> float:
     """Return the relaxation time with the measured S, of several that nearest to `time`, as `lookup.LookUp`."""
     values, turns, times = field.uni[plane], field.turns[plane], field.grid.times
-    found = math.nan
-    for turn in range(len(turns) - 1):
-        first, last = turns[turn], turns[turn + 1]
+    found, n_stretches, home = math.nan, len(turns) - 1, 0
+    while home < n_stretches - 1 and turns[home + 1] < node:
+        home += 1
+    for turn in range(n_stretches):  # the one around the node first: others are mostly further off
+        stretch = home if turn == 0 else turn - 1 if turn <= home else turn
+        first, last = turns[stretch], turns[stretch + 1]
         if first == last:
-            break
+            continue
         one, other = float(values[first]), float(values[last])
         if not min(one, other) <= uni <= max(one, other):
             continue
@@ -450,11 +453,11 @@ def uni_of(images: Singles, uni: Singles, voxel: int, rules: Rules) -> float:
 
 
 @compiled
-def explained(field: Field, images: Singles, voxel: int, rules: Rules, lower: int, share: float, node: float) -> float:
+def explained(model: Singles, images: Singles, voxel: int, rules: Rules) -> float:
     """Return what the model explains of the readouts; magnitudes get the signs of the model."""
     real = imaginary = 0.0
     for readout in range(rules.n_readouts):
-        direction = model_between(field, lower, share, node, 5 + readout)
+        direction = float(model[N_DESCRIBED + readout])
         if rules.kind == COMPLEX:
             real += direction * float(images[readout, voxel, 0])
             imaginary += direction * float(images[readout, voxel, 1])
@@ -531,7 +534,7 @@ def estimate_voxel(
     target: int,
     room: Room,
 ) -> None:
-    """Fill the maps of one voxel, in the order of `posterior.MAPS`; NaN where it has no estimate.
+    """Fill the maps of one voxel, in the order of `posterior.MAPS`; they stay as they are where it has no estimate.
 
     Parameters
     ----------
@@ -548,8 +551,6 @@ def estimate_voxel(
     room
         Room.
     """
-    for index in range(len(maps)):
-        maps[index, target] = math.nan
     fill_uni(images, uni, voxel, rules, maps, target)
     status = initial_status(images, uni, voxel, rules)
     flags[0, target], flags[1, target] = 0, status
@@ -560,8 +561,9 @@ def estimate_voxel(
     load_products(images, uni, voxel, rules, field.grid.amplitude, room)
     posterior = summarised(field, lower, share, room)
     measured = uni_of(images, uni, voxel, rules)
-    norm = explained(field, images, voxel, rules, lower, share, posterior.node)
-    confidence = confidence_of(field, lower, share, posterior.node, measured, norm / rules.noise_sd, room)
+    describe_at(field, lower, share, posterior.node, room.model)
+    norm = explained(room.model, images, voxel, rules)
+    confidence = confidence_of(field, posterior.node, measured, norm / rules.noise_sd, room)
     status = status_of(posterior, rules, transmit, confidence, norm)
     flags[1, target] = status
     if status == TOO_LOW:
@@ -571,7 +573,7 @@ def estimate_voxel(
     maps[3, target], maps[4, target] = posterior.lower, posterior.upper
     maps[5, target] = nearest_between(field, lower, share, measured, posterior.time, posterior.node)
     maps[6, target] = confidence
-    maps[9, target] = norm / model_between(field, lower, share, posterior.node, 4)
+    maps[9, target] = norm / float(room.model[4])
 
 
 @kept
