@@ -339,16 +339,26 @@ def reaches(some: Singles, least: np.float32) -> bool:
 
 
 @compiled
-def become_weights(density: Singles, highest: float, is_log: bool) -> tuple[int, int]:
-    """Make densities relative to the highest one; return the first node that matters and the one after the last."""
-    top, first, last = np.float32(highest), 0, len(density)
-    least = np.float32(highest + math.log(NOWHERE) if is_log else highest * NOWHERE)
+def window_of(density: Singles, least: np.float32) -> tuple[int, int]:
+    """Return the first node of those looked at together that matters, or a neighbour does, and the one after the last.
+
+    Its length is a multiple of `LANES`, too, so that all that is done to them is done in vectors.
+    """
+    first, last = 0, len(density)
     while not reaches(density[first : first + LANES], least):
         first += LANES
     while not reaches(density[last - LANES : last], least):
         last -= LANES
     first -= LANES if first > 0 and density[first] >= least else 0
     last += LANES if last < len(density) and density[last - 1] >= least else 0
+    return first, last
+
+
+@compiled
+def become_weights(density: Singles, highest: float, is_log: bool) -> tuple[int, int]:
+    """Make densities relative to the highest one; return the first node that matters and the one after the last."""
+    top = np.float32(highest)
+    first, last = window_of(density, np.float32(highest + math.log(NOWHERE) if is_log else highest * NOWHERE))
     matter = density[first:last]
     if is_log:
         for k in range(len(matter)):

@@ -368,13 +368,20 @@ def crossing(values: Singles, first: int, last: int, wanted: float, guess: int) 
 
 
 @compiled
+def stretch_of(turns: NDArray[np.int64], node: float) -> int:
+    """Return the stretch between two turns that a place among the nodes lies in."""
+    stretch = 0
+    while stretch < len(turns) - 2 and turns[stretch + 1] < node:
+        stretch += 1
+    return stretch
+
+
+@compiled
 def nearest(field: Field, plane: int, uni: float, time: float, node: float) -> float:
     """Return the relaxation time with the measured S, of several that nearest to `time`, as `lookup.LookUp`."""
     values, turns, times = field.uni[plane], field.turns[plane], field.grid.times
-    found, n_stretches, home = math.nan, len(turns) - 1, 0
-    while home < n_stretches - 1 and turns[home + 1] < node:
-        home += 1
-    for turn in range(n_stretches):  # the one around the node first: others are mostly further off
+    found, home = math.nan, stretch_of(turns, node)
+    for turn in range(len(turns) - 1):  # the one around the node first: others are mostly further off
         stretch = home if turn == 0 else turn - 1 if turn <= home else turn
         first, last = turns[stretch], turns[stretch + 1]
         if first == last:
