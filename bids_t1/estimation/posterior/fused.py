@@ -27,8 +27,8 @@ from bids_t1.estimation.posterior.voxel import (
     Field,
     Fused,
     Rules,
-    count_cells,
     estimate_voxels,
+    mark_cells,
 )
 
 if TYPE_CHECKING:
@@ -107,11 +107,11 @@ def fill(fused: Fused, plan: Plan, chunk: slice, values: Tensor, flags: Tensor) 
         estimate_voxels(field, fused.rules, *images, chunk.start, values.numpy(), flags.numpy(), _room(field))
 
 
-def count(fused: Fused, plan: Plan, chunk: slice, counts: Sequence[NDArray[np.int64]]) -> None:
-    """Count the voxels of a chunk in the cells (plane, cell) of each field."""
+def mark(fused: Fused, plan: Plan, chunk: slice, is_used: Sequence[NDArray[np.bool_]]) -> None:
+    """Mark the cells (plane, cell) of each field in which voxels of a chunk lie."""
     images = _chunk_of(plan, chunk)
-    for field, of_field in zip(fused.fields, counts, strict=True):
-        count_cells(field, fused.rules, *images, of_field, _room(field))
+    for field, of_field in zip(fused.fields, is_used, strict=True):
+        mark_cells(field, fused.rules, *images, of_field, _room(field))
 
 
 def scan(field: Field, statistics: Tensor, planes: Between) -> Summary:

@@ -16,7 +16,7 @@ from bids_t1.data.estimate import NoiseSD, PosteriorEstimate, VoxelStatus
 from bids_t1.data.forms import FORMS
 from bids_t1.estimation.chunks import CHUNK, choose_device, for_each_chunk
 from bids_t1.estimation.posterior.amplitude_prior import learn_amplitude_prior
-from bids_t1.estimation.posterior.fused import N_PAIR, can_fuse, count, fill, fuse, scan, with_tables
+from bids_t1.estimation.posterior.fused import N_PAIR, can_fuse, fill, fuse, mark, scan, with_tables
 from bids_t1.estimation.posterior.likelihood import ProductLikelihood, UniLikelihood
 from bids_t1.estimation.posterior.lookup import LookUp
 from bids_t1.estimation.posterior.posterior_group import (
@@ -48,9 +48,10 @@ from bids_t1.estimation.posterior.readout_noise import (
     slope_of_m0,
 )
 from bids_t1.estimation.posterior.readout_table import N_NODES, build_table
-from bids_t1.estimation.posterior.tabulated import OF_FIELDS, OF_PRIOR, count_cells, tabulate
+from bids_t1.estimation.posterior.tabulated import OF_FIELDS, OF_PRIOR, AtNodes, count_cells, tabulate
 from bids_t1.estimation.posterior.uni import choose_beta
 from bids_t1.estimation.posterior.uni_table import tabulate_uni
+from bids_t1.threads import side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -229,8 +230,8 @@ def estimate_posterior(
     for_each_chunk(
         n_voxels,
         lambda chunk: _fill(plan, maps, chunk),
-        n_threads=options.n_threads if plan.device.type == "cpu" else 1,
-        size=CHUNKS_TOGETHER,
+        n_threads=_n_threads(plan, options),
+        size=1 if plan.fused else CHUNKS_TOGETHER,
         progress=progress,
     )
     arrays: dict[str, Any] = {name: values.numpy().reshape(images.shape) for name, values in maps.named().items()}
@@ -324,39 +325,47 @@ def _with_shortcuts(plan: Plan, options: PosteriorOptions) -> Plan:
         return plan
     n_voxels = math.prod(plan.images.shape)
     if n_voxels >= options.compiles_from and can_fuse(plan):
-        return _with_fused(plan)
+        return _with_fused(plan, options.n_threads)
     if plan.images.readouts is None and n_voxels >= options.looks_uni_up_from:
         return _with_uni_tables(plan)
-    return _with_summaries(plan, of_known=n_voxels >= options.looks_pairs_up_from) if _is_pair(plan) else plan
+    if not _is_pair(plan):
+        return plan
+    return _with_summaries(plan, _n_threads(plan, options), of_known=n_voxels >= options.looks_pairs_up_from)
 
 
-def _with_fused(plan: Plan) -> Plan:
+def _n_threads(plan: Plan, options: PosteriorOptions) -> int:
+    return options.n_threads if plan.device.type == "cpu" else 1
+
+
+def _with_fused(plan: Plan, n_threads: int) -> Plan:
     """Prepare the compiled estimation, with the posteriors of two readouts tabulated."""
     fields = plan.fields
     fused = fuse(plan, [_lattice_of(field) for field in fields])
     if not _is_pair(plan):
         return replace(plan, fused=fused)
-    counts = [
-        np.zeros((len(one.described), _lattice_of(field).size), np.int64)
+    is_used = [
+        np.zeros((len(one.described), _lattice_of(field).size), np.bool_)
         for one, field in zip(fused.fields, fields, strict=True)
     ]
-    for chunk in _large_chunks(plan):
-        count(fused, plan, slice(chunk.start, chunk.stop, SAMPLED), counts)
+    n_voxels, size = math.prod(plan.images.shape), SAMPLED * CHUNK
+    samples = [slice(start, min(start + size, n_voxels), SAMPLED) for start in range(0, n_voxels, size)]
+    side_by_side(lambda some: mark(fused, plan, some, is_used), samples, n_threads)
     exact = [partial(scan, one) for one in fused.fields]
     tables = [
-        _summaries(field, torch.from_numpy(used > 0), by) for field, used, by in zip(fields, counts, exact, strict=True)
+        _summaries(field, torch.from_numpy(used), by, n_threads)
+        for field, used, by in zip(fields, is_used, exact, strict=True)
     ]
     return replace(plan, fused=with_tables(fused, tables))
 
 
-def _with_summaries(plan: Plan, *, of_known: bool) -> Plan:
+def _with_summaries(plan: Plan, n_threads: int, *, of_known: bool) -> Plan:
     """Tabulate the posteriors of two readouts in the cells of the lattice that every so many voxels use.
 
     Those with a known transmit field only where `of_known` says that the image is large enough for it.
     """
     fields = plan.fields
     tables = [
-        _summaries(field, used > 0, _plainly(field)) if of_known or field is not plan.known else None
+        _summaries(field, used > 0, _plainly(field), n_threads) if of_known or field is not plan.known else None
         for field, used in zip(fields, _uses_of_cells(plan), strict=True)
     ]
     filled = [replace(field, summaries=table) for field, table in zip(fields, tables, strict=True)]
@@ -412,10 +421,11 @@ def _plainly(field: Field) -> Exact:
     return exact
 
 
-def _summaries(field: Field, is_used: Tensor, exact: Exact) -> SummaryTable | None:
+def _summaries(field: Field, is_used: Tensor, exact: Exact, n_threads: int) -> SummaryTable | None:
     """Tabulate what the exact computation says over one field."""
     times, is_between = field.likelihood.table.times, field.log_prior is None
-    return tabulate(exact, times, _lattice_of(field), is_used, is_between=is_between)
+    at_nodes = AtNodes(exact, _lattice_of(field), n_threads)
+    return tabulate(at_nodes, times, is_used, is_between=is_between)
 
 
 def _lattice_of(field: Field) -> Lattice:

@@ -22,6 +22,7 @@ import torch
 
 from bids_t1.estimation.posterior.likelihood import Between
 from bids_t1.estimation.posterior.summary import Summary, at_node
+from bids_t1.threads import side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -176,29 +177,53 @@ def count_cells(statistics: Statistics, planes: Between, lattice: Lattice, count
     counts[planes.lower] += torch.bincount(places.cell[places.is_inside], minlength=counts.shape[1])
 
 
-def tabulate(exact: Exact, times: Nodes, lattice: Lattice, is_used: Tensor, *, is_between: bool) -> SummaryTable | None:
+@dataclass(frozen=True, slots=True)
+class AtNodes:
+    """The exact computation at the nodes of a lattice, and in the middle of its cells."""
+
+    exact: Exact
+    """Computes summaries of voxels between two planes."""
+
+    lattice: Lattice
+    n_threads: int
+
+    def compute(self, wanted: Tensor, planes: Between) -> Summary:
+        """Compute the summaries at wanted nodes, or where the planes are two, in the middle of wanted cells.
+
+        `wanted` is (plane, width, angle); `planes` says where those of its first plane lie, half way along the other
+        axes where it says so of the planes.
+        """
+        _, rows, columns = torch.nonzero(wanted, as_tuple=True)
+        shift = float(planes.share)
+        statistics = self.lattice.statistics(rows + shift, columns + shift)
+        blocks = []
+        for plane, some in enumerate(torch.split(statistics, wanted.sum((1, 2)).tolist())):
+            share = torch.full_like(some[:, 0], shift)
+            blocks += blocks_of(some, Between(planes.lower + plane, planes.upper + plane, share))
+        return Summary.join(side_by_side(lambda block: self.exact(*block), blocks, self.n_threads))
+
+
+def tabulate(at_nodes: AtNodes, times: Nodes, is_used: Tensor, *, is_between: bool) -> SummaryTable | None:
     """Compute the summaries that some cells need, and try the cells in their middle.
 
     Parameters
     ----------
-    exact
-        Computes summaries of voxels between two planes.
+    at_nodes
+        Computes them.
     times
         Relaxation times of the nodes [s].
-    lattice
-        Widths and angles.
     is_used
         Which cells are wanted, (plane, width * angle).
     is_between
         Whether voxels lie between planes; else each plane is for itself.
     """
-    with_cells = torch.nonzero(is_used.any(1)).squeeze(1)
+    lattice, with_cells = at_nodes.lattice, torch.nonzero(is_used.any(1)).squeeze(1)
     if not len(with_cells):
         return None
     first, last = int(with_cells[0]), int(with_cells[-1]) + is_between
     used = is_used[first : last + 1].reshape(-1, lattice.n_widths, lattice.n_angles)
     needed = _corners(used, is_between=is_between)
-    found = _computed(exact, lattice, needed, Between(first, first, torch.zeros(())))
+    found = at_nodes.compute(needed, Between(first, first, torch.zeros(())))
     values = torch.full((*needed.shape, 5), torch.nan, device=times.device)
     values[needed] = values_of(times, found)
     plain = torch.zeros_like(needed)
@@ -217,7 +242,7 @@ def tabulate(exact: Exact, times: Nodes, lattice: Lattice, is_used: Tensor, *, i
     good = torch.zeros_like(used)
     cells = good[: len(every), :-1]
     cells |= used[: len(every), :-1] & every & (highest - lowest < ALIKE).all(-1)
-    found = _computed(exact, lattice, cells, Between(first, first + is_between, torch.tensor(0.5)))
+    found = at_nodes.compute(cells, Between(first, first + is_between, torch.tensor(0.5)))
     cells[cells.clone()] = agree(summary_of_values(times, middle[cells]), found)
     return SummaryTable(lattice, times, values.reshape(-1, 5), good.reshape(-1), first)
 
@@ -242,27 +267,15 @@ def _mean(one: Tensor, other: Tensor) -> Tensor:
     return (one + other) / 2
 
 
-def _computed(exact: Exact, lattice: Lattice, wanted: Tensor, planes: Between) -> Summary:
-    """Compute the summaries at the wanted nodes or, between planes, in the middle of the wanted cells.
-
-    `wanted` is (plane, width, angle), and `planes` says where those of its first plane lie.
-    """
-    _, rows, columns = torch.nonzero(wanted, as_tuple=True)
-    shift = float(planes.share)
-    statistics, parts = lattice.statistics(rows + shift, columns + shift), []
-    for plane, some in enumerate(torch.split(statistics, wanted.sum((1, 2)).tolist())):
-        here = Between(planes.lower + plane, planes.upper + plane, torch.full_like(some[:, 0], shift))
-        parts.append(compute_exactly(exact, some, here))
-    return Summary.join(parts)
+def blocks_of(statistics: Statistics, planes: Between) -> list[tuple[Statistics, Between]]:
+    """Split voxels into those computed at a time."""
+    blocks = zip(torch.split(statistics, BLOCK), torch.split(planes.share, BLOCK), strict=True)
+    return [(some, Between(planes.lower, planes.upper, share)) for some, share in blocks]
 
 
 def compute_exactly(exact: Exact, statistics: Statistics, planes: Between) -> Summary:
     """Compute summaries, some at a time."""
-    parts = []
-    for start in range(0, max(1, len(statistics)), BLOCK):
-        block = slice(start, start + BLOCK)
-        parts.append(exact(statistics[block], Between(planes.lower, planes.upper, planes.share[block])))
-    return Summary.join(parts)
+    return Summary.join([exact(*block) for block in blocks_of(statistics, planes)])
 
 
 def tails_of(found: Summary) -> Tensor:

@@ -603,16 +603,16 @@ def estimate_voxels(
 
 
 @kept
-def count_cells(
+def mark_cells(
     field: Field,
     rules: Rules,
     images: Singles,
     uni: Singles,
     transmit: Singles,
-    counts: NDArray[np.int64],
+    is_used: NDArray[np.bool_],
     room: Room,
 ) -> None:
-    """Count the voxels that a table is for in the cells (plane, cell) of its lattice."""
+    """Mark the cells (plane, cell) of the lattice in which voxels lie that a table is for."""
     for voxel in range(images.shape[1]):
         value = transmit_of(rules, transmit, voxel)
         if math.isnan(value) != (len(field.shares) > 0) or initial_status(images, uni, voxel, rules) != FITTED:
@@ -621,4 +621,4 @@ def count_cells(
         products = room.products
         place = place_of(float(products[0]), float(products[1]), float(products[2]), field.corners)
         if place.is_inside:
-            counts[plane_of(field, rules, value)[0], place.cell] += 1
+            is_used[plane_of(field, rules, value)[0], place.cell] = True
