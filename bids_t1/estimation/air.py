@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bids_t1.estimation.chunks import take_voxels
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -28,7 +30,7 @@ FEWEST = 50
 """Neighbours below which nothing is said of them."""
 
 
-def is_air(images: Measurements, voxels: NDArray[np.intp], highest: float) -> bool:
+def is_air(images: Measurements, voxels: NDArray[np.intp], highest: float, *, n_threads: int = 1) -> bool:
     """Tell noise from dark tissue, whose energies a coil's profile spreads as those of noise.
 
     Noise differs from voxel to voxel and from image to image, with the same strength in all images. A tissue's signals
@@ -42,20 +44,23 @@ def is_air(images: Measurements, voxels: NDArray[np.intp], highest: float) -> bo
         Of the lowest energies, as indices of the flattened voxel axes.
     highest
         What their energies stay below.
+    n_threads
+        Images looked at side by side.
     """
-    values = _magnitudes(images, voxels)
+    values = _magnitudes(images, voxels, n_threads)
     even = len(values) > 1 and _is_even(values)
     coherent = coherence_of(values) > COHERENT
     if even and not coherent:
         return True
-    roughness = _roughness(images, voxels, highest)
+    roughness = _roughness(images, voxels, highest, n_threads)
     # Noise that is stronger in some places than in others is coherent too, but even, and rough.
     needed = ROUGH if len(values) > 1 and not coherent else ROUGH_ALONE
     return roughness is not None and roughness > needed and (even or not coherent)
 
 
-def _magnitudes(images: Measurements, voxels: NDArray[np.intp]) -> NDArray[np.float64]:
-    found: NDArray[np.float64] = np.abs(images.reshape(len(images), -1)[:, voxels]).astype(np.float64)
+def _magnitudes(images: Measurements, voxels: NDArray[np.intp], n_threads: int) -> NDArray[np.float64]:
+    flat = images.reshape(len(images), -1)
+    found: NDArray[np.float64] = np.abs(take_voxels(flat, voxels, n_threads)).astype(np.float64)
     return found
 
 
@@ -73,11 +78,12 @@ def _is_even(values: NDArray[np.float64]) -> bool:
     return bool(np.ptp(squares) < EVEN * squares.mean())
 
 
-def _roughness(images: Measurements, voxels: NDArray[np.intp], highest: float) -> float | None:
+def _roughness(images: Measurements, voxels: NDArray[np.intp], highest: float, n_threads: int) -> float | None:
     """Return second differences over the spread, in the image that has least; None where too few are neighbours."""
-    shape = images.shape[1:]
     triples = [
-        triple for axis in range(len(shape)) if len((triple := _triples(images, shape, axis, voxels, highest))[0, 0])
+        triple
+        for axis in range(images.ndim - 1)
+        if len((triple := _triples(images, axis, voxels, highest, n_threads))[0, 0])
     ]
     if not triples:
         return None
@@ -89,13 +95,18 @@ def _roughness(images: Measurements, voxels: NDArray[np.intp], highest: float) -
 
 
 def _triples(
-    images: Measurements, shape: tuple[int, ...], axis: int, voxels: NDArray[np.intp], highest: float
+    images: Measurements,
+    axis: int,
+    voxels: NDArray[np.intp],
+    highest: float,
+    n_threads: int,
 ) -> NDArray[np.float64]:
     """Return magnitudes before, at and after voxels along an axis, (3, measurement, voxel), where all are dark."""
+    shape = images.shape[1:]
     place = np.unravel_index(voxels, shape)[axis]
     inner = voxels[(place > 0) & (place < shape[axis] - 1)]
     stride = math.prod(shape[axis + 1 :])
-    found = np.stack([_magnitudes(images, inner + step) for step in (-stride, 0, stride)])
+    found = np.stack([_magnitudes(images, inner + step, n_threads) for step in (-stride, 0, stride)])
     dark = (np.square(found).sum(1) < highest) & (found > 0).all(1)
     kept: NDArray[np.float64] = found[:, :, dark.all(0)]
     return kept

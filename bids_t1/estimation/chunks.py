@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from bids_t1.data.errors import UsageError
@@ -11,6 +12,10 @@ from bids_t1.threads import side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from bids_t1.data.shapes import Measurements
 
 CHUNK = 65_536
 """Voxels at a time. Fixed, so that the same input gives the same bits whatever memory there is."""
@@ -36,7 +41,7 @@ def for_each_chunk(
     fill: Callable[[slice], None],
     *,
     n_threads: int,
-    size: int = 1,
+    size: float = 1.0,
     progress: Callable[[int], object] | None = None,
 ) -> None:
     """Fill the maps of all voxels, some chunks at a time, each in a thread of its own.
@@ -50,18 +55,40 @@ def for_each_chunk(
     n_threads
         Chunks computed side by side; with more than one, set PyTorch's own threads to one.
     size
-        Number of chunks taken as one.
+        Chunks taken as one, or the part of a chunk that is.
     progress
         Called with the number of voxels just done.
     """
     _keep_freed_memory()
 
+    length = max(1, int(size * CHUNK))
+
     def work(start: int) -> int:
-        chunk = slice(start, min(start + size * CHUNK, n_voxels))
+        chunk = slice(start, min(start + length, n_voxels))
         fill(chunk)
         return chunk.stop - chunk.start
 
-    side_by_side(work, range(0, n_voxels, size * CHUNK), n_threads, progress)
+    side_by_side(work, range(0, n_voxels, length), n_threads, progress)
+
+
+def take_voxels(flat: Measurements, which: slice | NDArray[np.intp], n_threads: int) -> Measurements:
+    """Copy some voxels, several images at a time: far apart in memory, they are waited for.
+
+    Parameters
+    ----------
+    flat
+        (measurement, voxel).
+    which
+        The voxels: indices, or every few of them.
+    n_threads
+        Images read side by side.
+    """
+
+    def take(image: int) -> Measurements:
+        values = flat[image]
+        return np.ascontiguousarray(values[which]) if isinstance(which, slice) else values.take(which)
+
+    return np.stack(side_by_side(take, range(len(flat)), n_threads))
 
 
 def _keep_freed_memory() -> None:

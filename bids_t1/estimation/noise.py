@@ -11,6 +11,8 @@ from scipy import special
 
 from bids_t1.compiling import COMPILES, WORTH_COMPILING, kept
 from bids_t1.estimation.air import is_air
+from bids_t1.estimation.chunks import take_voxels
+from bids_t1.threads import side_by_side
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -82,7 +84,7 @@ class Background:
         return self.is_rician or self.coils > 1
 
 
-def find_background(images: Measurements) -> Background | None:
+def find_background(images: Measurements, n_threads: int = 1) -> Background | None:
     """Estimate the noise of one channel from voxels that hold nothing else; None where air is not shown.
 
     The energy of a pure-noise voxel over n images is sigma^2 times a chi-squared variable of 2n degrees of freedom.
@@ -96,13 +98,17 @@ def find_background(images: Measurements) -> Background | None:
     ----------
     images
         ``(measurement, *voxels)``, magnitudes or complex; neighbours along voxel axes are neighbours in space.
+    n_threads
+        Images looked at side by side.
     """
-    sample = _Sample.draw(images)
+    sample = _Sample.draw(images, n_threads)
     one = _collect(sample, 1.0)
     if one is None:
         return None
     found, background = _explain(sample, one)
-    return background if background is not None and is_air(images, *sample.lowest(found.n_voxels)) else None
+    if background is None or not is_air(images, *sample.lowest(found.n_voxels), n_threads=n_threads):
+        return None
+    return background
 
 
 def _explain(sample: _Sample, one: _Collected) -> tuple[_Collected, Background | None]:
@@ -169,14 +175,13 @@ class _Sample:
     """Where they are, as indices of the flattened voxel axes."""
 
     @classmethod
-    def draw(cls, images: Measurements) -> _Sample:
+    def draw(cls, images: Measurements, n_threads: int = 1) -> _Sample:
         flat = images.reshape(len(images), -1)
         step = max(1, flat.shape[1] // MAX_SAMPLE)
-        flat = np.abs(flat[:, ::step]).astype(np.float64)
-        squares = np.square(flat)
+        squares = np.square(np.abs(take_voxels(flat, slice(None, None, step), n_threads)).astype(np.float64))
         energy = squares.sum(0)
-        kept = np.flatnonzero(np.isfinite(energy) & (flat > 0).all(0))
-        kept = kept[np.argsort(energy[kept], kind="stable")]
+        kept = np.flatnonzero(np.isfinite(energy) & (squares > 0).all(0))
+        kept = kept[np.argsort(energy[kept])]
         return cls(squares.take(kept, axis=1), energy[kept], step * kept)
 
     def divided_by(self, levels: NDArray[np.float64]) -> _Sample:
@@ -250,7 +255,7 @@ def _of_several_coils(sample: _Sample, found: _Collected) -> tuple[_Collected, B
     return found, Background(found.sd, is_rician=False, coils=coils)
 
 
-def noise_of_neighbours(magnitudes: Measurements) -> float | None:
+def noise_of_neighbours(magnitudes: Measurements, n_threads: int = 1) -> float | None:
     """Estimate the noise from second differences between neighbours in bright voxels; None where there are too few.
 
     Smooth profiles of coils drop out; structure as fine as the voxels counts as noise.
@@ -259,11 +264,13 @@ def noise_of_neighbours(magnitudes: Measurements) -> float | None:
     ----------
     magnitudes
         (measurement, *voxels).
+    n_threads
+        Images looked at side by side.
     """
     size = magnitudes[0].size
     step = max(1, size // ENOUGH) | 1  # odd, so that lines taken across an image lie in all of it
     places = triples_of(magnitudes.shape[1:], step)
-    kept = [_bright_differences(image.reshape(-1), places, step) for image in magnitudes]
+    kept = side_by_side(lambda image: _bright_differences(image.reshape(-1), places, step), magnitudes, n_threads)
     differences = np.concatenate(kept)
     return median(np.abs(differences)) / MEDIAN_OF_NORMAL if len(differences) >= MIN_BACKGROUND else None
 

@@ -191,7 +191,7 @@ def test_compiled_neighbours_weigh_as_the_plain_ones_do_in_chunks_of_any_size(
     flat = scene.magnitudes.reshape(len(TIMES), -1)
     options = EstimationOptions(compiles_from=0)
     whole = scene.fit(options)
-    plan, maps = engine._prepare(MODEL, scene.magnitudes, "magnitude", options), engine._Maps.empty(flat.shape[1])
+    plan, maps = engine._prepare(MODEL, scene.magnitudes, "magnitude", options), engine._Maps.room(MODEL, flat.shape[1])
     engine._fill_compiled(plan, flat, maps, slice(0, flat.shape[1]))
     engine._settle_open_signs(replace(plan, compiled=None), flat, scene.truth.shape, maps)
     monkeypatch.setattr("bids_t1.estimation.chunks.CHUNK", 77)

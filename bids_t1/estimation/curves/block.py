@@ -7,6 +7,7 @@ A lane knows nothing of the others: no bit depends on what is beside. Read `fit_
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -418,6 +419,14 @@ def choose(
 
 
 @compiled
+def lay_out(maps: Singles, voxel: int, count: int) -> None:
+    """Make some voxels, from `voxel` on, those without an estimate."""
+    for index in range(len(maps)):
+        for j in range(count):
+            maps[index, voxel + j] = math.nan
+
+
+@compiled
 def better_choice(block: Block, voxel: int) -> int:
     """Return the choice of lower cost: that tried first, or the other."""
     fits = block.fits[voxel]
@@ -444,7 +453,7 @@ def fit_voxels(
 ) -> None:
     """Fill the maps of the voxels from `start` up to `stop`, on one processor; images begin at voxel `first`.
 
-    Only voxels worth a fit are searched for, in blocks that are full of them; maps keep the NaN that others begin with.
+    Only voxels worth a fit are searched for, in blocks that are full of them; the maps of others become NaN.
     """
     voxel = start
     while voxel < stop:
@@ -452,6 +461,7 @@ def fit_voxels(
         while voxel < stop and n_chosen < VOXELS:
             count = min(SEARCHED, VOXELS - n_chosen, stop - voxel)
             n_chosen = choose(choices, images, voxel - first, count, status[voxel:], block, n_chosen)
+            lay_out(maps, voxel, count)
             voxel += count
         optima_of(tables, choices, images, n_chosen, block)
         for i in range(n_chosen):

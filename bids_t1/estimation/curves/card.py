@@ -122,7 +122,7 @@ def trusted(tables: Tables, choices: Choices, sample: torch.Tensor) -> CardFit |
     sample
         (measurement, voxel), on the card.
     """
-    values = torch.full((len(MAPS), sample.shape[1]), torch.nan, device=sample.device)
+    values = torch.empty((len(MAPS), sample.shape[1]), device=sample.device)
     status = torch.zeros(sample.shape[1], dtype=torch.uint8, device=sample.device)
     try:
         card = CardFit.of(tables, choices)
@@ -141,7 +141,7 @@ def trusted(tables: Tables, choices: Choices, sample: torch.Tensor) -> CardFit |
 def on_processor(tables: Tables, choices: Choices, images: NDArray[np.float32]) -> Maps:
     """Return maps and statuses of the compiled fit on one processor."""
     n_voxels = images.shape[1]
-    values, status = np.full((len(MAPS), n_voxels), np.nan, np.float32), np.zeros(n_voxels, np.uint8)
+    values, status = np.empty((len(MAPS), n_voxels), np.float32), np.empty(n_voxels, np.uint8)
     fit_voxels(tables, choices, images, 0, 0, n_voxels, values, status, block_space(tables))
     return values, status
 

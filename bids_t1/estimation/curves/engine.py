@@ -15,7 +15,7 @@ from bids_t1.compiling import COMPILES, WORTH_COMPILING, compiles_for_cards
 from bids_t1.data.errors import InvalidInputError, NoSignalError
 from bids_t1.data.estimate import Estimate, LearnedRatio, NoiseLevels, VoxelStatus
 from bids_t1.data.signal_model import SurfaceModel
-from bids_t1.estimation.chunks import CHUNK, choose_device, for_each_chunk
+from bids_t1.estimation.chunks import CHUNK, choose_device, for_each_chunk, take_voxels
 from bids_t1.estimation.curves.block import block_space, fit_voxels
 from bids_t1.estimation.curves.dictionary import Dictionary, build_dictionaries
 from bids_t1.estimation.curves.lattice import FINE_PARTS, tabulate
@@ -87,6 +87,12 @@ AT_LIMIT = 1e-3
 CHUNKS_ON_CARD = 64
 """Chunks that the compiled fit does at once on a card."""
 
+PART_OF_CHUNK = 1 / 4
+"""Part of a chunk that it does at once on a processor: the last ones keep the threads busy that are done before."""
+
+PART_OF_SAMPLE = 1 / 32
+"""The same of the sample."""
+
 NoiseHandling = Literal["floor", "gaussian", "rician"]
 
 
@@ -142,6 +148,9 @@ class _Plan:
     degrees_of_freedom: int
     prior: RatioPrior | None = None
     n_learned_from: int = 0
+    tables: Tables | None = None
+    """Those of the compiled fit, where the image is large enough for it."""
+
     compiled: tuple[Tables, Choices] | None = None
     """What the compiled fit needs, where it is the one that is used."""
 
@@ -151,7 +160,7 @@ class _Maps:
     """The maps of all voxels while they are being filled."""
 
     values: torch.Tensor
-    """(map, voxel); what follows are its rows."""
+    """(map, voxel), laid out as voxels are fitted; what follows are its rows."""
 
     time: torch.Tensor
     time_sd: torch.Tensor
@@ -160,18 +169,27 @@ class _Maps:
     residual: torch.Tensor
     relative_error: torch.Tensor
     share: torch.Tensor
-    share_sd: torch.Tensor
-    """Nothing but NaN where there is no second pool."""
-
     status: torch.Tensor
+    share_sd: torch.Tensor | None
+    """None where there is no second pool whose share is unknown."""
 
     @classmethod
-    def empty(cls, n_voxels: int) -> _Maps:
-        """Return maps without an estimate."""
+    def room(cls, model: SignalModel | SurfaceModel, n_voxels: int) -> _Maps:
+        """Return room for the maps of so many voxels."""
         # NumPy asks for large pages, which are handed out in half the time.
-        values = torch.from_numpy(np.full((len(MAPS), n_voxels), np.nan, np.float32))
-        status = torch.zeros(n_voxels, dtype=torch.uint8)
-        return cls(**dict(zip(MAPS, values, strict=True)), values=values, status=status)
+        values = torch.from_numpy(np.empty((len(MAPS), n_voxels), np.float32))
+        return cls(
+            **dict(zip(MAPS, values, strict=True)),
+            values=values,
+            status=torch.from_numpy(np.empty(n_voxels, np.uint8)),
+            share_sd=torch.empty(n_voxels) if isinstance(model, SurfaceModel) and _has_share(model) else None,
+        )
+
+    def lay_out(self, chunk: slice) -> None:
+        """Make some voxels those without an estimate."""
+        self.values[:, chunk] = torch.nan
+        if self.share_sd is not None:
+            self.share_sd[chunk] = torch.nan
 
     def fit_of(self, voxels: torch.Tensor) -> Fit:
         """Return the fits of some voxels, without what only their uncertainty needs."""
@@ -217,7 +235,7 @@ def estimate(
     plan = _prepare(model, measurements, kind, options)
     flat = measurements.reshape(len(measurements), -1)
     n_voxels = flat.shape[1]
-    maps = _Maps.empty(n_voxels)
+    maps = _Maps.room(model, n_voxels)
     fill, chunks_at_once = _way(plan, flat)
     for_each_chunk(
         n_voxels,
@@ -236,11 +254,9 @@ def estimate(
             sd=plan.prior.sd,
             n_voxels=plan.n_learned_from,
         )
-    arrays = {name: getattr(maps, name).numpy().reshape(shape) for name in (*MAPS, "status")}
-    share_sd = arrays.pop("share_sd")
     return Estimate(
-        **arrays,
-        share_sd=share_sd if isinstance(model, SurfaceModel) and _has_share(model) else None,
+        **{name: getattr(maps, name).numpy().reshape(shape) for name in (*MAPS, "status")},
+        share_sd=None if maps.share_sd is None else maps.share_sd.numpy().reshape(shape),
         degrees_of_freedom=plan.degrees_of_freedom,
         noise=plan.noise,
         learned_ratio=learned,
@@ -256,21 +272,24 @@ def _prepare(
     plan, fitted = _begin(model, measurements, kind, options)
     if options.learn_ratio and model.n_coefficients > 1 and not isinstance(model, SurfaceModel):
         plan = _learn_ratio(plan, model, fitted.solution, is_large=n_voxels >= options.compiles_from)
-    return replace(plan, compiled=_compile(plan, n_voxels))
+        plan = _tabulate(plan, n_voxels)
+    return replace(plan, compiled=_compile(plan))
 
 
-def _compile(plan: _Plan, n_voxels: int) -> tuple[Tables, Choices] | None:
-    """Prepare the compiled fit for an image; None where it cannot be used, and PyTorch does the same more slowly."""
-    if n_voxels < plan.options.compiles_from:
-        return None
-    is_rician = plan.kind == "magnitude" and _handling(plan) == "rician"
+def _tabulate(plan: _Plan, n_voxels: int) -> _Plan:
+    """Add the tables of the compiled fit where it can be used; elsewhere PyTorch does the same more slowly."""
     compiles = COMPILES if plan.device.type == "cpu" else compiles_for_cards()
-    if not compiles or is_rician:
+    if not compiles or n_voxels < plan.options.compiles_from or isinstance(plan.model, SurfaceModel):
+        return plan
+    return replace(plan, tables=tabulate(plan.model, plan.options.time_range, plan.prior, plan.dictionaries))
+
+
+def _compile(plan: _Plan) -> tuple[Tables, Choices] | None:
+    """Prepare the compiled fit; None where it cannot be used."""
+    is_rician = plan.kind == "magnitude" and _handling(plan) == "rician"
+    if plan.tables is None or is_rician or isinstance(plan.model, SurfaceModel):
         return None
-    if isinstance(plan.model, SurfaceModel):
-        return None
-    tables = tabulate(plan.model, plan.options.time_range, plan.prior, plan.dictionaries)
-    return tables, _choices(plan, plan.model, tables)
+    return plan.tables, _choices(plan, plan.model, plan.tables)
 
 
 def _choices(plan: _Plan, model: SignalModel, tables: Tables) -> Choices:
@@ -318,30 +337,30 @@ def _begin(
     model: SignalModel | SurfaceModel, measurements: Measurements, kind: Kind, options: EstimationOptions
 ) -> tuple[_Plan, _FittedSample]:
     """Fit a regular sample of the voxels and learn the noise: of the background, where residuals bear it out."""
-    background = options.background
-    plan = _plan_with(model, kind, options, background)
+    background, n_voxels = options.background, measurements[0].size
+    plan = _tabulate(_plan_with(model, kind, options), n_voxels)
     # Signed data need another noise than that of the residuals only where a fit leaves none.
     needs_noise = kind == "magnitude" or plan.degrees_of_freedom == 0
     if background is None and needs_noise and kind != "real":
-        background = find_background(measurements)
-        plan = _plan_with(model, kind, options, background)
+        background = find_background(measurements, options.n_threads)
+    plan = _with_background(plan, background)
     flat = measurements.reshape(len(measurements), -1)
     sample = _sample(plan, flat)
-    plan, fitted = _with_residual(plan, sample, flat.shape[1])
+    plan, fitted = _with_residual(plan, sample)
     if (
         background is not None
         and plan.degrees_of_freedom > 0
         and background.sd > FALSE_BACKGROUND * plan.noise.residual
     ):
-        background, plan = None, _plan_with(model, kind, options, None)
+        background, plan = None, _with_background(plan, None)
         sample = _sample(plan, flat)
-        plan, fitted = _with_residual(plan, sample, flat.shape[1])
+        plan, fitted = _with_residual(plan, sample)
     if background is None:
         return _without_air(plan, measurements, sample) if needs_noise else (plan, fitted)
     # Residuals hold the noise and more: a background above them is not the noise of the signal.
     if background.is_known and background.sd < MAX_BACKGROUND * plan.noise.residual:
         plan = replace(plan, noise=replace(plan.noise, is_known=True))
-        plan, fitted = _with_residual(plan, sample, flat.shape[1])
+        plan, fitted = _with_residual(plan, sample)
     return plan, fitted
 
 
@@ -351,18 +370,17 @@ def _without_air(plan: _Plan, measurements: Measurements, sample: torch.Tensor) 
     Residuals hold what the model does not describe, neighbours hold structure: the smaller one is nearer the noise.
     """
     residual = plan.noise.residual if plan.degrees_of_freedom > 0 else math.inf
-    neighbours = noise_of_neighbours(measurements if plan.kind == "magnitude" else np.abs(measurements))
+    magnitudes = measurements if plan.kind == "magnitude" else np.abs(measurements)
+    neighbours = noise_of_neighbours(magnitudes, plan.options.n_threads)
     assumed = min(residual, math.inf if neighbours is None else neighbours)
     if math.isfinite(assumed):
         origin = plan.noise.origin if assumed == residual else "differences between neighbouring voxels"
         plan = replace(plan, noise=replace(plan.noise, assumed=assumed, origin=origin))
-    return _with_residual(plan, sample, measurements[0].size)
+    return _with_residual(plan, sample)
 
 
-def _plan_with(
-    model: SignalModel | SurfaceModel, kind: Kind, options: EstimationOptions, background: Background | None
-) -> _Plan:
-    """Return what is decided before the first fit."""
+def _plan_with(model: SignalModel | SurfaceModel, kind: Kind, options: EstimationOptions) -> _Plan:
+    """Return what is decided before anything is known of the image."""
     device = choose_device(options.device)
     return _Plan(
         model=model,
@@ -373,14 +391,23 @@ def _plan_with(
         if isinstance(model, SurfaceModel)
         else build_dictionaries(model, options.time_range, None, device),
         atoms=(SurfaceAtoms.build(model, options.time_range, device),) if isinstance(model, SurfaceModel) else (),
-        noise=NoiseLevels(
-            background=None if background is None else background.sd,
-            is_known=False,
-            coils=1.0 if background is None else background.coils,
-            residual=0.0,
-            origin="residuals of the fit" if background is None else "background of the magnitudes",
-        ),
+        noise=_noise_with(None),
         degrees_of_freedom=model.n_measurements - count_unknowns(model),
+    )
+
+
+def _with_background(plan: _Plan, background: Background | None) -> _Plan:
+    """Enter the noise seen outside the head, or that there is none, before the first fit."""
+    return replace(plan, noise=_noise_with(background))
+
+
+def _noise_with(background: Background | None) -> NoiseLevels:
+    return NoiseLevels(
+        background=None if background is None else background.sd,
+        is_known=False,
+        coils=1.0 if background is None else background.coils,
+        residual=0.0,
+        origin="residuals of the fit" if background is None else "background of the magnitudes",
     )
 
 
@@ -462,7 +489,7 @@ class Bench:
         """Fit another model to signals, with the signs they have or free ones."""
         kind: Kind = "magnitude" if unsigned else "real"
         options = replace(self.plan.options, restore_polarity=False)
-        plan = replace(_plan_with(model, kind, options, None), noise=self.plan.noise)
+        plan = replace(_plan_with(model, kind, options), noise=self.plan.noise)
         return _solve(plan, signals).fit
 
 
@@ -499,7 +526,7 @@ def _sample(plan: _Plan, flat: Measurements) -> torch.Tensor:
 def _placed_sample(plan: _Plan, flat: Measurements) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the same with their flat indices."""
     for step in (max(1, flat.shape[1] // (8 * SAMPLE)), 1):
-        images = _load(plan, flat[:, ::step])
+        images = _load(plan, take_voxels(flat, slice(None, None, step), plan.options.n_threads))
         with_signal = torch.nonzero(_initial_status(plan, images) == VoxelStatus.FITTED).squeeze(1)
         if len(with_signal):
             chosen = with_signal[:: max(1, len(with_signal) // SAMPLE)]
@@ -515,9 +542,6 @@ class _FittedSample:
     images: torch.Tensor
     """Of the sample, (measurement, voxel)."""
 
-    n_voxels: int
-    """Of the whole image."""
-
     @cached_property
     def solution(self) -> Solution:
         """Their fits."""
@@ -530,23 +554,28 @@ class _FittedSample:
     @cached_property
     def cost(self) -> Voxels:
         """Their squared residuals, by the compiled fit where the image is fitted by it."""
-        compiled = _compile(self.plan, self.n_voxels) if self.plan.device.type == "cpu" else None
+        plan = self.plan
+        compiled = _compile(plan) if plan.device.type == "cpu" else None
         if compiled is None:
             return self.solution.fit.cost
         tables, choices = compiled
-        images = _real_samples(self.plan, self.images.numpy()).numpy()
-        maps = _Maps.empty(images.shape[1])
-        values, status = maps.values.numpy(), maps.status.numpy()
         # All were bright enough when they were chosen.
-        choices = choices._replace(threshold=0.0)
-        fit_voxels(tables, choices, images, 0, 0, len(status), values, status, block_space(tables))
+        plan = replace(plan, compiled=(tables, choices._replace(threshold=0.0)))
+        images = self.images.numpy()
+        maps = _Maps.room(plan.model, images.shape[1])
+        for_each_chunk(
+            images.shape[1],
+            lambda chunk: _fill_compiled(plan, images, maps, chunk),
+            n_threads=plan.options.n_threads,
+            size=PART_OF_SAMPLE,
+        )
         residual = maps.residual[maps.residual.isfinite()]
-        return residual.square() * max(1, self.plan.degrees_of_freedom) if len(residual) else self.solution.fit.cost
+        return residual.square() * max(1, plan.degrees_of_freedom) if len(residual) else self.solution.fit.cost
 
 
-def _with_residual(plan: _Plan, sample: torch.Tensor, n_voxels: int) -> tuple[_Plan, _FittedSample]:
+def _with_residual(plan: _Plan, sample: torch.Tensor) -> tuple[_Plan, _FittedSample]:
     """Fit a sample of voxels and enter their typical residual, robust against those the model does not describe."""
-    fitted = _FittedSample(plan=plan, images=sample, n_voxels=n_voxels)
+    fitted = _FittedSample(plan=plan, images=sample)
     expected = stats.chi2(max(1, plan.degrees_of_freedom)).ppf(0.5)
     residual = float(torch.sqrt(fitted.cost.median() / expected))
     return replace(plan, noise=replace(plan.noise, residual=residual)), fitted
@@ -655,6 +684,7 @@ def _estimate_chunk(plan: _Plan, flat: Measurements, maps: _Maps, chunk: slice) 
     images = _load(plan, flat[:, chunk])
     initial = _initial_status(plan, images)
     maps.status[chunk] = initial.cpu()
+    maps.lay_out(chunk)
     kept = torch.nonzero(initial == VoxelStatus.FITTED).squeeze(1)
     if not len(kept):
         return
@@ -683,20 +713,21 @@ def _write(
         "residual": torch.sqrt(fit.cost / max(1, plan.degrees_of_freedom)),
         "relative_error": torch.sqrt(fit.cost / energy),
         "share": fit.share,
-        "share_sd": share_sd,
     }
+    if share_sd is not None and maps.share_sd is not None:
+        values["share_sd"] = share_sd
     has_estimate = torch.isin(status, status.new_tensor([kind for kind in VoxelStatus if kind.has_estimate]))
     for name, value in values.items():
         getattr(maps, name)[where] = torch.where(has_estimate, value, torch.nan).cpu()
     maps.status[where] = status.cpu()
 
 
-def _way(plan: _Plan, flat: Measurements) -> tuple[Callable[[_Plan, Measurements, _Maps, slice], None], int]:
+def _way(plan: _Plan, flat: Measurements) -> tuple[Callable[[_Plan, Measurements, _Maps, slice], None], float]:
     """Choose what fills the maps of some voxels: PyTorch, or the compiled fit; and of how many chunks at a time."""
     if plan.compiled is None:
         return _estimate_chunk, 1
     if plan.device.type == "cpu":
-        return _fill_compiled, 1
+        return _fill_compiled, PART_OF_CHUNK
     from bids_t1.estimation.curves.card import TRIED, trusted  # noqa: PLC0415 - of a package that is not always there
 
     sample = _real_samples(plan, flat[:, :: max(1, flat.shape[1] // TRIED)])
@@ -733,7 +764,7 @@ def _real_samples(plan: _Plan, flat: Measurements) -> torch.Tensor:
     return signals.masked_fill_(status == VoxelStatus.NOT_FINITE, torch.nan)
 
 
-def _uncertainty(plan: _Plan, solution: Solution, favour: Voxels | None = None) -> tuple[Voxels, Voxels, Voxels]:
+def _uncertainty(plan: _Plan, solution: Solution, favour: Voxels | None = None) -> tuple[Voxels, Voxels | None, Voxels]:
     """Return the SDs of relaxation time [s] and share, and the probability of the second choice of signs.
 
     Each choice has its Cramer-Rao bound at the voxel's own residual; where there are no residuals, at the noise of
@@ -763,7 +794,7 @@ def _uncertainty(plan: _Plan, solution: Solution, favour: Voxels | None = None) 
     second_noise = variance[second_of]
     time_sd = sd_of(fit.time, time_variance(fit, variance), second_fit.time, time_variance(second_fit, second_noise))
     if not (isinstance(fit, SurfaceFit) and isinstance(second_fit, SurfaceFit)):
-        return time_sd, torch.full_like(time_sd, torch.nan), probability
+        return time_sd, None, probability
     of_share, of_second = variance / fit.share_information, second_noise / second_fit.share_information
     return time_sd, sd_of(fit.share, of_share, second_fit.share, of_second), probability
 

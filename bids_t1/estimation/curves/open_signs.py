@@ -37,8 +37,11 @@ if TYPE_CHECKING:
     Index = NDArray[np.int64]
     Places = NDArray[np.int32]
 
-CLOSED, NOTHING = -1, -2
-"""States of voxels with an estimate that are not open, and of those without; open ones have their place."""
+UNSEEN, FIRST_OPEN = -1, -2
+"""In the list of neighbours: those not looked at yet, and the first open voxel; the one after it is one less."""
+
+CHUNKS = 1 / 32
+"""Part of a chunk of voxels that is taken of open ones at a time, of which there are few, close together."""
 
 
 class Open(NamedTuple):
@@ -66,6 +69,9 @@ class Open(NamedTuple):
     own: Floats
     """Log odds of the second choice by the data of the voxel itself."""
 
+    second: Floats
+    """Its probability by them."""
+
     others: Singles
     """Signals with zero in place of the sample, (open voxel, sample)."""
 
@@ -74,16 +80,16 @@ class Open(NamedTuple):
 
 
 class Around(NamedTuple):
-    """What the neighbours of the open voxels say."""
+    """What the neighbours of some open voxels say."""
 
     closed: Floats
     """Sums over the neighbours that are not open: of weights, and of weighted expected samples, (open voxel, sum)."""
 
     begin: Index
-    """Where the neighbours of each open voxel that are open too begin in what follows."""
+    """Where the neighbours of each open voxel that are open too begin in what follows, and the last end."""
 
     other: Places
-    """Their places among the open voxels."""
+    """Their places among all open voxels."""
 
     compared: Singles
     """Weight and expected sample by their first and by their second choice, (pair, quantity)."""
@@ -109,6 +115,12 @@ def normalised_curve(
     scale = 1.0 / max(math.sqrt(total), TINY)
     for i in range(len(curve)):
         curve[i] *= scale
+
+
+@compiled
+def second_by(log_odds: float) -> float:
+    """Return the probability of the second choice."""
+    return 1.0 / (1.0 + math.exp(-log_odds))
 
 
 @kept
@@ -141,6 +153,7 @@ def note(tables: Tables, choices: Choices, block: Block, voxel: int, i: int, fou
     unexplained = unexplained_by(choices, min(cost, other_cost), energy)
     found.variance[i] = unexplained / (norm * norm)
     found.own[i] = (cost - other_cost) / (2.0 * unexplained)
+    found.second[i] = second_by(found.own[i])
     is_turned = (block.signs[voxel] == ONE_TURNED) == (better == 0)
     found.step[i] = (2.0 if is_turned else -2.0) * block.y[voxel, smallest] / norm
 
@@ -156,54 +169,12 @@ def neighbour(voxel: int, offset: Index, shape: tuple[int, int, int]) -> int:
     return index
 
 
-@kept
-def survey(
-    shape: tuple[int, int, int],
-    offsets: Index,
-    voxels: Index,
-    state: Places,
-    low: int,
-    row: Places,
-    near: Index,
-    count: Index,
-) -> int:
-    """List the neighbours that are not open, each once; return their number.
-
-    Parameters
-    ----------
-    voxels
-        Open ones.
-    state
-        Of every voxel of the image.
-    low, row
-        A voxel, and of it and those that follow the place in the list; -1 at first.
-    near
-        The list, which is filled.
-    count
-        Of open neighbours of each voxel, which is filled.
-    """
-    n_near = 0
-    for i in range(len(voxels)):
-        for k in range(len(offsets)):
-            other = neighbour(voxels[i], offsets[k], shape)
-            if other < 0:
-                continue
-            if state[other] >= 0:
-                count[i] += 1
-            elif state[other] == CLOSED and row[other - low] < 0:
-                row[other - low] = n_near
-                near[n_near] = other
-                n_near += 1
-    return n_near
-
-
-@kept
-def predict_near(tables: Tables, choices: Choices, maps: Singles, near: Index, curves: Singles) -> None:
-    """Predict the signals of voxels by their maps, over their norm, (voxel, sample)."""
-    for i in range(len(near)):
-        time, amplitude, ratio, share = maps[0, near[i]], maps[2, near[i]], maps[3, near[i]], maps[6, near[i]]
-        last = amplitude * ratio if choices.has_first else amplitude
-        normalised_curve(tables, choices, math.log(time), amplitude, last, share * last, curves[i])
+@compiled
+def predict(tables: Tables, choices: Choices, maps: Singles, voxel: int, curve: Singles) -> None:
+    """Predict the signal of a voxel by its maps, over its norm."""
+    time, amplitude, ratio, share = maps[0, voxel], maps[2, voxel], maps[3, voxel], maps[6, voxel]
+    last = amplitude * ratio if choices.has_first else amplitude
+    normalised_curve(tables, choices, math.log(time), amplitude, last, share * last, curve)
 
 
 @compiled
@@ -217,45 +188,83 @@ def compare(others: Singles, sample: int, curve: Singles, broad: float) -> tuple
     return math.exp(-(apart - expected * expected) / broad), expected
 
 
+@compiled
+def list_open(voxels: Index, low: int, row: Places) -> None:
+    """Begin a list of neighbours, from the voxel `low` on, with the open ones among them."""
+    for place in range(len(row)):
+        row[place] = UNSEEN
+    for place in range(np.searchsorted(voxels, low), np.searchsorted(voxels, low + len(row))):
+        row[voxels[place] - low] = FIRST_OPEN - place
+
+
 @kept
 def look_around(
+    tables: Tables,
+    choices: Choices,
     shape: tuple[int, int, int],
     offsets: Index,
     start: int,
-    stop: int,
     found: Open,
-    state: Places,
+    maps: Singles,
     low: int,
     row: Places,
     curves: Singles,
     around: Around,
 ) -> None:
-    """Compare the open voxels from `start` up to `stop` with their neighbours."""
-    for i in range(start, stop):
-        broad = 2.0 * LENIENT * (2.0 * found.variance[i] + TEXTURE * TEXTURE)
-        others, sample, pair = found.others[i], found.sample[i], around.begin[i]
+    """Compare some open voxels, from `start` on, with their neighbours; each of those is predicted once.
+
+    Parameters
+    ----------
+    low, row
+        First voxel of the list of neighbours, and room for it: place in `curves` of those that are not open.
+    curves
+        Room for the signals of those, over their norm, (voxel, sample).
+    """
+    list_open(found.voxel, low, row)
+    n_near = pair = 0
+    for i in range(len(around.closed)):
+        one = start + i
+        broad = 2.0 * LENIENT * (2.0 * found.variance[one] + TEXTURE * TEXTURE)
+        others, sample = found.others[one], found.sample[one]
         for k in range(len(offsets)):
-            other = neighbour(found.voxel[i], offsets[k], shape)
-            if other < 0 or state[other] == NOTHING:
+            other = neighbour(found.voxel[one], offsets[k], shape)
+            if other < 0:
                 continue
-            if state[other] == CLOSED:
-                weight, expected = compare(others, sample, curves[row[other - low]], broad)
-                around.closed[i, 0] += weight
-                around.closed[i, 1] += weight * expected
+            place = row[other - low]
+            if place <= FIRST_OPEN:
+                around.other[pair] = FIRST_OPEN - place
+                for choice in range(2):
+                    weight, expected = compare(others, sample, found.curves[FIRST_OPEN - place, choice], broad)
+                    around.compared[pair, 2 * choice], around.compared[pair, 2 * choice + 1] = weight, expected
+                pair += 1
                 continue
-            around.other[pair] = state[other]
-            for choice in range(2):
-                weight, expected = compare(others, sample, found.curves[state[other], choice], broad)
-                around.compared[pair, 2 * choice], around.compared[pair, 2 * choice + 1] = weight, expected
-            pair += 1
+            if place == UNSEEN:
+                if not math.isfinite(maps[0, other]):
+                    continue
+                place, n_near = n_near, n_near + 1
+                row[other - low] = place
+                predict(tables, choices, maps, other, curves[place])
+            weight, expected = compare(others, sample, curves[place], broad)
+            around.closed[i, 0] += weight
+            around.closed[i, 1] += weight * expected
+        around.begin[i + 1] = pair
 
 
 @kept
-def learn_of_each_other(found: Open, around: Around, second: Floats, favour: Floats) -> None:
-    """Weigh every open voxel once by its neighbours, open ones by the probabilities that their choices have."""
-    for i in range(len(favour)):
-        second[i] = 1.0 / (1.0 + math.exp(-(found.own[i] + favour[i])))
-    for i in range(len(favour)):
+def learn_of_each_other(
+    found: Open, start: int, around: Around, second: Floats, favour: Floats, following: Floats
+) -> None:
+    """Weigh some open voxels, from `start` on, once by their neighbours, open ones by the probabilities of choices.
+
+    Parameters
+    ----------
+    second
+        Probability of the second choice of every open voxel.
+    favour, following
+        By how much neighbours favour it, in log odds, and its probability by that, which are filled.
+    """
+    for i in range(len(around.closed)):
+        one = start + i
         weight, expected = around.closed[i, 0], around.closed[i, 1]
         for pair in range(around.begin[i], around.begin[i + 1]):
             share, compared = second[around.other[pair]], around.compared[pair]
@@ -263,14 +272,17 @@ def learn_of_each_other(found: Open, around: Around, second: Floats, favour: Flo
             weight += by_first + by_second
             expected += by_first * compared[1] + by_second * compared[3]
         expected /= max(weight, TINY)
-        spread = found.variance[i] * (1.0 + OF_PREDICTION / max(weight, OF_PREDICTION / 2.0)) + TEXTURE * TEXTURE
-        favour[i] = found.step[i] * expected / spread * weight / (1.0 + weight)
+        spread = found.variance[one] * (1.0 + OF_PREDICTION / max(weight, OF_PREDICTION / 2.0)) + TEXTURE * TEXTURE
+        favour[one] = found.step[one] * expected / spread * weight / (1.0 + weight)
+        following[one] = second_by(found.own[one] + favour[one])
 
 
 @kept
-def write_open(choices: Choices, found: Open, favour: Floats, maps: Singles, status: NDArray[np.uint8]) -> None:
-    """Fill the maps of open voxels with the choice that wins."""
-    for i in range(len(favour)):
+def write_open(
+    choices: Choices, found: Open, start: int, stop: int, favour: Floats, maps: Singles, status: NDArray[np.uint8]
+) -> None:
+    """Fill the maps of open voxels from `start` up to `stop` with the choice that wins."""
+    for i in range(start, stop):
         wins = found.own[i] + favour[i] > 0.0
         best, other = kept_fit(found.fits[i, 1 if wins else 0]), kept_fit(found.fits[i, 0 if wins else 1])
         write(
@@ -312,11 +324,30 @@ class Fitted:
         found = self._both_choices(voxels)
         if not len(found.voxel):  # what one way of computing leaves open another may decide
             return
-        around = self._look_around(found)
-        second, favour = np.zeros(len(found.voxel)), np.zeros(len(found.voxel))
+        count = len(found.voxel)
+        around: dict[int, Around] = {}
+        second, favour = found.second.copy(), np.zeros(count)
+
+        def look(chunk: slice) -> None:
+            around[chunk.start] = self._look_around(found, chunk)
+
+        self._in_chunks(count, look)
         for _ in range(N_ROUNDS):
-            learn_of_each_other(found, around, second, favour)
-        write_open(self.choices, found, favour, self.maps, self.status)
+            following = np.empty(count)
+
+            def learn(chunk: slice, second: Floats = second, following: Floats = following) -> None:
+                learn_of_each_other(found, chunk.start, around[chunk.start], second, favour, following)
+
+            self._in_chunks(count, learn)
+            second = following
+        self._in_chunks(
+            count,
+            lambda chunk: write_open(self.choices, found, chunk.start, chunk.stop, favour, self.maps, self.status),
+        )
+
+    def _in_chunks(self, count: int, work: Callable[[slice], None]) -> None:
+        """Do something for so many open voxels side by side."""
+        for_each_chunk(count, work, n_threads=self.n_threads, size=CHUNKS)
 
     def _both_choices(self, voxels: Index) -> Open:
         """Return the voxels that have a second choice, with both."""
@@ -330,6 +361,7 @@ class Fitted:
             step=np.zeros(count),
             variance=np.zeros(count),
             own=np.zeros(count),
+            second=np.zeros(count),
             others=np.zeros((count, samples), np.float32),
             curves=np.zeros((count, 2, samples), np.float32),
         )
@@ -338,40 +370,25 @@ class Fitted:
             images = np.ascontiguousarray(self.take(voxels[chunk]))
             solve_open(self.tables, self.choices, images, chunk.start, block_space(self.tables), found)
 
-        for_each_chunk(count, solve, n_threads=self.n_threads)
+        self._in_chunks(count, solve)
         return found if found.is_open.all() else Open._make(values[found.is_open] for values in found)
 
-    def _look_around(self, found: Open) -> Around:
-        """Compare open voxels with their neighbours: how many of those are open is counted first."""
-        count = len(found.voxel)
+    def _look_around(self, found: Open, chunk: slice) -> Around:
+        """Compare some open voxels with their neighbours."""
+        voxels, n_samples = found.voxel[chunk], self.tables.axis.shape[2]
         offsets = np.array(offsets_of(self.shape), np.int64)
         reach = int(np.abs(offsets @ [self.shape[1] * self.shape[2], self.shape[2], 1]).max())
-        state = np.where(np.isfinite(self.maps[0]), np.int32(CLOSED), np.int32(NOTHING))
-        state[found.voxel] = np.arange(count)
-        n_open = np.zeros(count, np.int64)
-        listed: dict[int, tuple[int, Places, Index]] = {}
-
-        def survey_around(chunk: slice) -> None:
-            voxels = found.voxel[chunk]
-            low, high = max(0, int(voxels[0]) - reach), min(len(state), int(voxels[-1]) + reach + 1)
-            row, near = np.full(high - low, -1, np.int32), np.zeros(high - low, np.int64)
-            n_near = survey(self.shape, offsets, voxels, state, low, row, near, n_open[chunk])
-            listed[chunk.start] = low, row, near[:n_near].copy()
-
-        for_each_chunk(count, survey_around, n_threads=self.n_threads)
-        begin = np.concatenate([[0], np.cumsum(n_open)])
+        low, high = max(0, int(voxels[0]) - reach), min(self.maps.shape[1], int(voxels[-1]) + reach + 1)
+        most = len(offsets) * len(voxels)
         around = Around(
-            closed=np.zeros((count, 2)),
-            begin=begin,
-            other=np.zeros(begin[-1], np.int32),
-            compared=np.zeros((begin[-1], 4), np.float32),
+            closed=np.zeros((len(voxels), 2)),
+            begin=np.zeros(len(voxels) + 1, np.int64),
+            other=np.empty(most, np.int32),
+            compared=np.empty((most, 4), np.float32),
         )
-
-        def compare_around(chunk: slice) -> None:
-            low, row, near = listed.pop(chunk.start)
-            curves = np.zeros((len(near), self.tables.axis.shape[2]), np.float32)
-            predict_near(self.tables, self.choices, self.maps, near, curves)
-            look_around(self.shape, offsets, chunk.start, chunk.stop, found, state, low, row, curves, around)
-
-        for_each_chunk(count, compare_around, n_threads=self.n_threads)
-        return around
+        row, curves = np.empty(high - low, np.int32), np.empty((min(most, high - low), n_samples), np.float32)
+        look_around(
+            self.tables, self.choices, self.shape, offsets, chunk.start, found, self.maps, low, row, curves, around
+        )
+        n_pairs = around.begin[-1]
+        return around._replace(other=around.other[:n_pairs].copy(), compared=around.compared[:n_pairs].copy())

@@ -32,8 +32,8 @@ NO_SIGNAL, FITTED, UNDECIDED = int(VoxelStatus.NO_SIGNAL), int(VoxelStatus.FITTE
 AT_BOUND, NOT_FINITE = int(VoxelStatus.RATIO_AT_BOUND), int(VoxelStatus.NOT_FINITE)
 TOO_LOW, BELOW, ABOVE = int(VoxelStatus.SIGNAL_TOO_LOW), int(VoxelStatus.BELOW_RANGE), int(VoxelStatus.ABOVE_RANGE)
 
-MAPS = ("time", "time_sd", "amplitude", "ratio", "residual", "relative_error", "share", "share_sd")
-"""Maps of numbers, in the order in which they are filled; the last is that of a second pool only."""
+MAPS = ("time", "time_sd", "amplitude", "ratio", "residual", "relative_error", "share")
+"""Maps of numbers, in the order in which they are filled."""
 
 MOST_STEPS = 30
 """Steps of the refinement at most."""
