@@ -271,7 +271,7 @@ def _prepare(
     n_voxels = measurements[0].size
     plan, fitted = _begin(model, measurements, kind, options)
     if options.learn_ratio and model.n_coefficients > 1 and not isinstance(model, SurfaceModel):
-        plan = _learn_ratio(plan, model, fitted.solution, is_large=n_voxels >= options.compiles_from)
+        plan = _learn_ratio(plan, model, fitted.solution)
         plan = _tabulate(plan, n_voxels)
     return replace(plan, compiled=_compile(plan))
 
@@ -581,7 +581,7 @@ def _with_residual(plan: _Plan, sample: torch.Tensor) -> tuple[_Plan, _FittedSam
     return replace(plan, noise=replace(plan.noise, residual=residual)), fitted
 
 
-def _learn_ratio(plan: _Plan, model: SignalModel, solution: Solution, *, is_large: bool) -> _Plan:
+def _learn_ratio(plan: _Plan, model: SignalModel, solution: Solution) -> _Plan:
     """Learn the ratio prior from voxels whose residual is ordinary."""
     limit = plan.noise.residual**2 * stats.chi2(max(1, plan.degrees_of_freedom)).ppf(0.99)
     sample = solution.select(solution.fit.cost < limit)
@@ -592,7 +592,7 @@ def _learn_ratio(plan: _Plan, model: SignalModel, solution: Solution, *, is_larg
             f"{MIN_SAMPLE}. It can be free in every voxel instead.",
             remedy="ir_efficiency free",
         )
-    prior = learn_ratio_prior(model, sample, plan.noise.residual, plan.options.time_range, is_large=is_large)
+    prior = learn_ratio_prior(model, sample, plan.noise.residual, plan.options.time_range)
     return replace(
         plan,
         prior=prior,

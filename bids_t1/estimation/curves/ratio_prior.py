@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from scipy.optimize import minimize
 from scipy.sparse import csr_array
 
 from bids_t1.compiling import COMPILES
-from bids_t1.estimation.curves.marginal import Products, Room, fill_marginal
+from bids_t1.estimation.curves.descent import Limits, descend
+from bids_t1.estimation.curves.marginal import N_PRODUCTS, Likelihood, fill_likelihood, likelihood_of
 from bids_t1.estimation.curves.prior import RatioPrior
 from bids_t1.estimation.curves.refinement import TINY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
     from bids_t1.data.signal_model import SignalModel
@@ -53,8 +52,11 @@ N_HISTOGRAM_UPDATES = 10
 MEAN_RANGE = (0.5, 2.0)
 """Of the mean: no pulse does more than a perfect inversion, whatever noise makes of single voxels."""
 
-START = (1.9, 0.05)
-"""Mean and spread the search begins with."""
+FIRST_SD = 0.05
+"""Spread the search begins with; the mean is the median ratio of the free fits."""
+
+LONGEST_STEP = 0.25
+"""Of a mean, or the spread."""
 
 SD_RANGE = (0.005, 1.0)
 """Spreads of the ratio that are looked at: below, it would be a constant; above, no prior."""
@@ -68,8 +70,6 @@ def learn_ratio_prior(
     solution: Solution,
     noise_sd: float,
     time_range: tuple[float, float],
-    *,
-    is_large: bool = False,
 ) -> RatioPrior:
     """Estimate the prior by maximum marginal likelihood over a sample of voxels.
 
@@ -87,148 +87,108 @@ def learn_ratio_prior(
         Noise SD of one measurement, in units of the signal.
     time_range
         Search range of the relaxation time [s].
-    is_large
-        Whether the image is large enough for a compiler.
     """
-    few = torch.arange(len(solution.fit.time), device=solution.fit.time.device) % FEW == 0
-    parts = (solution.select(few), solution)
-    search = _Search(
-        *(_Sample.draw(model, part, noise_sd, time_range) for part in parts), compiles=COMPILES and is_large
-    )
-    knots = tuple(float(knot) for knot in np.quantile(solution.fit.time.cpu().numpy(), KNOT_QUANTILES))
+    sample = _Sample.draw(model, solution, noise_sd, time_range)
+    search = _Search(sample.every(FEW), sample)
+    quantiles = np.quantile(solution.fit.time.cpu().numpy(), KNOT_QUANTILES)
+    knots = tuple(float(knot) for knot in np.unique(quantiles))
     # The constant mean comes last: what the histogram has gained by then must not count for the bends.
-    varying, cost_of_varying = search.improve(knots)
-    constant, cost_of_constant = search.improve((1.0,))
+    start = float(solution.fit.ratio.median().clamp(*MEAN_RANGE))
+    varying, cost_of_varying = search.improve(knots, start)
+    constant, cost_of_constant = search.improve((1.0,), start)
     price = 0.5 * (len(knots) - 1) * math.log(len(solution.fit.time))
     return varying if cost_of_constant - cost_of_varying > price else constant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Block:
-    """Inner products of some fits' signals and columns at relaxation times around each free estimate, (node, fit)."""
+class _Sample:
+    """Fits at relaxation times around each free estimate: the chosen signs of every voxel, then the second choices."""
 
     log_time: Values
+    """Of each node, (node, fit)."""
+
     bin: NDArray[np.int64]
     """Histogram bin of each node."""
 
-    spacing: Values
-    """Log of the distance of a fit's nodes, in units of the bins' width."""
+    offset: Values
+    """Added to the log likelihoods of a fit: the distance of its nodes in bins, which counts, over the likelihood of
+    an exact fit, so that only what is left of the signal does; one number for each fit."""
 
-    dots: tuple[Values, Values]
-    """Each column with the signals."""
+    products: Values
+    """Inner products as `likelihood_of` takes them, (product, node, fit)."""
 
-    norms: tuple[Values, Values, Values]
-    """First by first, first by second, second by second column."""
-
-    noise_sd: float
-
-    def log_likelihood(self, mean: Values, sd: float) -> _Likelihood:
-        """Return the log likelihood of each node, its amplitude and own ratio eliminated, and its derivatives."""
-        norm = self.norms[0] + mean * (2 * self.norms[1] + mean * self.norms[2])
-        slope = self.norms[1] + mean * self.norms[2]
-        base, overlap = self.dots[0] + mean * self.dots[1], slope / norm
-        side_dot, side_norm = self.dots[1] - overlap * base, self.norms[2] - overlap * slope
-        along = base / norm
-        is_low = along < self.noise_sd
-        amplitude = np.where(is_low, self.noise_sd, along)
-        stiffness = np.square(self.noise_sd / (sd * amplitude))
-        width = side_norm + stiffness
-        deviation = side_dot / width
-        explained = np.maximum(base, 0.0) * along + side_dot * deviation
-        twice = 1 / (2 * self.noise_sd**2)
-        log_likelihood = explained * twice - 0.5 * np.log1p(side_norm / stiffness) + self.spacing
-        # Derivatives by the mean, in terms of what is there: side_dot' and side_norm' of the projections.
-        stiffer = np.where(is_low, 0.0, -2 * (side_dot - overlap * base) / (norm * amplitude))
-        by_side = -along * side_norm - overlap * side_dot
-        wider = stiffness * stiffer - 2 * overlap * side_norm
-        by_mean = 2 * (np.maximum(along, 0.0) * side_dot + deviation * by_side) - np.square(deviation) * wider
-        by_mean = by_mean * twice + side_norm * (overlap + 0.5 * stiffer) / width
-        by_log_sd = np.square(deviation) * stiffness * (2 * twice) - side_norm / width
-        return _Likelihood(log_likelihood, by_mean, by_log_sd)
-
-    def marginal(self, parameters: Values, hats: Values, log_density: Values) -> tuple[Values, Values]:
-        """Return the log likelihood of each fit, relaxation times summed out, and its derivatives (parameter, fit)."""
-        likelihood = self.log_likelihood(_mean_of(parameters, hats), math.exp(parameters[-1]))
-        joint = likelihood.value + log_density[self.bin]
-        highest = joint.max(0)
-        joint = np.exp(joint - highest)
-        total = joint.sum(0)
-        joint /= total
-        by_means = np.einsum("knv,nv->kv", hats, joint * likelihood.by_mean)
-        slopes = np.vstack([by_means, (joint * likelihood.by_log_sd).sum(0)])
-        return np.log(total) + highest, slopes
-
-    def compiled_marginal(self, parameters: Values, hats: Values, log_density: Values) -> tuple[Values, Values]:
-        """Return the same by compiled code."""
-        logs, slopes = np.empty(self.bin.shape[1]), np.zeros((len(parameters), self.bin.shape[1]))
-        room = Room(*np.empty((5, *self.bin.shape)))
-        products, density = Products(*self.dots, *self.norms), np.exp(log_density)
-        fill_marginal(products, self.bin, hats, self.noise_sd, parameters, density, room, logs, slopes)
-        return logs + self.spacing, slopes
-
-
-def _mean_of(parameters: Values, hats: Values) -> Values:
-    """Return the mean ratio at each node, (node, fit)."""
-    mean: Values = np.einsum("k,knv->nv", parameters[:-1], hats)
-    return mean
-
-
-class _Likelihood(NamedTuple):
-    """Log likelihood at every node of some fits, and its derivatives by the mean ratio and the log of its SD."""
-
-    value: Values
-    by_mean: Values
-    by_log_sd: Values
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Sample:
-    """Fits in blocks that stay in the cache: first the chosen signs of every voxel, then the second choices."""
-
-    blocks: tuple[_Block, ...]
     second_of: NDArray[np.int64]
     """Voxel of each second choice."""
 
     n_voxels: int
+    compiles: bool
+    """Whether likelihoods are computed by compiled code."""
 
     @classmethod
-    def draw(cls, model: SignalModel, solution: Solution, noise_sd: float, time_range: tuple[float, float]) -> _Sample:
+    def draw(
+        cls,
+        model: SignalModel,
+        solution: Solution,
+        noise_sd: float,
+        time_range: tuple[float, float],
+        *,
+        compiles: bool = COMPILES,
+    ) -> _Sample:
+        """Evaluate the model for fits."""
         low, high = (math.log(time) for time in time_range)
         second = solution.second_fit
-        signals = torch.cat([solution.signals, solution.second_signals], 1).double().cpu()
+        signals = torch.cat([solution.signals, solution.second_signals], 1).double().cpu() / noise_sd
         centre = torch.log(torch.cat([solution.fit.time, second.time]).double().cpu())
         information = torch.cat([solution.fit.information, second.information]).double().cpu()
         reach = (REACH * noise_sd / information.clamp_min(TINY).sqrt()).clamp(max=high - low)
         start, stop = (centre - reach).clamp_min(low), (centre + reach).clamp_max(high)
         log_time = start + (stop - start) * torch.linspace(0, 1, N_NODES, dtype=torch.float64)[:, None]
-        spacing = torch.log((stop - start) / (N_NODES - 1) / BIN_WIDTH)
+        spacing, energy = (stop - start) / (N_NODES - 1) / BIN_WIDTH, signals.square().sum(0)
+        products = np.empty((N_PRODUCTS, *log_time.shape))
+        for part in _parts(len(centre)):
+            products[..., part] = _products(model, signals[:, part], centre[part], log_time[:, part])
         return cls(
-            blocks=tuple(
-                _block(model, signals[:, part], centre[part], log_time[:, part], spacing[part], low, noise_sd)
-                for part in (slice(first, first + BLOCK) for first in range(0, len(centre), BLOCK))
-            ),
+            log_time=log_time.numpy(),
+            bin=((log_time - low) / BIN_WIDTH).long().numpy(),
+            offset=(torch.log(spacing) - 0.5 * energy).numpy(),
+            products=products,
             second_of=solution.second_of.cpu().numpy(),
             n_voxels=len(solution.fit.time),
+            compiles=compiles,
         )
 
-    def share(self, log_of_fits: Values) -> tuple[Values, Values]:
-        """Return the log likelihood of each voxel, summed over its choices of sign, and the share of each fit."""
-        of_voxels = log_of_fits[: self.n_voxels].copy()
-        of_voxels[self.second_of] = np.logaddexp(of_voxels[self.second_of], log_of_fits[self.n_voxels :])
-        both = np.concatenate([of_voxels, of_voxels[self.second_of]])
-        return of_voxels, np.exp(log_of_fits - both)
+    def every(self, step: int) -> _Sample:
+        """Return every so many voxels."""
+        second = np.flatnonzero(self.second_of % step == 0)
+        fits = np.concatenate([np.arange(0, self.n_voxels, step), self.n_voxels + second])
+        return _Sample(
+            log_time=self.log_time[:, fits],
+            bin=self.bin[:, fits],
+            offset=self.offset[fits],
+            products=np.ascontiguousarray(self.products[..., fits]),
+            second_of=self.second_of[second] // step,
+            n_voxels=len(fits) - len(second),
+            compiles=self.compiles,
+        )
+
+    def of_voxels(self, of_fits: Values) -> Values:
+        """Return the sums over the choices of signs of each voxel, which are along the last axis."""
+        sums = of_fits[..., : self.n_voxels].copy()
+        sums[..., self.second_of] += of_fits[..., self.n_voxels :]
+        return sums
+
+    def of_fits(self, of_voxels: Values) -> Values:
+        """Return numbers of voxels for each of their fits."""
+        return np.concatenate([of_voxels, of_voxels[self.second_of]])
 
 
-def _block(  # noqa: PLR0913, PLR0917 - what a block is cut from
-    model: SignalModel,
-    signals: torch.Tensor,
-    centre: torch.Tensor,
-    log_time: torch.Tensor,
-    spacing: torch.Tensor,
-    low: float,
-    noise_sd: float,
-) -> _Block:
-    """Evaluate the model for some fits."""
+def _parts(n_fits: int) -> list[slice]:
+    """Return so many fits block by block."""
+    return [slice(first, first + BLOCK) for first in range(0, n_fits, BLOCK)]
+
+
+def _products(model: SignalModel, signals: torch.Tensor, centre: torch.Tensor, log_time: torch.Tensor) -> torch.Tensor:
+    """Return the inner products of signals and columns of some fits, (product, node, fit)."""
     (first, other), _ = model.columns(log_time.exp())
     if model.companion is not None:
         # Its coefficient is another unknown of the voxel, with a flat prior.
@@ -236,16 +196,83 @@ def _block(  # noqa: PLR0913, PLR0917 - what a block is cut from
         beside = model.companion.column(log_time.exp())[0] * allowed
         norm = (beside * beside).sum(0) + TINY
         first, other = (column - (beside * column).sum(0) / norm * beside for column in (first, other))
-    dots = [torch.einsum("mnv,mv->nv", column, signals).numpy() for column in (first, other)]
-    norms = [(x * y).sum(0).numpy() for x, y in ((first, first), (first, other), (other, other))]
-    return _Block(
-        log_time=log_time.contiguous().numpy(),
-        bin=((log_time - low) / BIN_WIDTH).long().numpy(),
-        spacing=spacing.numpy(),
-        dots=(dots[0], dots[1]),
-        norms=(norms[0], norms[1], norms[2]),
-        noise_sd=noise_sd,
-    )
+    pairs = ((first, signals[:, None]), (other, signals[:, None]), (first, first), (first, other), (other, other))
+    return torch.stack([(one * two).sum(0) for one, two in pairs])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Judged:
+    """A prior under one histogram of relaxation times: a point of the descent."""
+
+    look: _Look
+    cost: float
+    """Negative log likelihood of all voxels."""
+
+    scores: Values
+    """Derivatives of the log likelihood of each voxel by the parameters, (parameter, voxel)."""
+
+    @property
+    def at(self) -> Values:
+        """Means of the prior, and its SD."""
+        return self.look.parameters
+
+    @property
+    def gradient(self) -> Values:
+        """Derivatives of the cost by the parameters."""
+        gradient: Values = -self.scores.sum(1)
+        return gradient
+
+    @property
+    def curvature(self) -> Values:
+        """Fisher information: what the scores of voxels vary by, and a little where no voxel says anything."""
+        curvature: Values = np.einsum("pv,qv->pq", self.scores, self.scores) + np.eye(len(self.scores))
+        return curvature
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Look:
+    """What the nodes of a sample say of one prior, (node, fit), whatever the histogram."""
+
+    priors: _Priors
+    parameters: Values
+    weight: Values
+    """Likelihood over that of the highest node of the voxel."""
+
+    highest: Values
+    """Log of the latter, (voxel)."""
+
+    by_mean: Values
+    by_sd: Values
+
+    def judge(self, log_density: Values) -> _Judged:
+        """Sum relaxation times and signs out."""
+        sample = self.priors.sample
+        joint = np.exp(log_density)[sample.bin]
+        joint *= self.weight
+        total = sample.of_voxels(joint.sum(0))
+        by_sd = np.einsum("nv,nv->v", joint, self.by_sd)
+        joint *= self.by_mean
+        by_means = np.einsum("knv,nv->kv", self.priors.hats, joint)
+        return _Judged(
+            look=self,
+            cost=-float((np.log(total) + self.highest).sum()),
+            scores=sample.of_voxels(np.vstack([by_means, by_sd])) / total,
+        )
+
+    def better_histogram(self, log_density: Values) -> Values:
+        """Maximise the likelihood over the histogram, some steps on, by expectation and maximisation."""
+        sample = self.priors.sample
+        n_nodes, n_fits = self.weight.shape
+        starts = np.arange(0, n_fits * n_nodes + 1, n_nodes)
+        columns = np.ascontiguousarray(sample.bin.T).ravel()
+        weights = np.ascontiguousarray(self.weight.T).ravel()
+        by_bin = csr_array((weights, columns, starts), shape=(n_fits, len(log_density)))
+        density = np.exp(log_density)
+        for _ in range(N_HISTOGRAM_UPDATES):
+            total = sample.of_voxels(by_bin @ density)
+            mass = 1 + density * (by_bin.T @ sample.of_fits(1 / total))
+            density = mass / mass.sum()
+        return np.log(density)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -253,80 +280,68 @@ class _Priors:
     """All priors with some knots, over a sample."""
 
     sample: _Sample
-    hats: tuple[Values, ...]
-    """Weight of each knot's mean at each node, (knot, node, fit), of every block."""
+    hats: Values
+    """Weight of each knot's mean at each node, (knot, node, fit)."""
 
     @classmethod
     def of(cls, knots: tuple[float, ...], sample: _Sample) -> _Priors:
         """Place hats at knots."""
-        unit = [RatioPrior(knots=knots, means=tuple(row), sd=1.0) for row in np.eye(len(knots))]
-        times = [torch.from_numpy(block.log_time).exp() for block in sample.blocks]
-        return cls(sample, tuple(np.stack([prior.mean(some)[0].numpy() for prior in unit]) for some in times))
+        shape, logs = sample.log_time.shape, map(math.log, knots)
+        rises = [np.clip((sample.log_time - low) / (high - low), 0.0, 1.0) for low, high in pairwise(logs)]
+        passed = np.stack([np.ones(shape), *rises, np.zeros(shape)])
+        return cls(sample, passed[:-1] - passed[1:])
 
-    def log_likelihoods(self, parameters: Values) -> Iterator[Values]:
-        """Yield the log likelihood of each node under one prior, block by block: its means, and the log of its SD."""
-        sd = math.exp(parameters[-1])
-        for block, hats in zip(self.sample.blocks, self.hats, strict=True):
-            yield block.log_likelihood(_mean_of(parameters, hats), sd).value
+    def look(self, parameters: Values) -> _Look:
+        """Look at a prior: its means, and its SD."""
+        sample, n_voxels = self.sample, self.sample.n_voxels
+        exponent, factor, by_mean, by_sd = self._likelihood(parameters)
+        exponent += sample.offset
+        of_fits = exponent.max(0)
+        highest = of_fits[:n_voxels].copy()
+        highest[sample.second_of] = np.maximum(highest[sample.second_of], of_fits[n_voxels:])
+        exponent -= sample.of_fits(highest)
+        weight = np.exp(exponent, out=exponent)
+        weight *= factor
+        return _Look(priors=self, parameters=parameters, weight=weight, highest=highest, by_mean=by_mean, by_sd=by_sd)
+
+    def _likelihood(self, parameters: Values) -> Likelihood:
+        """Return the likelihood of each node."""
+        products = self.sample.products
+        mean, sd = np.einsum("k,knv->nv", parameters[:-1], self.hats), float(parameters[-1])
+        found = np.empty((len(Likelihood._fields), *mean.shape))
+        if self.sample.compiles:
+            fill_likelihood(mean, sd, products, found)
+        else:
+            for part in _parts(mean.shape[1]):
+                found[..., part] = likelihood_of(mean[:, part], sd, *products[..., part])
+        return Likelihood(*found)
 
 
 class _Search:
     """Alternates between the prior and the histogram of log T, which all priors tried share."""
 
-    def __init__(self, few: _Sample, sample: _Sample, *, compiles: bool) -> None:
+    def __init__(self, few: _Sample, sample: _Sample) -> None:
         self.few, self.sample = few, sample
-        self.marginal = _Block.compiled_marginal if compiles else _Block.marginal
-        self.log_density = np.zeros(max(int(block.bin.max()) for block in sample.blocks) + 1)
+        self.log_density = np.zeros(int(sample.bin.max()) + 1)
 
-    def improve(self, knots: tuple[float, ...]) -> tuple[RatioPrior, float]:
+    def improve(self, knots: tuple[float, ...], start: float) -> tuple[RatioPrior, float]:
         """Return the most likely prior with these knots, and its negative log likelihood."""
-        parameters = np.array([START[0]] * len(knots) + [math.log(START[1])])
-        whole = _Priors.of(knots, self.sample)
-        for priors in (_Priors.of(knots, self.few), *(whole,) * (N_ROUNDS - 1)):
-            parameters = self._best(priors, parameters)
-            self._update_histogram(whole, parameters)
-        *means, log_sd = (float(value) for value in parameters)
-        prior = RatioPrior(knots=knots, means=tuple(means), sd=max(math.exp(log_sd), LEAST_SD))
-        return prior, self.cost(whole, parameters)[0]
+        few, whole = (_Priors.of(knots, sample) for sample in (self.few, self.sample))
+        here = few.look(np.array([start] * len(knots) + [FIRST_SD])).judge(self.log_density)
+        here, curvature = self._best(here, here.curvature)
+        look = whole.look(here.at)
+        curvature *= self.sample.n_voxels / self.few.n_voxels
+        self.log_density = look.better_histogram(self.log_density)
+        for _ in range(N_ROUNDS - 1):
+            here, curvature = self._best(look.judge(self.log_density), curvature)
+            self.log_density = here.look.better_histogram(self.log_density)
+        *means, sd = (float(value) for value in here.at)
+        prior = RatioPrior(knots=knots, means=tuple(means), sd=max(sd, LEAST_SD))
+        return prior, here.look.judge(self.log_density).cost
 
-    def _best(self, priors: _Priors, parameters: Values) -> Values:
-        """Return the parameters of least cost."""
-        n_knots = len(parameters) - 1
-        bounds = [MEAN_RANGE] * n_knots + [(math.log(SD_RANGE[0]), math.log(SD_RANGE[1]))]
-        found: Values = minimize(
-            lambda at: self.cost(priors, at),
-            parameters,
-            jac=True,
-            method="L-BFGS-B",
-            bounds=bounds,
-            options={"maxiter": 20},
-        ).x
-        return found
-
-    def cost(self, priors: _Priors, parameters: Values) -> tuple[float, Values]:
-        """Return the negative log likelihood of all voxels, and its derivatives by the parameters."""
-        logs, slopes = zip(
-            *(
-                self.marginal(block, parameters, hats, self.log_density)
-                for block, hats in zip(priors.sample.blocks, priors.hats, strict=True)
-            ),
-            strict=True,
-        )
-        of_voxels, shares = priors.sample.share(np.concatenate(logs))
-        return -float(of_voxels.sum()), -np.concatenate(slopes, axis=1) @ shares
-
-    def _update_histogram(self, priors: _Priors, parameters: Values) -> None:
-        """Maximise the likelihood over the histogram, some steps on, by expectation and maximisation."""
-        logs = np.concatenate([value.T for value in priors.log_likelihoods(parameters)])
-        highest = logs.max(1)
-        bins = np.concatenate([block.bin.T for block in priors.sample.blocks])
-        starts = np.arange(0, bins.size + 1, bins.shape[1])
-        shape = (len(bins), len(self.log_density))
-        by_bin = csr_array((np.exp(logs - highest[:, None]).ravel(), bins.ravel(), starts), shape=shape)
-        density = np.exp(self.log_density)
-        for _ in range(N_HISTOGRAM_UPDATES):
-            totals = by_bin @ density
-            _, shares = priors.sample.share(np.log(totals) + highest)
-            mass = 1 + density * (by_bin.T @ (shares / totals))
-            density = mass / mass.sum()
-        self.log_density = np.log(density)
+    def _best(self, start: _Judged, curvature: Values) -> tuple[_Judged, Values]:
+        """Return the prior of least cost, and the curvature there."""
+        n_knots, priors = len(start.at) - 1, start.look.priors
+        least, most = (np.array([mean] * n_knots + [sd]) for mean, sd in zip(MEAN_RANGE, SD_RANGE, strict=True))
+        limits = Limits(least=least, most=most, longest=LONGEST_STEP)
+        return descend(lambda at: priors.look(at).judge(self.log_density), start, curvature, limits)
