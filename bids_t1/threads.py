@@ -29,18 +29,19 @@ def side_by_side(
     items
         Those not begun when one has failed, or when the process is asked to stop, are left.
     n_threads
-        How many are worked on at a time.
+        How many are worked on at a time; one by one it is done by this thread itself, which has its data at hand.
     progress
         Called with what came of each item as soon as it and those before it are done.
     """
-    pool = ThreadPoolExecutor(n_threads)
+    pool = ThreadPoolExecutor(n_threads) if n_threads > 1 else None
     done: list[R] = []
     try:
-        for result in pool.map(work, items):
+        for result in map(work, items) if pool is None else pool.map(work, items):
             stop_if_asked()
             done.append(result)
             if progress is not None:
                 progress(result)
     finally:
-        pool.shutdown(cancel_futures=True)
+        if pool is not None:
+            pool.shutdown(cancel_futures=True)
     return done

@@ -178,7 +178,9 @@ class _Sample:
     def draw(cls, images: Measurements, n_threads: int = 1) -> _Sample:
         flat = images.reshape(len(images), -1)
         step = max(1, flat.shape[1] // MAX_SAMPLE)
-        squares = np.square(np.abs(take_voxels(flat, slice(None, None, step), n_threads)).astype(np.float64))
+        some = take_voxels(flat, slice(None, None, step), n_threads)
+        squares = (np.abs(some) if np.iscomplexobj(some) else some).astype(np.float64)
+        np.square(squares, out=squares)
         energy = squares.sum(0)
         kept = np.flatnonzero(np.isfinite(energy) & (squares > 0).all(0))
         kept = kept[np.argsort(energy[kept])]
