@@ -206,3 +206,16 @@ def test_compiled_neighbours_weigh_as_the_plain_ones_do_in_chunks_of_any_size(
     np.testing.assert_allclose(whole.time[fitted], time[fitted], rtol=1e-4)
     assert np.mean(np.isclose(whole.time_sd[fitted], time_sd[fitted], rtol=1e-3)) > 0.999
     assert np.mean(whole.status == status) > 0.9995
+
+
+def test_what_a_card_leaves_open_is_noted_as_what_the_processor_leaves_open() -> None:
+    scene = folds(6)
+    flat = scene.magnitudes.reshape(len(TIMES), -1)
+    plan = engine._prepare(MODEL, scene.magnitudes, "magnitude", EstimationOptions(compiles_from=0))
+    maps = engine._Maps.room(MODEL, flat.shape[1], takes_notes=True)
+    engine._fill_compiled(plan, flat, maps, slice(0, flat.shape[1]))
+    assert maps.notes is not None
+    (own,), (beside,) = maps.notes.values(), engine._notes_beside_card(plan, flat, maps).values()
+    assert len(own.voxel) > 100
+    for values, others in zip(own, beside, strict=True):
+        np.testing.assert_array_equal(values, others)

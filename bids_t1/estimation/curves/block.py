@@ -2,20 +2,18 @@
 
 A step of the refinement waits for one division after the other. Lanes, each the fit of one choice of signs of one
 voxel, take their steps together, so that they wait together; the numbers of a lane come from the functions of `voxel`.
-A lane knows nothing of the others: no bit depends on what is beside. Read `fit_voxels` first.
+A lane knows nothing of the others: no bit depends on what is beside. Read `optima_of` first.
 """
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from bids_t1.compiling import compiled, kept
+from bids_t1.compiling import compiled
 from bids_t1.estimation.curves.polarity import ROUNDING
 from bids_t1.estimation.curves.voxel import (
-    FITTED,
     HELD,
     LONGEST_STEP,
     MOST_STEPS,
@@ -39,8 +37,6 @@ from bids_t1.estimation.curves.voxel import (
     search_both,
     solve,
     stretch_of,
-    worth_of,
-    write,
 )
 
 if TYPE_CHECKING:
@@ -401,32 +397,6 @@ def optima_of(tables: Tables, choices: Choices, images: Singles, count: int, blo
 
 
 @compiled
-def choose(
-    choices: Choices, images: Singles, column: int, count: int, status: NDArray[np.uint8], block: Block, n_chosen: int
-) -> int:
-    """Put those of some voxels that are worth a fit into a block, after the chosen ones; note the status of all."""
-    energy = block.room.measured
-    for j in range(count):
-        energy[j] = energy.dtype.type(0.0)
-    for i in range(choices.n_measurements):
-        for j in range(count):
-            energy[j] += images[i, column + j] * images[i, column + j]
-    for j in range(count):
-        status[j] = worth_of(choices, float(energy[j]))
-        block.columns[n_chosen] = column + j
-        n_chosen += status[j] == FITTED
-    return n_chosen
-
-
-@compiled
-def lay_out(maps: Singles, voxel: int, count: int) -> None:
-    """Make some voxels, from `voxel` on, those without an estimate."""
-    for index in range(len(maps)):
-        for j in range(count):
-            maps[index, voxel + j] = math.nan
-
-
-@compiled
 def better_choice(block: Block, voxel: int) -> int:
     """Return the choice of lower cost: that tried first, or the other."""
     fits = block.fits[voxel]
@@ -439,40 +409,8 @@ def kept_fit(fit: Floats) -> tuple[float, Point]:
     return fit[0], Point(fit[1], fit[2], fit[3], fit[4], 0.0, fit[5], False)
 
 
-@kept
-def fit_voxels(
-    tables: Tables,
-    choices: Choices,
-    images: Singles,
-    first: int,
-    start: int,
-    stop: int,
-    maps: Singles,
-    status: NDArray[np.uint8],
-    block: Block,
-) -> None:
-    """Fill the maps of the voxels from `start` up to `stop`, on one processor; images begin at voxel `first`.
-
-    Only voxels worth a fit are searched for, in blocks that are full of them; the maps of others become NaN.
-    """
-    voxel = start
-    while voxel < stop:
-        n_chosen = 0
-        while voxel < stop and n_chosen < VOXELS:
-            count = min(SEARCHED, VOXELS - n_chosen, stop - voxel)
-            n_chosen = choose(choices, images, voxel - first, count, status[voxel:], block, n_chosen)
-            lay_out(maps, voxel, count)
-            voxel += count
-        optima_of(tables, choices, images, n_chosen, block)
-        for i in range(n_chosen):
-            better = better_choice(block, i)
-            best, other = kept_fit(block.fits[i, better]), kept_fit(block.fits[i, 1 - better])
-            is_close, energy = block.is_close[i], block.energy[i]
-            write(choices, best, other, is_close, energy, 0.0, first + block.columns[i], maps, status)
-
-
 def block_space(tables: Tables) -> Block:
-    """Return the last argument of `fit_voxels`."""
+    """Return room for the numbers of a block."""
     n_samples = tables.axis.shape[2]
     return Block(
         columns=np.zeros(VOXELS + 1, np.int64),

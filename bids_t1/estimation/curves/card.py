@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from bids_t1.estimation.curves.block import block_space, fit_voxels
+from bids_t1.estimation.curves.block import block_space
 from bids_t1.estimation.curves.voxel import MAPS, POWERS, Choices, Room, Tables, Work, fit_voxel
+from bids_t1.estimation.curves.voxels import fit_voxels, room_for_open
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -142,7 +143,8 @@ def on_processor(tables: Tables, choices: Choices, images: NDArray[np.float32]) 
     """Return maps and statuses of the compiled fit on one processor."""
     n_voxels = images.shape[1]
     values, status = np.empty((len(MAPS), n_voxels), np.float32), np.empty(n_voxels, np.uint8)
-    fit_voxels(tables, choices, images, 0, 0, n_voxels, values, status, block_space(tables))
+    space = block_space(tables), room_for_open(tables, 0)
+    fit_voxels(tables, choices, images, 0, 0, n_voxels, values, status, *space)
     return values, status
 
 

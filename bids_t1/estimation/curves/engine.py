@@ -16,7 +16,7 @@ from bids_t1.data.errors import InvalidInputError, NoSignalError
 from bids_t1.data.estimate import Estimate, LearnedRatio, NoiseLevels, VoxelStatus
 from bids_t1.data.signal_model import SurfaceModel
 from bids_t1.estimation.chunks import CHUNK, choose_device, for_each_chunk, take_voxels
-from bids_t1.estimation.curves.block import block_space, fit_voxels
+from bids_t1.estimation.curves.block import block_space
 from bids_t1.estimation.curves.dictionary import Dictionary, build_dictionaries
 from bids_t1.estimation.curves.lattice import FINE_PARTS, tabulate
 from bids_t1.estimation.curves.open_signs import Fitted
@@ -35,6 +35,7 @@ from bids_t1.estimation.curves.rician import refine_rician
 from bids_t1.estimation.curves.surface import SurfaceAtoms, SurfaceFit, SurfaceProblem, solve_surface
 from bids_t1.estimation.curves.surroundings import Choice, Surroundings
 from bids_t1.estimation.curves.voxel import MAPS, Choices, Tables
+from bids_t1.estimation.curves.voxels import Open, fit_voxels, joined_open, room_for_open
 from bids_t1.estimation.noise import (
     FALSE_BACKGROUND,
     Background,
@@ -173,8 +174,11 @@ class _Maps:
     share_sd: torch.Tensor | None
     """None where there is no second pool whose share is unknown."""
 
+    notes: dict[int, Open] | None
+    """Of voxels whose signs are open, by the first voxel of each chunk; None where none are asked for."""
+
     @classmethod
-    def room(cls, model: SignalModel | SurfaceModel, n_voxels: int) -> _Maps:
+    def room(cls, model: SignalModel | SurfaceModel, n_voxels: int, *, takes_notes: bool = False) -> _Maps:
         """Return room for the maps of so many voxels."""
         # NumPy asks for large pages, which are handed out in half the time.
         values = torch.from_numpy(np.empty((len(MAPS), n_voxels), np.float32))
@@ -183,6 +187,7 @@ class _Maps:
             values=values,
             status=torch.from_numpy(np.empty(n_voxels, np.uint8)),
             share_sd=torch.empty(n_voxels) if isinstance(model, SurfaceModel) and _has_share(model) else None,
+            notes={} if takes_notes else None,
         )
 
     def lay_out(self, chunk: slice) -> None:
@@ -235,7 +240,8 @@ def estimate(
     plan = _prepare(model, measurements, kind, options)
     flat = measurements.reshape(len(measurements), -1)
     n_voxels = flat.shape[1]
-    maps = _Maps.room(model, n_voxels)
+    shape = measurements.shape[1:]
+    maps = _Maps.room(model, n_voxels, takes_notes=_weighs_open_signs(plan, shape))
     fill, chunks_at_once = _way(plan, flat)
     for_each_chunk(
         n_voxels,
@@ -244,7 +250,6 @@ def estimate(
         size=chunks_at_once,
         progress=progress,
     )
-    shape = measurements.shape[1:]
     _settle_open_signs(plan, flat, shape, maps)
     learned = None
     if plan.prior is not None:
@@ -751,7 +756,11 @@ def _fill_compiled(plan: _Plan, flat: Measurements, maps: _Maps, chunk: slice) -
     in_place = flat.dtype == np.float32 and flat.flags.c_contiguous
     images, first = (flat, 0) if in_place else (_real_samples(plan, flat[:, chunk]).numpy(), chunk.start)
     values, status = maps.values.numpy(), maps.status.numpy()
-    fit_voxels(tables, choices, images, first, chunk.start, chunk.stop, values, status, block_space(tables))
+    found = room_for_open(tables, 0 if maps.notes is None else chunk.stop - chunk.start)
+    space = block_space(tables), found
+    n_open = fit_voxels(tables, choices, images, first, chunk.start, chunk.stop, values, status, *space)
+    if maps.notes is not None:
+        maps.notes[chunk.start] = Open._make(values[:n_open].copy() for values in found)
 
 
 def _real_samples(plan: _Plan, flat: Measurements) -> torch.Tensor:
@@ -815,21 +824,54 @@ def _log_odds(plan: _Plan, solution: Solution) -> Voxels:
     return difference / (2 * _unexplained(plan, solution))
 
 
+def _weighs_open_signs(plan: _Plan, shape: tuple[int, ...]) -> bool:
+    """Tell whether what surrounds a voxel may say something about its signs.
+
+    What has no three axes is no image, and a voxel nothing around it. Where there are no more samples than unknowns
+    every choice explains them: voxels would confirm one another.
+    """
+    is_rician = plan.kind == "magnitude" and _handling(plan) == "rician"
+    is_curve = not isinstance(plan.model, SurfaceModel)
+    return is_curve and not is_rician and len(shape) == N_AXES and plan.degrees_of_freedom > 0
+
+
+def _open_voxels(maps: _Maps) -> torch.Tensor:
+    """Return flat indices of the voxels whose own data leave both choices of signs open."""
+    return torch.from_numpy(np.flatnonzero(maps.status.numpy() == VoxelStatus.POLARITY_UNDECIDED))
+
+
+def _notes_beside_card(plan: _Plan, flat: Measurements, maps: _Maps) -> dict[int, Open]:
+    """Return what the processor finds in voxels that a card has left open."""
+    voxels = _open_voxels(maps).numpy()
+    images = _real_samples(plan, flat[:, voxels]).cpu().numpy()
+    again = _Maps.room(plan.model, len(voxels), takes_notes=True)
+    for_each_chunk(
+        len(voxels), lambda chunk: _fill_compiled(plan, images, again, chunk), n_threads=plan.options.n_threads
+    )
+    notes = again.notes or {}
+    return {start: found._replace(voxel=voxels[found.voxel]) for start, found in notes.items()}
+
+
 def _settle_open_signs(plan: _Plan, flat: Measurements, shape: tuple[int, ...], maps: _Maps) -> None:
     """Choose with what surrounds a voxel where its own data leave two choices of signs open.
 
-    Voxels whose own data decide stay as they are. What has no three axes is no image, and a voxel nothing around it.
-    Where there are no more samples than unknowns every choice explains them: voxels would confirm one another.
+    Voxels whose own data decide stay as they are.
     """
-    model = plan.model
-    if plan.degrees_of_freedom == 0:
+    if not _weighs_open_signs(plan, shape) or isinstance(plan.model, SurfaceModel):
         return
-    is_rician = plan.kind == "magnitude" and _handling(plan) == "rician"
-    open_voxels = torch.from_numpy(np.flatnonzero(maps.status.numpy() == VoxelStatus.POLARITY_UNDECIDED))
-    if isinstance(model, SurfaceModel) or is_rician or len(shape) != N_AXES or not len(open_voxels):
+    if plan.compiled is None:
+        _settle_plainly(plan, plan.model, flat, shape, maps)
         return
-    if plan.compiled is not None:
-        _fitted(plan.compiled, plan, flat, shape, maps).settle(open_voxels.numpy())
+    notes = maps.notes if plan.device.type == "cpu" else _notes_beside_card(plan, flat, maps)
+    found = joined_open([notes[start] for start in sorted(notes)]) if notes else None
+    if found is not None and len(found.voxel):
+        _fitted(plan.compiled, plan, shape, maps).settle(found)
+
+
+def _settle_plainly(plan: _Plan, model: SignalModel, flat: Measurements, shape: tuple[int, ...], maps: _Maps) -> None:
+    """Do the same in PyTorch."""
+    open_voxels = _open_voxels(maps)
+    if not len(open_voxels):
         return
     solution = _solve_again(plan, flat, open_voxels)
     open_voxels = open_voxels[solution.second_of]
@@ -853,9 +895,7 @@ def _settle_open_signs(plan: _Plan, flat: Measurements, shape: tuple[int, ...], 
     _write(plan, solution.exchanged(wins), maps, open_voxels, torch.where(wins, -favour, favour))
 
 
-def _fitted(
-    compiled: tuple[Tables, Choices], plan: _Plan, flat: Measurements, shape: tuple[int, ...], maps: _Maps
-) -> Fitted:
+def _fitted(compiled: tuple[Tables, Choices], plan: _Plan, shape: tuple[int, ...], maps: _Maps) -> Fitted:
     """Return what the compiled weighing of open signs needs."""
     tables, choices = compiled
     return Fitted(
@@ -864,7 +904,6 @@ def _fitted(
         shape=(shape[0], shape[1], shape[2]),
         maps=maps.values.numpy(),
         status=maps.status.numpy(),
-        take=lambda voxels: _real_samples(plan, flat[:, voxels]).cpu().numpy(),
         n_threads=plan.options.n_threads,
     )
 

@@ -14,18 +14,10 @@ import numpy as np
 
 from bids_t1.compiling import compiled, kept
 from bids_t1.estimation.chunks import for_each_chunk
-from bids_t1.estimation.curves.block import (
-    N_FIT,
-    ONE_TURNED,
-    VOXELS,
-    Block,
-    better_choice,
-    block_space,
-    kept_fit,
-    optima_of,
-)
+from bids_t1.estimation.curves.block import kept_fit
 from bids_t1.estimation.curves.surroundings import LENIENT, N_ROUNDS, OF_PREDICTION, TEXTURE, offsets_of
-from bids_t1.estimation.curves.voxel import TINY, Choices, Tables, sample_of, stretch_of, unexplained_by, write
+from bids_t1.estimation.curves.voxel import TINY, Choices, Tables, write
+from bids_t1.estimation.curves.voxels import Open, normalised_curve, second_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,41 +36,6 @@ CHUNKS = 1 / 32
 """Part of a chunk of voxels that is taken of open ones at a time, of which there are few, close together."""
 
 
-class Open(NamedTuple):
-    """The voxels that are open, with both their choices of signs; signals are over their norm."""
-
-    voxel: Index
-    """Flat indices, rising."""
-
-    is_open: NDArray[np.bool_]
-    """Whether there is a second choice, as there should be."""
-
-    energy: Floats
-    fits: Floats
-    """(open voxel, choice, number)."""
-
-    sample: Index
-    """The sample that may have either sign."""
-
-    step: Floats
-    """That sample by the second choice less that by the first."""
-
-    variance: Floats
-    """Of noise in the signals."""
-
-    own: Floats
-    """Log odds of the second choice by the data of the voxel itself."""
-
-    second: Floats
-    """Its probability by them."""
-
-    others: Singles
-    """Signals with zero in place of the sample, (open voxel, sample)."""
-
-    curves: Singles
-    """What both fits predict, (open voxel, choice, sample)."""
-
-
 class Around(NamedTuple):
     """What the neighbours of some open voxels say."""
 
@@ -93,69 +50,6 @@ class Around(NamedTuple):
 
     compared: Singles
     """Weight and expected sample by their first and by their second choice, (pair, quantity)."""
-
-
-@compiled
-def normalised_curve(
-    tables: Tables, choices: Choices, place: float, first: float, last: float, beside: float, curve: Singles
-) -> None:
-    """Predict the signal of a fit, over its norm."""
-    columns = tables.columns
-    stretch, t = stretch_of(tables, choices, place)
-    own, companion = (1 if choices.has_first else 0), columns.shape[1] - 1
-    total = 0.0
-    for i in range(len(curve)):
-        value = last * sample_of(columns, stretch, own, i, t)
-        if choices.has_first:
-            value += first * sample_of(columns, stretch, 0, i, t)
-        if choices.has_beside:
-            value += beside * sample_of(columns, stretch, companion, i, t)
-        curve[i] = value
-        total += value * value
-    scale = 1.0 / max(math.sqrt(total), TINY)
-    for i in range(len(curve)):
-        curve[i] *= scale
-
-
-@compiled
-def second_by(log_odds: float) -> float:
-    """Return the probability of the second choice."""
-    return 1.0 / (1.0 + math.exp(-log_odds))
-
-
-@kept
-def solve_open(tables: Tables, choices: Choices, images: Singles, start: int, block: Block, found: Open) -> None:
-    """Fit both choices of signs of open voxels, the first of which is at `start`; images are of these voxels only."""
-    for column in range(0, images.shape[1], VOXELS):
-        count = min(VOXELS, images.shape[1] - column)
-        for voxel in range(count):
-            block.columns[voxel] = column + voxel
-        optima_of(tables, choices, images, count, block)
-        for voxel in range(count):
-            note(tables, choices, block, voxel, start + column + voxel, found)
-
-
-@compiled
-def note(tables: Tables, choices: Choices, block: Block, voxel: int, i: int, found: Open) -> None:
-    """Write down what was found in a voxel of a block."""
-    better, smallest, energy = better_choice(block, voxel), block.smallest[voxel], block.energy[voxel]
-    norm = max(math.sqrt(energy), TINY)
-    found.is_open[i], found.energy[i], found.sample[i] = block.is_close[voxel], energy, smallest
-    for choice in range(2):
-        fit, curve = found.fits[i, choice], found.curves[i, choice]
-        for number in range(N_FIT):
-            fit[number] = block.fits[voxel, choice if better == 0 else 1 - choice, number]
-        normalised_curve(tables, choices, fit[0], fit[1], fit[2], fit[2] * fit[3], curve)
-    for k in range(choices.n_measurements):
-        found.others[i, k] = block.y[voxel, k] / norm
-    found.others[i, smallest] = 0.0
-    cost, other_cost = found.fits[i, 0, 4], found.fits[i, 1, 4]
-    unexplained = unexplained_by(choices, min(cost, other_cost), energy)
-    found.variance[i] = unexplained / (norm * norm)
-    found.own[i] = (cost - other_cost) / (2.0 * unexplained)
-    found.second[i] = second_by(found.own[i])
-    is_turned = (block.signs[voxel] == ONE_TURNED) == (better == 0)
-    found.step[i] = (2.0 if is_turned else -2.0) * block.y[voxel, smallest] / norm
 
 
 @compiled
@@ -289,7 +183,7 @@ def write_open(
             choices,
             best,
             other,
-            found.is_open[i],
+            True,
             found.energy[i],
             -favour[i] if wins else favour[i],
             found.voxel[i],
@@ -300,30 +194,18 @@ def write_open(
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Fitted:
-    """An image that `block.fit_voxels` has fitted."""
+    """An image that `voxels.fit_voxels` has fitted."""
 
     tables: Tables
     choices: Choices
     shape: tuple[int, int, int]
     maps: Singles
     status: NDArray[np.uint8]
-    take: Callable[[Index], Singles]
-    """Gives the real samples of some voxels, (measurement, voxel)."""
-
     n_threads: int
     """Chunks of open voxels side by side."""
 
-    def settle(self, voxels: Index) -> None:
-        """Choose with what surrounds a voxel where its own data leave two choices of signs open.
-
-        Parameters
-        ----------
-        voxels
-            The open ones, flat indices that rise.
-        """
-        found = self._both_choices(voxels)
-        if not len(found.voxel):  # what one way of computing leaves open another may decide
-            return
+    def settle(self, found: Open) -> None:
+        """Choose with what surrounds a voxel where its own data leave two choices of signs open."""
         count = len(found.voxel)
         around: dict[int, Around] = {}
         second, favour = found.second.copy(), np.zeros(count)
@@ -348,30 +230,6 @@ class Fitted:
     def _in_chunks(self, count: int, work: Callable[[slice], None]) -> None:
         """Do something for so many open voxels side by side."""
         for_each_chunk(count, work, n_threads=self.n_threads, size=CHUNKS)
-
-    def _both_choices(self, voxels: Index) -> Open:
-        """Return the voxels that have a second choice, with both."""
-        count, samples = len(voxels), self.tables.axis.shape[2]
-        found = Open(
-            voxel=voxels,
-            is_open=np.zeros(count, np.bool_),
-            energy=np.zeros(count),
-            fits=np.zeros((count, 2, N_FIT)),
-            sample=np.zeros(count, np.int64),
-            step=np.zeros(count),
-            variance=np.zeros(count),
-            own=np.zeros(count),
-            second=np.zeros(count),
-            others=np.zeros((count, samples), np.float32),
-            curves=np.zeros((count, 2, samples), np.float32),
-        )
-
-        def solve(chunk: slice) -> None:
-            images = np.ascontiguousarray(self.take(voxels[chunk]))
-            solve_open(self.tables, self.choices, images, chunk.start, block_space(self.tables), found)
-
-        self._in_chunks(count, solve)
-        return found if found.is_open.all() else Open._make(values[found.is_open] for values in found)
 
     def _look_around(self, found: Open, chunk: slice) -> Around:
         """Compare some open voxels with their neighbours."""
