@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
+from bids_t1.tissue.slabs import slabs
+
 if TYPE_CHECKING:
     from bids_t1.data.alignment import HeadImage
     from bids_t1.data.grid import Grid
@@ -29,12 +31,12 @@ def cleaned(brain: VoxelFlags, grid: Grid, radius: float = BRIDGE) -> VoxelFlags
     """Return the largest piece, without bridges to others thinner than twice a radius [mm], and without holes."""
     box = _around(brain)
     within = brain[box]
-    labels, n_pieces = ndimage.label(_depth(within, grid) > radius)
+    labels, n_pieces = ndimage.label(_is_deeper(within, grid, radius))
     if not n_pieces:
         return brain
     largest = labels == 1 + np.argmax(np.bincount(labels.ravel())[1:])
     found = np.zeros_like(brain)
-    found[box] = ndimage.binary_fill_holes(within & (_depth(~largest, grid) <= 1.5 * radius))
+    found[box] = ndimage.binary_fill_holes(within & ~_is_deeper(~largest, grid, 1.5 * radius))
     return found
 
 
@@ -61,8 +63,15 @@ def by_rank(values: Map, brain: VoxelFlags) -> dict[str, Map]:
     return {name: ((rank == k) & brain).astype(np.float32) for k, name in enumerate(STARTING_SHARES)}
 
 
-def _depth(mask: VoxelFlags, grid: Grid) -> Map:
-    """Distance from each voxel of a mask to the nearest outside of it [mm]; the faces of the image are no borders."""
-    if mask.all():
-        return np.full(mask.shape, np.inf, np.float32)
-    return np.asarray(ndimage.distance_transform_edt(mask, grid.voxel_sizes), np.float32)
+def _is_deeper(mask: VoxelFlags, grid: Grid, radius: float) -> VoxelFlags:
+    """Tell voxels of a mask to whose outside it is further than a radius [mm]; the faces of the image are no borders.
+
+    Distances take fifty bytes a voxel, so that they are measured slab by slab.
+    """
+    found = mask.copy()
+    for slab, around in slabs(mask.shape, 1 + int(radius / grid.voxel_sizes[0])):
+        some = mask[around]
+        if not some.all():
+            depth = np.asarray(ndimage.distance_transform_edt(some, grid.voxel_sizes), np.float32)
+            found[slab] = depth[slab.start - around.start : slab.stop - around.start] > radius
+    return found

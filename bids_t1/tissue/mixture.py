@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
+from bids_t1.tissue.slabs import slabs
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -34,6 +36,9 @@ brim of the brain, where template and head differ, would be taken for theirs."""
 
 N_LEARNED = 100_000
 """Voxels that classes are learned from: of more, every second, third, ... tells the same."""
+
+N_ITERATIONS = 4
+"""Times that voxels hear of their neighbours."""
 
 LEAST_SD = 0.02
 """Of a tissue, relative to the range of values: no tissue is a single value."""
@@ -110,18 +115,52 @@ def _flat(of_class: np.ndarray) -> np.ndarray:
 
 
 def classify(
-    values: Map, priors: np.ndarray, mixture: Mixture, voxel_sizes: Sequence[float], n_iterations: int = 4
+    values: Map,
+    priors: np.ndarray,
+    mixture: Mixture,
+    voxel_sizes: Sequence[float],
+    out: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Return the probability of each class in each voxel, float32 (class, x, y, z); zero where all priors are."""
+    """Return the probability of each class in each voxel, float32 (class, x, y, z); zero where all priors are.
+
+    What is needed in between is held of a slab of the image only, with as much around it as its voxels hear of.
+
+    Parameters
+    ----------
+    values : array (x, y, z)
+        NaN where unknown.
+    priors : array (class, x, y, z)
+    mixture : Mixture
+        From `fit`.
+    voxel_sizes
+        Edges of the voxels [mm].
+    out : array (class, x, y, z), optional
+        Where to put them, which may be `priors`.
+    """
+    found = np.empty_like(priors) if out is None else out
+    last: tuple[slice, np.ndarray] | None = None
+    for slab, around in slabs(values.shape, N_ITERATIONS):
+        posteriors = _posteriors(values[around], priors[:, around], mixture, voxel_sizes)
+        if last is not None:
+            found[:, last[0]] = last[1]
+        # The next slab asks for the priors at the end of this one.
+        last = slab, posteriors[:, slab.start - around.start : slab.stop - around.start]
+    if last is not None:
+        found[:, last[0]] = last[1]
+    return found
+
+
+def _posteriors(values: Map, priors: np.ndarray, mixture: Mixture, voxel_sizes: Sequence[float]) -> np.ndarray:
     evidence = mixture.likelihood(values)
     evidence *= priors
     evidence *= mixture.shares.astype(np.float32)[:, None, None, None]
     posteriors = _normalised(evidence.copy())
-    for _ in range(n_iterations):
-        weights = _support(posteriors, voxel_sizes)
-        np.exp(weights, out=weights)
-        weights *= evidence
-        posteriors = _normalised(weights)
+    for _ in range(N_ITERATIONS):
+        for of_class, seen in zip(posteriors, evidence, strict=True):  # one by one takes less memory
+            weights = _support(of_class, voxel_sizes)
+            np.exp(weights, out=weights)
+            np.multiply(weights, seen, out=of_class)
+        posteriors = _normalised(posteriors)
     return posteriors
 
 
@@ -163,14 +202,13 @@ def _normalised(weights: np.ndarray) -> np.ndarray:
     return np.asarray(weights, dtype=np.float32)
 
 
-def _support(posteriors: np.ndarray, voxel_sizes: Sequence[float]) -> np.ndarray:
-    """Add up over the six neighbours how likely each is of each class."""
-    support = np.zeros_like(posteriors)
+def _support(of_class: np.ndarray, voxel_sizes: Sequence[float]) -> np.ndarray:
+    """Add up over the six neighbours how likely each is of a class."""
+    support = np.zeros_like(of_class)
     for axis, size in enumerate(voxel_sizes):
         weight = np.float32(COUPLING * min(1.0, COUPLING_LENGTH / size))
         ahead, behind = ([slice(None)] * 3 for _ in range(2))
         ahead[axis], behind[axis] = slice(1, None), slice(None, -1)
-        for of_class, neighbours in zip(support, posteriors, strict=True):  # one by one takes less memory
-            of_class[tuple(behind)] += weight * neighbours[tuple(ahead)]
-            of_class[tuple(ahead)] += weight * neighbours[tuple(behind)]
+        support[tuple(behind)] += weight * of_class[tuple(ahead)]
+        support[tuple(ahead)] += weight * of_class[tuple(behind)]
     return support

@@ -17,7 +17,7 @@ from bids_t1.tissue.mixture import classify, fit
 from bids_t1.tissue.picture import head_image
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from bids_t1.data.alignment import HeadImage
     from bids_t1.data.deformation import Deformation
@@ -106,22 +106,21 @@ def _found(
     matrix = place(picture, template)
     if matrix is None:
         return _without_template(values, picture, given, template)
+    del picture
     deformation = deform(values, grid, template, matrix, n_threads)
     box = looked_at(template, deformation, grid) if given.brain is None else (slice(None),) * 3
     part = grid.part(box)
     expected, left = _expected(template, deformation, part)
     if given.brain is not None:
         expected = _within(given.brain, expected)
-    names = tuple(expected)
-    # What was stacked is not held twice: it is much.
-    told = _classified(values[box], names, np.stack([expected.pop(name) for name in names]), part)
-    probabilities = {tissue: _put(each, box, grid) for tissue, each in told.items()}
+    told = _classified(values[box], tuple(expected), _stacked(expected, part.shape), part)
     brain = given.brain
     if brain is None:
-        brain = cleaned(np.sum(list(probabilities.values()), axis=0) > LIKELIER_THAN_NOT, grid)
-    hemisphere = np.where(_put(left, box, grid), Hemisphere.LEFT, Hemisphere.RIGHT).astype(np.uint8)
+        brain = cleaned(_put(_sum(told.values()) > LIKELIER_THAN_NOT, box, grid), grid)
+    probabilities = {tissue: _put(told.pop(tissue), box, grid) for tissue in tuple(told)}
+    hemisphere = np.where(_put(left, box, grid), np.uint8(Hemisphere.LEFT), np.uint8(Hemisphere.RIGHT))
     record = _record(given, "aligned with a template", "mixture of T1 with priors of a template", template.record)
-    found = from_probabilities(probabilities, brain, hemisphere, grid, record)
+    found = _told(probabilities, brain, hemisphere, grid, record)
     return _with_given_tissue(replace(found, warnings=template.warnings, deformation=deformation), given)
 
 
@@ -135,6 +134,14 @@ def _expected(template: Template, deformation: Deformation, grid: Grid) -> tuple
 
     expected = {name: everywhere(each) for name, each in expectations(template, points).items()}
     return expected, everywhere(points[0].astype(np.float32)) < 0
+
+
+def _stacked(of_class: dict[str, Map], shape: tuple[int, ...]) -> np.ndarray:
+    """Stack maps (class, x, y, z), which are taken out one by one: no two of what is much are held at a time."""
+    stacked = np.empty((len(of_class), *shape), np.float32)
+    for whole, name in zip(stacked, tuple(of_class), strict=True):
+        whole[:] = of_class.pop(name)
+    return stacked
 
 
 def _put(values: np.ndarray, box: tuple[slice, ...], grid: Grid) -> np.ndarray:
@@ -183,7 +190,7 @@ def _classified(
     found = priors
     if priors.any():
         mixture = fit(values, priors, n_tissues=sum(name in OF_CLASS for name in names), start=start)
-        found = classify(values, priors, mixture, grid.voxel_sizes)
+        found = classify(values, priors, mixture, grid.voxel_sizes, out=priors)
     return {OF_CLASS[name]: each for name, each in zip(names, found, strict=True) if name in OF_CLASS}
 
 
@@ -225,21 +232,52 @@ def from_probabilities(
     record : mapping
         How they came about, in JSON types.
     """
-    tissues = list(probabilities)
-    known = np.stack([np.nan_to_num(probabilities[tissue], nan=0.0).astype(np.float32) for tissue in tissues])
-    known *= brain
-    total = known.sum(axis=0)
+    known = {tissue: np.nan_to_num(each, nan=0.0).astype(np.float32) for tissue, each in probabilities.items()}
+    return _told(known, brain, hemisphere, grid, record)
+
+
+def _told(
+    probabilities: Mapping[Tissue, Map],
+    brain: VoxelFlags,
+    hemisphere: Labels | None,
+    grid: Grid,
+    record: Mapping[str, object],
+) -> Segmentation:
+    """Do so of probabilities that are known everywhere, and become those of the segmentation."""
+    for each in probabilities.values():
+        np.multiply(each, brain, out=each)
+    total = _sum(probabilities.values())
     brain = brain & (total > 0)
-    known /= np.where(brain, total, np.inf).astype(np.float32)
-    codes = np.array(tissues, dtype=np.uint8)
+    total[~brain] = np.inf
+    for each in probabilities.values():
+        np.divide(each, total, out=each)
     return Segmentation(
         grid=grid,
         brain=brain,
-        tissue=np.where(brain, codes[np.argmax(known, axis=0)], np.uint8(Tissue.OUTSIDE)),
-        probabilities=dict(zip(tissues, known, strict=True)),
+        tissue=np.where(brain, _likeliest(probabilities), np.uint8(Tissue.OUTSIDE)),
+        probabilities=dict(probabilities),
         hemisphere=None if hemisphere is None else np.where(brain, hemisphere, np.uint8(Hemisphere.NEITHER)),
         record=record,
     )
+
+
+def _sum(of_tissues: Iterable[Map]) -> Map:
+    """Add maps up, without stacking them."""
+    first, *others = of_tissues
+    total = first.copy()
+    for each in others:
+        total += each
+    return total
+
+
+def _likeliest(probabilities: Mapping[Tissue, Map]) -> Labels:
+    """Return the likeliest tissue of each voxel, the first of equals."""
+    highest = np.full(next(iter(probabilities.values())).shape, -np.inf, np.float32)
+    found = np.zeros(highest.shape, np.uint8)
+    for tissue, probability in probabilities.items():
+        found[probability > highest] = tissue
+        np.maximum(highest, probability, out=highest)
+    return found
 
 
 def _log_time(time: Map) -> Map:
