@@ -180,12 +180,16 @@ class _Maps:
     """(flag, voxel), in the order of `FLAGS`."""
 
     @classmethod
-    def empty(cls, n_voxels: int) -> _Maps:
-        """Return maps without an estimate."""
+    def of(cls, n_voxels: int) -> _Maps:
+        """Return maps that hold nothing yet, not even memory: chunks fetch it side by side."""
         return cls(
-            values=torch.full((len(MAPS), n_voxels), torch.nan),
-            flags=torch.zeros((len(FLAGS), n_voxels), dtype=torch.uint8),
+            values=torch.empty((len(MAPS), n_voxels)), flags=torch.empty((len(FLAGS), n_voxels), dtype=torch.uint8)
         )
+
+    def clear(self, chunk: slice) -> None:
+        """Leave voxels without an estimate."""
+        self.values[:, chunk] = torch.nan
+        self.flags[:, chunk] = 0
 
     def named(self) -> dict[str, Tensor]:
         """Return maps and flags by name."""
@@ -226,7 +230,7 @@ def estimate_posterior(
     """
     plan = _prepare(model, images, options)
     n_voxels = math.prod(images.shape)
-    maps = _Maps.empty(n_voxels)
+    maps = _Maps.of(n_voxels)
     for_each_chunk(
         n_voxels,
         lambda chunk: _fill(plan, maps, chunk),
@@ -524,6 +528,7 @@ def _noise(images: ReadoutImages, table: ReadoutTable, options: PosteriorOptions
 
 def _fill(plan: Plan, maps: _Maps, chunk: slice) -> None:
     """Fill the maps of one chunk of voxels."""
+    maps.clear(chunk)
     if plan.fused is not None:
         fill(plan.fused, plan, chunk, maps.values, maps.flags)
         return
