@@ -13,7 +13,7 @@ import numpy as np
 
 from bids_t1.compiling import compiled, kept
 from bids_t1.data.estimate import VoxelStatus
-from bids_t1.estimation.posterior.scan import Grid, Posterior, Room, at_node, scan_voxel
+from bids_t1.estimation.posterior.scan import Grid, Posterior, Room, at_node, exp_of, scan_voxel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,10 +46,15 @@ MOST_UNI = 0.5
 FAR = np.float32(20.0)
 """Exponent from which on a density counts for nothing."""
 
-ONE, HALF, ROOT = np.float32(1.0), np.float32(0.5), np.float32(math.sqrt(0.5))
+ZERO, ONE, HALF, ROOT = np.float32(0.0), np.float32(1.0), np.float32(0.5), np.float32(math.sqrt(0.5))
 
 SERIES = 7.75
 """Argument from which Bessel functions are taken from their expansion for large ones."""
+
+LEAST_LARGE, EIGHTH_PART = np.float32(SERIES), np.float32(1 / 8)
+THREE, FOUR_OVER_PI = np.float32(3.0), np.float32(4 / math.pi)
+I0 = tuple(np.float32(value) for value in (4.5, 37.5, 459.375, 7441.875, 150077.8125))
+I1 = tuple(np.float32(value) for value in (7.5, 52.5, 590.625, 9095.625, 177364.6875))
 
 OF_I0 = tuple(1.0 / math.factorial(k) ** 2 for k in range(26))
 OF_I1 = tuple(1.0 / (math.factorial(k) * math.factorial(k + 1)) for k in range(26))
@@ -239,8 +244,8 @@ def bessel(x: float) -> tuple[float, float]:
         scale = math.exp(-x)
         return zero * scale, one * scale * x / 2.0
     r = 1.0 / (8.0 * x)
-    zero = 1.0 + r * (1.0 + r * (4.5 + r * (37.5 + r * (459.375 + r * (7441.875 + r * 150077.8125)))))
-    one = 1.0 - r * (3.0 + r * (7.5 + r * (52.5 + r * (590.625 + r * (9095.625 + r * 177364.6875)))))
+    zero = 1.0 + r * (1.0 + r * (I0[0] + r * (I0[1] + r * (I0[2] + r * (I0[3] + r * I0[4])))))  # type: ignore[assignment]
+    one = 1.0 - r * (3.0 + r * (I1[0] + r * (I1[1] + r * (I1[2] + r * (I1[3] + r * I1[4])))))  # type: ignore[assignment]
     scale = math.sqrt(8.0 * r / (2.0 * math.pi))
     return zero * scale, one * scale
 
@@ -289,7 +294,7 @@ def sums_over_planes(field: Field, node: float, uni: float, amplitude: float, ro
     share = min(max(uni + 0.5, 0.0), 1.0)
     root_u, root_v = np.float32(math.sqrt(share)), np.float32(math.sqrt(1.0 - share))
     below, here, above = rows[middle - 1], rows[middle], rows[middle + 1]
-    blur, zero = np.float32(field.grid.spread * field.grid.spread / 12.0), np.float32(0.0)
+    blur = np.float32(field.grid.spread * field.grid.spread / 12.0)
     for k in range(rows.shape[2]):
         norm = a * below[0, k] + b * here[0, k] + c * above[0, k]
         variance = a * below[1, k] + b * here[1, k] + c * above[1, k] + blur
@@ -297,7 +302,7 @@ def sums_over_planes(field: Field, node: float, uni: float, amplitude: float, ro
         second = a * below[3, k] + b * here[3, k] + c * above[3, k]
         whole = a * below[4, k] + b * here[4, k] + c * above[4, k]
         size = strength * norm / whole
-        variance = variance if variance > zero else zero
+        variance = variance if variance > ZERO else ZERO
         size = size * ROOT / math.sqrt(ONE + size * size * variance)
         u, v = abs(first + second) * size, abs(first - second) * size
         mismatch = u * root_v - v * root_u
@@ -305,14 +310,40 @@ def sums_over_planes(field: Field, node: float, uni: float, amplitude: float, ro
 
 
 @compiled
+def densities_of_uni(uni: float, n_planes: int, room: Room) -> int:
+    """Compute densities of S as `density_of_uni`, from what `sums_over_planes` has left, into `sum`.
+
+    They are those of large arguments of the Bessel functions; returns how many are not, which are left as -1.
+    """
+    share = min(max(uni + 0.5, 0.0), 1.0)
+    root_u, root_v = np.float32(math.sqrt(share)), np.float32(math.sqrt(1.0 - share))
+    n_left = 0
+    for k in range(n_planes):
+        alpha, beta, unlikely = room.aligned[k] * root_u, room.explained[k] * root_v, room.density[k]
+        product = alpha * beta
+        r = EIGHTH_PART / product
+        zero = ONE + r * (ONE + r * (I0[0] + r * (I0[1] + r * (I0[2] + r * (I0[3] + r * I0[4])))))
+        one = ONE - r * (THREE + r * (I1[0] + r * (I1[1] + r * (I1[2] + r * (I1[3] + r * I1[4])))))
+        weight = ONE + ONE + alpha * alpha + beta * beta
+        is_near, is_small = unlikely < FAR, product < LEAST_LARGE
+        scale = exp_of(-(unlikely if is_near else FAR)) * HALF * math.sqrt(r * FOUR_OVER_PI)
+        density = scale * (weight * zero + (product + product) * one)
+        room.sum[k] = (-ONE if is_small else density) if is_near else ZERO
+        n_left += 1 if is_near and is_small else 0
+    return n_left
+
+
+@compiled
 def density_over_planes(field: Field, node: float, uni: float, amplitude: float, room: Room) -> float:
     """Return the density of S, summed over the transmit fields."""
     sums_over_planes(field, node, uni, amplitude, room)
-    total = 0.0
-    for plane in range(len(field.shares)):
-        if room.density[plane] < FAR:
-            u, v = float(room.aligned[plane]), float(room.explained[plane])
-            total += field.shares[plane] * density_of_uni(u, v, uni)
+    n_planes, total = len(field.shares), 0.0
+    if densities_of_uni(uni, n_planes, room) > 0:
+        for plane in range(n_planes):
+            if room.sum[plane] < 0.0:
+                room.sum[plane] = density_of_uni(float(room.aligned[plane]), float(room.explained[plane]), uni)
+    for plane in range(n_planes):
+        total += field.shares[plane] * room.sum[plane]
     return total
 
 
