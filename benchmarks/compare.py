@@ -191,7 +191,7 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=10, help="inversion times, 4 to 20")
     all_of_them = len(os.sched_getaffinity(0))
     parser.add_argument("--threads", type=int, nargs="+", default=sorted({1, all_of_them}))
-    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=5, help="of which the fastest counts")
     parser.add_argument(
         "--peers", type=Path, default=Path("build/peers/bin/python"), help="Python with mrpro and qmrpy"
     )
