@@ -232,7 +232,8 @@ def from_probabilities(
     record : mapping
         How they came about, in JSON types.
     """
-    known = {tissue: np.nan_to_num(each, nan=0.0).astype(np.float32) for tissue, each in probabilities.items()}
+    # Copies: what was brought from an equal grid is still that of the other run.
+    known = {name: np.nan_to_num(each, nan=0.0).astype(np.float32, copy=False) for name, each in probabilities.items()}
     return _told(known, brain, hemisphere, grid, record)
 
 

@@ -327,14 +327,14 @@ def _with_shortcuts(plan: Plan, options: PosteriorOptions) -> Plan:
         return _with_amplitude_prior(plan)
     if options.plain:
         return plan
-    n_voxels = math.prod(plan.images.shape)
+    n_voxels, n_threads = math.prod(plan.images.shape), _n_threads(plan, options)
     if n_voxels >= options.compiles_from and can_fuse(plan):
-        return _with_fused(plan, options.n_threads)
+        return _with_fused(plan, n_threads)
     if plan.images.readouts is None and n_voxels >= options.looks_uni_up_from:
         return _with_uni_tables(plan)
     if not _is_pair(plan):
         return plan
-    return _with_summaries(plan, _n_threads(plan, options), of_known=n_voxels >= options.looks_pairs_up_from)
+    return _with_summaries(plan, n_threads, of_known=n_voxels >= options.looks_pairs_up_from)
 
 
 def _n_threads(plan: Plan, options: PosteriorOptions) -> int:
@@ -351,9 +351,7 @@ def _with_fused(plan: Plan, n_threads: int) -> Plan:
         np.zeros((len(one.described), _lattice_of(field).size), np.bool_)
         for one, field in zip(fused.fields, fields, strict=True)
     ]
-    n_voxels, size = math.prod(plan.images.shape), SAMPLED * CHUNK
-    samples = [slice(start, min(start + size, n_voxels), SAMPLED) for start in range(0, n_voxels, size)]
-    side_by_side(lambda some: mark(fused, plan, some, is_used), samples, n_threads)
+    side_by_side(lambda some: mark(fused, plan, some, is_used), _sampled_chunks(plan), n_threads)
     exact = [partial(scan, one) for one in fused.fields]
     tables = [
         _summaries(field, torch.from_numpy(used), by, n_threads)
@@ -383,8 +381,8 @@ def _uses_of_cells(plan: Plan) -> list[torch.Tensor]:
         torch.zeros(len(field.likelihood.table.transmit), _lattice_of(field).size, device=plan.device)
         for field in fields
     ]
-    for chunk in _large_chunks(plan):
-        voxels = load(plan, slice(chunk.start, chunk.stop, SAMPLED))
+    for some in _sampled_chunks(plan):
+        voxels = load(plan, some)
         kept = torch.nonzero(voxels.status == VoxelStatus.FITTED).squeeze(1)
         for group in groups_of(plan, voxels, kept, block_size=LARGE_BLOCK):
             (statistics,) = statistics_of(plan, *of_group(voxels, group))
@@ -410,9 +408,10 @@ def _is_pair(plan: Plan) -> bool:
     return plan.images.readouts is not None and len(plan.images.readouts) == N_PAIR
 
 
-def _large_chunks(plan: Plan) -> list[slice]:
+def _sampled_chunks(plan: Plan) -> list[slice]:
+    """Return the voxels that are looked at, some at a time."""
     n_voxels, size = math.prod(plan.images.shape), CHUNK * CHUNKS_TOGETHER
-    return [slice(start, min(start + size, n_voxels)) for start in range(0, n_voxels, size)]
+    return [slice(start, min(start + size, n_voxels), SAMPLED) for start in range(0, n_voxels, size)]
 
 
 def _plainly(field: Field) -> Exact:
